@@ -33,11 +33,11 @@ void irq_set(struct irq_line *line, bool level);
 void irq_raise(struct irq_line *line);
 void irq_lower(struct irq_line *line);
 
-/* A rising edge, whatever the level is; the line is high after it. */
+/*
+ * A rising edge, whatever the level is. The line stays high: the 8259A forgets
+ * a request whose line falls before it is acknowledged.
+ */
 void irq_edge(struct irq_line *line);
-
-/* Up and down: one edge, and nothing held. */
-void irq_pulse(struct irq_line *line);
 
 /* Delivery modes, as in the ICR, the LVTs and a redirection entry. */
 enum apic_mode {
