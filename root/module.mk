@@ -2,7 +2,7 @@
 # Each program is linked with the runtime; a program NAME of the sources LIST
 # is $(eval $(call program,NAME,LIST)) and becomes build/NAME.elf.
 USER_LD		:= root/lib/user.ld
-USER_FLAGS	:= -Ihypervisor/include -Iroot/lib
+USER_FLAGS	:= -Ihypervisor/include -Iroot
 USER_LIB	:= $(B)/user/runtime.a
 
 user_objects	= $(addprefix $(B)/user/,$(addsuffix .o,$(basename $(1))))
@@ -20,7 +20,9 @@ $(B)/$(1).elf: $(call user_objects,$(2)) $(USER_LIB) $(USER_LD)
 endef
 
 # The runtime, without libc: startup, call stubs, strings, printf, heap, threads.
-LIB_SRC := \
+LIB_SRC := $(addprefix root/lib/,start.S portal.S runtime.c string.c print.c \
+	status.c sel.c lock.c time.c heap.c message.c thread.c info.c request.c \
+	ring.c console.c log.c)
 
 # The root task.
 ROOT_SRC := \

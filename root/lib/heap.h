@@ -7,6 +7,11 @@
 
 #include <stddef.h>
 
+struct lock;
+
+/* Of the list; the runtime initialises it. */
+extern struct lock heap_lock;
+
 void heap_add(void *memory, size_t size);
 
 /* Aligned to 16 bytes; null when there is none. */

@@ -134,6 +134,9 @@ struct program_status {
 
 _Static_assert(sizeof(struct program_status) <= 4096, "layout");
 
+/* The running program's own. */
+extern struct program_status *program_status;
+
 /*
  * Show an SC in the status view (threads of thread.h are shown already; this
  * is for vCPUs), and a counter, which its owner then counts up. A full table

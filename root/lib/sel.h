@@ -3,6 +3,11 @@
  */
 #pragma once
 
+struct lock;
+
+/* Of the table; the runtime initialises it. */
+extern struct lock sel_lock;
+
 /*
  * 2^order selectors, aligned to their number; 0 when there are none left.
  * Thread-safe.
