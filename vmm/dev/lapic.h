@@ -57,7 +57,11 @@ struct lapics {
 
 /* What a local APIC does to its vCPU. Each may be NULL. */
 struct lapic_hooks {
-	/* Something is (or may be) deliverable that was not: look again. */
+	/*
+	 * Something is deliverable that was not: look again. For what the
+	 * vCPU does itself (EOI, TPR, unmasking) it is not called: after an
+	 * exit the core looks anyway.
+	 */
 	void (*kick)(void *opaque);
 	/* INIT: the local APIC has reset itself; the vCPU waits for SIPI. */
 	void (*init)(void *opaque);
@@ -85,24 +89,24 @@ struct lapic {
 	/* 256 vectors each. */
 	uint64_t irr[4], isr[4], tmr[4];
 
-	uint64_t base;			/* MSR 0x1b */
-	uint32_t xapic_id;		/* the ID register in xAPIC mode */
+	uint8_t isr_top;	/* highest vector in service, or 0 */
+
+	uint64_t base;		/* MSR 0x1b */
 	uint32_t tpr, ldr, dfr, svr;
-	uint32_t esr, esr_pending;	/* pending: not yet latched by a write */
+	uint32_t esr;		/* as read */
+	uint32_t esr_pending;	/* errors since ESR was last written */
 	uint64_t icr;
 	uint32_t lvt[LAPIC_LVTS];
-	bool lint[2];			/* levels at the pins */
-	bool lint0_remote;		/* remote IRR of level-triggered LINT0 */
-	bool nmi;			/* one is to be delivered */
+	bool lint[2];		/* levels at the pins */
+	bool nmi;		/* one is to be delivered */
 
-	uint32_t timer_initial, timer_divide;
-	uint64_t timer_start;		/* clock at which the count began */
-	uint64_t timer_period;		/* initial count in clock ticks */
-	uint64_t tsc_deadline;		/* in guest TSC; 0: disarmed */
-	uint64_t tsc_offset;		/* guest TSC = clock + this */
+	uint32_t timer_initial;	/* 0: stopped */
+	uint32_t timer_divide;	/* the register, not the divisor */
+	uint64_t timer_start;	/* clock at which the count began */
+	uint64_t timer_period;	/* initial count in clock ticks */
+	uint64_t tsc_deadline;	/* in guest TSC; 0: disarmed */
+	uint64_t tsc_offset;	/* guest TSC = clock + this */
 	struct timer timer;
-
-	uint8_t isr_top;		/* highest vector in service, or 0 */
 };
 
 /* Also enters it in config->all; false: there is no room. */
@@ -110,10 +114,19 @@ struct lapic {
 			      const struct lapic_config *config);
 void lapic_reset(struct lapic *lapic);
 
+/*
+ * What a firmware leaves on the boot CPU (MP specification 3.6.2.2): enabled,
+ * LINT0 is ExtINT, LINT1 NMI. For boot protocols without a firmware.
+ */
+void lapic_virtual_wire(struct lapic *lapic);
+
 /* A struct apic_fabric's deliver(); opaque is the struct lapics. */
 bool lapics_deliver(void *lapics, const struct apic_message *message);
 
-/* The PIC's output and NMI: a struct irq_input's set(); pin is 0 or 1. */
+/*
+ * The PIC's output (pin 0) and NMI (pin 1): a struct irq_input's set(). A pin
+ * whose LVT says "fixed" is edge-triggered, whatever its trigger mode.
+ */
 void lapic_lint_set(void *lapic, unsigned pin, bool level);
 
 /* Highest vector that may interrupt now (above PPR), or -1. */
