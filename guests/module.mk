@@ -1,6 +1,8 @@
 # The Linux guest: Debian's kernel and busybox, taken out of their packages, and
 # the image with everything that GRUB loads.
 GUEST_FILES	:= $(B)/guest/bzImage $(B)/guest/initrd
+GUEST_ROOTFS	:= guests/rootfs/etc/inittab guests/rootfs/etc/boot \
+		   guests/rootfs/etc/profile
 MANIFEST	:= guests/$(GUEST).dts
 
 # What GRUB hands over, the root task first. The programs are added below.
@@ -18,9 +20,9 @@ $(B)/guest/bzImage: $(B)/guest/deb/.done
 	@$(call say,GUEST)
 	$(Q)cp -f $(B)/guest/deb/bzImage $@
 
-$(B)/guest/initrd: guests/initrd guests/init $(B)/guest/deb/.done
+$(B)/guest/initrd: guests/initrd $(GUEST_ROOTFS) $(B)/guest/deb/.done
 	@$(call say,GUEST)
-	$(Q)guests/initrd $(B)/guest/deb/busybox guests/init $@
+	$(Q)guests/initrd $(B)/guest/deb/busybox guests/rootfs $@
 
 $(B)/manifest.dtb: $(MANIFEST) $(B)/flags
 	@$(call say,DTC)
