@@ -1,0 +1,160 @@
+#!/usr/bin/python3
+"""Run the levels of tests and count.
+
+run.py LEVEL...    unit, hypercall, system
+
+A line for every program that is run, the output of those that fail, and at
+the end, alone on its line, "N passed, N failed". Logs are in build/test.
+"""
+import dataclasses
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+from concurrent.futures import ThreadPoolExecutor
+
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = pathlib.Path(os.environ.get("B", "build"))
+LOGS = BUILD / "test"
+FACTOR = float(os.environ.get("TIME_FACTOR", "1"))
+
+# Where each hypercall program runs: platform, CPUs, seconds.
+HYPERCALL_RUNS = [
+    ("bochs-vmx", 1, 240),
+    ("qemu-tcg", 1, 120),
+    ("qemu-tcg", 2, 120),
+    ("bochs-vmx", 2, 300),
+    ("qemu-tcg", 4, 120),
+    ("bochs-svm", 1, 240),
+]
+
+
+@dataclasses.dataclass
+class Result:
+    """What one program said."""
+    name: str
+    passed: int
+    failed: int
+    output: str
+    seconds: float
+
+    def report(self):
+        """A line, and the output if there was a failure."""
+        print(f"{self.name}: {self.passed} passed, {self.failed} failed "
+              f"({self.seconds:.0f} s)", flush=True)
+        if self.failed:
+            print("\n".join("    " + line for line in
+                            self.output.splitlines()[-60:]), flush=True)
+
+
+def execute(command, limit):
+    """Run a command: its output and status, None after the time limit."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=limit, check=False)
+        return done.stdout.decode(errors="replace"), done.returncode
+    except subprocess.TimeoutExpired as error:
+        output = (error.stdout or b"").decode(errors="replace")
+        return output + f"\nno end after {limit} s", None
+
+
+def number(pattern, text):
+    """The sum of the numbers that pattern finds."""
+    return sum(int(found) for found in re.findall(pattern, text, re.M))
+
+
+def run_unit(program):
+    """A cmocka program; one that says nothing, or dies, has failed."""
+    start = time.monotonic()
+    output, status = execute([program], 300 * FACTOR)
+    passed = number(r"^\[  PASSED  \] (\d+) test", output)
+    failed = number(r"^\[  FAILED  \] (\d+) test", output)
+    if status != 0 or passed + failed == 0:
+        failed = max(failed, 1)
+    return Result(f"unit {program.name}", passed, failed, output,
+                  time.monotonic() - start)
+
+
+def run_hypercall(image, platform, cpus, limit):
+    """A program that boots in the place of root, with its own last line."""
+    start = time.monotonic()
+    name = f"{image.stem} {platform} {cpus}"
+    logs = LOGS / name.replace(" ", "-")
+    output, status = execute(
+        [HERE / "platform" / "run.py", "--quiet", "--platform", platform,
+         "--cpus", str(cpus), "--memory", "256", "--logs", logs,
+         "--limit", str(limit * FACTOR),
+         "--until", r"^test: done .*\n|PANIC|^panic", image],
+        limit * FACTOR + 30)
+    output = output.replace("\r", "")
+    passed = len(re.findall(r"^test: .* ok$", output, re.M))
+    failed = len(re.findall(r"^test: .* (?:FAIL|ERROR)\b", output, re.M))
+    done = re.search(r"^test: done (\d+) passed, (\d+) failed", output, re.M)
+    if not done or status != 0 or passed + failed == 0 \
+            or (int(done[1]), int(done[2])) != (passed, failed):
+        failed = max(failed, 1)
+    return Result(f"hypercall {name}", passed, failed, output,
+                  time.monotonic() - start)
+
+
+def run_system(name, *selection):
+    """A part of the system tests, by pytest."""
+    start = time.monotonic()
+    report = LOGS / f"system-{name}.xml"
+    report.unlink(missing_ok=True)
+    output, _ = execute(
+        ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+         "--tb=short", "--junitxml", report, *selection, HERE / "system"],
+        1700 * FACTOR)
+    passed, failed = 0, 1
+    if report.exists():
+        suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite")
+        count = {key: int(suite.get(key))
+                 for key in ("tests", "failures", "errors", "skipped")}
+        failed = count["failures"] + count["errors"]
+        passed = count["tests"] - failed - count["skipped"]
+        if count["tests"] == 0:
+            failed = 1
+    return Result(f"system {name}", passed, failed, output,
+                  time.monotonic() - start)
+
+
+def jobs(levels):
+    """What to run for the levels, the longest first."""
+    if "system" in levels:
+        for part in ("bochs", "qemu"):
+            yield run_system, (part, "-m", part)
+    if "hypercall" in levels:
+        for image in sorted(BUILD.glob("hypercall*.iso")):
+            for platform, cpus, limit in HYPERCALL_RUNS:
+                yield run_hypercall, (image, platform, cpus, limit)
+    if "unit" in levels:
+        for program in sorted(BUILD.glob("unit/*")):
+            if program.is_file() and os.access(program, os.X_OK):
+                yield run_unit, (program,)
+
+
+def main():
+    levels = sys.argv[1:]
+    if not levels or set(levels) - {"unit", "hypercall", "system"}:
+        sys.exit(__doc__)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    passed = failed = 0
+    # Two at once: emulators of one CPU each, for two cores.
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        for future in [pool.submit(job, *arguments)
+                       for job, arguments in jobs(levels)]:
+            result = future.result()
+            result.report()
+            passed += result.passed
+            failed += result.failed
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed or not passed else 0)
+
+
+if __name__ == "__main__":
+    main()
