@@ -20,15 +20,23 @@ $(B)/$(1).elf: $(call user_objects,$(2)) $(USER_LIB) $(USER_LD)
 endef
 
 # The runtime, without libc: startup, call stubs, strings, printf, heap, threads.
-LIB_SRC := $(addprefix root/lib/,start.S portal.S runtime.c string.c print.c \
+LIB_SRC := $(addprefix root/lib/,start.S portal.S main.c runtime.c string.c print.c \
 	status.c sel.c lock.c time.c heap.c message.c thread.c info.c request.c \
 	ring.c console.c log.c)
 
 # The root task.
-ROOT_SRC := \
+ROOT_SRC := $(addprefix root/src/,start.S main.c program.c build.c channel.c \
+	event.c request.c manifest.c override.c elf.c memory.c module.c serial.c)
+
+# Services and ordinary programs.
+CONSOLE_SRC := $(addprefix root/services/console/,main.c mux.c uart.c view.c)
 
 OBJECTS		+= $(call user_objects,$(LIB_SRC))
 $(eval $(call program,root,$(ROOT_SRC),-lfdt $(USER_LIB)))
+$(eval $(call program,console,$(CONSOLE_SRC)))
+$(eval $(call program,sum,root/services/sum/main.c))
+$(eval $(call program,counter,root/services/counter/main.c))
+$(eval $(call program,crash,root/services/crash/main.c))
 
 $(USER_LIB): $(call user_objects,$(LIB_SRC))
 	@$(call say,AR); rm -f $@

@@ -21,6 +21,15 @@ static const char *const prefix[] = {
 	[LOG_DEBUG] = "debug: ",
 };
 
+static void write_console(const char *text, size_t length)
+{
+	if (console_log) {
+		console_write(console_log, text, length);
+	}
+}
+
+void (*log_sink)(const char *text, size_t n) = write_console;
+
 /* Format behind what is in the buffer; returns the new length. */
 [[gnu::format(printf, 3, 0)]]
 static size_t append(char text[PRINT_MAX], size_t length, const char *format,
@@ -32,13 +41,6 @@ static size_t append(char text[PRINT_MAX], size_t length, const char *format,
 	return length < PRINT_MAX ? length : PRINT_MAX - 1;
 }
 
-static void emit(const char *text, size_t length)
-{
-	if (console_log) {
-		console_write(console_log, text, length);
-	}
-}
-
 void print(const char *format, ...)
 {
 	char text[PRINT_MAX];
@@ -48,7 +50,7 @@ void print(const char *format, ...)
 	va_start(list, format);
 	n = append(text, 0, format, list);
 	va_end(list);
-	emit(text, n);
+	log_sink(text, n);
 }
 
 void log_write(enum log_level level, const char *format, ...)
@@ -66,7 +68,7 @@ void log_write(enum log_level level, const char *format, ...)
 	va_end(list);
 	n = n < PRINT_MAX - 1 ? n : PRINT_MAX - 2;
 	text[n++] = '\n';
-	emit(text, n);
+	log_sink(text, n);
 }
 
 bool log_allowed(struct log_rate *rate)

@@ -5,12 +5,16 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* Messages above it are dropped; LOG_INFO at first. */
 extern enum log_level log_limit;
+
+/* Where text goes: the program's console. Root has other ideas at times. */
+extern void (*log_sink)(const char *text, size_t n);
 
 [[gnu::format(printf, 2, 3)]]
 void log_write(enum log_level level, const char *format, ...);

@@ -1,16 +1,11 @@
 /*
- * From the entry point to program_main.
+ * What a program has before its first line: itself as a thread, time, a heap.
  */
 #include <lib/runtime.h>
 
-#include <lib/console.h>
 #include <lib/heap.h>
 #include <lib/lock.h>
-#include <lib/log.h>
-#include <lib/program.h>
-#include <lib/request.h>
 #include <lib/sel.h>
-#include <lib/status.h>
 #include <lib/time.h>
 
 static void add_heaps(const struct program_info *info)
@@ -45,21 +40,4 @@ enum status runtime_init(const struct program_info *info,
 	s = s == SUCCESS ? thread_init() : s;
 	add_heaps(info);
 	return s;
-}
-
-void runtime_start(void)
-{
-	static struct console log;
-	const struct program_info *info = (const void *)LAYOUT_INFO;
-	enum status status;
-
-	status = runtime_init(info, (void *)LAYOUT_STATUS, (void *)LAYOUT_UTCB);
-	if (console_open(&log, "log")) {
-		console_log = &log;
-	}
-	if (status != SUCCESS) {
-		panic("runtime: %s", status_name(status));
-	}
-	status_add_thread("main", SEL_SC, info->cpus[0]);
-	program_exit((unsigned)program_main(info), "");
 }
