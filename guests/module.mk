@@ -24,9 +24,14 @@ $(B)/guest/initrd: guests/initrd $(GUEST_ROOTFS) $(B)/guest/deb/.done
 	@$(call say,GUEST)
 	$(Q)guests/initrd $(B)/guest/deb/busybox guests/rootfs $@
 
-$(B)/manifest.dtb: $(MANIFEST) $(B)/flags
+$(B)/manifest.dtb: $(MANIFEST) root/programs.dtsi $(B)/guest/name
 	@$(call say,DTC)
-	$(Q)dtc -q -I dts -O dtb -o $@ $<
+	$(Q)dtc -q -i root -I dts -O dtb -o $@ $<
+
+# Another GUEST is another manifest.
+$(B)/guest/name: FORCE
+	@mkdir -p $(@D)
+	@echo '$(GUEST)' | cmp -s - $@ || echo '$(GUEST)' > $@
 
 $(B)/micronova.iso: $(B)/hypervisor.elf $(B)/root.elf $(PROGRAMS) \
 		$(B)/manifest.dtb $(GUEST_FILES) tests/platform/image.py
