@@ -2,20 +2,80 @@
 
 # Everything that knows nothing of the machine.
 HYPERVISOR_SRC := \
+	hypervisor/src/ec.c \
+	hypervisor/src/elf.c \
+	hypervisor/src/fpu.c \
+	hypervisor/src/ipc.c \
+	hypervisor/src/item.c \
+	hypervisor/src/kernel.c \
+	hypervisor/src/log.c \
+	hypervisor/src/mapping.c \
+	hypervisor/src/object.c \
+	hypervisor/src/page.c \
+	hypervisor/src/panic.c \
+	hypervisor/src/pd.c \
+	hypervisor/src/pt.c \
+	hypervisor/src/ptab.c \
+	hypervisor/src/rcu.c \
+	hypervisor/src/sc.c \
+	hypervisor/src/sched.c \
+	hypervisor/src/slab.c \
+	hypervisor/src/sm.c \
+	hypervisor/src/string.c \
+	hypervisor/src/space.c \
+	hypervisor/src/state.c \
+	hypervisor/src/syscall.c \
+	hypervisor/src/timeout.c \
+	hypervisor/src/tlb.c
 
 # The machine: boot, page tables, interrupts, VMX and SVM.
 HYPERVISOR_SRC += \
+	hypervisor/src/x86/acpi.c \
+	hypervisor/src/x86/apic.c \
+	hypervisor/src/x86/boot.c \
+	hypervisor/src/x86/desc.c \
+	hypervisor/src/x86/entry.S \
+	hypervisor/src/x86/exception.c \
+	hypervisor/src/x86/extable.c \
+	hypervisor/src/x86/gsi.c \
+	hypervisor/src/x86/hip.c \
+	hypervisor/src/x86/ioapic.c \
+	hypervisor/src/x86/irq.c \
+	hypervisor/src/x86/kmem.c \
+	hypervisor/src/x86/madt.c \
+	hypervisor/src/x86/multiboot.c \
+	hypervisor/src/x86/pic.c \
+	hypervisor/src/x86/pool.c \
+	hypervisor/src/x86/ptab_host.c \
+	hypervisor/src/x86/setup.c \
+	hypervisor/src/x86/smp.c \
+	hypervisor/src/x86/start.S \
+	hypervisor/src/x86/topology.c \
+	hypervisor/src/x86/trampoline.S \
+	hypervisor/src/x86/tsc.c \
+	hypervisor/src/x86/vcpu.c \
+	hypervisor/src/x86/vmx_init.c
 
 HYPERVISOR_LD	:= hypervisor/src/hypervisor.ld
 HYPERVISOR_OBJ	:= $(addprefix $(B)/,$(addsuffix .o,$(basename $(HYPERVISOR_SRC))))
 OBJECTS		+= $(HYPERVISOR_OBJ)
-KERNEL_FLAGS	:= -mcmodel=kernel -Ihypervisor/include -Ihypervisor/src
+KERNEL_FLAGS	:= -mcmodel=kernel -Ihypervisor/include -Ihypervisor/src \
+		   -I$(B)/hypervisor
 
 $(B)/hypervisor/%.o: hypervisor/%.c $(B)/flags
 	@mkdir -p $(@D); $(call say,CC)
 	$(Q)$(CC) $(MACHINE) $(KERNEL_FLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/hypervisor/%.o: hypervisor/%.S $(B)/flags
+# Offsets of C's structures for assembly.
+$(B)/hypervisor/offsets.h: hypervisor/src/x86/offsets.c $(B)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(MACHINE) $(KERNEL_FLAGS) -MMD -MP -MT $@ \
+		-MF $(B)/hypervisor/offsets.d -S -o - $< | \
+		sed -n 's/.*"->\([A-Z0-9_]*\) \$$*\([0-9]*\)".*/#define \1 \2/p' > $@
+
+-include $(B)/hypervisor/offsets.d
+
+$(B)/hypervisor/%.o: hypervisor/%.S $(B)/flags $(B)/hypervisor/offsets.h
 	@mkdir -p $(@D); $(call say,AS)
 	$(Q)$(CC) $(MACHINE) $(KERNEL_FLAGS) -MMD -MP -c -o $@ $<
 

@@ -1,0 +1,132 @@
+/*
+ * Execution contexts: threads, portal handlers, and vCPUs.
+ *
+ * An EC belongs to one CPU and is touched by that CPU alone, but for
+ * `pending` and `inbox_next`. What an EC does when it gets the CPU next is its
+ * `resume`, a label of entry.S; whoever wants something else done first (kill,
+ * recall, retry) replaces it, so that the normal paths test nothing.
+ *
+ * A call makes a chain: caller -> callee. All of a chain runs on one SC, that
+ * of its first EC; `sc` says which. When a chain stops running, sc->leaf is set
+ * to its last EC.
+ */
+#pragma once
+
+#include <abi/utcb.h>
+
+#include "list.h"
+#include "object.h"
+#include "timeout.h"
+#include "x86/regs.h"
+
+struct cpu;
+struct sm;
+struct vcpu;
+
+/* What others ask of an EC through its CPU's inbox. */
+enum {
+	PENDING_WAKE = 1 << 0,
+	PENDING_KILL = 1 << 1,
+	PENDING_RECALL = 1 << 2,
+	PENDING_START = 1 << 3,	/* it has an SC now */
+};
+
+enum {
+	IDLE_NOWHERE = ~0u,	/* busy, dead, or no handler at all */
+};
+
+struct ec {
+	struct object object;
+	struct regs regs aligned_to(16);
+	const void *resume;		/* label of entry.S to go on at */
+	struct ec *(*work)(struct ec *);	/* for resume_work */
+
+	struct utcb *utcb;		/* the kernel's alias; NULL for a vCPU */
+	struct pd *pd;			/* where it runs; a reference */
+	struct sc *sc;			/* that pays for the chain it is in */
+	struct sc *own_sc;		/* bound to it; atomic until started */
+	struct ec *caller;		/* who waits for this one's reply */
+	struct ec *callee;		/* whose reply this one waits for */
+	uint32_t idle_on;		/* CPU, if a handler ready for a call */
+	uint32_t cpu;			/* its CPU, constant */
+	uint32_t events;		/* event base */
+	uint8_t global;			/* may have an SC of its own */
+	uint8_t dead;
+	uint8_t blocked;		/* not to be run until woken */
+	uint8_t waits;			/* enum ec_waits: how to take the reply */
+	uint8_t sleeps;			/* in sm_ctrl: waking has a status */
+	uint8_t wake_status;		/* enum status: how its sleep ended */
+	uint8_t fpu_used;		/* it has FPU state of its own */
+	uint32_t event;			/* that it is in, or is to report */
+	uint64_t fault_address;		/* of a page fault */
+
+	struct vcpu *vcpu;		/* vendor's state; NULL for a thread */
+	void *fpu;			/* state when not in registers: a page */
+	uint64_t xcr0;			/* of a vCPU */
+	struct mapping *utcb_mapping;	/* of the UTCB in its PD */
+
+	struct sm *sm;			/* on which it sleeps */
+	struct list queue;		/* in the SM's queue */
+	struct timeout timeout;		/* of that sleep */
+	struct list parked;		/* SCs that wait until it is woken */
+
+	uint32_t pending;		/* atomic: PENDING_ */
+	struct ec *inbox_next;
+};
+
+/* What an EC that is in a call waits for. */
+enum ec_waits {
+	WAITS_MESSAGE,		/* a reply to sys_call */
+	WAITS_STATE,		/* a reply to an exception or VM exit */
+};
+
+/* End of the part that entry.S saves to. */
+#define EC_REGS_END (offsetof(struct ec, regs) + sizeof(struct regs))
+
+/* entry.S: where an EC goes on. */
+extern const char resume_sysret[], resume_iret[], resume_work[], resume_idle[];
+
+static inline bool ec_is_vcpu(const struct ec *ec)
+{
+	return ec->vcpu != NULL;
+}
+
+/* A new EC; utcb 0 makes a vCPU. */
+struct ec_parameters {
+	struct pd *pd;		/* where it runs */
+	uint64_t utcb;		/* user address */
+	uint64_t sp;		/* first stack pointer */
+	uint32_t cpu;
+	uint32_t events;
+	bool global;
+};
+
+[[nodiscard]] enum status ec_create(struct ec **out, struct pd *owner,
+				    const struct ec_parameters *p);
+/* One that does nothing but wait for interrupts. */
+struct ec *ec_create_idle(uint32_t cpu);
+void ec_destroy(struct ec *ec);
+
+/* The last capability is gone: it dies, on its own CPU. */
+void ec_unlink(struct ec *ec);
+
+/* Its CPU is to do `what` (PENDING_) to it; from any CPU. */
+void ec_post(struct ec *ec, uint32_t what);
+/* What was posted to this CPU. */
+void ec_inbox(struct cpu *cpu);
+
+/* As `work`: the EC at the end of its chain ends. The next EC. */
+struct ec *ec_die(struct ec *ec);
+/* It is dead, runs nowhere and is in no chain: let go of it. */
+void ec_end(struct ec *ec);
+
+/* Do `work` instead of what it would go on with. */
+void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *));
+
+/* On its CPU: it may run again. */
+void ec_wake(struct ec *ec);
+
+/* sched.c: it sleeps; what to run instead. */
+struct ec *ec_block(struct ec *ec);
+/* sched.c: it can run on, but the current SC is to choose again. */
+struct ec *schedule_away(struct ec *ec);

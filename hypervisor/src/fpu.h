@@ -1,0 +1,40 @@
+/*
+ * FPU state: whose is in the registers, and how it gets there.
+ *
+ * Between protection domains it is switched eagerly, so that no register ever
+ * holds what belongs to another. Within one, and between a vCPU and its VMM's
+ * handlers, it stays where it is with CR0.TS set until somebody else uses the
+ * FPU.
+ */
+#pragma once
+
+#include "types.h"
+
+struct cpu;
+struct ec;
+struct pd;
+struct utcb;
+
+void fpu_init(struct cpu *cpu);
+
+/* A page with initial state. */
+void *fpu_alloc(struct pd *payer);
+void fpu_free(struct pd *payer, void *fpu);
+
+/* Make the registers this EC's, XCR0 included. CR0.TS stays as it is. */
+void fpu_switch(struct ec *ec);
+/* #NM: this EC uses the FPU. */
+void fpu_use(struct ec *ec);
+/* Another PD runs: nothing of the owner stays in the registers. */
+void fpu_leave(struct cpu *cpu, struct ec *next);
+/* User code must trap before it uses the FPU. */
+void fpu_disable(struct cpu *cpu);
+/* The owner ends. */
+void fpu_forget(struct cpu *cpu);
+
+/* To and from a UTCB's 2560 bytes. */
+void fpu_save(struct ec *ec, struct utcb *utcb);
+void fpu_load(struct ec *ec, const struct utcb *utcb);
+
+/* XCR0 bits that this processor and the kernel support; 1 without XSAVE. */
+extern uint64_t fpu_xcr0;

@@ -1,0 +1,295 @@
+/*
+ * Calls, replies, and events.
+ *
+ * The fast path of a call: the capability, the handler idle on this CPU, no
+ * typed items. The caller lends its SC; the handler starts at the portal's
+ * entry. No lock, no reference, no time stamp: what a call touches cannot go
+ * away under it, since the kernel is left before any grace period ends.
+ */
+#include "ipc.h"
+
+#include "ec.h"
+#include "item.h"
+#include "pd.h"
+#include "pt.h"
+#include "sc.h"
+#include "sm.h"
+#include "state.h"
+#include "syscall.h"
+#include "x86/cpu.h"
+#include "x86/vcpu.h"
+
+enum { TYPED_SHIFT = 16 };
+
+static inline void copy_words(uint64_t *to, const uint64_t *from, uint64_t n)
+{
+	__asm__ volatile("rep movsq"
+			 : "+D"(to), "+S"(from), "+c"(n)
+			 :
+			 : "memory");
+}
+
+/* The message of a call or a reply. items: the sender's word 0, read once. */
+static inline void copy_message(struct utcb *to, const struct utcb *from,
+				uint64_t items)
+{
+	uint64_t n = items & 0xffff;
+
+	if (unlikely(n > UTCB_WORDS)) {
+		n = UTCB_WORDS;
+	}
+	to->items = n;
+	if (n) {
+		copy_words(to->word, from->word, n);
+	}
+}
+
+static inline uint64_t items_of(const struct utcb *u)
+{
+	return __atomic_load_n(&u->items, __ATOMIC_RELAXED);
+}
+
+static inline bool has_typed(uint64_t items)
+{
+	return items >> TYPED_SHIFT;
+}
+
+/* `self` waits for `handler`, which runs on its SC. */
+static inline void join_chain(struct ec *self, struct ec *handler)
+{
+	self->callee = handler;
+	handler->caller = self;
+	handler->sc = self->sc;
+	handler->idle_on = IDLE_NOWHERE;
+}
+
+static inline void enter_portal(struct ec *handler, const struct pt *pt)
+{
+	handler->regs.rip = pt->ip;
+	handler->regs.rdi = pt->id;
+}
+
+/*
+ * The handler is busy. Whoever is at the end of its chain gets this CPU's SC,
+ * and `self` tries again when it runs next.
+ */
+static struct ec *help(struct ec *self, struct ec *handler)
+{
+	struct ec *leaf = handler->sc->leaf;
+
+	self->sc->leaf = self;
+	if (leaf->blocked) {
+		list_append(&leaf->parked, &this_cpu()->sc->queue);
+		return schedule_blocked();
+	}
+	return leaf;
+}
+
+static struct ec *fail(struct ec *self, enum status s)
+{
+	self->regs.rdi = s;
+	return NULL;
+}
+
+static struct ec *call_slow(uint64_t id, struct ec *self, struct pt *pt)
+{
+	struct ec *handler = pt->ec;
+
+	if (handler->cpu != self->cpu) {
+		return fail(self, BAD_CPU);
+	}
+	if (handler->dead || handler->sc == self->sc ||
+	    syscall_flags(id) & FLAG_CALL_NONBLOCK) {
+		return fail(self, TIMEOUT);
+	}
+	ec_set_work(self, syscall_retry);
+	return help(self, handler);
+}
+
+static struct ec *call_typed(struct ec *self, struct pt *pt, uint64_t items)
+{
+	enum status s = items_transfer(self->pd, self->utcb, pt->ec->pd,
+				       pt->ec->utcb, items);
+
+	if (s != SUCCESS) {
+		return fail(self, s);
+	}
+	copy_message(pt->ec->utcb, self->utcb, items);
+	pt->ec->utcb->items = items_header(items);
+	join_chain(self, pt->ec);
+	enter_portal(pt->ec, pt);
+	return pt->ec;
+}
+
+struct ec *sys_call(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
+		    uint64_t r8, struct ec *self)
+{
+	struct object *o = pd_object(self->pd, syscall_selector(id), OBJECT_PT,
+				     PT_CALL);
+	struct pt *pt = container_of(o, struct pt, object);
+	struct ec *handler;
+	uint64_t items;
+
+	(void)rsi, (void)rdx, (void)rax, (void)r8;
+	if (unlikely(!o)) {
+		return fail(self, BAD_CAPABILITY);
+	}
+	handler = pt->ec;
+	if (unlikely(handler->idle_on != self->cpu)) {
+		return call_slow(id, self, pt);
+	}
+	self->resume = resume_sysret;
+	self->waits = WAITS_MESSAGE;
+	items = items_of(self->utcb);
+	if (unlikely(has_typed(items))) {
+		return call_typed(self, pt, items);
+	}
+	copy_message(handler->utcb, self->utcb, items);
+	join_chain(self, handler);
+	enter_portal(handler, pt);
+	return handler;
+}
+
+/* The chain of `caller` may not be the one that pays now. */
+struct ec *ipc_return(struct ec *caller)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (likely(caller->sc == cpu->sc)) {
+		return caller;
+	}
+	caller->sc->leaf = caller;
+	return cpu->sc->leaf;
+}
+
+/* The reply to an exception or VM exit: the state, and what is delegated. */
+static void reply_state(struct ec *self, struct ec *caller, uint64_t items)
+{
+	if (unlikely(has_typed(items))) {
+		items_map(self->pd, self->utcb, caller->pd,
+			  caller->fault_address, items);
+	}
+	if (ec_is_vcpu(caller)) {
+		vcpu_ops->load(caller, self->utcb, self->utcb->mtd);
+	} else {
+		state_load(caller, self->utcb, self->utcb->mtd);
+	}
+}
+
+static inline void reply_message(struct ec *self, struct ec *caller,
+				 uint64_t items)
+{
+	struct utcb *u = caller->utcb;
+
+	caller->regs.rdi = SUCCESS;
+	if (unlikely(has_typed(items))) {
+		items_reply(self->pd, self->utcb, caller->pd, u, items);
+		copy_message(u, self->utcb, items);
+		u->items = items_header(items);
+	} else {
+		copy_message(u, self->utcb, items);
+	}
+}
+
+/*
+ * The caller sleeps before it goes on: it makes its call again then, or if this
+ * was an event, just runs.
+ */
+static struct ec *reply_sleep(struct ec *caller, struct sm *sm, uint64_t rdi)
+{
+	if (caller->waits == WAITS_MESSAGE && !caller->dead) {
+		caller->regs.rdi = rdi;
+		ec_set_work(caller, syscall_retry);
+	}
+	if (sm_down(sm, caller, false, 0)) {
+		return ipc_return(caller);
+	}
+	caller->sc->leaf = caller;
+	if (caller->sc != this_cpu()->sc) {
+		return this_cpu()->sc->leaf;
+	}
+	return ec_block(caller);
+}
+
+struct ec *sys_reply(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
+		     uint64_t r8, struct ec *self)
+{
+	struct ec *caller = self->caller;
+	struct object *sm = NULL;
+	uint64_t items, rdi;
+
+	(void)rsi, (void)rdx, (void)rax, (void)r8;
+	self->resume = resume_sysret;
+	if (unlikely(self->global)) {
+		return fail(self, BAD_HYPERCALL);
+	}
+	if (unlikely(syscall_selector(id))) {
+		sm = pd_object(self->pd, syscall_selector(id), OBJECT_SM,
+			       SM_RIGHT_DOWN);
+	}
+	self->idle_on = self->cpu;
+	self->caller = NULL;
+	caller->callee = NULL;
+	rdi = caller->regs.rdi;
+	items = items_of(self->utcb);
+	if (caller->waits == WAITS_STATE) {
+		reply_state(self, caller, items);
+	} else {
+		reply_message(self, caller, items);
+	}
+	if (unlikely(sm)) {
+		return reply_sleep(caller,
+				   container_of(sm, struct sm, object), rdi);
+	}
+	return ipc_return(caller);
+}
+
+/* As `work`: the handler of its event was busy. */
+static struct ec *retry_event(struct ec *ec)
+{
+	return ipc_event(ec, ec->event);
+}
+
+struct ec *ipc_event(struct ec *ec, uint32_t event)
+{
+	struct object *o = pd_object(ec->pd, ec->events + (uint64_t)event,
+				     OBJECT_PT, PT_CALL);
+	struct pt *pt = container_of(o, struct pt, object);
+	struct ec *handler;
+
+	if (unlikely(!o)) {
+		return ec_die(ec);
+	}
+	handler = pt->ec;
+	ec->event = event;
+	if (unlikely(handler->idle_on != ec->cpu)) {
+		if (handler->cpu != ec->cpu || handler->dead ||
+		    handler->sc == ec->sc) {
+			return ec_die(ec);
+		}
+		ec_set_work(ec, retry_event);
+		return help(ec, handler);
+	}
+	ec->waits = WAITS_STATE;
+	join_chain(ec, handler);
+	enter_portal(handler, pt);
+	handler->utcb->items = UTCB_WORDS;
+	if (ec_is_vcpu(ec)) {
+		ec->resume = vcpu_ops->resume;
+		vcpu_ops->save(ec, handler->utcb, pt->mtd);
+	} else {
+		ec->resume = resume_iret;
+		state_save(ec, handler->utcb, pt->mtd);
+	}
+	return handler;
+}
+
+struct ec *vcpu_event(struct ec *ec, uint32_t event)
+{
+	return ipc_event(ec, event);
+}
+
+struct ec *vcpu_interrupted(struct ec *ec)
+{
+	return preempt(ec);
+}

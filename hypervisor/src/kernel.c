@@ -1,0 +1,172 @@
+/*
+ * From a machine that is set up to the first program.
+ */
+#include "kernel.h"
+
+#include <abi/hip.h>
+
+#include "ec.h"
+#include "elf.h"
+#include "fpu.h"
+#include "mapping.h"
+#include "page.h"
+#include "panic.h"
+#include "pd.h"
+#include "sc.h"
+#include "sm.h"
+#include "x86/boot.h"
+#include "x86/cpu.h"
+#include "x86/gsi.h"
+#include "x86/hip.h"
+#include "x86/insn.h"
+#include "x86/kmem.h"
+
+enum {
+	ROOT_PRIORITY = 1,
+	ROOT_QUANTUM = 10000,		/* us */
+	QUOTA_RESERVE = 64,		/* pages that root does not get */
+};
+
+extern const char switch_to[];
+
+/* Root's segments are mapped where they are, in the module. */
+static void map_segment(struct pd *pd, uint64_t phys,
+			const struct elf_segment *s)
+{
+	for (uint64_t at = 0; at < s->size; at += PAGE_SIZE) {
+		struct transfer t = {
+			.from = NULL,
+			.to = pd,
+			.source = (phys + s->offset + at) >> PAGE_BITS,
+			.target = (s->address + at) >> PAGE_BITS,
+			.type = CRD_MEM,
+			.rights = (uint8_t)s->rights,
+			.kernel = true,
+		};
+		uint8_t rights;
+
+		if (mapping_delegate(&t, &rights) != SUCCESS || !rights) {
+			panic("root: cannot map its image");
+		}
+	}
+}
+
+static uint64_t load_root(struct pd *pd)
+{
+	const struct boot_module *m = boot_root();
+	struct elf_segment s;
+	struct elf elf;
+
+	if (m->phys & PAGE_MASK || !elf_open(&elf, m->phys, m->size)) {
+		panic("root: not a static ELF64 image");
+	}
+	for (unsigned i = 0; elf_segment(&elf, i, &s); i++) {
+		map_segment(pd, m->phys, &s);
+	}
+	return elf.entry;
+}
+
+static void give(struct pd *pd, uint64_t selector, struct object *o)
+{
+	if (mapping_create(pd, selector, o) != SUCCESS) {
+		panic("root: no memory for its first capabilities");
+	}
+}
+
+static void must(enum status s)
+{
+	if (s != SUCCESS) {
+		panic("root: cannot be created (%d)", s);
+	}
+}
+
+static void create_authority(struct pd *pd, uint64_t selector)
+{
+	struct sm *sm;
+
+	must(sm_create(&sm, &pd_kernel, 0));
+	give(pd, selector, &sm->object);
+}
+
+static uint64_t free_pages(void)
+{
+	uint64_t all = pool_size >> PAGE_BITS;
+	uint64_t used = pd_kernel.quota.used + page_overhead() + QUOTA_RESERVE;
+
+	return all > used ? all - used : 0;
+}
+
+/* The first instruction of root finds what abi/hip.h says. */
+static void start_root(void)
+{
+	struct ec_parameters p = {
+		.utcb = ROOT_UTCB,
+		.sp = ROOT_HIP,
+		.cpu = this_cpu()->id,
+		.global = true,
+	};
+	struct mapping *hip;
+	struct ec *ec;
+	struct sc *sc;
+
+	must(pd_create(&pd_root, &pd_kernel, free_pages()));
+	p.pd = pd_root;
+	must(ec_create(&ec, pd_root, &p));
+	must(sc_create(&sc, pd_root, ec, ROOT_PRIORITY, ROOT_QUANTUM));
+	must(mapping_fix(pd_root, ROOT_HIP >> PAGE_BITS,
+			 pool_to_phys(hip_page) >> PAGE_BITS, MEM_R, &hip));
+	give(pd_root, SEL_ROOT_PD, &pd_root->object);
+	give(pd_root, SEL_ROOT_EC, &ec->object);
+	give(pd_root, SEL_ROOT_SC, &sc->object);
+	create_authority(pd_root, SEL_SUSPEND);
+	create_authority(pd_root, SEL_MSR);
+
+	ec->regs.rip = load_root(pd_root);
+	ec->regs.rdi = p.cpu;
+	ec->resume = resume_iret;
+	ec->own_sc = sc;
+	sc_start(sc);
+}
+
+void kernel_init(void)
+{
+	pd_init_kernel();
+	sm_init_gsis(GSIS);
+}
+
+static void init_queues(struct cpu *cpu)
+{
+	for (unsigned i = 0; i < PRIORITIES; i++) {
+		list_init(&cpu->ready[i]);
+	}
+	cpu->timer_armed = ~0ul;
+	cpu->idle_since = rdtsc();
+}
+
+void kernel_init_cpu(struct cpu *cpu)
+{
+	struct sc *sc;
+
+	init_queues(cpu);
+	cpu->idle = ec_create_idle(cpu->id);
+	must(sc_create(&sc, &pd_kernel, cpu->idle, 0, 0));
+	give(&pd_kernel, KERNEL_SEL_IDLE_SC + cpu->id, &sc->object);
+	cpu->idle_sc = sc;
+	cpu->current = cpu->idle;
+	cpu->pd = &pd_kernel;
+	fpu_init(cpu);
+}
+
+void kernel_start(struct cpu *cpu)
+{
+	if (cpu->id == 0) {
+		start_root();
+	}
+	pd_load(&pd_kernel);
+	cpu->resched = 1;
+	__asm__ volatile("jmp *%0"
+			 :
+			 : "r"(switch_to), "a"(preempt(cpu->idle))
+			 : "memory");
+	__builtin_unreachable();
+}

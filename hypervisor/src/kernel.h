@@ -1,0 +1,13 @@
+/*
+ * What boot calls, in this order.
+ */
+#pragma once
+
+struct cpu;
+
+/* Once, when the pool is there: the kernel's PD and its objects. */
+void kernel_init(void);
+/* For each CPU, on it, before its first interrupt: queues, idle EC, FPU. */
+void kernel_init_cpu(struct cpu *cpu);
+/* This CPU runs what there is to run; the first one starts root. */
+_Noreturn void kernel_start(struct cpu *cpu);

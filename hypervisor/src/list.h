@@ -1,0 +1,47 @@
+/*
+ * A doubly linked ring with a head; the links are embedded in what it links.
+ */
+#pragma once
+
+#include "types.h"
+
+struct list {
+	struct list *next, *prev;
+};
+
+static inline void list_init(struct list *l)
+{
+	l->next = l->prev = l;
+}
+
+static inline bool list_empty(const struct list *l)
+{
+	return l->next == l;
+}
+
+static inline void list_insert(struct list *before, struct list *l)
+{
+	l->next = before;
+	l->prev = before->prev;
+	before->prev->next = l;
+	before->prev = l;
+}
+
+/* At the end, when `head` is the ring's head. */
+static inline void list_append(struct list *head, struct list *l)
+{
+	list_insert(head, l);
+}
+
+static inline void list_prepend(struct list *head, struct list *l)
+{
+	list_insert(head->next, l);
+}
+
+/* The element is linked to itself afterwards, so removing twice is harmless. */
+static inline void list_remove(struct list *l)
+{
+	l->next->prev = l->prev;
+	l->prev->next = l->next;
+	list_init(l);
+}

@@ -1,0 +1,26 @@
+/*
+ * Spinlocks. The kernel runs with interrupts off, so a holder is never
+ * interrupted; every critical section is short and bounded. Lock order:
+ * mapping database, semaphore, slab of a PD, page pool, run-queue inbox.
+ */
+#pragma once
+
+#include "types.h"
+
+struct lock {
+	uint32_t held;
+};
+
+static inline void lock(struct lock *l)
+{
+	while (unlikely(__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE))) {
+		while (__atomic_load_n(&l->held, __ATOMIC_RELAXED)) {
+			__builtin_ia32_pause();
+		}
+	}
+}
+
+static inline void unlock(struct lock *l)
+{
+	__atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,17 @@
+/*
+ * The kernel's own lines on the serial port: few, and none that a program or a
+ * guest can cause without bound.
+ */
+#pragma once
+
+#include <stdarg.h>
+
+void log_init(void);
+
+/*
+ * A whole line, ended by \n; "[cpu] " is put before it. Conversions: d u x s c
+ * p %, width, zero padding, l.
+ */
+__attribute__((format(printf, 1, 2))) void log(const char *format, ...);
+/* The same without prefix and without the lock: for a panic. */
+void log_va(const char *format, va_list arguments);

@@ -1,0 +1,137 @@
+/*
+ * References, and the end of objects.
+ */
+#include "object.h"
+
+#include "ec.h"
+#include "lock.h"
+#include "panic.h"
+#include "pd.h"
+#include "pt.h"
+#include "sc.h"
+#include "sm.h"
+#include "x86/irq.h"
+
+static struct {
+	struct lock lock;
+	struct object *first;
+} dying;
+
+void object_init(struct object *o, enum object_type type, struct pd *owner)
+{
+	o->type = (uint8_t)type;
+	o->dying = 0;
+	o->caps = 0;
+	o->refs = 1;
+	o->owner = owner;
+	if (owner) {
+		object_get(&owner->object);
+	}
+}
+
+void object_get(struct object *o)
+{
+	__atomic_add_fetch(&o->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void destroy(struct object *o)
+{
+	switch (o->type) {
+	case OBJECT_PD:
+		pd_destroy(container_of(o, struct pd, object));
+		break;
+	case OBJECT_EC:
+		ec_destroy(container_of(o, struct ec, object));
+		break;
+	case OBJECT_SC:
+		sc_destroy(container_of(o, struct sc, object));
+		break;
+	case OBJECT_PT:
+		pt_destroy(container_of(o, struct pt, object));
+		break;
+	case OBJECT_SM:
+		sm_destroy(container_of(o, struct sm, object));
+		break;
+	}
+}
+
+static void destroy_later(struct deferred *d)
+{
+	struct object *o = container_of(d, struct object, deferred);
+	struct pd *owner = o->owner;
+
+	destroy(o);
+	if (owner) {
+		object_put(&owner->object);
+	}
+}
+
+void object_put(struct object *o)
+{
+	uint32_t refs = __atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL);
+
+	assert(refs != ~0u);
+	if (refs == 0) {
+		rcu_defer(&o->deferred, destroy_later);
+	}
+}
+
+void object_unlinked(struct object *o)
+{
+	o->dying = 1;
+	lock(&dying.lock);
+	o->next = dying.first;
+	dying.first = o;
+	unlock(&dying.lock);
+}
+
+static struct object *next_dying(void)
+{
+	lock(&dying.lock);
+	struct object *o = dying.first;
+
+	if (o) {
+		dying.first = o->next;
+	}
+	unlock(&dying.lock);
+	return o;
+}
+
+/* What its last capability's end means to a type. False: not all done. */
+static bool end(struct object *o)
+{
+	switch (o->type) {
+	case OBJECT_PD:
+		return pd_unlink(container_of(o, struct pd, object));
+	case OBJECT_EC:
+		ec_unlink(container_of(o, struct ec, object));
+		break;
+	case OBJECT_SC:
+		sc_unlink(container_of(o, struct sc, object));
+		break;
+	case OBJECT_SM:
+		sm_unlink(container_of(o, struct sm, object));
+		break;
+	}
+	return true;
+}
+
+/*
+ * A PD's end may take long. It is put back and gone on with in the call that
+ * is made again, or, should that never be, in the next reaping.
+ */
+void object_reap(void)
+{
+	struct object *o;
+
+	if (likely(!__atomic_load_n(&dying.first, __ATOMIC_RELAXED))) {
+		return;
+	}
+	while ((o = next_dying())) {
+		if (!end(o)) {
+			object_unlinked(o);
+			return;
+		}
+		object_put(o);
+	}
+}

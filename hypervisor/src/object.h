@@ -1,0 +1,44 @@
+/*
+ * What a capability names: the common head of all kernel objects.
+ *
+ * An object lives as long as something refers to it: each capability is one
+ * reference, each pointer from another object is one. With the last capability
+ * it stops working (object_unlink: a PD is emptied, an EC dies); with the last
+ * reference its memory goes back after a grace period.
+ */
+#pragma once
+
+#include "rcu.h"
+#include "types.h"
+
+enum object_type {
+	OBJECT_PD = 1,
+	OBJECT_EC,
+	OBJECT_SC,
+	OBJECT_PT,
+	OBJECT_SM,
+	OBJECT_TYPES,
+};
+
+struct pd;
+
+struct object {
+	uint8_t type;		/* enum object_type; constant */
+	uint8_t dying;		/* its last capability is gone */
+	uint32_t caps;		/* capabilities; under the mdb lock */
+	uint32_t refs;		/* atomic: capabilities (1 in all) and pointers */
+	struct pd *owner;	/* pays for it; a reference */
+	union {
+		struct object *next;		/* in the list of dying ones */
+		struct deferred deferred;	/* once nothing refers to it */
+	};
+};
+
+void object_init(struct object *o, enum object_type type, struct pd *owner);
+void object_get(struct object *o);
+void object_put(struct object *o);
+
+/* Its last capability is gone; mdb_lock is held. */
+void object_unlinked(struct object *o);
+/* Do what follows from that; no lock is held. */
+void object_reap(void);

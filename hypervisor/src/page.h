@@ -1,0 +1,48 @@
+/*
+ * The kernel's memory: a pool of physically contiguous pages, sized at boot
+ * and mapped at POOL_BASE. Nothing else of RAM is mapped in the kernel.
+ *
+ * Pages are charged to a PD's quota (NULL: to the kernel, at boot).
+ */
+#pragma once
+
+#include "types.h"
+
+struct pd;
+
+/* Where the pool is mapped, and where the kernel's image is linked. */
+#define POOL_BASE   0xffffff0000000000ul	/* PML4 slot 510 */
+#define KERNEL_BASE 0xffffffff80000000ul	/* PML4 slot 511 */
+
+/* Boot: [phys, phys + size) is mapped at POOL_BASE and free. 2 MiB aligned. */
+void page_init(uint64_t phys, uint64_t size);
+
+/* Pages of the pool that describe the others. */
+uint64_t page_overhead(void);
+
+/* 2^order pages, aligned to their size, zeroed on request; NULL if none. */
+void *page_alloc(struct pd *payer, unsigned order, bool zero);
+void page_free(struct pd *payer, void *page, unsigned order);
+/* The same, once no CPU can be using it any more. */
+void page_free_deferred(struct pd *payer, void *page, unsigned order);
+
+/* After a grace period, once: look whether the page is still needed. */
+typedef void page_trim(struct pd *payer, void *page, uint64_t tag);
+void page_trim_later(struct pd *payer, void *page, uint64_t tag,
+		     page_trim *trim);
+
+/* How many entries of a table in the pool are used: for who owns the page. */
+uint16_t *page_count(const void *page);
+
+extern uint64_t pool_phys, pool_size;
+
+/* Of memory in the pool only. */
+static inline uint64_t pool_to_phys(const void *p)
+{
+	return (uint64_t)p - POOL_BASE + pool_phys;
+}
+
+static inline void *phys_to_pool(uint64_t phys)
+{
+	return (void *)(phys - pool_phys + POOL_BASE);
+}

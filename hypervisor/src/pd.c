@@ -1,0 +1,197 @@
+/*
+ * Protection domains.
+ */
+#include "pd.h"
+
+#include "page.h"
+#include "panic.h"
+#include "x86/cpu.h"
+#include "x86/desc.h"
+#include "x86/insn.h"
+#include "x86/kmem.h"
+#include "x86/vcpu.h"
+
+enum { IO_ORDER = 1, GUEST_IO_ORDER = 2 };
+
+struct pd pd_kernel;
+struct pd *pd_root;
+
+struct space *pd_space(struct pd *pd, enum crd_type type)
+{
+	switch (type) {
+	case CRD_MEM:
+		return &pd->mem;
+	case CRD_PIO:
+		return &pd->pio;
+	default:
+		return &pd->obj;
+	}
+}
+
+static void init(struct pd *pd, struct pd *owner, uint64_t quota)
+{
+	__builtin_memset(pd, 0, sizeof(*pd));
+	object_init(&pd->object, OBJECT_PD, owner);
+	pd->quota.limit = quota;
+	pd->mem.levels = MEM_LEVELS;
+	pd->pio.levels = PIO_LEVELS;
+	pd->obj.levels = OBJ_LEVELS;
+	pd->host.format = &ptab_host;
+	pd->guest.format = vcpu_ops ? vcpu_ops->guest : &ptab_host;
+	slab_init(pd);
+}
+
+/* Object lookups test no root, so it is there from the start. */
+static bool make_roots(struct pd *pd)
+{
+	pd->obj.root = page_alloc(pd, 0, true);
+	pd->host.root = page_alloc(pd, 0, true);
+	if (!pd->obj.root || !pd->host.root) {
+		return false;
+	}
+	kmem_share(pd->host.root);
+	pd->cr3 = pool_to_phys(pd->host.root);
+	return true;
+}
+
+void pd_init_kernel(void)
+{
+	init(&pd_kernel, NULL, ~0ul >> 1);
+	if (!make_roots(&pd_kernel)) {
+		panic("no memory for the kernel's PD");
+	}
+}
+
+enum status pd_create(struct pd **out, struct pd *owner, uint64_t quota)
+{
+	struct pd *pd;
+
+	if (owner != &pd_kernel && !quota_pass(&owner->quota, quota)) {
+		return BAD_PARAMETER;
+	}
+	pd = slab_alloc(owner, SLAB_PD);
+	if (!pd) {
+		quota_return(&owner->quota, quota);
+		return OUT_OF_MEMORY;
+	}
+	init(pd, owner, quota);
+	*out = pd;
+	if (!make_roots(pd)) {
+		object_put(&pd->object);
+		return OUT_OF_MEMORY;
+	}
+	return SUCCESS;
+}
+
+bool pd_unlink(struct pd *pd)
+{
+	return mapping_clear(pd);
+}
+
+/* After a grace period without references: no CPU has its tables loaded. */
+void pd_destroy(struct pd *pd)
+{
+	struct pd *owner = pd->object.owner;
+	void *pages[] = {pd->mem.root, pd->pio.root, pd->obj.root};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+		if (pages[i]) {
+			page_free(pd, pages[i], 0);
+		}
+	}
+	if (pd->io_bitmap) {
+		page_free(pd, pd->io_bitmap, IO_ORDER);
+	}
+	if (pd->guest_io) {
+		page_free(pd, pd->guest_io, GUEST_IO_ORDER);
+	}
+	ptab_free(&pd->host, pd);
+	ptab_free(&pd->guest, pd);
+	assert(pd->quota.used == 0);
+	quota_return(&owner->quota, pd->quota.limit);
+	slab_free(pd);
+}
+
+/* Bits of ports: 0 is allowed. */
+static void set_bits(uint8_t *bitmap, uint64_t base, unsigned order, bool allow)
+{
+	for (uint64_t port = base; port < base + (1ul << order); port++) {
+		uint8_t bit = (uint8_t)(1 << port % 8);
+
+		if (allow) {
+			bitmap[port / 8] &= (uint8_t)~bit;
+		} else {
+			bitmap[port / 8] |= bit;
+		}
+	}
+}
+
+static bool make_bitmap(struct pd *pd, uint8_t **bitmap, unsigned order)
+{
+	if (!*bitmap) {
+		uint8_t *b = page_alloc(pd, order, false);
+
+		if (!b) {
+			return false;
+		}
+		__builtin_memset(b, 0xff, PAGE_SIZE << order);
+		__atomic_store_n(bitmap, b, __ATOMIC_RELEASE);
+	}
+	return true;
+}
+
+enum status pd_ports(struct pd *pd, uint64_t base, unsigned order, bool allow,
+		     bool guest)
+{
+	if (allow && (!make_bitmap(pd, &pd->io_bitmap, IO_ORDER) ||
+		      (guest && !make_bitmap(pd, &pd->guest_io,
+					     GUEST_IO_ORDER)))) {
+		return OUT_OF_MEMORY;
+	}
+	if (pd->io_bitmap) {
+		set_bits(pd->io_bitmap, base, order, allow);
+	}
+	if (guest && pd->guest_io) {
+		set_bits(pd->guest_io, base, order, allow);
+	}
+	return SUCCESS;
+}
+
+/*
+ * The window keeps the bitmap of the last PD that had one; whether it counts is
+ * the TSS's I/O base.
+ */
+static void switch_io(struct cpu *cpu, struct pd *pd)
+{
+	if (likely(!pd->io_bitmap)) {
+		tss_enable_io(cpu, false);
+		return;
+	}
+	if (cpu->io_bitmap != pd->io_bitmap) {
+		uint64_t phys = pool_to_phys(pd->io_bitmap);
+
+		cpu->io_bitmap = pd->io_bitmap;
+		tss_map_io(cpu, phys, phys + PAGE_SIZE);
+	}
+	tss_enable_io(cpu, true);
+}
+
+void pd_load(struct pd *pd)
+{
+	struct cpu *cpu = this_cpu();
+
+	__atomic_store_n(&cpu->pd, pd, __ATOMIC_SEQ_CST);
+	write_cr3(pd->cr3);
+	switch_io(cpu, pd);
+}
+
+bool pd_grant_io(struct cpu *cpu)
+{
+	struct pd *pd = cpu->pd;
+
+	if (!pd->io_bitmap || tss_io_enabled(cpu)) {
+		return false;
+	}
+	switch_io(cpu, pd);
+	return true;
+}

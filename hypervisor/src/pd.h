@@ -1,0 +1,65 @@
+/*
+ * Protection domains: what a program may touch. Three spaces of capabilities,
+ * and the page tables made from the memory space.
+ */
+#pragma once
+
+#include "object.h"
+#include "ptab.h"
+#include "quota.h"
+#include "slab.h"
+#include "space.h"
+
+struct cpu;
+
+struct pd {
+	struct object object;
+	struct quota quota;
+	struct space mem, pio, obj;
+	struct ptab host;		/* threads */
+	struct ptab guest;		/* vCPUs */
+	uint64_t cr3;			/* of `host` */
+	uint64_t guest_generation;	/* atomic: guest tables lost entries */
+
+	uint8_t *io_bitmap;		/* 2 pages, 0 bit: allowed; or NULL */
+	uint8_t *guest_io;		/* 4 pages, for vCPUs; or NULL */
+
+	struct lock slab_lock;
+	struct slab_cache slabs[SLABS];
+};
+
+/* The kernel's own: idle ECs, and what is nobody's. No user memory. */
+extern struct pd pd_kernel;
+/* The one that may take memory, ports and interrupts from the kernel. */
+extern struct pd *pd_root;
+
+void pd_init_kernel(void);
+[[nodiscard]] enum status pd_create(struct pd **out, struct pd *owner,
+				    uint64_t quota);
+/* With its last capability: all that it holds goes. False: call it again. */
+[[nodiscard]] bool pd_unlink(struct pd *pd);
+void pd_destroy(struct pd *pd);
+
+struct space *pd_space(struct pd *pd, enum crd_type type);
+
+/* Access to ports, for threads and with MAPPING_GUEST for vCPUs. */
+[[nodiscard]] enum status pd_ports(struct pd *pd, uint64_t base,
+				   unsigned order, bool allow, bool guest);
+
+/* Make this CPU use its page tables and ports. */
+void pd_load(struct pd *pd);
+/* #GP: the PD got ports since it was loaded. True: try again. */
+bool pd_grant_io(struct cpu *cpu);
+
+/* Capability lookup: the object at a selector, of a type, with rights. */
+static inline struct object *pd_object(const struct pd *pd, uint64_t selector,
+				       enum object_type type, unsigned rights)
+{
+	const struct mapping *m = space_object(&pd->obj, selector);
+
+	if (unlikely(!m || m->object_type != type ||
+		     (m->rights & rights) != rights)) {
+		return NULL;
+	}
+	return m->object;
+}

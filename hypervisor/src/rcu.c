@@ -1,0 +1,110 @@
+/*
+ * A CPU collects what it defers in a batch. When the batch before it is done,
+ * the batch gets the next epoch; when all CPUs have been seen outside the
+ * kernel in that epoch, it is freed. A CPU says so on its interrupts and
+ * whenever it schedules; a CPU that shows no sign is sent an interrupt.
+ */
+#include "rcu.h"
+
+#include "x86/cpu.h"
+#include "x86/irq.h"
+
+enum { BATCH = 256 };	/* then do not wait for the next timer interrupt */
+
+#define IDLE (~0ul)
+
+static uint64_t epoch;	/* atomic */
+
+void rcu_defer(struct deferred *d, void (*free)(struct deferred *))
+{
+	struct cpu *cpu = this_cpu();
+
+	d->free = free;
+	d->next = cpu->deferred;
+	cpu->deferred = d;
+	if (unlikely(++cpu->deferred_count == BATCH)) {
+		ipi_send(cpu->id);
+	}
+}
+
+static bool epoch_passed(uint64_t e)
+{
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		if (__atomic_load_n(&cpus[i]->quiescent, __ATOMIC_ACQUIRE) <
+		    e) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void free_all(struct deferred *d)
+{
+	while (d) {
+		struct deferred *next = d->next;
+
+		d->free(d);
+		d = next;
+	}
+}
+
+/* The batch waits from now on; CPUs in user mode for long must be asked. */
+static void start(struct cpu *cpu)
+{
+	cpu->waiting = cpu->deferred;
+	cpu->deferred = NULL;
+	cpu->deferred_count = 0;
+	cpu->waiting_epoch = __atomic_add_fetch(&epoch, 1, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		uint64_t q = __atomic_load_n(&cpus[i]->quiescent,
+					     __ATOMIC_RELAXED);
+
+		if (i != cpu->id && q < cpu->waiting_epoch) {
+			ipi_send(i);
+		}
+	}
+}
+
+/*
+ * The caller holds no pointer that it read without a lock or reference, so
+ * that this CPU itself is quiescent now.
+ */
+void rcu_run(struct cpu *cpu)
+{
+	uint64_t now = __atomic_load_n(&epoch, __ATOMIC_SEQ_CST);
+
+	if (cpu->quiescent != now) {
+		__atomic_store_n(&cpu->quiescent, now, __ATOMIC_RELEASE);
+	}
+	if (likely(!cpu->waiting && !cpu->deferred)) {
+		return;
+	}
+	if (cpu->waiting && epoch_passed(cpu->waiting_epoch)) {
+		struct deferred *d = cpu->waiting;
+
+		cpu->waiting = NULL;
+		free_all(d);
+	}
+	if (!cpu->waiting && cpu->deferred) {
+		start(cpu);
+		if (cpu_count == 1) {
+			cpu->quiescent = cpu->waiting_epoch;
+			struct deferred *d = cpu->waiting;
+
+			cpu->waiting = NULL;
+			free_all(d);
+		}
+	}
+}
+
+void rcu_idle_enter(struct cpu *cpu)
+{
+	__atomic_store_n(&cpu->quiescent, IDLE, __ATOMIC_SEQ_CST);
+}
+
+void rcu_idle_leave(struct cpu *cpu)
+{
+	__atomic_store_n(&cpu->quiescent,
+			 __atomic_load_n(&epoch, __ATOMIC_SEQ_CST),
+			 __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,22 @@
+/*
+ * Deferred destruction: memory that another CPU may be reading without a lock
+ * is freed after a grace period, when every CPU has left the kernel once.
+ * Interrupts are off in the kernel, so a kernel entry is a read-side section.
+ */
+#pragma once
+
+#include "types.h"
+
+struct cpu;
+
+struct deferred {
+	struct deferred *next;
+	void (*free)(struct deferred *);
+};
+
+void rcu_defer(struct deferred *d, void (*free)(struct deferred *));
+/* Off every fast path: free what is due, start the next grace period. */
+void rcu_run(struct cpu *cpu);
+/* This CPU goes idle, where it reads nothing; it comes back. */
+void rcu_idle_enter(struct cpu *cpu);
+void rcu_idle_leave(struct cpu *cpu);

@@ -1,0 +1,46 @@
+/*
+ * Scheduling contexts: time at a priority, and the ready queues of each CPU.
+ */
+#pragma once
+
+#include "list.h"
+#include "object.h"
+
+struct cpu;
+struct ec;
+
+struct sc {
+	struct object object;
+	struct ec *ec;		/* its EC; a reference until either dies */
+	struct ec *leaf;	/* end of the chain, when it does not run */
+	struct list queue;	/* in a ready queue or parked at an EC */
+	uint64_t quantum;	/* TSC ticks */
+	uint64_t left;		/* of the quantum */
+	uint64_t since;		/* TSC at which it began to run */
+	uint64_t time;		/* TSC ticks run in all */
+	uint32_t cpu;
+	uint8_t priority;
+	uint8_t ended;		/* its EC died */
+};
+
+[[nodiscard]] enum status sc_create(struct sc **out, struct pd *owner,
+				    struct ec *ec, unsigned priority,
+				    uint64_t quantum);
+/* It is bound to its EC, which may run from now on. */
+void sc_start(struct sc *sc);
+void sc_unlink(struct sc *sc);
+void sc_release(struct sc *sc);
+void sc_destroy(struct sc *sc);
+
+/* It may run; on its CPU. `head`: before others of its priority. */
+void sc_ready(struct sc *sc, bool head);
+
+/* The current SC does not run on by itself: it is parked, or gone. */
+struct ec *schedule_blocked(void);
+/* Leave the kernel to `ec`, or to what has become more urgent. */
+struct ec *preempt(struct ec *ec);
+/* The timer interrupted: is the quantum used up? */
+void sc_tick(struct cpu *cpu, uint64_t now);
+
+/* TSC ticks it has run, up to now. */
+uint64_t sc_time(const struct sc *sc);

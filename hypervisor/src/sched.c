@@ -1,0 +1,159 @@
+/*
+ * The scheduler of one CPU: the SC of highest priority that is ready runs;
+ * among equals each runs for its quantum. Time is accounted here and nowhere
+ * else: a call is paid for by whoever calls.
+ */
+#include "ec.h"
+#include "panic.h"
+#include "rcu.h"
+#include "sc.h"
+#include "x86/cpu.h"
+#include "x86/insn.h"
+
+static void enqueue(struct cpu *cpu, struct sc *sc, bool head)
+{
+	struct list *queue = &cpu->ready[sc->priority];
+
+	if (head) {
+		list_prepend(queue, &sc->queue);
+	} else {
+		list_append(queue, &sc->queue);
+	}
+	cpu->ready_mask[sc->priority / 64] |= 1ul << sc->priority % 64;
+}
+
+static struct sc *dequeue(struct cpu *cpu)
+{
+	unsigned word = cpu->ready_mask[1] ? 1 : 0;
+	uint64_t mask = cpu->ready_mask[word];
+
+	if (!mask) {
+		return NULL;
+	}
+	unsigned priority = word * 64 + 63 - (unsigned)__builtin_clzl(mask);
+	struct list *queue = &cpu->ready[priority];
+	struct sc *sc = container_of(queue->next, struct sc, queue);
+
+	list_remove(&sc->queue);
+	if (list_empty(queue)) {
+		cpu->ready_mask[word] &= ~(1ul << priority % 64);
+	}
+	return sc;
+}
+
+void sc_ready(struct sc *sc, bool head)
+{
+	struct cpu *cpu = this_cpu();
+
+	enqueue(cpu, sc, head);
+	if (!cpu->sc || sc->priority > cpu->sc->priority) {
+		cpu->resched = 1;
+	}
+}
+
+static void account(struct cpu *cpu, uint64_t now)
+{
+	struct sc *sc = cpu->sc;
+	uint64_t ran;
+
+	if (!sc) {
+		cpu->idle_sc->time += now - cpu->idle_since;
+		return;
+	}
+	ran = now - sc->since;
+	sc->time += ran;
+	sc->left = ran < sc->left ? sc->left - ran : 0;
+}
+
+/* The best SC that can run; what its chain goes on with. */
+static struct ec *pick(struct cpu *cpu, uint64_t now)
+{
+	struct sc *sc;
+
+	while ((sc = dequeue(cpu))) {
+		struct ec *ec = sc->leaf;
+
+		if (unlikely((sc->object.dying || sc->ended) &&
+			     ec == sc->ec)) {
+			sc_release(sc);
+			continue;
+		}
+		if (unlikely(ec->blocked)) {
+			list_append(&ec->parked, &sc->queue);
+			continue;
+		}
+		if (!sc->left) {
+			sc->left = sc->quantum;
+		}
+		cpu->sc = sc;
+		sc->since = now;
+		timeout_arm(cpu, now + sc->left);
+		return ec;
+	}
+	cpu->sc = NULL;
+	cpu->idle_since = now;
+	return cpu->idle;
+}
+
+struct ec *schedule_blocked(void)
+{
+	struct cpu *cpu = this_cpu();
+	uint64_t now = rdtsc();
+
+	cpu->resched = 0;
+	account(cpu, now);
+	return pick(cpu, now);
+}
+
+struct ec *ec_block(struct ec *ec)
+{
+	ec->blocked = 1;
+	ec->sc->leaf = ec;
+	list_append(&ec->parked, &this_cpu()->sc->queue);
+	return schedule_blocked();
+}
+
+struct ec *schedule_away(struct ec *ec)
+{
+	struct cpu *cpu = this_cpu();
+	uint64_t now = rdtsc();
+	struct sc *sc = cpu->sc;
+
+	cpu->resched = 0;
+	account(cpu, now);
+	if (ec->sc) {
+		ec->sc->leaf = ec;
+	}
+	if (sc) {
+		enqueue(cpu, sc, sc->left != 0);
+	}
+	return pick(cpu, now);
+}
+
+struct ec *preempt(struct ec *ec)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (likely(!cpu->resched)) {
+		return ec;
+	}
+	rcu_run(cpu);
+	return schedule_away(ec);
+}
+
+void sc_tick(struct cpu *cpu, uint64_t now)
+{
+	struct sc *sc = cpu->sc;
+
+	if (cpu->deferred || cpu->waiting) {
+		cpu->resched = 1;
+	}
+	if (!sc) {
+		return;
+	}
+	if (now - sc->since >= sc->left) {
+		cpu->resched = 1;
+	} else {
+		timeout_arm(cpu, sc->since + sc->left);
+	}
+}

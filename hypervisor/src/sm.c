@@ -1,0 +1,144 @@
+/*
+ * Semaphores. Whoever takes an EC out of the queue, under the lock, has decided
+ * how its sleep ends, and is the one to wake it.
+ */
+#include "sm.h"
+
+#include <abi/hip.h>
+
+#include "ec.h"
+#include "mapping.h"
+#include "panic.h"
+#include "pd.h"
+#include "x86/cpu.h"
+#include "x86/gsi.h"
+
+static struct sm *gsi_sm[GSIS];
+
+enum status sm_create(struct sm **out, struct pd *owner, uint64_t count)
+{
+	struct sm *sm = slab_alloc(owner, SLAB_SM);
+
+	if (!sm) {
+		return OUT_OF_MEMORY;
+	}
+	object_init(&sm->object, OBJECT_SM, owner);
+	sm->lock = (struct lock){0};
+	sm->count = count;
+	list_init(&sm->waiters);
+	sm->gsi = SM_NO_GSI;
+	*out = sm;
+	return SUCCESS;
+}
+
+void sm_destroy(struct sm *sm)
+{
+	slab_free(sm);
+}
+
+static struct ec *take_first(struct sm *sm)
+{
+	struct ec *ec = container_of(sm->waiters.next, struct ec, queue);
+
+	list_remove(&ec->queue);
+	ec->sm = NULL;
+	return ec;
+}
+
+void sm_up(struct sm *sm)
+{
+	struct ec *ec = NULL;
+
+	lock(&sm->lock);
+	if (likely(list_empty(&sm->waiters))) {
+		sm->count++;
+	} else {
+		ec = take_first(sm);
+	}
+	unlock(&sm->lock);
+	if (ec) {
+		ec_post(ec, PENDING_WAKE);
+	}
+}
+
+static void expire(struct timeout *t)
+{
+	struct ec *ec = container_of(t, struct ec, timeout);
+
+	if (sm_dequeue(ec)) {
+		ec->wake_status = TIMEOUT;
+		ec_wake(ec);
+	}
+}
+
+/* The sleep succeeds unless whoever ends it says otherwise. */
+bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
+{
+	lock(&sm->lock);
+	if (likely(sm->count)) {
+		sm->count = zero ? 0 : sm->count - 1;
+		unlock(&sm->lock);
+		return true;
+	}
+	ec->blocked = 1;
+	ec->wake_status = SUCCESS;
+	ec->sm = sm;
+	list_append(&sm->waiters, &ec->queue);
+	unlock(&sm->lock);
+	if (deadline) {
+		ec->timeout.deadline = deadline;
+		ec->timeout.fire = expire;
+		timeout_add(this_cpu(), &ec->timeout);
+	}
+	return false;
+}
+
+bool sm_dequeue(struct ec *ec)
+{
+	struct sm *sm = __atomic_load_n(&ec->sm, __ATOMIC_ACQUIRE);
+	bool queued = false;
+
+	if (sm) {
+		lock(&sm->lock);
+		queued = ec->sm == sm;
+		if (queued) {
+			list_remove(&ec->queue);
+			ec->sm = NULL;
+		}
+		unlock(&sm->lock);
+	}
+	return queued;
+}
+
+/* Nobody can up it any more: who sleeps on it is told. */
+void sm_unlink(struct sm *sm)
+{
+	lock(&sm->lock);
+	while (!list_empty(&sm->waiters)) {
+		struct ec *ec = take_first(sm);
+
+		ec->wake_status = BAD_CAPABILITY;
+		ec_post(ec, PENDING_WAKE);
+	}
+	unlock(&sm->lock);
+}
+
+void sm_init_gsis(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct sm *sm;
+
+		if (sm_create(&sm, &pd_kernel, 0) != SUCCESS ||
+		    mapping_create(&pd_kernel, KERNEL_SEL_GSI + i,
+				   &sm->object) != SUCCESS) {
+			panic("no memory for interrupt semaphores");
+		}
+		sm->gsi = i;
+		gsi_sm[i] = sm;
+	}
+}
+
+void gsi_fired(unsigned gsi)
+{
+	sm_up(gsi_sm[gsi]);
+}

@@ -1,0 +1,57 @@
+/*
+ * A CPU waits here for others with interrupts off and no lock held; so that two
+ * can wait for each other, it does what is asked of itself meanwhile.
+ */
+#include "tlb.h"
+
+#include "pd.h"
+#include "x86/cpu.h"
+#include "x86/insn.h"
+#include "x86/irq.h"
+
+static void ask(struct cpu *cpu)
+{
+	__atomic_store_n(&cpu->flush, 1, __ATOMIC_SEQ_CST);
+}
+
+void tlb_stale(struct pd *pd, bool guest)
+{
+	if (guest) {
+		__atomic_add_fetch(&pd->guest_generation, 1, __ATOMIC_SEQ_CST);
+	}
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		struct cpu *cpu = cpus[i];
+		struct ec *vcpu = __atomic_load_n(&cpu->vcpu_running,
+						  __ATOMIC_RELAXED);
+
+		if (__atomic_load_n(&cpu->pd, __ATOMIC_RELAXED) == pd ||
+		    (guest && vcpu)) {
+			ask(cpu);
+		}
+	}
+}
+
+void tlb_flush_requested(struct cpu *cpu)
+{
+	if (__atomic_exchange_n(&cpu->flush, 0, __ATOMIC_SEQ_CST)) {
+		write_cr3(read_cr3());
+	}
+}
+
+void tlb_shootdown(void)
+{
+	struct cpu *self = this_cpu();
+
+	tlb_flush_requested(self);
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		if (i == self->id ||
+		    !__atomic_load_n(&cpus[i]->flush, __ATOMIC_SEQ_CST)) {
+			continue;
+		}
+		ipi_send(i);
+		while (__atomic_load_n(&cpus[i]->flush, __ATOMIC_SEQ_CST)) {
+			tlb_flush_requested(self);
+			__builtin_ia32_pause();
+		}
+	}
+}

@@ -1,0 +1,16 @@
+/*
+ * Stale translations on other CPUs. Under mdb_lock, tlb_stale() notes who may
+ * have some; after it, tlb_shootdown() waits until nobody has.
+ */
+#pragma once
+
+#include "types.h"
+
+struct cpu;
+struct pd;
+
+/* Entries were taken from the PD's tables, from its guests' too if `guest`. */
+void tlb_stale(struct pd *pd, bool guest);
+void tlb_shootdown(void);
+/* This CPU was asked to flush. */
+void tlb_flush_requested(struct cpu *cpu);

@@ -1,0 +1,112 @@
+/*
+ * One processor: what it runs now, its queues, its descriptor tables. GS base
+ * points here while in the kernel. Fields are this CPU's alone unless a lock
+ * or "atomic" is named.
+ */
+#pragma once
+
+#include "../list.h"
+#include "../lock.h"
+#include "../types.h"
+
+enum { MAX_CPUS = 64 };
+
+struct ec;
+struct pd;
+struct sc;
+struct mapping;
+
+/* SDM 3A 8.7; the I/O permission bitmap follows a page later. */
+struct tss {
+	uint32_t reserved0;
+	uint64_t rsp0, rsp1, rsp2;
+	uint64_t reserved1;
+	uint64_t ist[7];
+	uint64_t reserved2;
+	uint16_t reserved3;
+	uint16_t io_base;
+} __attribute__((packed));
+
+static_assert(sizeof(struct tss) == 104);
+
+enum {
+	PRIORITIES = 128,
+	STACK_SIZE = 8192,
+};
+
+struct cpu {
+	struct cpu *self;	/* at %gs:0 */
+	uint64_t stack;		/* top of the kernel's stack here */
+	uint64_t scratch;	/* entry.S */
+	struct ec *current;	/* whose registers TSS.RSP0 points at */
+	struct pd *pd;		/* whose page tables are loaded */
+	uint8_t fpu_live;	/* CR0.TS is clear: user code uses the FPU */
+	uint8_t tss_short;	/* a VM exit made TR's limit end before it */
+	uint8_t resched;	/* a better SC may be ready, or work waits */
+	uint8_t has_vcpu;	/* VMX or SVM is on here */
+	uint32_t id;		/* index in cpus[], number in the HIP */
+	uint32_t apic_id;
+	const uint8_t *io_bitmap; /* in the TSS window; kept while unused */
+	struct ec *fpu_owner;	/* whose FPU state is in the registers */
+	uint64_t xcr0;		/* as loaded */
+
+	/* sched.c */
+	struct sc *sc;		/* the one that pays now; NULL when idle */
+	struct ec *idle;
+	struct sc *idle_sc;	/* only counts the time */
+	uint64_t ready_mask[PRIORITIES / 64];
+	struct list ready[PRIORITIES];
+	uint64_t idle_since;
+
+	/* timeout.c */
+	struct timeout *timeouts;	/* heap by deadline */
+	uint64_t timer_armed;	/* TSC of the next interrupt; ~0: none */
+
+	/* rcu.c */
+	struct deferred *deferred, *waiting;
+	uint32_t deferred_count;
+	uint64_t waiting_epoch;
+	uint64_t quiescent;	/* atomic: epoch last passed; ~0: idle */
+
+	/* atomic: ECs that others want something of (ec.h, pending) */
+	struct ec *inbox;
+	uint32_t flush;		/* atomic: a TLB flush was asked for */
+
+	/* vCPU seam: host state of VMX or SVM on this CPU */
+	void *vcpu_host;	/* VMXON region or host save area */
+	uint64_t vcpu_host_phys;
+	struct ec *vcpu_loaded;	/* last vCPU; on VMX its VMCS is current */
+	struct ec *vcpu_running; /* atomic: NULL: none since boot or the last */
+	struct ec *debug_owner;	/* the vCPU that DR0 to DR3 and DR6 belong to */
+	uint32_t asid_next;	/* SVM ASIDs, VMX VPIDs: next to be given */
+	uint64_t asid_generation;
+
+	uint64_t gdt[8] aligned_to(16);
+	struct tss *tss;	/* at the start of the CPU's TSS window */
+};
+
+/* Selectors; SYSRET wants user data at user code 32 + 8, user code at + 16. */
+enum {
+	SEL_KERNEL_CODE = 0x08,
+	SEL_KERNEL_DATA = 0x10,
+	SEL_USER_BASE = 0x18,	/* would be 32-bit code: stays null */
+	SEL_USER_DATA = 0x20 | 3,
+	SEL_USER_CODE = 0x28 | 3,
+	SEL_TSS = 0x30,
+};
+
+extern struct cpu *cpus[MAX_CPUS];	/* constant once booted */
+extern uint32_t cpu_count;
+
+#ifndef HOST_TEST
+static inline struct cpu *this_cpu(void)
+{
+	struct cpu *cpu;
+
+	/* Not volatile: a CPU does not change under a function. */
+	__asm__("mov %%gs:0, %0" : "=r"(cpu));
+	return cpu;
+}
+#else
+struct cpu *this_cpu(void);
+#endif

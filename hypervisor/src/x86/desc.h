@@ -1,0 +1,27 @@
+/*
+ * Descriptor tables of a processor: segments, interrupts, the task state.
+ */
+#pragma once
+
+#include "../types.h"
+
+struct cpu;
+
+/* Once: the table of interrupt entries, good for the boot CPU so far. */
+void idt_init(void);
+/* Per CPU, on it. Its window (kmem.h) has its stacks mapped. */
+void desc_init(struct cpu *cpu);
+
+/*
+ * The I/O permission bitmap of what runs on this CPU: two physical pages, and
+ * whether it counts. Without it no port is allowed.
+ */
+void tss_map_io(struct cpu *cpu, uint64_t phys0, uint64_t phys1);
+void tss_enable_io(struct cpu *cpu, bool on);
+bool tss_io_enabled(const struct cpu *cpu);
+
+/*
+ * After a VM exit on VMX, before anything but the kernel runs: the processor
+ * made the limits of GDT and TSS its own (SDM 3C 28.5.2).
+ */
+void desc_reload(struct cpu *cpu);

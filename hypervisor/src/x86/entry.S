@@ -1,0 +1,304 @@
+/*
+ * Into the kernel and out of it.
+ *
+ * All registers go straight into the current EC: on an exception or interrupt
+ * the processor itself starts there, since TSS.RSP0 is the end of its `regs`.
+ * Then the CPU's one stack is used, from its top. C code gets the EC and gives
+ * back the EC to run next; switch_to makes it the current one, and its
+ * `resume` label does the rest.
+ *
+ * GS base is the cpu struct's in the kernel, and always 0 in user mode, where
+ * nothing can change it (CR4.FSGSBASE is off, descriptors have base 0). The
+ * direction flag is clear in C; NT and TF are cleared by interrupt gates and by
+ * SFMASK.
+ */
+#include "offsets.h"
+
+#define RFLAGS_SYSRET 0x202
+#define CALL_MASK 15
+
+	.text
+
+/* SYSCALL: RCX = RIP, R11 = RFLAGS (of no interest), the rest is the user's. */
+	.globl entry_syscall
+	.balign 64
+entry_syscall:
+	swapgs
+	mov	%rsp, %r11
+	mov	%gs:CPU_CURRENT, %rsp
+	mov	%r11, EC_RSP(%rsp)
+	mov	%rcx, EC_RIP(%rsp)
+	mov	%rdi, EC_RDI(%rsp)
+	mov	%rsi, EC_RSI(%rsp)
+	mov	%rdx, EC_RDX(%rsp)
+	mov	%rax, EC_RAX(%rsp)
+	mov	%r8, EC_R8(%rsp)
+	mov	%r9, EC_R9(%rsp)
+	mov	%r10, EC_R10(%rsp)
+	mov	%rbx, EC_RBX(%rsp)
+	mov	%rbp, EC_RBP(%rsp)
+	mov	%r12, EC_R12(%rsp)
+	mov	%r13, EC_R13(%rsp)
+	mov	%r14, EC_R14(%rsp)
+	mov	%r15, EC_R15(%rsp)
+	mov	%rsp, %r9
+	mov	%gs:CPU_STACK_TOP, %rsp
+	mov	%rax, %rcx
+	mov	%edi, %eax
+	and	$CALL_MASK, %eax
+	call	*syscall_table(, %rax, 8)
+	test	%rax, %rax
+	jnz	switch_to
+
+	/* The same EC goes on: C has kept RBX, RBP and R12 to R15. */
+	mov	%gs:CPU_CURRENT, %rax
+	mov	EC_R10(%rax), %r10
+	mov	EC_R9(%rax), %r9
+	mov	EC_R8(%rax), %r8
+	mov	EC_RDX(%rax), %rdx
+	mov	EC_RSI(%rax), %rsi
+	mov	EC_RDI(%rax), %rdi
+	mov	EC_RIP(%rax), %rcx
+	mov	EC_RSP(%rax), %rsp
+	mov	EC_RAX(%rax), %rax
+	mov	$RFLAGS_SYSRET, %r11d
+	swapgs
+	sysretq
+
+/* RAX: the EC that runs next, here. */
+	.globl switch_to
+	.balign 16
+switch_to:
+	mov	%gs:CPU_TSS_ADDRESS, %rcx
+	lea	EC_REGS_END(%rax), %rdx
+	mov	%rax, %gs:CPU_CURRENT
+	mov	%rdx, TSS_RSP0(%rcx)
+	jmp	*EC_RESUME(%rax)
+
+/* Another address space, or somebody else's FPU state. Keeps RAX in RBX. */
+	.macro	check_thread
+	mov	EC_PD(%rax), %rcx
+	cmp	%rcx, %gs:CPU_PD
+	jne	1f
+	cmpb	$0, %gs:CPU_FPU_LIVE
+	je	2f
+1:	mov	%gs:CPU_STACK_TOP, %rsp
+	mov	%rax, %rbx
+	mov	%rax, %rdi
+	call	thread_switch
+	mov	%rbx, %rax
+2:
+	.endm
+
+/* Back from a hypercall. */
+	.globl resume_sysret
+	.balign 16
+resume_sysret:
+	check_thread
+	mov	EC_R15(%rax), %r15
+	mov	EC_R14(%rax), %r14
+	mov	EC_R13(%rax), %r13
+	mov	EC_R12(%rax), %r12
+	mov	EC_RBP(%rax), %rbp
+	mov	EC_RBX(%rax), %rbx
+	mov	EC_R10(%rax), %r10
+	mov	EC_R9(%rax), %r9
+	mov	EC_R8(%rax), %r8
+	mov	EC_RDX(%rax), %rdx
+	mov	EC_RSI(%rax), %rsi
+	mov	EC_RDI(%rax), %rdi
+	mov	EC_RIP(%rax), %rcx
+	mov	EC_RSP(%rax), %rsp
+	mov	EC_RAX(%rax), %rax
+	mov	$RFLAGS_SYSRET, %r11d
+	swapgs
+	sysretq
+
+	.macro	pop_gprs
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rax
+	pop	%rcx
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	.endm
+
+	.macro	push_gprs
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	push	%rax
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	.endm
+
+/* Back from an exception or interrupt: all registers. */
+	.globl resume_iret
+	.balign 16
+resume_iret:
+	check_thread
+	lea	EC_REGS(%rax), %rsp
+	pop_gprs
+	add	$16, %rsp		/* vector and error code */
+	swapgs
+	iretq
+
+/* Something else first. An interrupt may come in between. */
+	.globl resume_work
+resume_work:
+	mov	%gs:CPU_STACK_TOP, %rsp
+	sti
+	nop
+	cli
+	mov	%gs:CPU_CURRENT, %rdi
+	call	work
+	jmp	switch_to
+
+	.globl resume_idle
+resume_idle:
+	mov	%gs:CPU_STACK_TOP, %rsp
+	call	idle_enter
+1:	sti
+	hlt
+	jmp	1b
+
+/* One entry a vector, 16 bytes each; an error code is there or made. */
+	.altmacro
+	.macro	entry vector
+	.balign	16
+	.if (\vector != 8 && \vector != 10 && \vector != 11 && \vector != 12 && \vector != 13 && \vector != 14 && \vector != 17 && \vector != 21 && \vector != 29 && \vector != 30)
+	push	$0
+	.endif
+	.if (\vector == 2 || \vector == 8 || \vector == 18)
+	push	$\vector
+	jmp	common_ist
+	.elseif (\vector < 32)
+	push	$\vector
+	jmp	common_exception
+	.else
+	push	$\vector
+	jmp	common_interrupt
+	.endif
+	.endm
+
+	.balign	16
+entries:
+	.set	vector, 0
+	.rept	256
+	entry	%vector
+	.set	vector, vector + 1
+	.endr
+
+	.section .rodata
+	.balign	8
+	.globl	entry_vector
+entry_vector:
+	.set	vector, 0
+	.rept	256
+	.quad	entries + 16 * vector
+	.set	vector, vector + 1
+	.endr
+	.text
+
+/* The stack is the EC's regs if it was in user mode, else the kernel's. */
+	.balign 16
+common_exception:
+	testb	$3, REGS_CS - REGS_RIP + 16(%rsp)
+	jz	kernel_exception
+	swapgs
+	push_gprs
+	cld
+	mov	%gs:CPU_CURRENT, %rdi
+	mov	%gs:CPU_STACK_TOP, %rsp
+	call	exception
+	jmp	switch_to
+
+kernel_exception:
+	push_gprs
+	cld
+	mov	%rsp, %rdi
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	call	exception_kernel
+	mov	%rbp, %rsp
+	pop_gprs
+	add	$16, %rsp
+	iretq
+
+	.balign 16
+common_interrupt:
+	testb	$3, REGS_CS - REGS_RIP + 16(%rsp)
+	jz	kernel_interrupt
+	swapgs
+	push_gprs
+	cld
+	mov	%gs:CPU_CURRENT, %rdi
+	mov	%gs:CPU_STACK_TOP, %rsp
+	call	interrupt
+	jmp	switch_to
+
+/*
+ * In the idle loop, after which the idle EC's stack is of no use; or in a
+ * moment when long work lets interrupts in, and goes on.
+ */
+kernel_interrupt:
+	push_gprs
+	cld
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	movzbl	15 * 8(%rbp), %edi
+	call	irq_handle
+	mov	%gs:CPU_CURRENT, %rax
+	cmp	%gs:CPU_IDLE, %rax
+	jne	1f
+	mov	%gs:CPU_STACK_TOP, %rsp
+	call	idle_leave
+	jmp	switch_to
+1:	mov	%rbp, %rsp
+	pop_gprs
+	add	$16, %rsp
+	iretq
+
+/*
+ * NMI, double fault, machine check: on stacks of their own, at any instruction,
+ * with whose GS base cannot be told from CS. It is the kernel's if negative.
+ */
+	.balign 16
+common_ist:
+	push_gprs
+	cld
+	mov	$0xc0000101, %ecx	/* GS_BASE */
+	rdmsr
+	xor	%ebx, %ebx
+	test	%edx, %edx
+	js	1f
+	swapgs
+	inc	%ebx
+1:	mov	%rsp, %rdi
+	call	exception_ist
+	test	%ebx, %ebx
+	jz	2f
+	swapgs
+2:	pop_gprs
+	add	$16, %rsp
+	iretq
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,129 @@
+/*
+ * Exceptions and interrupts, as entry.S hands them over.
+ */
+#include "exception.h"
+
+#include "../ec.h"
+#include "../fpu.h"
+#include "../ipc.h"
+#include "../panic.h"
+#include "../pd.h"
+#include "../rcu.h"
+#include "../sc.h"
+#include "../tlb.h"
+#include "cpu.h"
+#include "insn.h"
+#include "irq.h"
+#include "msr.h"
+
+enum {
+	VECTOR_DB = 1,
+	VECTOR_NMI = 2,
+	VECTOR_NM = 7,
+	VECTOR_GP = 13,
+	VECTOR_PF = 14,
+};
+
+struct ec *exception(struct ec *self)
+{
+	uint32_t vector = (uint32_t)self->regs.vector;
+
+	self->resume = resume_iret;
+	switch (vector) {
+	case VECTOR_PF:
+		self->fault_address = read_cr2();
+		break;
+	case VECTOR_NM:
+		fpu_use(self);
+		return self;
+	case VECTOR_GP:
+		if (pd_grant_io(this_cpu())) {
+			return self;
+		}
+		break;
+	}
+	return ipc_event(self, vector);
+}
+
+struct ec *interrupt(struct ec *self)
+{
+	self->resume = resume_iret;
+	irq_handle((uint32_t)self->regs.vector & 0xff);
+	return preempt(self);
+}
+
+void exception_kernel(struct regs *r)
+{
+	uint64_t fixup = extable_find(r->rip);
+
+	if (!fixup) {
+		panic_exception(r, "exception %lu in the kernel", r->vector);
+	}
+	r->rip = fixup;
+}
+
+void exception_ist(struct regs *r)
+{
+	if (r->vector != VECTOR_NMI) {
+		panic_exception(r, "exception %lu", r->vector);
+	}
+	panic_nmi();
+}
+
+void thread_switch(struct ec *ec)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->fpu_owner != ec) {
+		fpu_disable(cpu);
+	}
+	if (cpu->pd != ec->pd) {
+		pd_load(ec->pd);
+		fpu_leave(cpu, ec);
+	}
+}
+
+struct ec *work(struct ec *ec)
+{
+	if (this_cpu()->resched) {
+		return preempt(ec);
+	}
+	return ec->work(ec);
+}
+
+/* Idle, a CPU reads nothing of the kernel's and has nobody's tables loaded. */
+void idle_enter(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	rcu_run(cpu);
+	if (cpu->pd != &pd_kernel) {
+		pd_load(&pd_kernel);
+	}
+	rcu_idle_enter(cpu);
+}
+
+struct ec *idle_leave(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	rcu_idle_leave(cpu);
+	return preempt(cpu->idle);
+}
+
+void ipi_handle(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	tlb_flush_requested(cpu);
+	if (__atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED)) {
+		ec_inbox(cpu);
+	}
+	cpu->resched = 1;
+}
+
+bool irq_poll(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+	return this_cpu()->resched;
+}

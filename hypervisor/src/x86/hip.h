@@ -1,0 +1,27 @@
+/*
+ * The hypervisor information page, and the facts about memory that it states.
+ */
+#pragma once
+
+#include <abi/hip.h>
+
+#include "../types.h"
+
+struct cpu;
+
+extern struct hip *hip_page;
+
+/* Boot CPU, when the pool is there: all but the CPUs and the features. */
+void hip_init(void);
+/* On each CPU: its entry. */
+void hip_add_cpu(const struct cpu *cpu, uint8_t acpi_id);
+/* Boot CPU, when all CPUs are there. */
+void hip_finish(void);
+
+/*
+ * Does the range overlap the kernel's memory (image, pool) or the registers of
+ * its interrupt controllers? No program gets any of that.
+ */
+bool hip_is_kernel(uint64_t phys, uint64_t size);
+/* Is this the address of RAM? Else it is a device's, or nothing's. */
+bool hip_is_ram(uint64_t phys);

@@ -1,0 +1,104 @@
+/*
+ * The 82093AA and its successors. Registers are behind an index, hence the lock.
+ */
+#include "ioapic.h"
+
+#include "../lock.h"
+#include "../log.h"
+#include "kmem.h"
+#include "madt.h"
+
+enum {
+	INDEX = 0x00 / 4,
+	DATA = 0x10 / 4,
+
+	REG_VERSION = 1,	/* bits 23..16: last pin */
+	REG_PIN = 0x10,		/* two a pin */
+
+	PIN_LOW = 1 << 13,
+	PIN_LEVEL = 1 << 15,
+	PIN_MASKED = 1 << 16,
+};
+
+struct ioapic {
+	struct lock lock;	/* for the registers */
+	volatile uint32_t *registers;
+	uint32_t gsi, pins;
+};
+
+static struct ioapic ioapic[MAX_IOAPICS];
+static uint32_t ioapics;
+
+static uint32_t read(struct ioapic *a, uint32_t reg)
+{
+	a->registers[INDEX] = reg;
+	return a->registers[DATA];
+}
+
+static void write(struct ioapic *a, uint32_t reg, uint32_t value)
+{
+	a->registers[INDEX] = reg;
+	a->registers[DATA] = value;
+}
+
+static struct ioapic *find(unsigned gsi)
+{
+	for (uint32_t i = 0; i < ioapics; i++) {
+		if (gsi - ioapic[i].gsi < ioapic[i].pins) {
+			return &ioapic[i];
+		}
+	}
+	return NULL;
+}
+
+void ioapic_init(void)
+{
+	for (uint32_t i = 0; i < machine.ioapics; i++) {
+		struct ioapic *a = &ioapic[ioapics];
+		uint32_t version;
+
+		a->registers = kmem_device(machine.ioapic[i].phys);
+		a->gsi = machine.ioapic[i].gsi;
+		version = read(a, REG_VERSION);
+		if (version == ~0u) {
+			log("ioapic: none at 0x%lx\n", machine.ioapic[i].phys);
+			continue;
+		}
+		a->pins = (version >> 16 & 0xff) + 1;
+		for (uint32_t pin = 0; pin < a->pins; pin++) {
+			write(a, REG_PIN + 2 * pin, PIN_MASKED);
+		}
+		ioapics++;
+	}
+}
+
+bool ioapic_has(unsigned gsi)
+{
+	return find(gsi) != NULL;
+}
+
+void ioapic_route(unsigned gsi, uint32_t vector, uint32_t apic_id,
+		  unsigned flags)
+{
+	struct ioapic *a = find(gsi);
+	uint32_t reg = REG_PIN + 2 * (gsi - a->gsi);
+
+	lock(&a->lock);
+	write(a, reg, PIN_MASKED);
+	write(a, reg + 1, apic_id << 24);
+	write(a, reg,
+	      PIN_MASKED | vector | (flags & FLAG_GSI_LEVEL ? PIN_LEVEL : 0) |
+		      (flags & FLAG_GSI_LOW ? PIN_LOW : 0));
+	unlock(&a->lock);
+}
+
+void ioapic_mask(unsigned gsi, bool masked)
+{
+	struct ioapic *a = find(gsi);
+	uint32_t reg = REG_PIN + 2 * (gsi - a->gsi), value;
+
+	lock(&a->lock);
+	value = read(a, reg) & ~(uint32_t)PIN_MASKED;
+	write(a, reg, value | (masked ? PIN_MASKED : 0));
+	unlock(&a->lock);
+}

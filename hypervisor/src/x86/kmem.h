@@ -1,0 +1,72 @@
+/*
+ * The kernel's half of every address space.
+ *
+ *   POOL_BASE    the pool, 2 MiB pages, RW
+ *   KERNEL_BASE  the image, 4 KiB pages: text RX, rodata R, data RW
+ *   CPU_BASE     for each CPU its TSS and stacks, with holes below the stacks
+ *   DEVICE_BASE  registers of interrupt controllers, uncached
+ *   PEEK_BASE    one page, read-only, of whatever memory boot looks at
+ *
+ * All else is not mapped. The tables are static and the same for all PDs, whose
+ * roots copy two entries of the kernel's.
+ */
+#pragma once
+
+#include "../page.h"
+#include "../types.h"
+
+#define CPU_BASE    0xffffffffc0000000ul
+#define DEVICE_BASE 0xffffffffc0400000ul
+#define PEEK_BASE   0xffffffffc05ff000ul
+
+/* hypervisor.ld; those that end in _phys are values, not places. */
+extern const char image_text[], image_text_end[];
+extern const char image_rodata[], image_rodata_end[];
+extern const char image_data[], image_data_end[];
+
+/* Pages of a CPU's window; the pages between them are not mapped. */
+enum {
+	CPU_TSS = 0,
+	CPU_IO_BITMAP = 1,	/* two pages */
+	CPU_IO_END = 3,		/* begins with a byte of ones */
+	CPU_STACK = 5,		/* two pages */
+	CPU_NMI_STACK = 8,
+	CPU_DF_STACK = 10,
+	CPU_MC_STACK = 12,
+	CPU_PAGES = 16,
+};
+
+/*
+ * Boot: the tables of all this, with the image and the pool mapped; they take
+ * the place of the boot page tables' higher half.
+ */
+void kmem_init(uint64_t pool_start, uint64_t pool_length);
+/* On each CPU, at the end of boot: leave the boot page tables. */
+void kmem_load(void);
+/* Boot: other CPUs need the identity map no more. */
+void kmem_forget_boot(void);
+
+/* Enter the kernel's half into a PD's root table. */
+void kmem_share(uint64_t *root);
+
+/* Registers of a device, one page; for ever. */
+volatile void *kmem_device(uint64_t phys);
+/* One page of memory, until the next call; boot CPU only. */
+const void *kmem_peek(uint64_t phys);
+
+static inline uint64_t kmem_cpu_page(uint32_t cpu, unsigned page)
+{
+	return CPU_BASE + (cpu * (uint64_t)CPU_PAGES + page) * PAGE_SIZE;
+}
+
+/* Map a page of a CPU's window; the old translation here is flushed. */
+void kmem_cpu_map(uint32_t cpu, unsigned page, uint64_t phys, bool writable);
+
+/* The end of the stack that an address is in; 0: in none. */
+uint64_t kmem_stack_end(uint64_t address);
+
+/* Of the image, CPU windows excluded. */
+static inline uint64_t kmem_image_phys(const void *p)
+{
+	return (uint64_t)p - KERNEL_BASE;
+}

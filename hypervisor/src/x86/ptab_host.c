@@ -1,0 +1,20 @@
+/*
+ * The format of threads' page tables.
+ */
+#include "../ptab.h"
+#include "ptab_format.h"
+
+struct ptab_format ptab_host = {
+	.table = PTE_P | PTE_W | PTE_U | PTE_A,
+	.page = PTE_P | PTE_U | PTE_A | PTE_D,
+	.large = PTE_PS,
+	.r = 0,
+	.w = PTE_W,
+	.x = 0,
+	.no_x = PTE_NX,
+	.cached = 0,
+	.combining = PTE_PWT,
+	.uncached = PTE_PWT | PTE_PCD,
+	.present = PTE_P,
+	.levels_large = 1,	/* 2 with 1 GiB pages */
+};

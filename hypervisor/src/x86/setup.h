@@ -1,0 +1,14 @@
+/*
+ * One processor made ready to run user code.
+ */
+#pragma once
+
+#include "../types.h"
+
+struct cpu;
+
+/* Its window: TSS and stacks, out of the pool. False: no memory. */
+[[nodiscard]] bool setup_window(struct cpu *cpu);
+
+/* On the CPU itself: every register that is set once. */
+void setup_cpu(struct cpu *cpu, uint8_t acpi_id);

@@ -1,0 +1,143 @@
+/*
+ * The frequency of the TSC is measured against the ACPI power management timer
+ * or, without that, the PIT's channel 2. What CPUID says is exact where it is
+ * true, which it is not everywhere: it is taken if it agrees with the clock to
+ * one percent. The TSC is never written.
+ */
+#include "tsc.h"
+
+#include "../log.h"
+#include "acpi.h"
+#include "apic.h"
+#include "insn.h"
+
+enum {
+	PM_HZ = 3579545,
+	PM_MASK = 0xffffff,	/* some timers have no more bits */
+
+	PIT_HZ = 1193182,
+	PIT_MASK = 0xffff,
+	PIT_CHANNEL2 = 0x42,
+	PIT_COMMAND = 0x43,
+	PIT_LATCH2 = 0x80,
+	PIT_START2 = 0xb4,	/* channel 2, both bytes, mode 2 */
+	PORT_B = 0x61,
+	PORT_B_GATE2 = 1 << 0,
+	PORT_B_SPEAKER = 1 << 1,
+
+	PART = 50,		/* measure for 1/50 s: less than PIT_MASK */
+	TRIES = 4,
+
+	LEAF_TSC = 0x15,
+	LEAF_HYPERVISOR = 0x40000000,
+	LEAF_HYPERVISOR_TSC = 0x40000010,
+};
+#define HYPERVISOR_PRESENT (1u << 31)	/* CPUID 1, ECX */
+
+uint32_t tsc_khz;
+
+/* A clock that counts up; of one of two kinds. */
+static struct {
+	uint16_t pm_port;	/* 0: the PIT */
+	uint32_t hz, mask;
+} clock;
+
+static uint32_t clock_read(void)
+{
+	uint32_t value;
+
+	if (clock.pm_port) {
+		return in32(clock.pm_port);
+	}
+	out8(PIT_COMMAND, PIT_LATCH2);
+	value = in8(PIT_CHANNEL2);
+	value |= (uint32_t)in8(PIT_CHANNEL2) << 8;
+	return -value;
+}
+
+static void clock_start(void)
+{
+	clock.pm_port = acpi_pm_timer();
+	clock.hz = clock.pm_port ? PM_HZ : PIT_HZ;
+	clock.mask = clock.pm_port ? PM_MASK : PIT_MASK;
+	if (!clock.pm_port) {
+		out8(PORT_B, (uint8_t)((in8(PORT_B) & ~PORT_B_SPEAKER) |
+				       PORT_B_GATE2));
+		out8(PIT_COMMAND, PIT_START2);
+		out8(PIT_CHANNEL2, 0);
+		out8(PIT_CHANNEL2, 0);
+	}
+}
+
+/* The three counters at one time, as nearly as can be had. */
+struct sample {
+	uint64_t tsc;
+	uint32_t clock, apic;
+};
+
+static struct sample sample(void)
+{
+	struct sample best = {0};
+	uint64_t least = ~0ul;
+
+	for (unsigned i = 0; i < TRIES; i++) {
+		uint64_t before = rdtsc();
+		uint32_t now = clock_read();
+		uint32_t apic = apic_timer_left();
+		uint64_t took = rdtsc() - before;
+
+		if (took < least) {
+			least = took;
+			best = (struct sample){before + took / 2, now, apic};
+		}
+	}
+	return best;
+}
+
+/* kHz by CPUID, or 0. SDM 2A CPUID leaf 15H; the other is a convention. */
+static uint64_t cpuid_khz(void)
+{
+	struct cpuid r;
+
+	if (cpuid(1, 0).ecx & HYPERVISOR_PRESENT &&
+	    cpuid(LEAF_HYPERVISOR, 0).eax >= LEAF_HYPERVISOR_TSC) {
+		return cpuid(LEAF_HYPERVISOR_TSC, 0).eax;
+	}
+	if (cpuid(0, 0).eax < LEAF_TSC) {
+		return 0;
+	}
+	r = cpuid(LEAF_TSC, 0);
+	return r.eax ? (uint64_t)r.ecx * r.ebx / r.eax / 1000 : 0;
+}
+
+void tsc_init(void)
+{
+	struct sample start, end;
+	uint64_t ticks, khz, told = cpuid_khz();
+
+	clock_start();
+	apic_timer_start();
+	start = sample();
+	do {
+		end = sample();
+		ticks = (end.clock - start.clock) & clock.mask;
+	} while (ticks < clock.hz / PART);
+
+	khz = (end.tsc - start.tsc) * clock.hz / ticks / 1000;
+	tsc_khz = (uint32_t)khz;
+	if (told > khz - khz / 100 && told < khz + khz / 100) {
+		tsc_khz = (uint32_t)told;
+	}
+	apic_timer_setup((uint64_t)(start.apic - end.apic) * clock.hz / ticks /
+			 1000, khz);
+	log("tsc: %u kHz\n", tsc_khz);
+}
+
+void tsc_delay(uint64_t microseconds)
+{
+	uint64_t end = rdtsc() + microseconds * tsc_khz / 1000;
+
+	while (rdtsc() < end) {
+		__builtin_ia32_pause();
+	}
+}

@@ -1,0 +1,123 @@
+/*
+ * VMX inside: what its files share. vmx_init.c finds out what the processor
+ * can do and turns it on, vmx.c makes vCPUs and gets them ready to run,
+ * vmx_state.c moves their state, vmx_exit.c is where exits arrive in C,
+ * vmx_entry.S is the way in and out of the guest.
+ */
+#pragma once
+
+#include "cpu.h"
+#include "vcpu.h"
+#include "vmcs.h"
+
+/* What the processors here offer, and what a vCPU starts with. */
+struct vmx_caps {
+	uint32_t revision;		/* of the VMCS */
+	uint32_t pin, exit, entry;	/* controls, constant */
+	uint32_t primary, secondary;	/* controls of a new vCPU */
+	uint32_t primary_may;		/* what may be set at all */
+	uint32_t secondary_may;
+	uint64_t cr0_host, cr4_host;	/* bits that are not the guest's own */
+	uint64_t ept_vpid;		/* MSR_VMX_EPT_VPID_CAP */
+	uint8_t *io_bitmap, *msr_bitmap; /* everything exits; almost */
+};
+
+extern struct vmx_caps vmx_caps;
+
+/*
+ * MSRs that SYSCALL and SWAPGS use: the processor swaps the guest's values and
+ * the kernel's at entry and exit. That is no instruction of ours, and under KVM
+ * it is several times cheaper than WRMSRs, most of which exit. KERNEL_GS_BASE
+ * is first, since the guest may change it: the exit stores that one. The
+ * others count only while the guest can use them.
+ */
+enum vmx_msrs {
+	VMX_KERNEL_GS_BASE,
+	VMX_STAR, VMX_LSTAR, VMX_SFMASK,
+	VMX_TSC_AUX,
+	VMX_MSRS,
+};
+
+/* State that a VMM does not change as a rule: what it last saw of it. */
+struct vmx_seen {
+	struct segment segment[VMCS_SEGMENTS];
+	struct segment gdtr, idtr;
+	uint64_t pdpte[4];
+	uint64_t efer, dr7;
+};
+
+struct vmx {
+	struct vcpu vcpu;		/* first */
+
+	/* vmx_entry.S: what it compares */
+	uint64_t host_cr3;		/* in the VMCS; ~0: not to be trusted */
+	uint64_t cr2;			/* the guest's */
+	uint8_t gdtr[16];		/* LGDT's operand: the kernel's */
+
+	/* Of the last exit. */
+	uint32_t reason;
+	uint32_t seen_mtd;		/* parts of `seen` that are right */
+
+	/* What the VMCS holds. */
+	uint32_t primary, secondary;
+	uint32_t msr_count;
+	uint32_t activity;		/* 0, or what the VMM last made it */
+	uint32_t tpr_threshold;
+	uint64_t cr0_shadow, cr4_shadow;	/* of the host's bits */
+	uint64_t cstar;			/* no Intel processor uses it */
+	uint64_t sysenter[3];		/* cs, rsp, rip */
+	uint64_t efer;			/* as the VMM last wrote it */
+	uint8_t *guest_io;		/* I/O bitmap */
+	struct vmx_seen seen;
+
+	struct vmx_msr guest_msr[VMX_MSRS] aligned_to(16);
+	struct vmx_msr host_msr[VMX_MSRS] aligned_to(16);
+
+	void *vmcs;			/* two pages: and the virtual APIC */
+	uint64_t vmcs_phys;
+	uint8_t active;			/* this CPU may cache the VMCS */
+	uint8_t launched;
+	uint8_t made;			/* the fields are written */
+};
+
+static_assert(sizeof(struct vmx) <= PAGE_SIZE);
+
+static inline struct vmx *vmx_of(const struct ec *ec)
+{
+	return container_of(ec->vcpu, struct vmx, vcpu);
+}
+
+/* Its VMCS becomes the one that VMREAD and VMWRITE use. */
+void vmx_make_current(struct ec *ec);
+
+static inline void vmx_use(struct ec *ec)
+{
+	if (unlikely(this_cpu()->vcpu_loaded != ec)) {
+		vmx_make_current(ec);
+	}
+}
+
+static inline void vmx_set_primary(struct vmx *v, uint32_t controls)
+{
+	if (unlikely(v->primary != controls)) {
+		v->primary = controls;
+		vmwrite(VMCS_PRIMARY_CONTROLS, controls);
+	}
+}
+
+/* vmx_state.c */
+void vmx_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);
+void vmx_load(struct ec *ec, const struct utcb *utcb, uint64_t mtd);
+
+/* vmx.c; the entry path calls vmx_prepare when something changed. */
+void vmx_unload(struct ec *ec);
+/* True: VMLAUNCH, not VMRESUME. */
+bool vmx_prepare(struct ec *ec);
+
+/* vmx_exit.c; they return the EC to run next. */
+struct ec *vmx_exit(struct ec *ec);
+/* VMLAUNCH or VMRESUME refused: VMfail. */
+struct ec *vmx_entry_refused(struct ec *ec);
+
+/* vmx_entry.S */
+extern const char vmx_resume[], vmx_exit_entry[];

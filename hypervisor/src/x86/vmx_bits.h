@@ -1,0 +1,44 @@
+/*
+ * Formats of VMX, apart from the processor: what the unit tests check.
+ */
+#pragma once
+
+#include <abi/utcb.h>
+
+#include "../types.h"
+
+/*
+ * Controls from what is wanted and a capability MSR: its low half has the bits
+ * that must be 1, its high half those that may be (SDM 3D A.3 to A.5).
+ */
+static inline uint32_t vmx_controls(uint64_t capability, uint32_t wanted)
+{
+	return (wanted | (uint32_t)capability) & (uint32_t)(capability >> 32);
+}
+
+/* Bits that `need` names and a control's capability does not allow. */
+static inline uint32_t vmx_missing(uint64_t capability, uint32_t need)
+{
+	return need & ~(uint32_t)(capability >> 32);
+}
+
+/*
+ * Access rights: bits 7..0 are the same; AVL, L, D/B, G and unusable are at
+ * 12..16 in the VMCS (SDM 3C 25.4.1), at 8..12 in the UTCB.
+ */
+static inline uint16_t vmx_rights_to_utcb(uint64_t vmcs)
+{
+	return (uint16_t)((vmcs & 0xff) | (vmcs >> 4 & 0x1f00));
+}
+
+static inline uint32_t vmx_rights_from_utcb(uint16_t utcb)
+{
+	return (utcb & 0xffu) | (utcb & 0x1f00u) << 4;
+}
+
+/*
+ * The fields that report an event are as the UTCB has it, but for bits that
+ * say other things there (SDM 3C 25.9.3), and so is the one that injects.
+ */
+#define INJECT_EVENT \
+	(INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)

@@ -1,0 +1,98 @@
+/*
+ * Into a guest and out of it on VMX.
+ *
+ * Nothing is touched here that did not change: six comparisons stand for all
+ * that may have. General registers are loaded from the EC, and pushed there at
+ * the exit, for which HOST_RSP points behind them (regs.h). RSP, RIP and RFLAGS
+ * are in the VMCS.
+ */
+#include <offsets.h>
+
+	.macro load_registers		/* RAX: the EC */
+	mov	EC_REGS+REGS_R15(%rax), %r15
+	mov	EC_REGS+REGS_R14(%rax), %r14
+	mov	EC_REGS+REGS_R13(%rax), %r13
+	mov	EC_REGS+REGS_R12(%rax), %r12
+	mov	EC_REGS+REGS_RBP(%rax), %rbp
+	mov	EC_REGS+REGS_RBX(%rax), %rbx
+	mov	EC_REGS+REGS_R11(%rax), %r11
+	mov	EC_REGS+REGS_R10(%rax), %r10
+	mov	EC_REGS+REGS_R9(%rax), %r9
+	mov	EC_REGS+REGS_R8(%rax), %r8
+	mov	EC_REGS+REGS_RCX(%rax), %rcx
+	mov	EC_REGS+REGS_RDX(%rax), %rdx
+	mov	EC_REGS+REGS_RSI(%rax), %rsi
+	mov	EC_REGS+REGS_RDI(%rax), %rdi
+	mov	EC_REGS+REGS_RAX(%rax), %rax
+	.endm
+
+	.text
+
+/* RAX: the EC, which is the current one; RSP: the kernel's stack. */
+	.globl	vmx_resume
+vmx_resume:
+	mov	EC_VCPU(%rax), %rdx
+	mov	EC_PD(%rax), %rcx
+	cmp	%rax, %gs:CPU_VCPU_LOADED
+	jne	1f
+	cmp	%rax, %gs:CPU_FPU_OWNER
+	jne	1f
+	mov	PD_GUEST_GENERATION(%rcx), %rcx
+	cmp	VCPU_GENERATION(%rdx), %rcx
+	jne	1f
+	mov	%cr3, %rcx
+	cmp	VMX_HOST_CR3(%rdx), %rcx
+	jne	1f
+	mov	%cr2, %rcx
+	cmp	VMX_CR2(%rdx), %rcx
+	jne	1f
+	load_registers
+	vmresume
+	jmp	2f
+
+1:	mov	%rax, %rbx
+	mov	%rax, %rdi
+	call	vmx_prepare
+	test	%al, %al
+	mov	%rbx, %rax
+	jne	3f
+	load_registers
+	vmresume
+	jmp	2f
+3:	load_registers
+	vmlaunch
+
+/* VMfail: the guest's registers are loaded and did not change. */
+2:	mov	%gs:CPU_CURRENT, %rdi
+	call	vmx_entry_refused
+	jmp	switch_to
+
+/* HOST_RIP; HOST_RSP is the end of the general registers in the EC. */
+	.globl	vmx_exit_entry
+vmx_exit_entry:
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	push	%rax
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	lea	-EC_REGS(%rsp), %rdi
+	mov	EC_VCPU(%rdi), %rdx
+	mov	%cr2, %rcx
+	mov	%rcx, VMX_CR2(%rdx)
+	lgdt	VMX_GDTR(%rdx)
+	mov	%gs:CPU_STACK, %rsp
+	movw	$0x100, %gs:CPU_FPU_LIVE	/* not live; TSS short */
+	call	vmx_exit
+	jmp	switch_to
+
+	.section .note.GNU-stack, "", @progbits

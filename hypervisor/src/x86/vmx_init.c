@@ -1,0 +1,296 @@
+/*
+ * VMX on a processor: what it offers (SDM 3D appendix A), what of that we need,
+ * and turning it on (SDM 3C 24.7).
+ *
+ * We need little, and take the rest as found, because the processor may be a
+ * hypervisor's. All CPUs must offer what the first one does.
+ */
+#include "vmx.h"
+
+#include <abi/hip.h>
+
+#include "../log.h"
+#include "../page.h"
+#include "../ptab.h"
+#include "cr.h"
+#include "insn.h"
+#include "msr.h"
+#include "vmx_bits.h"
+#include "vmx_insn.h"
+
+enum {
+	CPUID_1_ECX_VMX = 1 << 5,
+
+	MSR_FEATURE_CONTROL = 0x3a,
+	MSR_VMX_BASIC = 0x480,
+	MSR_VMX_PINBASED = 0x481,
+	MSR_VMX_PROCBASED = 0x482,
+	MSR_VMX_EXIT = 0x483,
+	MSR_VMX_ENTRY = 0x484,
+	MSR_VMX_CR0_FIXED0 = 0x486,
+	MSR_VMX_CR4_FIXED0 = 0x488,
+	MSR_VMX_PROCBASED2 = 0x48b,
+	MSR_VMX_EPT_VPID_CAP = 0x48c,
+	MSR_VMX_TRUE_PINBASED = 0x48d,	/* the others follow in order */
+
+	FEATURE_CONTROL_LOCK = 1 << 0,
+	FEATURE_CONTROL_VMX = 1 << 2,	/* outside SMX */
+};
+
+#define BASIC_TRUE_CONTROLS (1ul << 55)
+
+/* MSR_VMX_EPT_VPID_CAP: SDM 3D A.10 */
+#define EPT_4_LEVELS	  (1ul << 6)
+#define EPT_WRITE_BACK	  (1ul << 14)
+#define EPT_2M		  (1ul << 16)
+#define EPT_1G		  (1ul << 17)
+#define EPT_INVEPT	  (1ul << 20)
+#define EPT_INVEPT_SINGLE (1ul << 25)
+#define EPT_INVEPT_ALL	  (1ul << 26)
+#define EPT_INVVPID	  (1ul << 32)
+#define EPT_INVVPID_ALL	  (1ul << 42)
+
+#define EPT_NEEDED                                                \
+	(EPT_4_LEVELS | EPT_WRITE_BACK | EPT_2M | EPT_INVEPT |    \
+	 EPT_INVEPT_SINGLE)
+#define VPID_NEEDED (EPT_INVVPID | EPT_INVVPID_ALL)
+
+enum {
+	PIN_NEEDED = PIN_INTERRUPT_EXITING | PIN_NMI_EXITING,
+	PIN_WANTED = PIN_NEEDED | PIN_VIRTUAL_NMIS,
+
+	EXIT_NEEDED = EXIT_HOST_64 | EXIT_ACKNOWLEDGE | EXIT_SAVE_EFER |
+		      EXIT_LOAD_EFER,
+	EXIT_WANTED = EXIT_NEEDED | EXIT_SAVE_DEBUG | EXIT_LOAD_PAT,
+
+	ENTRY_NEEDED = ENTRY_LOAD_EFER,
+	ENTRY_WANTED = ENTRY_NEEDED | ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT,
+
+	SECONDARY_NEEDED = SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST,
+	SECONDARY_WANTED = SECONDARY_NEEDED | SECONDARY_VPID |
+			   SECONDARY_RDTSCP | SECONDARY_INVPCID |
+			   SECONDARY_XSAVES,
+};
+
+/*
+ * Without exits on CR8 the guest would change the priority of the host's local
+ * APIC, and without those on debug registers what other vCPUs have in them.
+ */
+#define PRIMARY_NEEDED                                               \
+	(PRIMARY_INTERRUPT_WINDOW | PRIMARY_HLT_EXITING |            \
+	 PRIMARY_RDPMC_EXITING | PRIMARY_CR8_LOAD_EXITING |          \
+	 PRIMARY_CR8_STORE_EXITING | PRIMARY_MOV_DR_EXITING |        \
+	 PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS | PRIMARY_SECONDARY)
+#define PRIMARY_WANTED                                               \
+	((PRIMARY_NEEDED & ~PRIMARY_INTERRUPT_WINDOW) |              \
+	 PRIMARY_TSC_OFFSETTING)
+/* What must be possible to turn off. */
+#define PRIMARY_UNWANTED (PRIMARY_CR3_LOAD_EXITING | PRIMARY_CR3_STORE_EXITING)
+
+enum { MSR_BITMAP_SIZE = 4096, IO_BITMAP_ORDER = 1 };
+
+struct vmx_caps vmx_caps;
+
+/* SDM 3C 29.3.2. */
+struct ptab_format ptab_ept = {
+	.table = 7,
+	.page = 0,
+	.large = 1 << 7,
+	.r = 1,
+	.w = 2,
+	.x = 4,
+	.no_x = 0,
+	.cached = 6 << 3 | 1 << 6,	/* WB whatever the guest's PAT says */
+	.combining = 1 << 3,
+	.uncached = 0,
+	.present = 7,
+	.levels_large = 1,
+};
+
+/* Capability MSRs of the controls. */
+struct offered {
+	uint64_t pin, primary, exit, entry, secondary;
+};
+
+static void read_offered(struct offered *o, struct vmx_caps *c)
+{
+	uint64_t basic = rdmsr(MSR_VMX_BASIC);
+	uint32_t first = basic & BASIC_TRUE_CONTROLS ? MSR_VMX_TRUE_PINBASED
+						     : MSR_VMX_PINBASED;
+
+	c->revision = (uint32_t)basic & 0x7fffffff;
+	o->pin = rdmsr(first);
+	o->primary = rdmsr(first + MSR_VMX_PROCBASED - MSR_VMX_PINBASED);
+	o->exit = rdmsr(first + MSR_VMX_EXIT - MSR_VMX_PINBASED);
+	o->entry = rdmsr(first + MSR_VMX_ENTRY - MSR_VMX_PINBASED);
+	o->secondary = 0;
+	if (!vmx_missing(o->primary, PRIMARY_SECONDARY)) {
+		o->secondary = rdmsr(MSR_VMX_PROCBASED2);
+	}
+	if (!vmx_missing(o->secondary, SECONDARY_EPT)) {
+		c->ept_vpid = rdmsr(MSR_VMX_EPT_VPID_CAP);
+	}
+}
+
+/* The first thing that is missing, or NULL. */
+static const char *find_missing(const struct offered *o,
+				const struct vmx_caps *c)
+{
+	const struct {
+		bool missing;
+		const char *name;
+	} needs[] = {
+		{vmx_missing(o->secondary, SECONDARY_EPT),
+		 "extended page tables"},
+		{vmx_missing(o->secondary, SECONDARY_UNRESTRICTED_GUEST),
+		 "unrestricted guest"},
+		{EPT_NEEDED & ~c->ept_vpid, "a feature of EPT"},
+		{vmx_missing(o->pin, PIN_NEEDED), "a pin-based control"},
+		{vmx_missing(o->primary, PRIMARY_NEEDED),
+		 "a primary processor-based control"},
+		{o->primary & PRIMARY_UNWANTED, "CR3 access without exit"},
+		{vmx_missing(o->exit, EXIT_NEEDED), "an exit control"},
+		{vmx_missing(o->entry, ENTRY_NEEDED), "an entry control"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (needs[i].missing) {
+			return needs[i].name;
+		}
+	}
+	return NULL;
+}
+
+static void choose(const struct offered *o, struct vmx_caps *c)
+{
+	uint32_t secondary = SECONDARY_WANTED;
+
+	if (VPID_NEEDED & ~c->ept_vpid) {
+		secondary &= ~(uint32_t)SECONDARY_VPID;
+	}
+	c->pin = vmx_controls(o->pin, PIN_WANTED);
+	c->primary = vmx_controls(o->primary, PRIMARY_WANTED);
+	c->primary_may = (uint32_t)(o->primary >> 32);
+	c->exit = vmx_controls(o->exit, EXIT_WANTED);
+	c->entry = vmx_controls(o->entry, ENTRY_WANTED);
+	c->secondary = vmx_controls(o->secondary, secondary);
+	c->secondary_may = (uint32_t)(o->secondary >> 32);
+	if (!(c->pin & PIN_VIRTUAL_NMIS)) {
+		c->primary_may &= ~(uint32_t)PRIMARY_NMI_WINDOW;
+	}
+	/* With an unrestricted guest PE and PG may be 0 (SDM 3C 24.8). */
+	c->cr0_host = (rdmsr(MSR_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG)) |
+		      CR0_CD | CR0_NW;
+	c->cr4_host = rdmsr(MSR_VMX_CR4_FIXED0) | CR4_MCE;
+}
+
+/* FS_BASE, GS_BASE and KERNEL_GS_BASE are the guest's. SDM 3C 25.6.9. */
+static bool make_bitmaps(struct vmx_caps *c)
+{
+	enum { READ_HIGH = 0x400, WRITE_HIGH = 0xc00 };
+	uint32_t byte = (MSR_FS_BASE & 0x1fff) / 8;
+
+	c->io_bitmap = page_alloc(NULL, IO_BITMAP_ORDER, false);
+	c->msr_bitmap = page_alloc(NULL, 0, false);
+	if (!c->io_bitmap || !c->msr_bitmap) {
+		return false;
+	}
+	__builtin_memset(c->io_bitmap, 0xff, PAGE_SIZE << IO_BITMAP_ORDER);
+	__builtin_memset(c->msr_bitmap, 0xff, MSR_BITMAP_SIZE);
+	c->msr_bitmap[READ_HIGH + byte] = 0xf8;
+	c->msr_bitmap[WRITE_HIGH + byte] = 0xf8;
+	return true;
+}
+
+static void say(const struct vmx_caps *c)
+{
+	log("vmx: EPT%s%s, unrestricted guest%s%s\n",
+	    c->ept_vpid & EPT_1G ? " with 1 GiB pages" : "",
+	    c->secondary & SECONDARY_VPID ? ", VPID" : "",
+	    c->pin & PIN_VIRTUAL_NMIS ? ", virtual NMIs" : "",
+	    c->secondary & SECONDARY_XSAVES ? ", XSAVES" : "");
+}
+
+/* The first CPU says what all have. */
+static const char *find_caps(bool first)
+{
+	struct vmx_caps c = {0};
+	struct offered o;
+	const char *missing;
+
+	read_offered(&o, &c);
+	missing = find_missing(&o, &c);
+	if (missing) {
+		return missing;
+	}
+	choose(&o, &c);
+	if (first) {
+		if (!make_bitmaps(&c)) {
+			return "memory";
+		}
+		vmx_caps = c;
+		ptab_ept.levels_large = c.ept_vpid & EPT_1G ? 2 : 1;
+		return NULL;
+	}
+	c.io_bitmap = vmx_caps.io_bitmap;
+	c.msr_bitmap = vmx_caps.msr_bitmap;
+	return __builtin_memcmp(&c, &vmx_caps, sizeof(c))
+		       ? "what the first CPU has" : NULL;
+}
+
+/* Firmware may leave this to us, and a hypervisor does. */
+static bool unlock(void)
+{
+	uint64_t control;
+
+	if (!rdmsr_safe(MSR_FEATURE_CONTROL, &control)) {
+		return true;
+	}
+	if (control & FEATURE_CONTROL_LOCK) {
+		return control & FEATURE_CONTROL_VMX;
+	}
+	return wrmsr_safe(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_LOCK |
+						       FEATURE_CONTROL_VMX);
+}
+
+static bool turn_on(struct cpu *cpu)
+{
+	uint32_t *region = page_alloc(NULL, 0, true);
+
+	if (!region) {
+		return false;
+	}
+	*region = vmx_caps.revision;
+	cpu->vcpu_host = region;
+	cpu->vcpu_host_phys = pool_to_phys(region);
+	write_cr0(read_cr0() | CR0_NE);
+	write_cr4(read_cr4() | CR4_VMXE);
+	return vmxon(cpu->vcpu_host_phys);
+}
+
+bool vmx_init(struct cpu *cpu)
+{
+	const char *missing = NULL;
+	bool first = !vcpu_ops;
+
+	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_VMX)) {
+		return false;
+	}
+	if (!unlock()) {
+		missing = "the firmware's permission";
+	} else {
+		missing = find_caps(first);
+	}
+	if (!missing && !turn_on(cpu)) {
+		missing = "a VMXON that works";
+	}
+	if (missing) {
+		log("vmx: not used, for want of %s\n", missing);
+		return false;
+	}
+	if (first) {
+		vcpu_ops = &vmx_ops;
+		say(&vmx_caps);
+	}
+	return true;
+}
