@@ -1,32 +1,17 @@
 # The virtual machine monitor: build/vmm.elf.
-VMM_SRC := \
-	vmm/src/bus.c \
-	vmm/src/gmem.c \
-	vmm/src/irq.c \
-	vmm/src/linear.c \
-	vmm/src/timer.c \
-	vmm/src/walk.c \
-	vmm/dev/acpi_pm.c \
-	vmm/dev/acpi_tables.c \
-	vmm/dev/board.c \
-	vmm/dev/debug.c \
-	vmm/dev/i440fx.c \
-	vmm/dev/i8042.c \
-	vmm/dev/ioapic.c \
-	vmm/dev/lapic.c \
-	vmm/dev/pci.c \
-	vmm/dev/pic.c \
-	vmm/dev/piix3.c \
-	vmm/dev/pit.c \
-	vmm/dev/rtc.c \
-	vmm/dev/uart.c \
-	vmm/dev/dsdt.S
+VMM_SRC := $(addprefix vmm/src/,main.c vm.c vcpu.c vcpu_entry.S exit.c vmx.c \
+	svm.c msr.c cpuid.c pvclock.c report.c machine.c bus.c irq.c timer.c \
+	gmem.c walk.c linear.c insn.c opcode.c emulate.c alu.c move.c \
+	strings.c bzimage.c linux.c)
+VMM_SRC += $(addprefix vmm/dev/,lapic.c ioapic.c pic.c pit.c rtc.c uart.c \
+	i8042.c board.c debug.c pci.c i440fx.c piix3.c acpi_pm.c acpi_tables.c \
+	dsdt.S)
 
 $(B)/user/vmm/%.o: USER_EXTRA := -Wa,-I$(B)/user/vmm
+$(B)/user/vmm/dev/dsdt.o: $(B)/user/vmm/dev/dsdt.aml
 $(eval $(call program,vmm,$(VMM_SRC)))
 
 # ACPI source to machine language, for .incbin.
 $(B)/user/%.aml: %.asl
 	@mkdir -p $(@D); $(call say,IASL)
 	$(Q)iasl -p $(basename $@) $< > $@.log 2>&1 || { cat $@.log; false; }
-$(B)/user/vmm/dev/dsdt.o: $(B)/user/vmm/dev/dsdt.aml

@@ -1,0 +1,74 @@
+/*
+ * VM exits: what a vendor's table has for each event, and the handlers that the
+ * vendors share. The tables are in vmx.c and svm.c; they are used both to
+ * create the portals and to dispatch.
+ *
+ * A handler finds in the vCPU's UTCB the state that its MTD names (v->have),
+ * changes it, and or-s to v->mtd what the kernel shall take back. Handlers of
+ * instructions find their length in u->length.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <abi/event.h>
+#include <abi/utcb.h>
+
+struct vcpu;
+
+struct exit {
+	void (*handler)(struct vcpu *v);	/* NULL: unexpected */
+	uint64_t mtd;
+};
+
+struct vendor {
+	const char *name;
+	const struct exit *exits;	/* EVENTS_VCPU of them */
+	uint32_t ctrl[2];		/* what the guest may not do itself */
+	uint64_t efer;			/* bits that EFER must have */
+	uint32_t nmi_window;		/* its request, where there is one */
+};
+
+extern const struct vendor vmx, svm;
+
+/* State for deciding what can be injected. */
+#define MTD_INJECTION (MTD_RFLAGS | MTD_INJ | MTD_STA)
+
+/* State for finding the bytes at RIP. */
+#define MTD_CODE (MTD_RIP_LEN | MTD_RFLAGS | MTD_CS_SS | MTD_CR | MTD_EFER)
+
+/* State for the emulator. */
+#define MTD_EMULATION                                                      \
+	(MTD_CODE | MTD_INJECTION | MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | \
+	 MTD_GPR_R8_R15 | MTD_DS_ES | MTD_FS_GS | MTD_QUAL)
+
+/* State for a report of the end. */
+#define MTD_REPORT                                                \
+	(MTD_EMULATION | MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR | \
+	 MTD_DR | MTD_SYSENTER)
+
+/* An access to ports, as both vendors describe it in their own ways. */
+struct port_access {
+	uint16_t port;
+	uint8_t bytes;
+	bool in;
+	bool string;
+};
+
+void exit_startup(struct vcpu *v);
+void exit_recall(struct vcpu *v);
+void exit_window(struct vcpu *v);
+void exit_cpuid(struct vcpu *v);
+void exit_hlt(struct vcpu *v);
+void exit_rdmsr(struct vcpu *v);
+void exit_wrmsr(struct vcpu *v);
+void exit_xsetbv(struct vcpu *v);
+void exit_port(struct vcpu *v, const struct port_access *access);
+void exit_cr8(struct vcpu *v, unsigned reg, bool write);
+void exit_memory(struct vcpu *v);	/* qual[1]: guest-physical address */
+void exit_invalid_opcode(struct vcpu *v);
+void exit_nothing(struct vcpu *v);	/* an instruction without effect */
+void exit_shutdown(struct vcpu *v);
+void exit_invalid_state(struct vcpu *v);
+void exit_task_switch(struct vcpu *v);

@@ -1,0 +1,270 @@
+/*
+ * Exits of AMD SVM: the event is the exit code. APM 2 appendix C, EXITINFO:
+ * APM 2 15.9 to 15.13.
+ *
+ * SVM does not tell the instruction's length, but for I/O: we look at its bytes.
+ */
+#include "exit.h"
+
+#include "emulate.h"
+#include "vcpu.h"
+#include "vm.h"
+
+enum {
+	/* Intercepts, the words at 0x0c and 0x10 of the VMCB, APM 2 B.1. */
+	INTERCEPT_RDPMC = 1 << 15,
+	INTERCEPT_CPUID = 1 << 18,
+	INTERCEPT_INVD = 1 << 22,
+	INTERCEPT_HLT = 1 << 24,
+	INTERCEPT_INVLPGA = 1 << 26,
+	INTERCEPT_IOIO = 1 << 27,
+	INTERCEPT_MSR = 1 << 28,
+	INTERCEPT_TASK_SWITCH = 1 << 29,
+
+	INTERCEPT_VMRUN = 1 << 0,
+	INTERCEPT_VMMCALL = 1 << 1,
+	INTERCEPT_VMLOAD = 1 << 2,
+	INTERCEPT_VMSAVE = 1 << 3,
+	INTERCEPT_STGI = 1 << 4,
+	INTERCEPT_CLGI = 1 << 5,
+	INTERCEPT_SKINIT = 1 << 6,
+	INTERCEPT_WBINVD = 1 << 9,
+	INTERCEPT_MONITOR = 1 << 10,
+	INTERCEPT_MWAIT = 1 << 11,
+	INTERCEPT_XSETBV = 1 << 13,
+
+	/* EXITINFO1 of IOIO; EXITINFO2 is the next RIP. */
+	IO_IN = 1 << 0,
+	IO_STRING = 1 << 2,
+	IO_BYTES = 4,			/* shift of SZ8, SZ16, SZ32 */
+	IO_PORT = 16,			/* shift */
+
+	MSR_WRITE = 1,			/* EXITINFO1 of MSR */
+	PREFIXES_MAX = 12,
+};
+#define INTERCEPT_SHUTDOWN (1u << 31)
+
+/* An instruction without operands. */
+struct opcode_bytes {
+	uint8_t count;
+	uint8_t byte[3];
+};
+
+static const struct opcode_bytes cpuid_bytes = {2, {0x0f, 0xa2}};
+static const struct opcode_bytes hlt_bytes = {1, {0xf4}};
+static const struct opcode_bytes rdmsr_bytes = {2, {0x0f, 0x32}};
+static const struct opcode_bytes wrmsr_bytes = {2, {0x0f, 0x30}};
+static const struct opcode_bytes invd_bytes = {2, {0x0f, 0x08}};
+static const struct opcode_bytes wbinvd_bytes = {2, {0x0f, 0x09}};
+static const struct opcode_bytes xsetbv_bytes = {3, {0x0f, 0x01, 0xd1}};
+
+static bool is_prefix(uint8_t byte, bool long_mode)
+{
+	switch (byte) {
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64 ... 0x67:
+	case 0xf0:
+	case 0xf2:
+	case 0xf3:
+		return true;
+	default:
+		return long_mode && (byte & 0xf0) == 0x40;
+	}
+}
+
+/*
+ * Up to INSN_MAX bytes at RIP. The processor has just run them, so no check can
+ * fail but that somebody changes them at the same time: then they are few.
+ */
+static unsigned fetch(struct vcpu *v, uint8_t *bytes, unsigned most)
+{
+	const struct utcb *u = v->utcb;
+	struct linear linear = {
+		.mem = &v->vm->machine.mem,
+		.paging = {u->cr0, u->cr3, u->cr4, u->efer, u->rflags,
+			   cpuid_address_bits(&v->cpuid)},
+		/* SMEP, SMAP and the user bit were checked by hardware. */
+		.access = 0,
+	};
+	unsigned fetched = 0, got;
+
+	linear.paging.cr4 &= ~(uint64_t)(CR4_SMEP | CR4_SMAP);
+	while (fetched < most) {
+		uint64_t gva = u->rip + fetched;
+
+		if (emulate_code_bytes(u) != 8) {
+			gva = (gva & 0xffffffff) + u->cs.base;
+		}
+		if (linear_fetch(&linear, gva, bytes + fetched, most - fetched,
+				 &got) != OUTCOME_DONE) {
+			break;
+		}
+		fetched += got;
+	}
+	return fetched;
+}
+
+/* Length of the prefixes at RIP, and the bytes behind them. */
+static unsigned skip_prefixes(struct vcpu *v, uint8_t *bytes, unsigned count)
+{
+	bool long_mode = emulate_code_bytes(v->utcb) == 8;
+	unsigned n = 0;
+
+	while (n < count && is_prefix(bytes[n], long_mode)) {
+		n++;
+	}
+	return n;
+}
+
+static void find_length(struct vcpu *v, const struct opcode_bytes *opcode)
+{
+	uint8_t bytes[INSN_MAX];
+	unsigned count = fetch(v, bytes, INSN_MAX);
+	unsigned n = skip_prefixes(v, bytes, count);
+
+	for (unsigned i = 0; i < opcode->count; i++) {
+		if (n + i >= count || bytes[n + i] != opcode->byte[i]) {
+			vm_fail(v, "the instruction that exited is not there");
+		}
+	}
+	v->utcb->length = n + opcode->count;
+}
+
+static void cpuid(struct vcpu *v)
+{
+	find_length(v, &cpuid_bytes);
+	exit_cpuid(v);
+}
+
+static void hlt(struct vcpu *v)
+{
+	find_length(v, &hlt_bytes);
+	exit_hlt(v);
+}
+
+static void msr(struct vcpu *v)
+{
+	if (v->utcb->qual[0] == MSR_WRITE) {
+		find_length(v, &wrmsr_bytes);
+		exit_wrmsr(v);
+	} else {
+		find_length(v, &rdmsr_bytes);
+		exit_rdmsr(v);
+	}
+}
+
+static void invd(struct vcpu *v)
+{
+	find_length(v, &invd_bytes);
+	exit_nothing(v);
+}
+
+static void wbinvd(struct vcpu *v)
+{
+	find_length(v, &wbinvd_bytes);
+	exit_nothing(v);
+}
+
+static void xsetbv(struct vcpu *v)
+{
+	find_length(v, &xsetbv_bytes);
+	exit_xsetbv(v);
+}
+
+static void io(struct vcpu *v)
+{
+	struct utcb *u = v->utcb;
+	uint64_t q = u->qual[0];
+	const struct port_access access = {
+		.port = (uint16_t)(q >> IO_PORT),
+		.bytes = (uint8_t)(q >> IO_BYTES & 7),
+		.in = (q & IO_IN) != 0,
+		.string = (q & IO_STRING) != 0,
+	};
+
+	u->length = u->qual[1] - u->rip;
+	exit_port(v, &access);
+}
+
+/*
+ * MOV to and from CR8: 0F 22 /0 and 0F 20 /0 with REX.R, or with LOCK outside
+ * of 64-bit mode. The general register is ModRM.rm.
+ */
+static void cr8(struct vcpu *v, bool write)
+{
+	uint8_t bytes[INSN_MAX];
+	unsigned count = fetch(v, bytes, INSN_MAX);
+	unsigned n = skip_prefixes(v, bytes, count);
+	unsigned rex = n > 0 && (bytes[n - 1] & 0xf0) == 0x40 ? bytes[n - 1] : 0;
+
+	if (n + 3 > count || bytes[n] != 0x0f ||
+	    bytes[n + 1] != (write ? 0x22 : 0x20)) {
+		vm_fail(v, "the instruction that exited is not there");
+	}
+	v->utcb->length = n + 3;
+	exit_cr8(v, (bytes[n + 2] & 7) | (rex & 1) << 3, write);
+}
+
+static void cr8_read(struct vcpu *v)
+{
+	cr8(v, false);
+}
+
+static void cr8_write(struct vcpu *v)
+{
+	cr8(v, true);
+}
+
+#define GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)
+
+static const struct exit exits[EVENTS_VCPU] = {
+	[0x08] = {cr8_read, GPRS | MTD_CODE | MTD_INJECTION},
+	[0x18] = {cr8_write, GPRS | MTD_CODE | MTD_INJECTION},
+	[0x64] = {exit_window, MTD_INJECTION},			/* VINTR */
+	[0x6f] = {exit_invalid_opcode, MTD_INJECTION},		/* RDPMC */
+	[0x72] = {cpuid, MTD_GPR_ACDB | MTD_CODE},
+	[0x76] = {invd, MTD_CODE | MTD_INJECTION},
+	[0x78] = {hlt, MTD_CODE | MTD_INJECTION | MTD_TSC},
+	[0x7a] = {exit_invalid_opcode, MTD_INJECTION},		/* INVLPGA */
+	[0x7b] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
+	[0x7c] = {msr, MTD_GPR_ACDB | MTD_CODE | MTD_QUAL | MTD_SYSCALL |
+		       MTD_TSC | MTD_INJECTION},
+	[0x7d] = {exit_task_switch, MTD_REPORT},
+	[0x7f] = {exit_shutdown, MTD_REPORT},
+	[0x80] = {exit_invalid_opcode, MTD_INJECTION},		/* VMRUN */
+	[0x81] = {exit_invalid_opcode, MTD_INJECTION},		/* VMMCALL */
+	[0x82] = {exit_invalid_opcode, MTD_INJECTION},		/* VMLOAD */
+	[0x83] = {exit_invalid_opcode, MTD_INJECTION},		/* VMSAVE */
+	[0x84] = {exit_invalid_opcode, MTD_INJECTION},		/* STGI */
+	[0x85] = {exit_invalid_opcode, MTD_INJECTION},		/* CLGI */
+	[0x86] = {exit_invalid_opcode, MTD_INJECTION},		/* SKINIT */
+	[0x89] = {wbinvd, MTD_CODE | MTD_INJECTION},
+	[0x8a] = {exit_invalid_opcode, MTD_INJECTION},		/* MONITOR */
+	[0x8b] = {exit_invalid_opcode, MTD_INJECTION},		/* MWAIT */
+	[0x8c] = {exit_invalid_opcode, MTD_INJECTION},		/* MWAIT */
+	[0x8d] = {xsetbv, MTD_GPR_ACDB | MTD_CODE | MTD_INJECTION},
+	[EVENT_SVM_NPF] = {exit_memory, MTD_EMULATION},
+	[EVENT_SVM_INVALID] = {exit_invalid_state, MTD_REPORT},
+	[EVENT_VCPU_STARTUP] = {exit_startup, 0},
+	[EVENT_VCPU_RECALL] = {exit_recall, MTD_REPORT | MTD_TSC},
+};
+
+const struct vendor svm = {
+	.name = "SVM",
+	.exits = exits,
+	.ctrl = {
+		(uint32_t)(INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_INVD |
+			   INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
+			   INTERCEPT_MSR | INTERCEPT_TASK_SWITCH) |
+			INTERCEPT_SHUTDOWN,
+		(uint32_t)(INTERCEPT_VMRUN | INTERCEPT_VMMCALL |
+			   INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
+			   INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT |
+			   INTERCEPT_WBINVD | INTERCEPT_MONITOR |
+			   INTERCEPT_MWAIT | INTERCEPT_XSETBV),
+	},
+	.efer = EFER_SVME,
+};

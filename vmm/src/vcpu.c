@@ -1,0 +1,391 @@
+#include "vcpu.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include <lib/info.h>
+#include <lib/message.h>
+#include <lib/sel.h>
+#include <lib/thread.h>
+#include <lib/time.h>
+
+#include "emulate.h"
+#include "vm.h"
+
+enum {
+	EVENTS_ORDER = 8,
+	NMI_VECTOR = 2,
+	SHADOWS = SHADOW_STI | SHADOW_MOV_SS,
+};
+
+_Static_assert(EVENTS_VCPU == 1 << EVENTS_ORDER, "portals are delegated so");
+_Static_assert(offsetof(struct thread, argument) == 16, "vcpu_entry.S");
+
+void vcpu_entry(void);
+
+/* Exits. */
+
+/* One that nobody expects is reported with all the state there is. */
+static uint64_t exit_mtd(const struct exit *exit)
+{
+	return exit->handler != NULL ? exit->mtd : MTD_REPORT;
+}
+
+void vcpu_exit(unsigned long event, struct vcpu *v)
+{
+	const struct exit *exit = &v->vm->vendor->exits[event];
+
+	v->have = exit_mtd(exit);
+	v->mtd = 0;
+	v->counts[event]++;
+	++*v->exits;
+	if (exit->handler != NULL) {
+		exit->handler(v);
+	} else {
+		vm_fail(v, "unexpected exit 0x%lx, qualification %llx %llx",
+			event, (unsigned long long)v->utcb->qual[0],
+			(unsigned long long)v->utcb->qual[1]);
+	}
+	v->utcb->mtd = v->mtd;
+	v->utcb->items = 0;
+}
+
+void vcpu_advance(struct vcpu *v)
+{
+	struct utcb *u = v->utcb;
+
+	u->rip += u->length;
+	v->mtd |= MTD_RIP_LEN;
+	if ((v->have & MTD_STA) && (u->interruptibility & SHADOWS)) {
+		u->interruptibility &= ~(uint32_t)SHADOWS;
+		v->mtd |= MTD_STA;
+	}
+}
+
+void vcpu_defer(struct vcpu *v, void (*handler)(struct vcpu *v))
+{
+	v->deferred = handler;
+	v->deferred_qual[0] = v->utcb->qual[0];
+	v->deferred_qual[1] = v->utcb->qual[1];
+	v->mtd = 0;
+	(void)ec_recall(v->ec);
+}
+
+void vcpu_emulation(struct vcpu *v, struct emulation *e)
+{
+	emulate_init(e, v->utcb, &v->vm->machine.mem, &v->memory, &v->ports,
+		     cpuid_address_bits(&v->cpuid));
+}
+
+uint64_t vcpu_tsc(const struct vcpu *v)
+{
+	return time_tsc() + v->msrs.tsc_offset;
+}
+
+/* Injection. */
+
+static void set_injection(struct vcpu *v, uint32_t info, uint32_t error)
+{
+	v->utcb->inject = info;
+	v->utcb->inject_error = error;
+	v->mtd |= MTD_INJ;
+	v->window = (info & (INJECT_INTERRUPT_WINDOW | INJECT_NMI_WINDOW)) != 0;
+}
+
+void vcpu_exception(struct vcpu *v, const struct exception *x)
+{
+	uint32_t info = INJECT_VALID | INJECT_EXCEPTION | x->vector;
+
+	if (x->has_error) {
+		info |= INJECT_ERROR_CODE;
+	}
+	set_injection(v, info, x->error);
+	if (x->vector == VECTOR_PF) {
+		v->utcb->cr2 = x->address;
+		v->mtd |= MTD_CR;
+	}
+}
+
+void vcpu_general_protection(struct vcpu *v)
+{
+	vcpu_exception(v, &(struct exception){VECTOR_GP, true, 0, 0});
+}
+
+/*
+ * An interrupted delivery that must be completed. Software interrupts and
+ * exceptions need not: RIP is still at the instruction that causes them, which
+ * runs again.
+ */
+static bool must_redeliver(uint32_t info)
+{
+	switch (info & (INJECT_TYPE | INJECT_VALID)) {
+	case INJECT_VALID | INJECT_EXCEPTION:
+		/* SVM reports INT3 and INTO like that. */
+		return (info & INJECT_VECTOR) != VECTOR_BP &&
+		       (info & INJECT_VECTOR) != VECTOR_OF;
+	case INJECT_VALID | INJECT_INTERRUPT:
+	case INJECT_VALID | INJECT_NMI:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool has_interrupt(const struct vcpu *v)
+{
+	return lapic_extint(&v->lapic) || lapic_pending(&v->lapic) >= 0;
+}
+
+static uint8_t take_interrupt(struct vcpu *v)
+{
+	if (lapic_extint(&v->lapic)) {
+		return pic_acknowledge(&v->vm->machine.pic);
+	}
+
+	uint8_t vector = (uint8_t)lapic_pending(&v->lapic);
+
+	lapic_accept(&v->lapic, vector);
+	return vector;
+}
+
+/* What is to be injected now, or 0. */
+static uint32_t next_event(struct vcpu *v)
+{
+	const struct utcb *u = v->utcb;
+	uint32_t blocked = u->interruptibility;
+
+	if (lapic_nmi_pending(&v->lapic) &&
+	    !(blocked & (SHADOWS | BLOCKED_BY_NMI))) {
+		(void)lapic_nmi_take(&v->lapic);
+		return INJECT_VALID | INJECT_NMI | NMI_VECTOR;
+	}
+	if (has_interrupt(v) && (u->rflags & RFLAGS_IF) &&
+	    !(blocked & SHADOWS)) {
+		return INJECT_VALID | INJECT_INTERRUPT | take_interrupt(v);
+	}
+	return 0;
+}
+
+/* The windows to wait for, for what is pending still. */
+static uint32_t wanted_windows(const struct vcpu *v)
+{
+	uint32_t windows = 0;
+
+	if (has_interrupt(v)) {
+		windows |= INJECT_INTERRUPT_WINDOW;
+	}
+	if (lapic_nmi_pending(&v->lapic)) {
+		windows |= v->vm->vendor->nmi_window;
+	}
+	return windows;
+}
+
+void vcpu_inject(struct vcpu *v)
+{
+	struct utcb *u = v->utcb;
+	uint32_t info;
+
+	if (v->mtd & MTD_INJ) {
+		info = u->inject;	/* an exception of this exit */
+	} else if (must_redeliver(u->inject)) {
+		info = u->inject & ~(uint32_t)(INJECT_INTERRUPT_WINDOW |
+					       INJECT_NMI_WINDOW);
+		if ((info & INJECT_TYPE) == INJECT_NMI &&
+		    (u->interruptibility & BLOCKED_BY_NMI)) {
+			u->interruptibility &= ~(uint32_t)BLOCKED_BY_NMI;
+			v->mtd |= MTD_STA;
+		}
+	} else {
+		info = next_event(v);
+	}
+	info |= wanted_windows(v);
+	if (info != 0 || v->window) {
+		set_injection(v, info, u->inject_error);
+	}
+}
+
+bool vcpu_is_woken(const struct vcpu *v)
+{
+	return lapic_nmi_pending(&v->lapic) ||
+	       ((v->utcb->rflags & RFLAGS_IF) && has_interrupt(v));
+}
+
+void vcpu_kick(void *vcpu)
+{
+	struct vcpu *v = vcpu;
+
+	switch (v->place) {
+	case VCPU_RUNNING:
+		(void)ec_recall(v->ec);
+		break;
+	case VCPU_HALTED:
+		(void)sm_up(v->sm);
+		break;
+	case VCPU_EXITED:
+		break;
+	}
+}
+
+/* Devices as this vCPU sees them: each has its own local APIC. */
+
+static uint64_t read_memory(void *vcpu, uint64_t gpa, unsigned bytes)
+{
+	struct vcpu *v = vcpu;
+
+	if (lapic_mapped(&v->lapic, gpa)) {
+		return lapic_mmio_read(&v->lapic, gpa % LAPIC_SIZE, bytes);
+	}
+	return bus_read(&v->vm->machine.memory, gpa, bytes);
+}
+
+static void write_memory(void *vcpu, uint64_t gpa, unsigned bytes,
+			 uint64_t value)
+{
+	struct vcpu *v = vcpu;
+
+	if (lapic_mapped(&v->lapic, gpa)) {
+		lapic_mmio_write(&v->lapic, gpa % LAPIC_SIZE, bytes, value);
+		return;
+	}
+	bus_write(&v->vm->machine.memory, gpa, bytes, value);
+}
+
+static uint64_t read_port(void *vcpu, uint64_t port, unsigned bytes)
+{
+	struct vcpu *v = vcpu;
+
+	return bus_read(&v->vm->machine.ports, port, bytes);
+}
+
+static void write_port(void *vcpu, uint64_t port, unsigned bytes,
+		       uint64_t value)
+{
+	struct vcpu *v = vcpu;
+
+	bus_write(&v->vm->machine.ports, port, bytes, value);
+}
+
+/* Creation. */
+
+static struct cpuid_registers host_cpuid(uint32_t leaf, uint32_t subleaf)
+{
+	struct cpuid_registers r;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+static void init_state(struct vcpu *v)
+{
+	const struct cpuid_config config = {
+		.host = host_cpuid,
+		.apic_id = v->id,
+		.vcpus = VM_VCPUS,
+		.tsc_khz = program_info->tsc_khz,
+		.xsave = false,
+	};
+
+	cpuid_init(&v->cpuid, &config);
+	msr_reset(v);
+}
+
+static bool init_lapic(struct vcpu *v)
+{
+	struct machine *m = &v->vm->machine;
+	const struct lapic_config config = {
+		.id = v->id,
+		.bsp = v->id == 0,
+		.all = &m->lapics,
+		.timers = &m->timers,
+		.timer_hz = cpuid_timer_hz(&v->cpuid),
+		.hooks = {.kick = vcpu_kick, .opaque = v},
+		.eoi = ioapic_eoi,
+		.ioapic = &m->ioapic,
+	};
+
+	return lapic_init(&v->lapic, &config);
+}
+
+/* The portals, in our PD and then in the guest's at its event base. */
+static enum status create_portals(struct vcpu *v, unsigned long base)
+{
+	unsigned long first = sel_alloc(EVENTS_ORDER);
+	enum status status = first != 0 ? SUCCESS : OUT_OF_MEMORY;
+
+	for (unsigned i = 0; i < EVENTS_VCPU && status == SUCCESS; i++) {
+		const struct exit *exit = &v->vm->vendor->exits[i];
+
+		status = create_pt(first + i, SEL_PD, v->handler->ec,
+				   exit_mtd(exit),
+				   (unsigned long)vcpu_entry);
+		if (status == SUCCESS) {
+			status = pt_ctrl(first + i, i);
+		}
+	}
+	if (status == SUCCESS) {
+		status = delegate_range(SEL_PD, CRD_OBJ, first, EVENTS_VCPU,
+					RIGHTS_ALL, 0, v->vm->pd, base);
+	}
+	return status;
+}
+
+static const char *create_handler(struct vcpu *v)
+{
+	enum status status;
+	struct thread *handler = handler_create(v->cpu, &status);
+
+	if (handler == NULL) {
+		return "handler";
+	}
+	handler->argument = v;
+	v->handler = handler;
+	v->utcb = handler->utcb;
+	return NULL;
+}
+
+static const char *create_ec_and_sc(struct vcpu *v, unsigned long base)
+{
+	v->ec = sel_alloc(0);
+	v->sc = sel_alloc(0);
+	v->sm = sel_alloc(0);
+	if (v->ec == 0 || v->sc == 0 || v->sm == 0) {
+		return "selectors";
+	}
+	if (create_sm(v->sm, SEL_PD, 0) != SUCCESS) {
+		return "semaphore";
+	}
+	if (create_vcpu(v->ec, v->vm->pd, v->cpu, base) != SUCCESS) {
+		return "vCPU";
+	}
+	status_add_thread("vcpu", v->sc, v->cpu);
+	return create_sc(v->sc, SEL_PD, v->ec,
+			 QPD(program_info->priority, program_info->quantum)) ==
+			       SUCCESS ? NULL : "scheduling context";
+}
+
+const char *vcpu_start(struct vcpu *v, struct vm *vm, unsigned id, unsigned cpu)
+{
+	unsigned long base = (unsigned long)id * EVENTS_VCPU;
+	const char *wrong;
+
+	v->vm = vm;
+	v->id = id;
+	v->cpu = cpu;
+	v->memory = (struct mmio){read_memory, write_memory, v};
+	v->ports = (struct mmio){read_port, write_port, v};
+	v->exits = status_add_counter("exits");
+	init_state(v);
+	if (!init_lapic(v)) {
+		return "local APIC";
+	}
+	wrong = create_handler(v);
+	if (wrong != NULL) {
+		return wrong;
+	}
+	if (create_portals(v, base) != SUCCESS) {
+		return "portals";
+	}
+	return create_ec_and_sc(v, base);
+}

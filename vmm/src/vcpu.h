@@ -1,0 +1,94 @@
+/*
+ * A virtual CPU: its kernel objects, the state that the VMM keeps of it, and
+ * what goes into it: interrupts and exceptions.
+ *
+ * Its exits are handled by one local EC, so never two at a time. Under the VM's
+ * lock: the local APIC, and `place`, which tells those who make an interrupt
+ * pending how to get the vCPU's attention (vcpu_kick). Everything else belongs
+ * to the handler.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <abi/utcb.h>
+
+#include "../dev/lapic.h"
+#include "cpuid.h"
+#include "exit.h"
+#include "linear.h"
+#include "msr.h"
+
+struct vm;
+struct thread;
+struct emulation;
+
+enum vcpu_place {
+	VCPU_RUNNING,	/* in the guest, or on the way: recall it */
+	VCPU_EXITED,	/* in an exit that will look for interrupts */
+	VCPU_HALTED,	/* sleeps on its semaphore */
+};
+
+struct vcpu {
+	struct vm *vm;
+	unsigned id;
+	unsigned cpu;			/* the physical one */
+	const struct thread *handler;
+	struct utcb *utcb;		/* the handler's */
+	unsigned long ec, sc, sm;	/* selectors; sm: to wake it */
+	struct cpuid cpuid;
+	struct msrs msrs;
+	struct mmio memory, ports;	/* the buses, for the emulator */
+
+	/* Of the exit under way. */
+	uint64_t have;			/* MTD that came */
+	uint64_t mtd;			/* MTD to go back */
+
+	/* An exit that wants more state has the vCPU recalled first. */
+	void (*deferred)(struct vcpu *v);
+	uint64_t deferred_qual[2];
+
+	bool window;			/* the kernel has our window request */
+	uint64_t *exits;		/* counter, for the status view */
+	uint64_t counts[EVENTS_VCPU];	/* exits by event */
+
+	enum vcpu_place place;		/* under the VM's lock */
+	struct lapic lapic;		/* under the VM's lock */
+};
+
+/* Create everything and let it run. NULL, or what failed. */
+[[nodiscard]] const char *vcpu_start(struct vcpu *v, struct vm *vm,
+				     unsigned id, unsigned cpu);
+
+/* Called by the entry stub in entry.S. */
+void vcpu_exit(unsigned long event, struct vcpu *v);
+
+/* Local APIC's hook, with the VM's lock held: look for interrupts. */
+void vcpu_kick(void *vcpu);
+
+/* Go past the instruction that exited. */
+void vcpu_advance(struct vcpu *v);
+
+/* Inject an exception, when the exit is done. */
+void vcpu_exception(struct vcpu *v, const struct exception *exception);
+void vcpu_general_protection(struct vcpu *v);
+
+/*
+ * Put into the vCPU what is pending, or ask for an exit when that is possible;
+ * an event whose delivery the exit interrupted first. VM locked; needs
+ * MTD_INJECTION.
+ */
+void vcpu_inject(struct vcpu *v);
+
+/* Is there an interrupt or NMI that would end HLT? VM locked. */
+bool vcpu_is_woken(const struct vcpu *v);
+
+/* Handle this exit with all the state that the emulator wants. */
+void vcpu_defer(struct vcpu *v, void (*handler)(struct vcpu *v));
+
+/* The emulator, for this vCPU's state and memory. */
+void vcpu_emulation(struct vcpu *v, struct emulation *e);
+
+/* The guest's TSC. */
+uint64_t vcpu_tsc(const struct vcpu *v);

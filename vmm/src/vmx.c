@@ -1,0 +1,110 @@
+/*
+ * Exits of Intel VMX: the event is the basic exit reason. SDM 3D appendix C,
+ * qualifications: SDM 3C 28.2.1.
+ */
+#include "exit.h"
+
+#include "vcpu.h"
+#include "vm.h"
+
+enum {
+	/* Primary processor-based controls, SDM 3C table 25-6. */
+	PRIMARY_HLT = 1 << 7,
+	PRIMARY_MWAIT = 1 << 10,
+	PRIMARY_RDPMC = 1 << 11,
+	PRIMARY_CR8_LOAD = 1 << 19,
+	PRIMARY_CR8_STORE = 1 << 20,
+	PRIMARY_MONITOR = 1 << 29,
+
+	/* Secondary ones, table 25-7. */
+	SECONDARY_RDTSCP = 1 << 3,
+
+	/* Exit qualification of I/O instructions. */
+	IO_BYTES = 7,			/* less 1 */
+	IO_IN = 1 << 3,
+	IO_STRING = 1 << 4,
+	IO_PORT = 16,			/* shift */
+
+	/* Of control-register accesses. */
+	CR_NUMBER = 0xf,
+	CR_ACCESS = 3 << 4,
+	CR_ACCESS_STORE = 1 << 4,	/* MOV from CR */
+	CR_REGISTER = 8,		/* shift */
+};
+
+static void io(struct vcpu *v)
+{
+	uint64_t q = v->utcb->qual[0];
+	const struct port_access access = {
+		.port = (uint16_t)(q >> IO_PORT),
+		.bytes = (uint8_t)((q & IO_BYTES) + 1),
+		.in = (q & IO_IN) != 0,
+		.string = (q & IO_STRING) != 0,
+	};
+
+	exit_port(v, &access);
+}
+
+static void cr_access(struct vcpu *v)
+{
+	uint64_t q = v->utcb->qual[0];
+
+	if ((q & CR_NUMBER) != 8 || (q & CR_ACCESS) > CR_ACCESS_STORE) {
+		vm_fail(v, "unexpected access to a control register, "
+			"qualification %llx", (unsigned long long)q);
+	}
+	exit_cr8(v, q >> CR_REGISTER & 0xf, (q & CR_ACCESS) == 0);
+}
+
+#define GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)
+
+static const struct exit exits[EVENTS_VCPU] = {
+	[2] = {exit_shutdown, MTD_REPORT},
+	[7] = {exit_window, MTD_INJECTION},
+	[8] = {exit_window, MTD_INJECTION},		/* NMI window */
+	[9] = {exit_task_switch, MTD_REPORT},
+	[10] = {exit_cpuid, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_CR},
+	[12] = {exit_hlt, MTD_RIP_LEN | MTD_INJECTION | MTD_TSC},
+	[13] = {exit_nothing, MTD_RIP_LEN | MTD_INJECTION},	/* INVD */
+	[15] = {exit_invalid_opcode, MTD_INJECTION},		/* RDPMC */
+	[18] = {exit_invalid_opcode, MTD_INJECTION},		/* VMCALL */
+	[19] = {exit_invalid_opcode, MTD_INJECTION},		/* VMCLEAR */
+	[20] = {exit_invalid_opcode, MTD_INJECTION},		/* VMLAUNCH */
+	[21] = {exit_invalid_opcode, MTD_INJECTION},		/* VMPTRLD */
+	[22] = {exit_invalid_opcode, MTD_INJECTION},		/* VMPTRST */
+	[23] = {exit_invalid_opcode, MTD_INJECTION},		/* VMREAD */
+	[24] = {exit_invalid_opcode, MTD_INJECTION},		/* VMRESUME */
+	[25] = {exit_invalid_opcode, MTD_INJECTION},		/* VMWRITE */
+	[26] = {exit_invalid_opcode, MTD_INJECTION},		/* VMXOFF */
+	[27] = {exit_invalid_opcode, MTD_INJECTION},		/* VMXON */
+	[28] = {cr_access, GPRS | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
+	[30] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
+	[31] = {exit_rdmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_CR |
+			    MTD_INJECTION},
+	[32] = {exit_wrmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_CR |
+			    MTD_SYSCALL | MTD_TSC | MTD_INJECTION},
+	[33] = {exit_invalid_state, MTD_REPORT},
+	[36] = {exit_invalid_opcode, MTD_INJECTION},		/* MWAIT */
+	[39] = {exit_invalid_opcode, MTD_INJECTION},		/* MONITOR */
+	[48] = {exit_memory, MTD_EMULATION},
+	[50] = {exit_invalid_opcode, MTD_INJECTION},		/* INVEPT */
+	[53] = {exit_invalid_opcode, MTD_INJECTION},		/* INVVPID */
+	[54] = {exit_nothing, MTD_RIP_LEN | MTD_INJECTION},	/* WBINVD */
+	[55] = {exit_xsetbv, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_INJECTION},
+	[58] = {exit_invalid_opcode, MTD_INJECTION},		/* INVPCID */
+	[59] = {exit_invalid_opcode, MTD_INJECTION},		/* VMFUNC */
+	[EVENT_VCPU_STARTUP] = {exit_startup, 0},
+	[EVENT_VCPU_RECALL] = {exit_recall, MTD_REPORT | MTD_TSC},
+};
+
+const struct vendor vmx = {
+	.name = "VMX",
+	.exits = exits,
+	.ctrl = {
+		(uint32_t)(PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
+			   PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE |
+			   PRIMARY_MONITOR),
+		SECONDARY_RDTSCP,
+	},
+	.nmi_window = INJECT_NMI_WINDOW,
+};
