@@ -142,7 +142,7 @@ static uint64_t pm_read(void *device, uint64_t offset, unsigned bytes)
 	if (bytes == 4) {
 		return word | (uint32_t)read_word(pm, offset + 2) << 16;
 	}
-	return word >> 8 * (offset & 1);
+	return (uint64_t)word >> 8 * (offset & 1);
 }
 
 /* One byte of a word: the other keeps its value. */

@@ -313,8 +313,6 @@ static void write_control(struct pit *pit, uint8_t value)
 static void write_channel(struct pit *pit, struct pit_channel *channel,
 			  uint8_t value)
 {
-	uint16_t count_register;
-
 	sync(pit, channel);
 	if (channel->access == 3 && !channel->write_high) {
 		channel->write_low = value;
@@ -325,10 +323,11 @@ static void write_channel(struct pit *pit, struct pit_channel *channel,
 			channel->reload = 0;
 		}
 	} else {
-		count_register = channel->access == 1 ? value :
-				 (uint16_t)(value << 8 | channel->write_low);
+		uint8_t low = channel->access == 1 ? value : channel->write_low;
+		uint8_t high = channel->access == 1 ? 0 : value;
+
 		channel->write_high = false;
-		load(pit, channel, count_register);
+		load(pit, channel, (uint16_t)(high << 8 | low));
 	}
 	if (channel == &pit->channel[0]) {
 		if (channel->mode == 0) {
