@@ -1,0 +1,97 @@
+"""The system around the guest: faults, mistakes, other ways to boot."""
+import pytest
+
+from console import BUILD, lines_of
+
+pytestmark = pytest.mark.qemu
+PLATFORM = "qemu-tcg"
+
+
+def test_crash(boot, images):
+    """A program that faults is reported and cleaned up, the rest runs on."""
+    console = boot(PLATFORM, images.make(guest=False,
+                                         options="enable=/programs/crash"))
+    console.expect(r"\[root\] crash died: #PF at address 0x[0-9a-f]+, "
+                   r"rip 0x[0-9a-f]+", 30)
+    console.expect(r"\[root\] crash: started again \(1 of 1\)")
+    console.expect(r"\[root\] crash died: #PF")
+    before = len(lines_of("counter", console.everything()))
+    for _ in range(2):
+        console.expect(r"\[counter\] [^\r\n]*primes")
+    assert len(lines_of("counter", console.everything())) >= before + 2
+
+
+def test_triple_fault(boot, images):
+    """A guest that resets by a triple fault ends with a report."""
+    console = boot(PLATFORM, images.make(
+        options='linux.command-line="console=ttyS0 reboot=triple"'))
+    console.boot(90)
+    console.type("reboot -f")
+    console.expect(r"\[(linux|root)\] [^\r\n]*triple fault[^\r\n]*\r\n", 30)
+    console.expect(r"\[root\] vm linux: [^\r\n]*\r\n", 30)
+    console.expect(r"\[counter\] [^\r\n]*primes", 30)
+
+
+def test_multiboot1(boot, images):
+    """The same system, loaded by Multiboot 1."""
+    console = boot(PLATFORM, images.make(multiboot1=True))
+    console.boot(90)
+    assert console.output("uname -s").strip() == "Linux"
+
+
+@pytest.mark.parametrize("cpus", [2, 4])
+def test_cpus(boot, cpus):
+    """More processors change nothing for the guest."""
+    console = boot(PLATFORM, BUILD / "micronova.iso", cpus=cpus)
+    console.boot(120)
+    assert console.output("uname -s", 40).strip() == "Linux"
+
+
+@pytest.mark.parametrize("memory", [64, 512])
+def test_memory(boot, images, memory):
+    """The manifest decides how much memory the guest has."""
+    console = boot(PLATFORM, images.make(options=f"linux.memory={memory}"))
+    console.boot(90)
+    total = int(console.output("cat /proc/meminfo").split()[1])
+    assert 0.5 * memory * 1024 < total < memory * 1024
+
+
+# A mistake in the manifest, and what is said about it.
+MISTAKES = {
+    "module": ('/ { programs { bad { module = "nothing.elf"; }; }; };',
+               r"\[?root\]?[^\r\n]*bad[^\r\n]*nothing\.elf"),
+    "missing": ("/ { programs { bad { heap = <64>; }; }; };",
+                r"manifest: /programs/bad: module is missing"),
+    "unknown": ('/ { programs { bad { module = "sum.elf"; colour = <1>; }; };'
+                " };",
+                r"manifest: /programs/bad: unknown property colour"),
+    "range": ('/ { programs { bad { module = "sum.elf"; priority = <1000>; };'
+              " }; };",
+              r"manifest: /programs/bad: priority is 1000, must be from"),
+    "kind": ('/ { programs { bad { module = "sum.elf"; heap = "much"; }; };'
+             " };",
+             r"manifest: /programs/bad: heap must be one number"),
+    "service": ('/ { programs { bad { module = "counter.elf"; '
+                'channels = "nobody"; }; }; };',
+                r"bad: cannot start: no program offers the service nobody "
+                r"\(/programs/bad: channels\)"),
+    "vm": ('/ { vms { bad { module = "vmm.elf"; }; }; };',
+           r"manifest: /vms/bad: memory is missing"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake(boot, images, mistake):
+    """A mistake is reported with its place, and the others start."""
+    manifest, message = MISTAKES[mistake]
+    console = boot(PLATFORM, images.make(manifest, guest=False))
+    console.expect(message, 30)
+    console.expect(r"\[counter\] [^\r\n]*primes", 30)
+
+
+def test_no_manifest(boot, images, tmp_path):
+    """Without a manifest root says what is missing."""
+    from image import make
+    out = tmp_path / "bare.iso"
+    make(out, (BUILD / "hypervisor.elf", []), [(BUILD / "root.elf", [])])
+    boot(PLATFORM, out).expect(r"there is no boot module manifest\.dtb", 30)
