@@ -8,7 +8,6 @@
 
 enum {
 	MSR_APIC_BASE = 0x1b,
-	MSR_BIOS_SIGN_ID = 0x8b,
 	MSR_PAT = 0x277,
 	MSR_TSC_DEADLINE = 0x6e0,
 	MSR_X2APIC = 0x800,
@@ -20,6 +19,7 @@ enum {
 	MSR_FS_BASE = 0xc0000100,
 	MSR_GS_BASE = 0xc0000101,
 	MSR_KERNEL_GS_BASE = 0xc0000102,
+	MSR_TSC_AUX = 0xc0000103,
 };
 
 enum {

@@ -4,10 +4,10 @@
 #include "topology.h"
 
 #include "insn.h"
-#include "msr.h"
 
 enum {
 	LEAF_TOPOLOGY = 0x0b,
+	LEVEL_THREAD = 1,
 	LEAF_HYBRID = 0x1a,
 	HYBRID_CORE = 0x40,
 	HYBRID_ATOM = 0x20,
@@ -15,7 +15,6 @@ enum {
 	CPUID_HTT = 1 << 28,	/* 1, EDX */
 };
 #define VENDOR_INTEL 0x756e6547	/* "Genu", leaf 0 EBX */
-#define HYPERVISOR_PRESENT (1u << 31)	/* CPUID 1, ECX */
 
 static bool intel(void)
 {
@@ -28,6 +27,23 @@ static unsigned bits_for(uint32_t count)
 	return count > 1 ? 32u - (unsigned)__builtin_clz(count - 1) : 0;
 }
 
+/* Leaf 0BH: a subleaf for each level, with the bits of it and those below. */
+static void split_by_levels(uint32_t *id, unsigned *core_at,
+			    unsigned *package_at)
+{
+	struct cpuid r = cpuid(LEAF_TOPOLOGY, 0);
+
+	*id = r.edx;
+	*core_at = *package_at = 0;
+	for (uint32_t level = 0; r.ecx >> 8 & 0xff;) {
+		*package_at = r.eax & 31;
+		if ((r.ecx >> 8 & 0xff) == LEVEL_THREAD) {
+			*core_at = r.eax & 31;
+		}
+		r = cpuid(LEAF_TOPOLOGY, ++level);
+	}
+}
+
 /* An APIC ID is package, core, thread: where the parts begin. */
 static void split(uint32_t *id, unsigned *core_at, unsigned *package_at)
 {
@@ -35,10 +51,8 @@ static void split(uint32_t *id, unsigned *core_at, unsigned *package_at)
 	uint32_t threads;
 
 	if (cpuid(0, 0).eax >= LEAF_TOPOLOGY &&
-	    (r = cpuid(LEAF_TOPOLOGY, 0)).ebx != 0) {
-		*id = r.edx;
-		*core_at = r.eax & 31;
-		*package_at = cpuid(LEAF_TOPOLOGY, 1).eax & 31;
+	    cpuid(LEAF_TOPOLOGY, 0).ebx != 0) {
+		split_by_levels(id, core_at, package_at);
 		return;
 	}
 	r = cpuid(1, 0);
@@ -67,26 +81,6 @@ static uint8_t core_kind(void)
 	}
 }
 
-/* SDM 3A 9.11.7.1: zero, CPUID, read. In a VM it says nothing. */
-static uint32_t microcode(void)
-{
-	uint64_t value = 0;
-
-	if (cpuid(1, 0).ecx & HYPERVISOR_PRESENT) {
-		return 0;
-	}
-	if (!intel()) {
-		return rdmsr_safe(MSR_BIOS_SIGN_ID, &value) ? (uint32_t)value
-							    : 0;
-	}
-	if (!wrmsr_safe(MSR_BIOS_SIGN_ID, 0)) {
-		return 0;
-	}
-	cpuid(1, 0);
-	return rdmsr_safe(MSR_BIOS_SIGN_ID, &value) ? (uint32_t)(value >> 32)
-						    : 0;
-}
-
 struct hip_cpu topology_of_this_cpu(void)
 {
 	uint32_t id, signature = cpuid(1, 0).eax;
@@ -109,6 +103,5 @@ struct hip_cpu topology_of_this_cpu(void)
 		.family = (uint8_t)family,
 		.model = (uint8_t)model,
 		.stepping_platform = signature & 15,
-		.microcode = microcode(),
 	};
 }
