@@ -4,7 +4,7 @@ RUN		:= $(PYTHON) tests/platform/run.py
 TEST		:= B=$(B) $(PYTHON) tests/run.py
 
 # Unit tests: NAME, with its sources and include directories.
-#     $(eval $(call unit,NAME,SOURCES,-IDIR...))
+#     $(eval $(call unit,NAME,SOURCES,-IDIR...,-lLIBRARY...))
 UNIT_FLAGS	:= -std=gnu2x -O1 -g $(WARNINGS) -fno-omit-frame-pointer \
 		   -fsanitize=address,undefined -fno-sanitize-recover=all \
 		   -Ihypervisor/include
@@ -16,11 +16,33 @@ UNIT_TESTS	+= $(B)/unit/$(1)
 OBJECTS		+= $(call unit_objects,$(1),$(2))
 $(B)/unit/$(1): $(call unit_objects,$(1),$(2))
 	@$$(call say,LD)
-	$(Q)$$(CC) $(UNIT_FLAGS) -o $$@ $$^ -lcmocka
+	$(Q)$$(CC) $(UNIT_FLAGS) -o $$@ $$^ -lcmocka $(4)
 $(B)/unit/$(1).o/%.o: %.c $(B)/flags
 	@mkdir -p $$(@D); $$(call say,CC)
 	$(Q)$$(CC) $(UNIT_FLAGS) $(3) -MMD -MP -c -o $$@ $$<
 endef
+
+UNIT_ROOT	:= root/lib/print.c root/lib/copy.c
+RENAME		:= -Dsnprintf=root_snprintf -Dvsnprintf=root_vsnprintf
+$(eval $(call unit,root_print,tests/unit/root_print.c root/lib/print.c,\
+	-Iroot $(RENAME)))
+$(eval $(call unit,root_heap,tests/unit/root_heap.c tests/unit/root_fake.c \
+	root/lib/heap.c,-Iroot))
+$(eval $(call unit,root_ring,tests/unit/root_ring.c root/lib/ring.c,-Iroot))
+$(eval $(call unit,root_elf,tests/unit/root_elf.c root/src/elf.c,-Iroot))
+$(eval $(call unit,root_manifest,tests/unit/root_manifest.c \
+	root/src/manifest.c root/src/override.c $(UNIT_ROOT),\
+	-Iroot $(RENAME),-lfdt))
+$(eval $(call unit,root_mux,tests/unit/root_mux.c \
+	root/services/console/mux.c root/lib/ring.c $(UNIT_ROOT),\
+	-Iroot $(RENAME)))
+
+VMM_FIXTURE	:= tests/unit/vmm_fixture.c \
+		   $(addprefix vmm/src/,bus.c irq.c timer.c)
+$(eval $(call unit,vmm_bus,tests/unit/vmm_bus.c $(VMM_FIXTURE)))
+$(eval $(call unit,vmm_timer,tests/unit/vmm_timer.c $(VMM_FIXTURE)))
+$(foreach name,pic pit rtc uart,$(eval $(call unit,vmm_$(name),\
+	tests/unit/vmm_$(name).c vmm/dev/$(name).c $(VMM_FIXTURE))))
 
 # Hypercall tests: bare programs that boot in the place of the root task.
 #     $(eval $(call hypercall,NAME,SOURCES))
