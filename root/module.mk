@@ -20,7 +20,7 @@ $(B)/$(1).elf: $(call user_objects,$(2)) $(USER_LIB) $(USER_LD)
 endef
 
 # The runtime, without libc: startup, call stubs, strings, printf, heap, threads.
-LIB_SRC := $(addprefix root/lib/,start.S portal.S main.c runtime.c string.c print.c \
+LIB_SRC := $(addprefix root/lib/,start.S portal.S main.c runtime.c string.c copy.c print.c \
 	status.c sel.c lock.c time.c heap.c message.c thread.c info.c request.c \
 	ring.c console.c log.c)
 

@@ -156,11 +156,12 @@ void *heap_alloc_zero(size_t count, size_t size)
 
 void heap_free(void *memory)
 {
-	struct block *b = (struct block *)memory - 1;
+	struct block *b;
 
 	if (!memory) {
 		return;
 	}
+	b = (struct block *)memory - 1;
 	if (b->used != USED) {
 		panic("heap: %p freed, which was not allocated", memory);
 	}

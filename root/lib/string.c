@@ -208,13 +208,3 @@ unsigned long strtoul(const char *restrict s, char **restrict end, int base)
 	}
 	return negative ? -value : value;
 }
-
-size_t string_copy(char *to, const char *from, size_t size)
-{
-	size_t length = strlen(from);
-	size_t n = length < size ? length : size - 1;
-
-	memcpy(to, from, n);
-	to[n] = 0;
-	return length;
-}

@@ -13,9 +13,6 @@
 #include <lib/print.h>
 #include <lib/sel.h>
 #include <lib/string.h>
-#include <lib/time.h>
-
-#include "serial.h"
 
 enum { LINKS = INFO_CHANNELS, CONSOLE_ORDER = 2 };
 
@@ -134,13 +131,16 @@ void channel_init(const struct manifest *manifest)
 
 void channel_console_runs(bool runs)
 {
+	static void (*direct)(const char *text, size_t n);
+
 	root_console.ring = links[0].ring;
 	root_console.sel = links[0].sel;
 	if (!root_console.lock.sm &&
 	    lock_init(&root_console.lock) != SUCCESS) {
 		return;
 	}
-	log_sink = runs ? write_console : serial_write;
+	direct = direct ? direct : log_sink;
+	log_sink = runs ? write_console : direct;
 }
 
 /* Has the console taken everything that was written to it? */

@@ -55,6 +55,13 @@ static void check(const char *what, enum status status)
 	}
 }
 
+/* Until the console service puts our name in front. */
+static void write_serial(const char *text, size_t n)
+{
+	serial_write("[root] ", 7);
+	serial_write(text, n);
+}
+
 static const struct hip_cpu *cpu_entry(unsigned cpu)
 {
 	return (const void *)((const uint8_t *)hip + hip->cpu_offset +
@@ -91,7 +98,7 @@ static void init_runtime(unsigned cpu)
 	};
 	self->utcb = (struct utcb *)ROOT_UTCB;
 	check("serial line", take_ports(0x3f8, 8));
-	log_sink = serial_write;
+	log_sink = write_serial;
 	if (hip->signature != HIP_SIGNATURE ||
 	    hip->api_version != HIP_API_VERSION) {
 		panic("the kernel's interface has version %u, not %d",
