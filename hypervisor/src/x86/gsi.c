@@ -13,8 +13,9 @@
 #include "ioapic.h"
 #include "irq.h"
 #include "madt.h"
+#include "pic.h"
 
-static_assert((int)VECTOR_GSI + GSIS <= 0xe0);	/* pic.h begins there */
+static_assert((int)VECTOR_GSI + GSIS <= VECTOR_PIC);
 
 enum { PHYSICAL_ID_MAX = 254 };	/* of 8 bits, 255 is all */
 

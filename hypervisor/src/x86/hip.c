@@ -8,9 +8,11 @@
  */
 #include "hip.h"
 
+#include <abi/event.h>
+
 #include "../log.h"
 #include "../page.h"
-#include "../panic.h"
+#include "../space.h"
 #include "acpi.h"
 #include "apic.h"
 #include "boot.h"
@@ -25,7 +27,6 @@
 #include "vcpu.h"
 
 enum {
-	SELECTOR_BITS = 18,
 	CPU_OFFSET = sizeof(struct hip),
 	MEM_OFFSET = CPU_OFFSET + HIP_CPUS * sizeof(struct hip_cpu),
 	MEM_MAX = (PAGE_SIZE - MEM_OFFSET) / sizeof(struct hip_mem),
@@ -33,7 +34,6 @@ enum {
 	HIP_MEM_RESERVED = 2,
 
 	CPUID_1G_PAGES = 1 << 26,	/* 0x80000001, EDX */
-	LOAD_ADDRESS = 0x200000,	/* hypervisor.ld */
 };
 
 /* Loader's map, strings, modules, image, pool, RSDT, XSDT, screen, EFI. */
@@ -103,13 +103,13 @@ static void add_range(const struct boot_range *r)
 static void add_memory(void)
 {
 	const struct boot_info *b = &boot_info;
-	uint64_t image = kmem_image_phys(boot_strings) - LOAD_ADDRESS;
+	uint64_t image = kmem_image_phys(boot_strings) - IMAGE_PHYS;
 
 	for (uint32_t i = 0; i < b->ranges; i++) {
 		add_range(&b->range[i]);
 	}
-	take(LOAD_ADDRESS, image);
-	add(LOAD_ADDRESS, image, (uint32_t)HIP_MEM_KERNEL, 0);
+	take(IMAGE_PHYS, image);
+	add(IMAGE_PHYS, image, (uint32_t)HIP_MEM_KERNEL, 0);
 	take(pool_phys, pool_size);
 	add(pool_phys, pool_size, (uint32_t)HIP_MEM_KERNEL, 0);
 	for (uint32_t i = 0; i < b->modules; i++) {
@@ -158,8 +158,8 @@ void hip_init(void)
 		.mem_size = sizeof(struct hip_mem),
 		.api_version = HIP_API_VERSION,
 		.selectors = 1 << SELECTOR_BITS,
-		.events_thread = 32,
-		.events_vcpu = 256,
+		.events_thread = EVENTS_THREAD,
+		.events_vcpu = EVENTS_VCPU,
 		.gsis = GSIS,
 		.page_sizes = page_sizes(),
 		.utcb_sizes = 1 << 12,

@@ -1,5 +1,6 @@
 /*
- * The 82093AA and its successors. Registers are behind an index, hence the lock.
+ * The 82093AA and its successors. Registers are behind an index: hence the
+ * lock.
  */
 #include "ioapic.h"
 

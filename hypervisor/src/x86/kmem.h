@@ -19,7 +19,9 @@
 #define DEVICE_BASE 0xffffffffc0400000ul
 #define PEEK_BASE   0xffffffffc05ff000ul
 
-/* hypervisor.ld; those that end in _phys are values, not places. */
+#define IMAGE_PHYS 0x200000ul	/* where the image is loaded */
+
+/* hypervisor.ld */
 extern const char image_text[], image_text_end[];
 extern const char image_rodata[], image_rodata_end[];
 extern const char image_data[], image_data_end[];

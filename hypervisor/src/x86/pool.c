@@ -18,8 +18,6 @@
 #define POOL_MAX    (1024 * MIB)
 #define RAM_PART    16
 
-#define LOAD_ADDRESS (2 * MIB)	/* hypervisor.ld */
-
 static uint64_t ram_size(void)
 {
 	uint64_t sum = 0;
@@ -37,8 +35,8 @@ static uint64_t conflict(uint64_t start, uint64_t end)
 {
 	uint64_t image_end = kmem_image_phys(boot_strings) + PAGE_SIZE;
 
-	if (start < image_end && LOAD_ADDRESS < end) {
-		return LOAD_ADDRESS;
+	if (start < image_end && IMAGE_PHYS < end) {
+		return IMAGE_PHYS;
 	}
 	for (uint32_t i = 0; i < boot_info.modules; i++) {
 		const struct boot_module *m = &boot_info.module[i];

@@ -18,7 +18,7 @@
 
 /* Multiboot 1 (specification 0.6.96, 3.1): loaded as described, not as ELF. */
 #define MB1_MAGIC	0x1badb002
-#define MB1_FLAGS	(1 << 16 | 1 << 1 | 1 << 0)	/* a.out, memory, pages */
+#define MB1_FLAGS	(1 << 16 | 1 << 1 | 1 << 0)	/* a.out, map, pages */
 
 	.section .multiboot, "a"
 	.balign 8
@@ -79,9 +79,12 @@ _start:
 	add	$8, %edi
 	dec	%ecx
 	jnz	1b
-	movl	$boot_pd - KERNEL_BASE + TABLE, boot_pdpt_high - KERNEL_BASE + 510 * 8
-	movl	$boot_pdpt - KERNEL_BASE + TABLE, boot_pml4 - KERNEL_BASE
-	movl	$boot_pdpt_high - KERNEL_BASE + TABLE, boot_pml4 - KERNEL_BASE + 511 * 8
+	mov	$boot_pd - KERNEL_BASE + TABLE, %eax
+	mov	%eax, boot_pdpt_high - KERNEL_BASE + 510 * 8
+	mov	$boot_pdpt - KERNEL_BASE + TABLE, %eax
+	mov	%eax, boot_pml4 - KERNEL_BASE
+	mov	$boot_pdpt_high - KERNEL_BASE + TABLE, %eax
+	mov	%eax, boot_pml4 - KERNEL_BASE + 511 * 8
 
 	mov	%cr4, %eax
 	or	$CR4_PAE, %eax
