@@ -5,6 +5,8 @@
 #include "../ec.h"
 #include "../pd.h"
 #include "cpu.h"
+#include "svm.h"
+#include "vmx.h"
 
 #define VALUE(name, value) \
 	__asm__("\n.ascii \"->" #name " %c0\"" : : "i"(value))
@@ -20,6 +22,10 @@ void offsets(void)
 	OFFSET(CPU_FPU_LIVE, cpu, fpu_live);
 	OFFSET(CPU_TSS_ADDRESS, cpu, tss);
 	OFFSET(CPU_IDLE, cpu, idle);
+	OFFSET(CPU_FPU_OWNER, cpu, fpu_owner);
+	OFFSET(CPU_IO_LIVE, cpu, io_live);
+	OFFSET(PD_IO_BITMAP, pd, io_bitmap);
+	OFFSET(PD_CR3, pd, cr3);
 	OFFSET(TSS_RSP0, tss, rsp0);
 
 	OFFSET(EC_PD, ec, pd);
@@ -45,4 +51,16 @@ void offsets(void)
 	OFFSET(EC_RSP, ec, regs.rsp);
 	OFFSET(REGS_CS, regs, cs);
 	OFFSET(REGS_RIP, regs, rip);
+
+	OFFSET(CPU_VCPU_LOADED, cpu, vcpu_loaded);
+	OFFSET(CPU_FPU_OWNER, cpu, fpu_owner);
+	OFFSET(PD_GUEST_GENERATION, pd, guest_generation);
+	OFFSET(EC_VCPU, ec, vcpu);
+	OFFSET(EC_VECTOR, ec, regs.vector);
+	OFFSET(VCPU_GENERATION, vcpu, generation);
+	OFFSET(VMX_HOST_CR3, vmx, host_cr3);
+	OFFSET(VMX_CR2, vmx, cr2);
+	OFFSET(VMX_GDTR, vmx, gdtr);
+	OFFSET(SVM_VMCB_PHYS, svm, vmcb_phys);
+	OFFSET(SVM_HOST_PHYS, svm, host_phys);
 }

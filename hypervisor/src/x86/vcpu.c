@@ -96,11 +96,12 @@ void vcpu_take_debug(struct ec *ec)
 	cpu->debug_owner = ec;
 }
 
-void vcpu_forget(struct ec *ec)
+void vcpu_leave(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 
 	if (cpu->debug_owner == ec) {
+		save_debug(ec->vcpu);
 		cpu->debug_owner = NULL;
 	}
 	if (cpu->vcpu_loaded == ec) {

@@ -36,8 +36,8 @@ struct vcpu {
 void vcpu_take_debug(struct ec *ec);
 /* Guest page tables of its PD, from now on there. */
 [[nodiscard]] enum status vcpu_need_root(struct pd *pd);
-/* The EC ends. */
-void vcpu_forget(struct ec *ec);
+/* It ends, or is to be loaded anew: nothing of it stays in this CPU. */
+void vcpu_leave(struct ec *ec);
 /* Would XSETBV take it (SDM 1 13.3), and does the kernel keep its state? */
 bool vcpu_xcr0_valid(uint64_t xcr0, uint64_t offered);
 /* MTD_XSAVE from a VMM; a bad XCR0 is not taken. */

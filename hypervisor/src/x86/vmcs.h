@@ -94,6 +94,7 @@ enum {
 	REASON_INVALID_STATE = 33,
 	REASON_MACHINE_CHECK = 41,
 	REASON_EPT_VIOLATION = 48,
+	REASON_BASIC = 0xff,	/* all that there are */
 };
 #define REASON_ENTRY_FAILED (1u << 31)
 

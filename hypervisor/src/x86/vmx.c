@@ -80,7 +80,7 @@ void vmx_unload(struct ec *ec)
 {
 	struct vmx *v = vmx_of(ec);
 
-	vcpu_forget(ec);
+	vcpu_leave(ec);
 	if (v->active && !vmclear(v->vmcs_phys)) {
 		panic("VMCLEAR failed");
 	}

@@ -60,6 +60,7 @@ struct vmx {
 
 	/* What the VMCS holds. */
 	uint32_t primary, secondary;
+	uint32_t asked;			/* of primary, by the VMM */
 	uint32_t msr_count;
 	uint32_t activity;		/* 0, or what the VMM last made it */
 	uint32_t tpr_threshold;

@@ -6,24 +6,24 @@
  * the exit, for which HOST_RSP points behind them (regs.h). RSP, RIP and RFLAGS
  * are in the VMCS.
  */
-#include <offsets.h>
+#include "offsets.h"
 
 	.macro load_registers		/* RAX: the EC */
-	mov	EC_REGS+REGS_R15(%rax), %r15
-	mov	EC_REGS+REGS_R14(%rax), %r14
-	mov	EC_REGS+REGS_R13(%rax), %r13
-	mov	EC_REGS+REGS_R12(%rax), %r12
-	mov	EC_REGS+REGS_RBP(%rax), %rbp
-	mov	EC_REGS+REGS_RBX(%rax), %rbx
-	mov	EC_REGS+REGS_R11(%rax), %r11
-	mov	EC_REGS+REGS_R10(%rax), %r10
-	mov	EC_REGS+REGS_R9(%rax), %r9
-	mov	EC_REGS+REGS_R8(%rax), %r8
-	mov	EC_REGS+REGS_RCX(%rax), %rcx
-	mov	EC_REGS+REGS_RDX(%rax), %rdx
-	mov	EC_REGS+REGS_RSI(%rax), %rsi
-	mov	EC_REGS+REGS_RDI(%rax), %rdi
-	mov	EC_REGS+REGS_RAX(%rax), %rax
+	mov	EC_R15(%rax), %r15
+	mov	EC_R14(%rax), %r14
+	mov	EC_R13(%rax), %r13
+	mov	EC_R12(%rax), %r12
+	mov	EC_RBP(%rax), %rbp
+	mov	EC_RBX(%rax), %rbx
+	mov	EC_R11(%rax), %r11
+	mov	EC_R10(%rax), %r10
+	mov	EC_R9(%rax), %r9
+	mov	EC_R8(%rax), %r8
+	mov	EC_RCX(%rax), %rcx
+	mov	EC_RDX(%rax), %rdx
+	mov	EC_RSI(%rax), %rsi
+	mov	EC_RDI(%rax), %rdi
+	mov	EC_RAX(%rax), %rax
 	.endm
 
 	.text
@@ -90,7 +90,7 @@ vmx_exit_entry:
 	mov	%cr2, %rcx
 	mov	%rcx, VMX_CR2(%rdx)
 	lgdt	VMX_GDTR(%rdx)
-	mov	%gs:CPU_STACK, %rsp
+	mov	%gs:CPU_STACK_TOP, %rsp
 	movw	$0x100, %gs:CPU_FPU_LIVE	/* not live; TSS short */
 	call	vmx_exit
 	jmp	switch_to

@@ -82,7 +82,7 @@ enum {
 	 PRIMARY_CR8_STORE_EXITING | PRIMARY_MOV_DR_EXITING |        \
 	 PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS | PRIMARY_SECONDARY)
 #define PRIMARY_WANTED                                               \
-	((PRIMARY_NEEDED & ~PRIMARY_INTERRUPT_WINDOW) |              \
+	((PRIMARY_NEEDED & ~(uint32_t)PRIMARY_INTERRUPT_WINDOW) |    \
 	 PRIMARY_TSC_OFFSETTING)
 /* What must be possible to turn off. */
 #define PRIMARY_UNWANTED (PRIMARY_CR3_LOAD_EXITING | PRIMARY_CR3_STORE_EXITING)
@@ -100,9 +100,12 @@ struct ptab_format ptab_ept = {
 	.w = 2,
 	.x = 4,
 	.no_x = 0,
-	.cached = 6 << 3 | 1 << 6,	/* WB whatever the guest's PAT says */
-	.combining = 1 << 3,
-	.uncached = 0,
+	.type = {
+		/* WB, whatever the guest's PAT says. */
+		[MEMORY_CACHED] = 6 << 3 | 1 << 6,
+		[MEMORY_COMBINING] = 1 << 3,
+		[MEMORY_UNCACHED] = 0,
+	},
 	.present = 7,
 	.levels_large = 1,
 };
@@ -239,7 +242,7 @@ static const char *find_caps(bool first)
 }
 
 /* Firmware may leave this to us, and a hypervisor does. */
-static bool unlock(void)
+static bool permitted(void)
 {
 	uint64_t control;
 
@@ -276,7 +279,7 @@ bool vmx_init(struct cpu *cpu)
 	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_VMX)) {
 		return false;
 	}
-	if (!unlock()) {
+	if (!permitted()) {
 		missing = "the firmware's permission";
 	} else {
 		missing = find_caps(first);

@@ -1,0 +1,303 @@
+/*
+ * SVM: turning it on (APM 2 15.4), making vCPUs, and what stands between two
+ * entries of a guest when something changed.
+ *
+ * VMRUN and #VMEXIT switch some of the state, VMLOAD and VMSAVE the rest; of
+ * the kernel's part of the latter there is one copy for each CPU, which never
+ * changes.
+ */
+#include "svm.h"
+
+#include <abi/event.h>
+#include <abi/hip.h>
+
+#include "../fpu.h"
+#include "../log.h"
+#include "../page.h"
+#include "../pd.h"
+#include "../ptab.h"
+#include "cr.h"
+#include "insn.h"
+#include "msr.h"
+#include "ptab_format.h"
+
+enum {
+	CPUID_FEATURES = 0x80000001,
+	CPUID_FEATURES_ECX_SVM = 1 << 2,
+	CPUID_FEATURES_EDX_1G = 1 << 26,
+	CPUID_FEATURES_EDX_RDTSCP = 1 << 27,
+	CPUID_SVM = 0x8000000a,
+	CPUID_SVM_EDX_NP = 1 << 0,
+	CPUID_SVM_EDX_NRIP = 1 << 3,
+	CPUID_SVM_EDX_DECODE = 1 << 7,
+
+	MSR_VM_CR = 0xc0010114,
+	MSR_VM_HSAVE_PA = 0xc0010117,
+	VM_CR_DISABLED = 1 << 4,
+
+	HOST_ORDER = 1,		/* VMRUN's save area, then VMLOAD's */
+	IOPM_ORDER = 2,
+	MSRPM_ORDER = 1,
+};
+
+#define PAT_RESET 0x0007040600070406ul
+
+static uint8_t *iopm, *msrpm;		/* everything exits; almost */
+static uint32_t asids;
+static bool have_tsc_aux;
+static uint32_t tsc_aux[MAX_CPUS];	/* as loaded */
+bool svm_decode_assists;
+
+/* The walk is one of user mode, so that all is mapped for it. */
+struct ptab_format ptab_npt = {
+	.table = PTE_P | PTE_W | PTE_U | PTE_A,
+	.page = PTE_P | PTE_U | PTE_A | PTE_D,
+	.large = PTE_PS,
+	.r = 0,
+	.w = PTE_W,
+	.x = 0,
+	.no_x = PTE_NX,
+	.type = {
+		[MEMORY_CACHED] = 0,
+		[MEMORY_COMBINING] = PTE_PWT,
+		[MEMORY_UNCACHED] = PTE_PWT | PTE_PCD,
+	},
+	.present = PTE_P,
+	.levels_large = 1,	/* 2 with 1 GiB pages */
+};
+
+static void vmsave(uint64_t phys)
+{
+	__asm__ volatile("vmsave %0" : : "a"(phys) : "memory");
+}
+
+/*
+ * FS_BASE, GS_BASE and KERNEL_GS_BASE are the guest's. Two bits an MSR, those
+ * from 0xc0000000 on in the second 2 KiB: APM 2 15.11.
+ */
+static bool make_bitmaps(void)
+{
+	enum { HIGH = 0x800 };
+
+	iopm = page_alloc(NULL, IOPM_ORDER, false);
+	msrpm = page_alloc(NULL, MSRPM_ORDER, false);
+	if (!iopm || !msrpm) {
+		return false;
+	}
+	__builtin_memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
+	__builtin_memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
+	msrpm[HIGH + (MSR_FS_BASE & 0x1fff) / 4] = 0xc0;
+	return true;
+}
+
+/* The first CPU; the others have the same. NULL: all is there. */
+static const char *find_features(void)
+{
+	struct cpuid f = cpuid(CPUID_FEATURES, 0), s = cpuid(CPUID_SVM, 0);
+
+	if (!(s.edx & CPUID_SVM_EDX_NP)) {
+		return "nested paging";
+	}
+	if (s.ebx < 2) {
+		return "address space identifiers";
+	}
+	if (!make_bitmaps()) {
+		return "memory";
+	}
+	asids = s.ebx;
+	svm_decode_assists = s.edx & CPUID_SVM_EDX_DECODE;
+	have_tsc_aux = f.edx & CPUID_FEATURES_EDX_RDTSCP;
+	ptab_npt.levels_large = f.edx & CPUID_FEATURES_EDX_1G ? 2 : 1;
+	log("svm: nested paging%s%s%s, %u ASIDs\n",
+	    f.edx & CPUID_FEATURES_EDX_1G ? " with 1 GiB pages" : "",
+	    s.edx & CPUID_SVM_EDX_NRIP ? ", NRIP save" : "",
+	    svm_decode_assists ? ", decode assists" : "", asids);
+	return NULL;
+}
+
+static bool permitted(void)
+{
+	uint64_t control;
+
+	return !rdmsr_safe(MSR_VM_CR, &control) ||
+	       !(control & VM_CR_DISABLED);
+}
+
+static bool turn_on(struct cpu *cpu)
+{
+	cpu->vcpu_host = page_alloc(NULL, HOST_ORDER, true);
+	if (!cpu->vcpu_host) {
+		return false;
+	}
+	cpu->vcpu_host_phys = pool_to_phys(cpu->vcpu_host);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
+	if (have_tsc_aux) {
+		wrmsr(MSR_TSC_AUX, 0);
+	}
+	return true;
+}
+
+bool svm_init(struct cpu *cpu)
+{
+	const char *missing = NULL;
+	bool first = !vcpu_ops;
+
+	if (!(cpuid(CPUID_FEATURES, 0).ecx & CPUID_FEATURES_ECX_SVM)) {
+		return false;
+	}
+	if (!permitted()) {
+		missing = "the firmware's permission";
+	} else if (first) {
+		missing = find_features();
+	}
+	if (!missing && !turn_on(cpu)) {
+		missing = "memory";
+	}
+	if (missing) {
+		log("svm: not used, for want of %s\n", missing);
+		return false;
+	}
+	if (first) {
+		vcpu_ops = &svm_ops;
+	}
+	return true;
+}
+
+/* After reset, as far as the VMM does not say. */
+static void write_vmcb(struct ec *ec, struct svm *v)
+{
+	struct vmcb *b = v->vmcb;
+
+	b->intercept_dr = INTERCEPT_DR_ALL;
+	b->intercept_exception = 1 << 17 | 1 << 18;	/* #AC, #MC */
+	b->msrpm = pool_to_phys(msrpm);
+	b->vintr = VINTR_MASKING;
+	b->np_enable = 1;
+	b->ncr3 = pool_to_phys(ec->pd->guest.root);
+	b->pat = PAT_RESET;
+	b->efer = EFER_SVME;
+	b->rflags = RFLAGS_FIXED;
+	b->dr7 = DR7_FIXED;
+	b->dr6 = 0xffff0ff0;
+	svm_set_intercepts(v);
+}
+
+static enum status svm_create(struct ec *ec)
+{
+	struct pd *owner = ec->object.owner;
+	struct svm *v = page_alloc(owner, 0, true);
+
+	if (!v) {
+		return OUT_OF_MEMORY;
+	}
+	v->vmcb = page_alloc(owner, 0, true);
+	if (!v->vmcb || vcpu_need_root(ec->pd) != SUCCESS) {
+		if (v->vmcb) {
+			page_free(owner, v->vmcb, 0);
+		}
+		page_free(owner, v, 0);
+		return OUT_OF_MEMORY;
+	}
+	v->vmcb_phys = pool_to_phys(v->vmcb);
+	ec->vcpu = &v->vcpu;
+	write_vmcb(ec, v);
+	return SUCCESS;
+}
+
+static void svm_destroy(struct ec *ec)
+{
+	struct pd *owner = ec->object.owner;
+	struct svm *v = svm_of(ec);
+
+	page_free(owner, v->vmcb, 0);
+	page_free(owner, v, 0);
+	ec->vcpu = NULL;
+}
+
+/*
+ * Translations of its address space went away: a new identifier has none yet.
+ * The flush of all, when identifiers begin anew, is to happen once.
+ */
+static void prepare_asid(struct ec *ec, struct svm *v)
+{
+	struct vmcb *b = v->vmcb;
+	struct vcpu *c = &v->vcpu;
+	uint64_t now = __atomic_load_n(&ec->pd->guest_generation,
+				       __ATOMIC_SEQ_CST);
+
+	b->tlb_control = 0;
+	if (c->asid && c->generation == now &&
+	    c->asid_generation == this_cpu()->asid_generation) {
+		return;
+	}
+	c->generation = now;
+	if (vcpu_take_asid(c, asids)) {
+		b->tlb_control = TLB_FLUSH_ALL;
+		svm_prepare_again();
+	}
+	b->asid = c->asid;
+	b->clean &= ~(uint32_t)CLEAN_ASID;
+}
+
+static void prepare_io(struct ec *ec, struct svm *v)
+{
+	uint8_t *map = ec->pd->guest_io;
+
+	if (!map) {
+		map = iopm;
+	}
+	if (v->guest_io != map) {
+		v->guest_io = map;
+		v->vmcb->iopm = pool_to_phys(map);
+		v->vmcb->clean &= ~(uint32_t)CLEAN_IOPM;
+	}
+}
+
+/* No part of the VMCB; a thread that reads it sees the last vCPU's. */
+static void prepare_tsc_aux(struct cpu *cpu, const struct svm *v)
+{
+	if (have_tsc_aux && tsc_aux[cpu->id] != v->vcpu.tsc_aux) {
+		tsc_aux[cpu->id] = v->vcpu.tsc_aux;
+		wrmsr(MSR_TSC_AUX, v->vcpu.tsc_aux);
+	}
+}
+
+void svm_prepare(struct ec *ec)
+{
+	struct cpu *cpu = this_cpu();
+	struct svm *v = svm_of(ec);
+
+	if (!v->made) {
+		v->made = 1;
+		v->host_phys = cpu->vcpu_host_phys + PAGE_SIZE;
+		vmsave(v->host_phys);
+	}
+	cpu->vcpu_loaded = ec;
+	/* Before the generation is read: tlb.c. */
+	__atomic_store_n(&cpu->vcpu_running, ec, __ATOMIC_SEQ_CST);
+	if (cpu->fpu_owner != ec) {
+		fpu_switch(ec);
+	}
+	/* CR0.TS comes back from the guest as it is now. */
+	fpu_disable(cpu);
+	prepare_asid(ec, v);
+	prepare_io(ec, v);
+	prepare_tsc_aux(cpu, v);
+	if (v->vcpu.debugs) {
+		vcpu_take_debug(ec);
+	}
+}
+
+const struct vcpu_ops svm_ops = {
+	.name = "SVM",
+	.feature = HIP_SVM,
+	.event_invalid = EVENT_SVM_INVALID,
+	.guest = &ptab_npt,
+	.resume = svm_resume,
+	.create = svm_create,
+	.destroy = svm_destroy,
+	.save = svm_save,
+	.load = svm_load,
+	.unload = vcpu_leave,
+};

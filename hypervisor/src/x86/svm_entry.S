@@ -1,0 +1,81 @@
+/*
+ * Into a guest and out of it on SVM.
+ *
+ * VMRUN goes on behind itself at the exit, with RSP as it was: at the end of
+ * the general registers in the EC, so that they are pushed there. RAX and RSP
+ * are in the VMCB. GIF is clear as long as anything but the kernel's own state
+ * is loaded; IF is set in the guest's time, or no interrupt would end it.
+ */
+#include "offsets.h"
+
+	.text
+
+/* RAX: the EC, which is the current one; RSP: the kernel's stack. */
+	.globl	svm_resume
+	.balign	16
+svm_resume:
+	mov	EC_VCPU(%rax), %rdx
+	mov	EC_PD(%rax), %rcx
+	cmp	%rax, %gs:CPU_VCPU_LOADED
+	jne	2f
+	cmp	%rax, %gs:CPU_FPU_OWNER
+	jne	2f
+	cmpb	$0, %gs:CPU_FPU_LIVE
+	jne	2f
+	mov	PD_GUEST_GENERATION(%rcx), %rcx
+	cmp	VCPU_GENERATION(%rdx), %rcx
+	jne	2f
+1:	lea	EC_VECTOR(%rax), %rsp
+	mov	EC_R15(%rax), %r15
+	mov	EC_R14(%rax), %r14
+	mov	EC_R13(%rax), %r13
+	mov	EC_R12(%rax), %r12
+	mov	EC_RBP(%rax), %rbp
+	mov	EC_RBX(%rax), %rbx
+	mov	EC_R11(%rax), %r11
+	mov	EC_R10(%rax), %r10
+	mov	EC_R9(%rax), %r9
+	mov	EC_R8(%rax), %r8
+	mov	EC_RCX(%rax), %rcx
+	mov	EC_RDX(%rax), %rdx
+	mov	EC_RSI(%rax), %rsi
+	mov	EC_RDI(%rax), %rdi
+	mov	EC_VCPU(%rax), %rax
+	mov	SVM_VMCB_PHYS(%rax), %rax
+	clgi
+	sti
+	vmload	%rax
+	vmrun	%rax
+	vmsave	%rax
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	push	%rax			/* the guest's is in the VMCB */
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	lea	-EC_REGS(%rsp), %rdi
+	mov	EC_VCPU(%rdi), %rdx
+	mov	SVM_HOST_PHYS(%rdx), %rax
+	vmload	%rax
+	mov	%gs:CPU_STACK_TOP, %rsp
+	cli
+	stgi
+	call	svm_exit
+	jmp	switch_to
+
+2:	mov	%rax, %rbx
+	mov	%rax, %rdi
+	call	svm_prepare
+	mov	%rbx, %rax
+	jmp	1b
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,100 @@
+/*
+ * Where #VMEXITs arrive in C, and what the kernel keeps for itself (abi.md):
+ * interrupts, NMIs, machine checks, and the first use of a debug register. All
+ * else goes to the VMM.
+ */
+#include "svm.h"
+
+#include <abi/event.h>
+#include <abi/utcb.h>
+
+#include "irq.h"
+
+enum {
+	VECTOR_AC = 17,
+	VECTOR_MC = 18,
+};
+
+/*
+ * It is still pending, and comes in through the IDT as soon as it may
+ * (entry.S); irq_handle() is called from there.
+ */
+static struct ec *interrupt(struct ec *ec)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+	return vcpu_interrupted(ec);
+}
+
+/* The handler has run: STGI let it. */
+static struct ec *nmi(struct ec *ec)
+{
+	return vcpu_interrupted(ec);
+}
+
+static struct ec *machine_check(struct ec *ec)
+{
+	__asm__ volatile("int $18" : : : "memory");
+	return vcpu_interrupted(ec);
+}
+
+/*
+ * #AC exits only because a guest can arrange that delivering it raises it
+ * again without end, and with no instruction between: it goes back in, and
+ * interrupts get their turn.
+ */
+static struct ec *alignment_check(struct ec *ec)
+{
+	svm_of(ec)->vmcb->event = VECTOR_AC | INJECT_EXCEPTION |
+				  INJECT_ERROR_CODE | INJECT_VALID;
+	return ec;
+}
+
+/* From now on they are switched. */
+static struct ec *debug_register(struct ec *ec)
+{
+	struct svm *v = svm_of(ec);
+
+	v->vcpu.debugs = 1;
+	vcpu_take_debug(ec);
+	v->vmcb->intercept_dr = 0;
+	v->vmcb->clean &= ~(uint32_t)CLEAN_INTERCEPTS;
+	return ec;
+}
+
+static struct ec *(*const kept[])(struct ec *) = {
+	[EXIT_DR_FIRST ... EXIT_DR_LAST] = debug_register,
+	[EXIT_EXCEPTION + VECTOR_AC] = alignment_check,
+	[EXIT_EXCEPTION + VECTOR_MC] = machine_check,
+	[EXIT_INTR] = interrupt,
+	[EXIT_NMI] = nmi,
+	[EXIT_INIT] = nmi,
+};
+
+static struct ec *other(struct ec *ec, struct vmcb *b, uint64_t code)
+{
+	switch (code) {
+	case EXIT_NPF:
+		ec->fault_address = b->exit_info[1];
+		return vcpu_event(ec, EVENT_SVM_NPF);
+	case EXIT_INVALID:
+		b->clean = 0;
+		return vcpu_event(ec, EVENT_SVM_INVALID);
+	default:
+		return vcpu_event(ec, EVENT_SVM_OTHER);
+	}
+}
+
+struct ec *svm_exit(struct ec *ec)
+{
+	struct vmcb *b = svm_of(ec)->vmcb;
+	uint64_t code = b->exit_code;
+
+	b->clean = CLEAN_ALL;
+	if (unlikely(code >= EVENT_SVM_OTHER)) {
+		return other(ec, b, code);
+	}
+	if (code < ARRAY_SIZE(kept) && kept[code]) {
+		return kept[code](ec);
+	}
+	return vcpu_event(ec, (uint32_t)code);
+}

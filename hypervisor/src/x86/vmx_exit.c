@@ -1,0 +1,206 @@
+/*
+ * Where VM exits arrive in C, and what the kernel keeps for itself (abi.md):
+ * interrupts, NMIs, machine checks, and what a guest does to the few bits of
+ * CR0 and CR4 and to the debug registers that are not its own. All else goes
+ * to the VMM.
+ */
+#include "vmx.h"
+
+#include <abi/utcb.h>
+
+#include "cr.h"
+#include "insn.h"
+#include "irq.h"
+#include "vmx_bits.h"
+
+enum {
+	VECTOR_GP = 13,
+	VECTOR_AC = 17,
+	VECTOR_MC = 18,
+};
+
+/* The order in which the instruction encoding numbers them. */
+static uint64_t general_register(const struct ec *ec, unsigned n)
+{
+	const struct regs *r = &ec->regs;
+	const uint64_t *const reg[16] = {
+		&r->rax, &r->rcx, &r->rdx, &r->rbx, NULL, &r->rbp, &r->rsi,
+		&r->rdi, &r->r8, &r->r9, &r->r10, &r->r11, &r->r12, &r->r13,
+		&r->r14, &r->r15,
+	};
+
+	return reg[n] ? *reg[n] : vmread(VMCS_GUEST_RSP);
+}
+
+/* In real mode there are no error codes, and entry would fail with one. */
+static struct ec *inject(struct ec *ec, uint32_t vector, uint32_t error)
+{
+	uint32_t info = vector | INJECT_EXCEPTION | INJECT_VALID;
+
+	if (vmread(VMCS_GUEST_CR0) & CR0_PE) {
+		info |= INJECT_ERROR_CODE;
+		vmwrite(VMCS_ENTRY_ERROR_CODE, error);
+	}
+	vmwrite(VMCS_ENTRY_INTERRUPTION, info);
+	return ec;
+}
+
+/*
+ * Vectors 2 and 18 through the kernel's own IDT, as the processor would have
+ * done it; the handler's IRET lets the next NMI in.
+ */
+static struct ec *nmi(struct ec *ec)
+{
+	__asm__ volatile("int $2" : : : "memory");
+	return vcpu_interrupted(ec);
+}
+
+static struct ec *machine_check(struct ec *ec)
+{
+	__asm__ volatile("int $18" : : : "memory");
+	return vcpu_interrupted(ec);
+}
+
+/*
+ * #AC exits only because a guest can arrange that delivering it raises it
+ * again without end, and with no instruction between: it goes back in, and
+ * interrupts get their turn. If that interrupted another event, the fault of
+ * its delivery is what the guest sees.
+ */
+static struct ec *exception(struct ec *ec)
+{
+	uint32_t info = vmread32(VMCS_EXIT_INTERRUPTION);
+
+	if ((info & INJECT_TYPE) == INJECT_NMI) {
+		return nmi(ec);
+	}
+	switch (info & INJECT_VECTOR) {
+	case VECTOR_MC:
+		return machine_check(ec);
+	case VECTOR_AC:
+		if (info & INTERRUPTION_NMI_UNBLOCKED) {
+			vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+				vmread(VMCS_GUEST_INTERRUPTIBILITY) |
+					BLOCKED_BY_NMI);
+		}
+		return inject(ec, VECTOR_AC, vmread32(VMCS_EXIT_ERROR_CODE));
+	default:
+		return vcpu_event(ec, REASON_EXCEPTION_NMI);
+	}
+}
+
+static struct ec *external_interrupt(struct ec *ec)
+{
+	irq_handle(vmread32(VMCS_EXIT_INTERRUPTION) & INJECT_VECTOR);
+	return vcpu_interrupted(ec);
+}
+
+/*
+ * MOV to CR0 or CR4 that would change a bit which is not the guest's own. The
+ * read shadow takes what the guest wants there, and the instruction runs again:
+ * now it changes nothing but the guest's own bits, and the processor itself
+ * does all that goes with them.
+ */
+static struct ec *move_to_cr0(struct ec *ec, struct vmx *v, uint64_t value)
+{
+	if ((value & CR0_NW) && !(value & CR0_CD)) {
+		return inject(ec, VECTOR_GP, 0);
+	}
+	v->cr0_shadow = value & vmx_caps.cr0_host;
+	vmwrite(VMCS_CR0_SHADOW, v->cr0_shadow);
+	return ec;
+}
+
+static struct ec *move_to_cr4(struct ec *ec, struct vmx *v, uint64_t value)
+{
+	if (value & CR4_VMXE) {
+		return inject(ec, VECTOR_GP, 0);
+	}
+	v->cr4_shadow = value & vmx_caps.cr4_host;
+	vmwrite(VMCS_CR4_SHADOW, v->cr4_shadow);
+	return ec;
+}
+
+static struct ec *cr_access(struct ec *ec)
+{
+	uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+	uint64_t value = general_register(ec, q >> CR_REGISTER_SHIFT & 15);
+
+	if ((q & CR_TYPE) == CR_MOV_TO && (q & CR_NUMBER) == 0) {
+		return move_to_cr0(ec, vmx_of(ec), value);
+	}
+	if ((q & CR_TYPE) == CR_MOV_TO && (q & CR_NUMBER) == 4) {
+		return move_to_cr4(ec, vmx_of(ec), value);
+	}
+	return vcpu_event(ec, REASON_CR_ACCESS);
+}
+
+/* Its first use of debug registers: from now on they are switched. */
+static struct ec *mov_dr(struct ec *ec)
+{
+	struct vmx *v = vmx_of(ec);
+
+	if (v->asked & PRIMARY_MOV_DR_EXITING) {
+		return vcpu_event(ec, REASON_MOV_DR);
+	}
+	v->vcpu.debugs = 1;
+	vcpu_take_debug(ec);
+	vmx_set_primary(v, v->primary & ~(uint32_t)PRIMARY_MOV_DR_EXITING);
+	return ec;
+}
+
+/*
+ * The VMM's; but if it was IRET that faulted, it has ended the blocking of NMIs
+ * already (SDM 3C 28.2.3), and will end it again.
+ */
+static struct ec *ept_violation(struct ec *ec)
+{
+	ec->fault_address = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+	if (unlikely(vmread(VMCS_EXIT_QUALIFICATION) &
+		     QUALIFICATION_NMI_UNBLOCKED) &&
+	    !(vmread(VMCS_IDT_VECTORING) & INJECT_VALID)) {
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+	}
+	return vcpu_event(ec, REASON_EPT_VIOLATION);
+}
+
+static struct ec *(*const kept[])(struct ec *) = {
+	[REASON_EXCEPTION_NMI] = exception,
+	[REASON_EXTERNAL_INTERRUPT] = external_interrupt,
+	[REASON_CR_ACCESS] = cr_access,
+	[REASON_MOV_DR] = mov_dr,
+	[REASON_EPT_VIOLATION] = ept_violation,
+};
+
+/*
+ * The entry failed on the guest's state (SDM 3C 27.8). The VMCS is not
+ * launched if it was not before: let the next entry launch it anyway.
+ */
+static struct ec *entry_failed(struct ec *ec, uint32_t reason)
+{
+	vmx_unload(ec);
+	if ((reason & ~REASON_ENTRY_FAILED) == REASON_MACHINE_CHECK) {
+		return machine_check(ec);
+	}
+	return vcpu_event(ec, REASON_INVALID_STATE);
+}
+
+struct ec *vmx_exit(struct ec *ec)
+{
+	uint32_t reason = vmread32(VMCS_EXIT_REASON);
+
+	vmx_of(ec)->seen_mtd = 0;
+	if (likely(reason >= ARRAY_SIZE(kept) || !kept[reason])) {
+		if (unlikely(reason & REASON_ENTRY_FAILED)) {
+			return entry_failed(ec, reason);
+		}
+		return vcpu_event(ec, reason & REASON_BASIC);
+	}
+	return kept[reason](ec);
+}
+
+struct ec *vmx_entry_refused(struct ec *ec)
+{
+	return entry_failed(ec, REASON_INVALID_STATE);
+}
