@@ -143,6 +143,26 @@ void channel_console_runs(bool runs)
 	log_sink = runs ? write_console : direct;
 }
 
+/*
+ * The program is gone: on its raw console what comes next begins a line, and
+ * what was typed for it is forgotten. Root stands in for the dead side.
+ */
+void channel_end(const struct program *p)
+{
+	for (unsigned i = 0; i < link_count; i++) {
+		struct console_ring *r = links[i].ring;
+
+		if (links[i].program != p->config) {
+			continue;
+		}
+		r->rx.tail = __atomic_load_n(&r->rx.head, __ATOMIC_ACQUIRE);
+		if (links[i].raw) {
+			ring_write(&r->tx, r->tx_data, CONSOLE_TX, "\r\n", 2);
+			(void)sm_up(work_sm);
+		}
+	}
+}
+
 /* Has the console taken everything that was written to it? */
 bool channel_drained(void)
 {

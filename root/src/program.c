@@ -169,6 +169,7 @@ static void end(struct program *p)
 	}
 	p->ready = false;
 	program_destroy(p);
+	channel_end(p);
 	switch (p->end) {
 	case END_FAULT:
 		p->state = STATE_DEAD;

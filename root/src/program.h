@@ -89,6 +89,7 @@ void channel_init(const struct manifest *manifest);
 					  struct program_info *info);
 [[nodiscard]] enum status channel_give_service(struct program *client,
 					       unsigned number);
+void channel_end(const struct program *p);
 void channel_console_runs(bool runs);
 bool channel_is_console(const struct program *p);
 bool channel_drained(void);
