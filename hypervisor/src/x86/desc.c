@@ -163,8 +163,8 @@ bool tss_io_enabled(const struct cpu *cpu)
 	return cpu->tss->io_base == IO_BASE;
 }
 
-void desc_reload(struct cpu *cpu)
+void tss_reload(struct cpu *cpu)
 {
-	load_gdt(cpu);
+	cpu->tss_short = 0;
 	load_tss(cpu);
 }

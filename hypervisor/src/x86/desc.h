@@ -21,7 +21,7 @@ void tss_enable_io(struct cpu *cpu, bool on);
 bool tss_io_enabled(const struct cpu *cpu);
 
 /*
- * After a VM exit on VMX, before anything but the kernel runs: the processor
- * made the limits of GDT and TSS its own (SDM 3C 28.5.2).
+ * After a VM exit on VMX (SDM 3C 28.5.2) the TSS ends before the bitmap, which
+ * cpu->tss_short says: load it again, to its full length.
  */
-void desc_reload(struct cpu *cpu);
+void tss_reload(struct cpu *cpu);
