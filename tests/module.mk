@@ -41,8 +41,15 @@ VMM_FIXTURE	:= tests/unit/vmm_fixture.c \
 		   $(addprefix vmm/src/,bus.c irq.c timer.c)
 $(eval $(call unit,vmm_bus,tests/unit/vmm_bus.c $(VMM_FIXTURE)))
 $(eval $(call unit,vmm_timer,tests/unit/vmm_timer.c $(VMM_FIXTURE)))
-$(foreach name,pic pit rtc uart,$(eval $(call unit,vmm_$(name),\
+$(foreach name,pic pit rtc uart lapic ioapic,$(eval $(call unit,vmm_$(name),\
 	tests/unit/vmm_$(name).c vmm/dev/$(name).c $(VMM_FIXTURE))))
+$(eval $(call unit,vmm_pci,tests/unit/vmm_pci.c $(VMM_FIXTURE) \
+	$(addprefix vmm/dev/,pci.c i440fx.c piix3.c)))
+$(eval $(call unit,vmm_acpi,tests/unit/vmm_acpi.c $(VMM_FIXTURE) \
+	$(addprefix vmm/dev/,acpi_pm.c acpi_tables.c pci.c)))
+$(eval $(call unit,vmm_ports,tests/unit/vmm_ports.c $(VMM_FIXTURE) \
+	$(addprefix vmm/dev/,acpi_pm.c board.c debug.c i8042.c pci.c pic.c \
+	pit.c rtc.c uart.c)))
 
 # Hypercall tests: bare programs that boot in the place of the root task.
 #     $(eval $(call hypercall,NAME,SOURCES))
