@@ -152,3 +152,5 @@ def pump(machine, log, typed, out, keyboard, watch, limit):
                 to_terminal = to_terminal[os.write(out, to_terminal[:CHUNK]):]
             except BlockingIOError:
                 pass
+            except BrokenPipeError:
+                return "quit"
