@@ -91,7 +91,7 @@ static struct ec *fail(struct ec *self, enum status s)
 	return NULL;
 }
 
-static struct ec *call_slow(uint64_t id, struct ec *self, struct pt *pt)
+[[gnu::noinline]] static struct ec *call_slow(uint64_t id, struct ec *self, struct pt *pt)
 {
 	struct ec *handler = pt->ec;
 
@@ -106,7 +106,7 @@ static struct ec *call_slow(uint64_t id, struct ec *self, struct pt *pt)
 	return help(self, handler);
 }
 
-static struct ec *call_typed(struct ec *self, struct pt *pt, uint64_t items)
+[[gnu::noinline]] static struct ec *call_typed(struct ec *self, struct pt *pt, uint64_t items)
 {
 	enum status s = items_transfer(self->pd, self->utcb, pt->ec->pd,
 				       pt->ec->utcb, items);
@@ -124,16 +124,17 @@ static struct ec *call_typed(struct ec *self, struct pt *pt, uint64_t items)
 struct ec *sys_call(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 		    uint64_t r8, struct ec *self)
 {
-	struct object *o = pd_object(self->pd, syscall_selector(id), OBJECT_PT,
-				     PT_CALL);
-	struct pt *pt = container_of(o, struct pt, object);
+	const struct mapping *m =
+		pd_capability(self->pd, syscall_selector(id), OBJECT_PT);
 	struct ec *handler;
 	uint64_t items;
+	struct pt *pt;
 
 	(void)rsi, (void)rdx, (void)rax, (void)r8;
-	if (unlikely(!o)) {
+	if (unlikely(!m || !(m->rights & PT_CALL))) {
 		return fail(self, BAD_CAPABILITY);
 	}
+	pt = container_of(m->object, struct pt, object);
 	handler = pt->ec;
 	if (unlikely(handler->idle_on != self->cpu)) {
 		return call_slow(id, self, pt);
@@ -163,8 +164,10 @@ struct ec *ipc_return(struct ec *caller)
 }
 
 /* The reply to an exception or VM exit: the state, and what is delegated. */
-static void reply_state(struct ec *self, struct ec *caller, uint64_t items)
+static void load_state(struct ec *self, struct ec *caller)
 {
+	uint64_t items = items_of(self->utcb);
+
 	if (unlikely(has_typed(items))) {
 		items_map(self->pd, self->utcb, caller->pd,
 			  caller->fault_address, items);
@@ -176,13 +179,18 @@ static void reply_state(struct ec *self, struct ec *caller, uint64_t items)
 	}
 }
 
-static inline void reply_message(struct ec *self, struct ec *caller,
-				 uint64_t items)
+[[gnu::noinline]] static struct ec *reply_state(struct ec *self,
+						struct ec *caller)
+{
+	load_state(self, caller);
+	return ipc_return(caller);
+}
+
+static void load_message(struct ec *self, struct ec *caller, uint64_t items)
 {
 	struct utcb *u = caller->utcb;
 
-	caller->regs.rdi = SUCCESS;
-	if (unlikely(has_typed(items))) {
+	if (has_typed(items)) {
 		items_reply(self->pd, self->utcb, caller->pd, u, items);
 		copy_message(u, self->utcb, items);
 		u->items = items_header(items);
@@ -192,20 +200,34 @@ static inline void reply_message(struct ec *self, struct ec *caller,
 }
 
 /*
- * The caller sleeps before it goes on: it makes its call again then, or if this
- * was an event, just runs.
+ * Typed items; or the caller is to sleep before it goes on: it makes its call
+ * again then, or if this was an event, just runs.
  */
-static struct ec *reply_sleep(struct ec *caller, struct sm *sm, uint64_t rdi)
+[[gnu::noinline]] static struct ec *reply_slow(uint64_t id, struct ec *self,
+					       struct ec *caller)
 {
-	if (caller->waits == WAITS_MESSAGE && !caller->dead) {
-		caller->regs.rdi = rdi;
-		ec_set_work(caller, syscall_retry);
+	struct object *sm = NULL;
+
+	if (syscall_selector(id)) {
+		sm = pd_object(self->pd, syscall_selector(id), OBJECT_SM,
+			       SM_RIGHT_DOWN);
 	}
-	if (sm_down(sm, caller, false, 0)) {
+	if (caller->waits == WAITS_STATE) {
+		load_state(self, caller);
+	} else {
+		load_message(self, caller, items_of(self->utcb));
+		if (!sm) {
+			caller->regs.rdi = SUCCESS;
+		} else if (!caller->dead) {
+			ec_set_work(caller, syscall_retry);
+		}
+	}
+	if (!sm || sm_down(container_of(sm, struct sm, object), caller, false,
+			   0)) {
 		return ipc_return(caller);
 	}
-	caller->sc->leaf = caller;
 	if (caller->sc != this_cpu()->sc) {
+		caller->sc->leaf = caller;
 		return this_cpu()->sc->leaf;
 	}
 	return ec_block(caller);
@@ -215,32 +237,28 @@ struct ec *sys_reply(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 		     uint64_t r8, struct ec *self)
 {
 	struct ec *caller = self->caller;
-	struct object *sm = NULL;
-	uint64_t items, rdi;
+	uint64_t items;
 
 	(void)rsi, (void)rdx, (void)rax, (void)r8;
 	self->resume = resume_sysret;
 	if (unlikely(self->global)) {
 		return fail(self, BAD_HYPERCALL);
 	}
-	if (unlikely(syscall_selector(id))) {
-		sm = pd_object(self->pd, syscall_selector(id), OBJECT_SM,
-			       SM_RIGHT_DOWN);
-	}
 	self->idle_on = self->cpu;
 	self->caller = NULL;
 	caller->callee = NULL;
-	rdi = caller->regs.rdi;
-	items = items_of(self->utcb);
+	if (unlikely(syscall_selector(id))) {
+		return reply_slow(id, self, caller);
+	}
 	if (caller->waits == WAITS_STATE) {
-		reply_state(self, caller, items);
-	} else {
-		reply_message(self, caller, items);
+		return reply_state(self, caller);
 	}
-	if (unlikely(sm)) {
-		return reply_sleep(caller,
-				   container_of(sm, struct sm, object), rdi);
+	items = items_of(self->utcb);
+	if (unlikely(has_typed(items))) {
+		return reply_slow(id, self, caller);
 	}
+	caller->regs.rdi = SUCCESS;
+	copy_message(caller->utcb, self->utcb, items);
 	return ipc_return(caller);
 }
 
@@ -250,25 +268,32 @@ static struct ec *retry_event(struct ec *ec)
 	return ipc_event(ec, ec->event);
 }
 
-struct ec *ipc_event(struct ec *ec, uint32_t event)
+[[gnu::noinline]] static struct ec *event_slow(struct ec *ec,
+					       struct ec *handler)
 {
-	struct object *o = pd_object(ec->pd, ec->events + (uint64_t)event,
-				     OBJECT_PT, PT_CALL);
-	struct pt *pt = container_of(o, struct pt, object);
-	struct ec *handler;
-
-	if (unlikely(!o)) {
+	if (handler->cpu != ec->cpu || handler->dead ||
+	    handler->sc == ec->sc) {
 		return ec_die(ec);
 	}
+	ec_set_work(ec, retry_event);
+	return help(ec, handler);
+}
+
+struct ec *ipc_event(struct ec *ec, uint32_t event)
+{
+	const struct mapping *m = pd_capability(
+		ec->pd, ec->events + (uint64_t)event, OBJECT_PT);
+	struct ec *handler;
+	struct pt *pt;
+
+	if (unlikely(!m || !(m->rights & PT_CALL))) {
+		return ec_die(ec);
+	}
+	pt = container_of(m->object, struct pt, object);
 	handler = pt->ec;
 	ec->event = event;
 	if (unlikely(handler->idle_on != ec->cpu)) {
-		if (handler->cpu != ec->cpu || handler->dead ||
-		    handler->sc == ec->sc) {
-			return ec_die(ec);
-		}
-		ec_set_work(ec, retry_event);
-		return help(ec, handler);
+		return event_slow(ec, handler);
 	}
 	ec->waits = WAITS_STATE;
 	join_chain(ec, handler);

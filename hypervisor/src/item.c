@@ -53,87 +53,76 @@ uint64_t items_header(uint64_t items)
 	return UTCB_ITEMS(untyped(items), typed(items));
 }
 
-static uint64_t low(unsigned order)
+static inline uint64_t low(unsigned order)
 {
 	return (1ul << order) - 1;
 }
 
 /* False: what is sent and the window have nothing in common. */
-static bool cut(struct transfer *t, uint64_t crd, uint64_t window,
-		uint64_t hotspot)
+static inline bool cut(struct transfer *t, uint64_t crd, uint64_t window,
+		       uint64_t hotspot)
 {
 	unsigned sent = CRD_ORDER(crd), room = CRD_ORDER(window);
 	uint64_t from = CRD_BASE(crd) & ~low(sent);
 	uint64_t to = CRD_BASE(window) & ~low(room);
 
-	t->order = sent < room ? sent : room;
-	if (t->type == CRD_PIO) {
-		t->source = sent < room ? from : to;
-		t->target = t->source;
+	if (unlikely(t->type == CRD_PIO)) {
+		t->order = sent < room ? sent : room;
+		t->source = t->target = sent < room ? from : to;
 		return ((from ^ to) & ~low(sent < room ? room : sent)) == 0;
 	}
 	if (sent <= room) {
+		t->order = sent;
 		t->source = from;
 		t->target = to | (hotspot & low(room) & ~low(sent));
 	} else {
+		t->order = room;
 		t->source = from | (hotspot & low(sent) & ~low(room));
 		t->target = to;
 	}
 	return true;
 }
 
-/* Numbers that a space has at all. */
-static uint64_t limit(enum crd_type type)
+/* User addresses, ports and selectors; but any frame from the kernel. */
+static inline bool fits(const struct transfer *t)
 {
 	static const uint64_t limits[] = {
-		[CRD_MEM] = 1ul << MEM_LEVELS * SPACE_BITS,
+		[CRD_NULL] = 0,
+		[CRD_MEM] = USER_END >> PAGE_BITS,
 		[CRD_PIO] = PORTS,
 		[CRD_OBJ] = SELECTORS,
 	};
+	uint64_t last = low(t->order), limit = limits[t->type];
+	uint64_t frames = t->kernel ? 1ul << (52 - PAGE_BITS) : limit;
 
-	return limits[type];
+	return t->target + last < limit && t->source + last < frames;
 }
 
-static bool fits(const struct transfer *t)
+static uint32_t mapping_flags(uint64_t how, bool kernel)
 {
-	uint64_t size = 1ul << t->order, end = limit(t->type);
-
-	if (t->type == CRD_MEM) {
-		/* Any frame from the kernel, but user addresses only. */
-		return t->target + size <= USER_END >> PAGE_BITS &&
-		       t->source + size <= 1ul << (52 - PAGE_BITS);
-	}
-	return t->target + size <= end && t->source + size <= end;
+	return (how & ITEM_DMA ? MAPPING_DMA : 0u) |
+	       (how & ITEM_GUEST ? MAPPING_GUEST : 0u) |
+	       (kernel && how & ITEM_WC ? MAPPING_COMBINE : 0u);
 }
 
 static enum status delegate(struct pd *from, struct pd *to, struct item item,
 			    uint64_t window, bool root, uint64_t *got)
 {
-	struct transfer t = {
-		.from = from,
-		.to = to,
-		.type = (uint8_t)CRD_TYPE(item.crd),
-		.rights = (uint8_t)(CRD_RIGHTS(item.crd) &
-				    CRD_RIGHTS(window)),
-		.kernel = root && item.how & ITEM_KERNEL,
-	};
+	struct transfer t;
 	enum status s;
 	uint8_t rights;
 
 	*got = 0;
+	t.type = (uint8_t)CRD_TYPE(item.crd);
+	t.kernel = root && item.how & ITEM_KERNEL;
 	if (t.type == CRD_NULL || t.type != CRD_TYPE(window) ||
 	    !cut(&t, item.crd, window, item.how >> PAGE_BITS) || !fits(&t)) {
 		return SUCCESS;
 	}
-	if (item.how & ITEM_DMA) {
-		t.flags |= MAPPING_DMA;
-	}
-	if (item.how & ITEM_GUEST) {
-		t.flags |= MAPPING_GUEST;
-	}
-	if (t.kernel && item.how & ITEM_WC) {
-		t.flags |= MAPPING_COMBINE;
-	}
+	t.from = from;
+	t.to = to;
+	t.rights = (uint8_t)(CRD_RIGHTS(item.crd) & CRD_RIGHTS(window));
+	t.flags = mapping_flags(item.how, t.kernel);
 	s = mapping_delegate(&t, &rights);
 	if (rights) {
 		*got = CRD(t.type, rights, t.order, t.target);

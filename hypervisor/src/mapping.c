@@ -22,9 +22,10 @@ static uint64_t last_of(const struct mapping *m)
 }
 
 /* The rights that a type has at all. */
-static uint8_t type_rights(enum crd_type type)
+static inline uint8_t type_rights(enum crd_type type)
 {
 	static const uint8_t rights[] = {
+		[CRD_NULL] = 0,
 		[CRD_MEM] = MEM_R | MEM_W | MEM_X,
 		[CRD_PIO] = PIO_ACCESS,
 		[CRD_OBJ] = RIGHTS_ALL,
@@ -224,14 +225,11 @@ void mapping_unfix(struct mapping *m)
 
 struct piece {
 	struct mapping *parent;		/* NULL: the kernel's memory or ports */
-	union {
-		uint64_t frame;
-		struct object *object;
-	};
+	uint64_t frame;			/* or the object's address */
 	uint64_t base;
 	unsigned order;
-	uint8_t rights;
 	uint32_t flags;
+	uint8_t rights;
 };
 
 static enum status insert(const struct transfer *t, const struct piece *p)
@@ -245,7 +243,7 @@ static enum status insert(const struct transfer *t, const struct piece *p)
 	}
 	m->frame = p->frame;
 	if (t->type == CRD_OBJ) {
-		m->object_type = p->object->type;
+		m->object_type = m->object->type;
 	}
 	s = space_insert(pd_space(t->to, t->type), t->to, m);
 	if (s != SUCCESS) {
@@ -254,7 +252,7 @@ static enum status insert(const struct transfer *t, const struct piece *p)
 	}
 	link_child(p->parent, m);
 	if (t->type == CRD_OBJ) {
-		p->object->caps++;
+		m->object->caps++;
 		return s;
 	}
 	s = apply(m, m->rights);
@@ -265,24 +263,27 @@ static enum status insert(const struct transfer *t, const struct piece *p)
 }
 
 /* Fill what is free of the target range, in as few pieces as possible. */
-static enum status fill(const struct transfer *t, struct piece p)
+static enum status fill(const struct transfer *t, const struct piece *p)
 {
-	uint64_t last = p.base + (1ul << p.order) - 1;
-	struct mapping *taken =
-		space_next(pd_space(t->to, t->type), p.base, last);
+	const struct space *space = pd_space(t->to, t->type);
+	uint64_t last = p->base + (1ul << p->order) - 1;
+	struct mapping *taken = p->order ? space_next(space, p->base, last)
+					 : space_find(space, p->base);
 
 	if (likely(!taken)) {
-		return insert(t, &p);
+		return insert(t, p);
 	}
-	if (taken->base <= p.base && last_of(taken) >= last) {
+	if (taken->base <= p->base && last_of(taken) >= last) {
 		return SUCCESS;
 	}
-	p.order--;
-	enum status s = fill(t, p);
+	struct piece half = *p;
 
-	p.base += 1ul << p.order;
-	p.frame += 1ul << p.order;
-	return s == SUCCESS ? fill(t, p) : s;
+	half.order--;
+	enum status s = fill(t, &half);
+
+	half.base += 1ul << half.order;
+	half.frame += 1ul << half.order;
+	return s == SUCCESS ? fill(t, &half) : s;
 }
 
 /* Memory and ports that the kernel gives to root have no parent. */
@@ -304,7 +305,7 @@ static enum status take_from_kernel(const struct transfer *t, uint8_t *rights)
 		}
 	}
 	*rights = t->rights & type_rights(t->type);
-	return fill(t, (struct piece){
+	return fill(t, &(struct piece){
 		.frame = t->source,
 		.base = t->target,
 		.order = t->order,
@@ -314,50 +315,55 @@ static enum status take_from_kernel(const struct transfer *t, uint8_t *rights)
 	});
 }
 
-static enum status give(const struct transfer *t, struct mapping *m,
-			uint8_t *rights)
+static inline enum status give(const struct transfer *t, struct mapping *m,
+			       uint8_t *rights)
 {
-	struct piece p = {
-		.parent = m,
-		.rights = m->rights & t->rights & type_rights(t->type),
-		.flags = (t->flags & ~(uint32_t)MAPPING_COMBINE) |
-			 (m->flags & ~(uint32_t)MAPPING_OWN),
-	};
+	struct piece p;
 	uint64_t base = t->source;
 
+	p.rights = m->rights & t->rights & type_rights(t->type);
 	if (!p.rights) {
 		return SUCCESS;
 	}
+	p.parent = m;
+	p.flags = (t->flags & ~(uint32_t)MAPPING_COMBINE) |
+		  (m->flags & ~(uint32_t)MAPPING_OWN);
 	p.order = t->order;
 	if (m->order < t->order) {
 		base = m->base;
 		p.order = m->order;
 	}
 	p.base = t->target + (base - t->source);
-	if (t->type == CRD_OBJ) {
-		p.object = m->object;
-	} else {
-		p.frame = m->frame + (base - m->base);
+	p.frame = m->frame;
+	if (t->type != CRD_OBJ) {
+		p.frame += base - m->base;
 	}
 	*rights = p.rights;
-	return fill(t, p);
+	return fill(t, &p);
 }
 
 enum status mapping_delegate(const struct transfer *t, uint8_t *rights)
 {
 	uint64_t key = t->source, last = key + (1ul << t->order) - 1;
-	struct pd *from = t->kernel ? &pd_kernel : t->from;
+	const struct space *from =
+		pd_space(t->kernel ? &pd_kernel : t->from, t->type);
 	enum status s = SUCCESS;
 	struct mapping *m;
 
 	*rights = 0;
 	lock(&mdb_lock);
-	if (t->kernel && t->type != CRD_OBJ) {
+	if (unlikely(t->kernel && t->type != CRD_OBJ)) {
 		s = take_from_kernel(t, rights);
 		key = last + 1;
 	}
-	while (s == SUCCESS && key <= last &&
-	       (m = space_next(pd_space(from, t->type), key, last))) {
+	while (s == SUCCESS && key <= last) {
+		m = space_find(from, key);
+		if (unlikely(!m)) {
+			m = space_next(from, key, last);
+		}
+		if (!m) {
+			break;
+		}
 		key = last_of(m) + 1;
 		s = give(t, m, rights);
 	}
@@ -367,7 +373,9 @@ enum status mapping_delegate(const struct transfer *t, uint8_t *rights)
 
 struct mapping *mapping_find(struct pd *pd, enum crd_type type, uint64_t base)
 {
-	return space_next(pd_space(pd, type), base, base);
+	const struct space *s = pd_space(pd, type);
+
+	return base >> s->levels * SPACE_BITS ? NULL : space_find(s, base);
 }
 
 static uint64_t crd_of(const struct mapping *m, unsigned rights)

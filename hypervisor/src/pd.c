@@ -16,18 +16,6 @@ enum { IO_ORDER = 1, GUEST_IO_ORDER = 2 };
 struct pd pd_kernel;
 struct pd *pd_root;
 
-struct space *pd_space(struct pd *pd, enum crd_type type)
-{
-	switch (type) {
-	case CRD_MEM:
-		return &pd->mem;
-	case CRD_PIO:
-		return &pd->pio;
-	default:
-		return &pd->obj;
-	}
-}
-
 static void init(struct pd *pd, struct pd *owner, uint64_t quota)
 {
 	__builtin_memset(pd, 0, sizeof(*pd));
@@ -163,7 +151,8 @@ enum status pd_ports(struct pd *pd, uint64_t base, unsigned order, bool allow,
  */
 static void switch_io(struct cpu *cpu, struct pd *pd)
 {
-	if (likely(!pd->io_bitmap)) {
+	cpu->io_live = pd->io_bitmap != NULL;
+	if (likely(!cpu->io_live)) {
 		tss_enable_io(cpu, false);
 		return;
 	}

@@ -40,7 +40,11 @@ void pd_init_kernel(void);
 [[nodiscard]] bool pd_unlink(struct pd *pd);
 void pd_destroy(struct pd *pd);
 
-struct space *pd_space(struct pd *pd, enum crd_type type);
+static inline struct space *pd_space(struct pd *pd, enum crd_type type)
+{
+	return type == CRD_MEM ? &pd->mem : type == CRD_PIO ? &pd->pio
+							    : &pd->obj;
+}
 
 /* Access to ports, for threads and with MAPPING_GUEST for vCPUs. */
 [[nodiscard]] enum status pd_ports(struct pd *pd, uint64_t base,
@@ -51,15 +55,21 @@ void pd_load(struct pd *pd);
 /* #GP: the PD got ports since it was loaded. True: try again. */
 bool pd_grant_io(struct cpu *cpu);
 
-/* Capability lookup: the object at a selector, of a type, with rights. */
-static inline struct object *pd_object(const struct pd *pd, uint64_t selector,
-				       enum object_type type, unsigned rights)
+/* The capability of an object of a type at a selector, or NULL. */
+static inline const struct mapping *pd_capability(const struct pd *pd,
+						  uint64_t selector,
+						  enum object_type type)
 {
 	const struct mapping *m = space_object(&pd->obj, selector);
 
-	if (unlikely(!m || m->object_type != type ||
-		     (m->rights & rights) != rights)) {
-		return NULL;
-	}
-	return m->object;
+	return likely(m && m->object_type == type) ? m : NULL;
+}
+
+/* The object, if the capability has the rights, or NULL. */
+static inline struct object *pd_object(const struct pd *pd, uint64_t selector,
+				       enum object_type type, unsigned rights)
+{
+	const struct mapping *m = pd_capability(pd, selector, type);
+
+	return likely(m && (m->rights & rights) == rights) ? m->object : NULL;
 }

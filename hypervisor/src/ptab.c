@@ -36,7 +36,7 @@ static bool present(const struct ptab *t, uint64_t entry)
  * The entry at a level, with tables made on the way if `payer`. NULL: no memory,
  * or without a payer no table.
  */
-static uint64_t *walk(struct ptab *t, struct pd *payer, unsigned level,
+static inline uint64_t *walk(struct ptab *t, struct pd *payer, unsigned level,
 		      uint64_t page)
 {
 	uint64_t *table = t->root;
@@ -94,13 +94,7 @@ static unsigned leaf_level(const struct ptab *t, uint64_t frame, unsigned order)
 static uint64_t leaf(const struct ptab_format *f, unsigned level,
 		     unsigned rights, enum memory_type type)
 {
-	const uint64_t types[] = {
-		[MEMORY_CACHED] = f->cached,
-		[MEMORY_UNCACHED] = f->uncached,
-		[MEMORY_COMBINING] = f->combining,
-	};
-
-	return f->page | f->r | (level ? f->large : 0) | types[type] |
+	return f->page | f->r | (level ? f->large : 0) | f->type[type] |
 	       (rights & MEM_W ? f->w : 0) |
 	       (rights & MEM_X ? f->x : f->no_x);
 }
@@ -116,34 +110,56 @@ static void replace_tables(struct ptab *t, struct pd *payer, uint64_t *e,
 	free_tables(t, payer, old, level, page_free_deferred);
 }
 
+static void set(uint64_t *e, uint64_t value)
+{
+	*(volatile uint64_t *)e = value;
+}
+
+/* Leaves of one size, in one table or several. */
+static enum status map_large(struct ptab *t, struct pd *payer, uint64_t page,
+			     uint64_t frame, unsigned order, unsigned level,
+			     uint64_t bits)
+{
+	uint64_t step = 1ul << BITS * level, end = page + (1ul << order);
+
+	for (; page < end; page += step, frame += step) {
+		uint64_t *e = walk(t, bits ? payer : NULL, level, page);
+
+		if (!e && bits) {
+			return OUT_OF_MEMORY;
+		}
+		if (e && level && present(t, *e) &&
+		    !(*e & t->format->large)) {
+			if (!bits) {
+				continue;
+			}
+			replace_tables(t, payer, e, level);
+		}
+		if (e) {
+			set(e, bits ? frame << PAGE_BITS | bits : 0);
+		}
+	}
+	return SUCCESS;
+}
+
 enum status ptab_map(struct ptab *t, struct pd *payer, uint64_t page,
 		     uint64_t frame, unsigned order, unsigned rights,
 		     enum memory_type type)
 {
 	unsigned level = leaf_level(t, frame, order);
-	uint64_t step = 1ul << BITS * level, end = page + (1ul << order);
-	uint64_t bits = leaf(t->format, level, rights, type);
-	uint64_t *e = NULL;
+	uint64_t bits = rights ? leaf(t->format, level, rights, type) : 0;
+	uint64_t *e;
 
-	for (; page < end; page += step, frame += step, e++) {
-		if (!e || !(page >> BITS * level & (ENTRIES - 1))) {
-			e = walk(t, rights ? payer : NULL, level, page);
-		}
-		if (unlikely(!e)) {
-			if (rights) {
-				return OUT_OF_MEMORY;
-			}
-			continue;
-		}
-		if (unlikely(level && present(t, *e) &&
-			     !(*e & t->format->large))) {
-			if (!rights) {
-				continue;
-			}
-			replace_tables(t, payer, e, level);
-		}
-		*(volatile uint64_t *)e = rights ? frame << PAGE_BITS | bits
-						 : 0;
+	if (level || order > BITS) {
+		return map_large(t, payer, page, frame, order, level, bits);
+	}
+	/* The usual: small pages in one table. */
+	e = walk(t, bits ? payer : NULL, 0, page);
+	if (!e) {
+		return bits ? OUT_OF_MEMORY : SUCCESS;
+	}
+	for (uint64_t n = 1ul << order; n; n--, e++, frame++) {
+		set(e, bits ? frame << PAGE_BITS | bits : 0);
 	}
 	return SUCCESS;
 }

@@ -8,22 +8,25 @@
 
 struct pd;
 
+enum memory_type {
+	MEMORY_CACHED,
+	MEMORY_UNCACHED,
+	MEMORY_COMBINING,
+	MEMORY_TYPES,
+};
+
 /* How a format's entry spells what we ask of it. */
 struct ptab_format {
 	uint64_t table;		/* bits of an entry that points to a table */
 	uint64_t page;		/* bits of every leaf */
 	uint64_t large;		/* added in a leaf above the lowest level */
 	uint64_t r, w, x, no_x;	/* rights */
-	uint64_t uncached;	/* memory type UC */
-	uint64_t cached;	/* memory type WB */
-	uint64_t combining;	/* memory type WC */
+	uint64_t type[MEMORY_TYPES];
 	uint64_t present;	/* any of these: the entry is in use */
 	unsigned levels_large;	/* large leaves up to this level: 1 2M, 2 1G */
 };
 
 extern struct ptab_format ptab_host, ptab_ept, ptab_npt;
-
-enum memory_type { MEMORY_CACHED, MEMORY_UNCACHED, MEMORY_COMBINING };
 
 /* One set of tables; top-level page from the pool. */
 struct ptab {

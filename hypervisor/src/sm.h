@@ -25,6 +25,33 @@ void sm_unlink(struct sm *sm);
 void sm_destroy(struct sm *sm);
 
 void sm_up(struct sm *sm);
+/* The usual case, when nobody sleeps on it. False: somebody does. */
+static inline bool sm_up_free(struct sm *sm)
+{
+	bool free;
+
+	lock(&sm->lock);
+	free = list_empty(&sm->waiters);
+	if (likely(free)) {
+		sm->count++;
+	}
+	unlock(&sm->lock);
+	return free;
+}
+
+/* The usual case, when it is above 0. */
+static inline bool sm_down_free(struct sm *sm, bool zero)
+{
+	uint64_t count;
+
+	lock(&sm->lock);
+	count = sm->count;
+	if (likely(count)) {
+		sm->count = zero ? 0 : count - 1;
+	}
+	unlock(&sm->lock);
+	return count;
+}
 /*
  * True: taken. False: the EC has been queued and sleeps until an up or the
  * deadline (TSC; 0: none); the status comes in its wake_status.

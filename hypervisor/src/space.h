@@ -34,6 +34,24 @@ struct space {
 	unsigned levels;
 };
 
+/* The mapping that has `key`, which must be in the space's range, or NULL. */
+static inline struct mapping *space_find(const struct space *s, uint64_t key)
+{
+	uint64_t e = (uint64_t)s->root;
+	unsigned shift = s->levels * SPACE_BITS;
+
+	if (unlikely(!e)) {
+		return NULL;
+	}
+	e += SPACE_TABLE;
+	do {
+		shift -= SPACE_BITS;
+		e = ((struct space_table *)(e - SPACE_TABLE))
+			    ->entry[key >> shift & (SPACE_ENTRIES - 1)];
+	} while (e & SPACE_TABLE);
+	return (struct mapping *)e;
+}
+
 /* First mapping that overlaps [first, last], or NULL. */
 struct mapping *space_next(const struct space *s, uint64_t first,
 			   uint64_t last);

@@ -405,31 +405,54 @@ struct ec *sys_pt_ctrl(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 	return finish(self, SUCCESS);
 }
 
-struct ec *sys_sm_ctrl(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
-		       uint64_t r8, struct ec *self)
+[[gnu::noinline]] static struct ec *up_slow(struct sm *sm, struct ec *self)
 {
-	bool down = syscall_flags(id) & SM_DOWN;
-	struct sm *sm = sm_with(self, syscall_selector(id),
-				down ? SM_RIGHT_DOWN : SM_RIGHT_UP);
+	sm_up(sm);
+	return finish_preempt(self, SUCCESS);
+}
 
-	UNUSED(rax), UNUSED(r8);
-	if (unlikely(!sm)) {
-		return finish(self, BAD_CAPABILITY);
-	}
-	if (!down) {
-		sm_up(sm);
-		return finish_preempt(self, SUCCESS);
-	}
-	if (unlikely(sm->gsi != SM_NO_GSI)) {
+[[gnu::noinline]] static struct ec *down_slow(uint64_t id, uint64_t high,
+					      uint64_t low, struct sm *sm,
+					      struct ec *self)
+{
+	if (sm->gsi != SM_NO_GSI) {
 		gsi_unmask(sm->gsi);
 	}
 	if (sm_down(sm, self, syscall_flags(id) & FLAG_SM_ZERO,
-		    rsi << 32 | (rdx & 0xffffffff))) {
+		    high << 32 | (low & 0xffffffff))) {
 		return finish(self, SUCCESS);
 	}
 	self->resume = resume_sysret;
 	self->sleeps = 1;
 	return ec_block(self);
+}
+
+struct ec *sys_sm_ctrl(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
+		       uint64_t r8, struct ec *self)
+{
+	const struct mapping *m =
+		pd_capability(self->pd, syscall_selector(id), OBJECT_SM);
+	unsigned flags = syscall_flags(id);
+	struct sm *sm;
+
+	UNUSED(rax), UNUSED(r8);
+	if (unlikely(!m ||
+		     !(m->rights &
+		       (flags & SM_DOWN ? SM_RIGHT_DOWN : SM_RIGHT_UP)))) {
+		return finish(self, BAD_CAPABILITY);
+	}
+	sm = container_of(m->object, struct sm, object);
+	if (flags & SM_DOWN) {
+		if (likely(sm->gsi == SM_NO_GSI &&
+			   sm_down_free(sm, flags & FLAG_SM_ZERO))) {
+			return finish(self, SUCCESS);
+		}
+		return down_slow(id, rsi, rdx, sm, self);
+	}
+	if (likely(sm_up_free(sm))) {
+		return finish(self, SUCCESS);
+	}
+	return up_slow(sm, self);
 }
 
 struct ec *sys_assign_pci(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,

@@ -11,6 +11,7 @@
 
 static void ask(struct cpu *cpu)
 {
+	this_cpu()->flush_asked = 1;
 	__atomic_store_n(&cpu->flush, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -42,6 +43,10 @@ void tlb_shootdown(void)
 {
 	struct cpu *self = this_cpu();
 
+	if (likely(!self->flush_asked)) {
+		return;
+	}
+	self->flush_asked = 0;
 	tlb_flush_requested(self);
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		if (i == self->id ||

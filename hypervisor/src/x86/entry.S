@@ -75,19 +75,32 @@ switch_to:
 	mov	%rdx, TSS_RSP0(%rcx)
 	jmp	*EC_RESUME(%rax)
 
-/* Another address space, or somebody else's FPU state. Keeps RAX in RBX. */
+/*
+ * Another address space, or somebody else's FPU state. The usual switch has
+ * nothing to do with the FPU or ports; C does all else. Keeps RAX (in RBX).
+ */
 	.macro	check_thread
 	mov	EC_PD(%rax), %rcx
 	cmp	%rcx, %gs:CPU_PD
 	jne	1f
 	cmpb	$0, %gs:CPU_FPU_LIVE
-	je	2f
-1:	mov	%gs:CPU_STACK_TOP, %rsp
+	je	3f
+	jmp	2f
+1:	mov	PD_IO_BITMAP(%rcx), %rdx
+	or	%gs:CPU_FPU_OWNER, %rdx
+	or	%gs:CPU_IO_LIVE, %dl
+	test	%rdx, %rdx
+	jnz	2f
+	mov	PD_CR3(%rcx), %rdx
+	mov	%rcx, %gs:CPU_PD
+	mov	%rdx, %cr3
+	jmp	3f
+2:	mov	%gs:CPU_STACK_TOP, %rsp
 	mov	%rax, %rbx
 	mov	%rax, %rdi
 	call	thread_switch
 	mov	%rbx, %rax
-2:
+3:
 	.endm
 
 /* Back from a hypercall. */

@@ -12,9 +12,11 @@ struct ptab_format ptab_host = {
 	.w = PTE_W,
 	.x = 0,
 	.no_x = PTE_NX,
-	.cached = 0,
-	.combining = PTE_PWT,
-	.uncached = PTE_PWT | PTE_PCD,
+	.type = {
+		[MEMORY_CACHED] = 0,
+		[MEMORY_COMBINING] = PTE_PWT,
+		[MEMORY_UNCACHED] = PTE_PWT | PTE_PCD,
+	},
 	.present = PTE_P,
 	.levels_large = 1,	/* 2 with 1 GiB pages */
 };
