@@ -29,7 +29,7 @@ class Images:
         """An image.
 
         manifest: text to add to that of the system; options: changes of the
-        manifest on its command line; guest: with VMM and Linux.
+        manifest on root's command line; guest: with VMM and Linux.
         """
         self.number += 1
         build = console.BUILD
@@ -41,7 +41,7 @@ class Images:
         blob = self.directory / str(self.number) / "manifest.dtb"
         subprocess.run(["dtc", "-q", "-i", console.ROOT / "root", "-O", "dtb",
                         "-o", blob, source], check=True)
-        modules = [(build / "root.elf", []), (blob, options.split())]
+        modules = [(build / "root.elf", options.split()), (blob, [])]
         modules += [(build / f"{name}.elf", []) for name in PROGRAMS]
         if guest:
             modules += [(build / "vmm.elf", []),

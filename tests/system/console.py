@@ -17,7 +17,7 @@ BUILD = (ROOT / os.environ.get("B", "build")).resolve()
 RUN = ROOT / "tests" / "platform" / "run.py"
 FACTOR = float(os.environ.get("TIME_FACTOR", "1"))
 PROMPT = "guest# "
-FATAL = r"PANIC[^\n]*\n|run: [^\n]*\n"
+FATAL = r"PANIC[^\n]*\n|run: the emulator[^\n]*\n"
 
 # What emulation of everything takes longer than QEMU's TCG.
 SLOWNESS = {"qemu-kvm": 1, "qemu-tcg": 1, "bochs-vmx": 12, "bochs-svm": 12}

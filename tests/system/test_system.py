@@ -11,10 +11,10 @@ def test_crash(boot, images):
     """A program that faults is reported and cleaned up, the rest runs on."""
     console = boot(PLATFORM, images.make(guest=False,
                                          options="enable=/programs/crash"))
-    console.expect(r"\[root\] crash died: #PF at address 0x[0-9a-f]+, "
+    console.expect(r"\[root\] error: crash died: #PF at address 0x[0-9a-f]+, "
                    r"rip 0x[0-9a-f]+", 30)
     console.expect(r"\[root\] crash: started again \(1 of 1\)")
-    console.expect(r"\[root\] crash died: #PF")
+    console.expect(r"\[root\] error: crash died: #PF")
     before = len(lines_of("counter", console.everything()))
     for _ in range(2):
         console.expect(r"\[counter\] [^\r\n]*primes")
