@@ -151,8 +151,7 @@ enum status pd_ports(struct pd *pd, uint64_t base, unsigned order, bool allow,
  */
 static void switch_io(struct cpu *cpu, struct pd *pd)
 {
-	cpu->io_live = pd->io_bitmap != NULL;
-	if (likely(!cpu->io_live)) {
+	if (!pd->io_bitmap) {
 		tss_enable_io(cpu, false);
 		return;
 	}
@@ -161,6 +160,9 @@ static void switch_io(struct cpu *cpu, struct pd *pd)
 
 		cpu->io_bitmap = pd->io_bitmap;
 		tss_map_io(cpu, phys, phys + PAGE_SIZE);
+	}
+	if (cpu->tss_short) {
+		tss_reload(cpu);
 	}
 	tss_enable_io(cpu, true);
 }
@@ -178,7 +180,7 @@ bool pd_grant_io(struct cpu *cpu)
 {
 	struct pd *pd = cpu->pd;
 
-	if (!pd->io_bitmap || tss_io_enabled(cpu)) {
+	if (!pd->io_bitmap || (tss_io_enabled(cpu) && !cpu->tss_short)) {
 		return false;
 	}
 	switch_io(cpu, pd);

@@ -52,7 +52,10 @@ static inline struct space *pd_space(struct pd *pd, enum crd_type type)
 
 /* Make this CPU use its page tables and ports. */
 void pd_load(struct pd *pd);
-/* #GP: the PD got ports since it was loaded. True: try again. */
+/*
+ * #GP: the PD got ports since it was loaded, or the TSS was cut short by a VM
+ * exit. True: try again.
+ */
 bool pd_grant_io(struct cpu *cpu);
 
 /* The capability of an object of a type at a selector, or NULL. */

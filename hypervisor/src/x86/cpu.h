@@ -71,7 +71,6 @@ struct cpu {
 	/* atomic: ECs that others want something of (ec.h, pending) */
 	struct ec *inbox;
 	uint8_t flush_asked;	/* this CPU asked some to flush */
-	uint8_t io_live;	/* the TSS lets the PD use ports */
 	uint32_t flush;		/* atomic: a TLB flush was asked for */
 
 	/* vCPU seam: host state of VMX or SVM on this CPU */

@@ -23,10 +23,10 @@ enum {
 	IST_DF = 2,
 	IST_MC = 3,
 
-	IO_BASE = CPU_IO_BITMAP * PAGE_SIZE,
-	IO_NONE = 0xffff,
 	TSS_LIMIT = CPU_IO_END * PAGE_SIZE,	/* the byte of ones is in it */
 };
+
+static_assert(TSS_IO_BASE == CPU_IO_BITMAP * PAGE_SIZE);
 
 /* SDM 3A 6.14.1 */
 struct gate {
@@ -139,7 +139,7 @@ void desc_init(struct cpu *cpu)
 	cpu->tss->ist[IST_NMI - 1] = stack_top(cpu, CPU_NMI_STACK);
 	cpu->tss->ist[IST_DF - 1] = stack_top(cpu, CPU_DF_STACK);
 	cpu->tss->ist[IST_MC - 1] = stack_top(cpu, CPU_MC_STACK);
-	cpu->tss->io_base = IO_NONE;
+	cpu->tss->io_base = TSS_IO_NONE;
 	kmem_cpu_map(cpu->id, CPU_IO_END, kmem_image_phys(ones), false);
 	fill_gdt(cpu);
 	load_gdt(cpu);
@@ -155,12 +155,12 @@ void tss_map_io(struct cpu *cpu, uint64_t phys0, uint64_t phys1)
 
 void tss_enable_io(struct cpu *cpu, bool on)
 {
-	cpu->tss->io_base = on ? IO_BASE : IO_NONE;
+	cpu->tss->io_base = on ? TSS_IO_BASE : TSS_IO_NONE;
 }
 
 bool tss_io_enabled(const struct cpu *cpu)
 {
-	return cpu->tss->io_base == IO_BASE;
+	return cpu->tss->io_base == TSS_IO_BASE;
 }
 
 void tss_reload(struct cpu *cpu)

@@ -7,6 +7,9 @@
 
 struct cpu;
 
+/* Offset of the I/O permission bitmap in the TSS: in place, or beyond it. */
+enum { TSS_IO_BASE = 0x1000, TSS_IO_NONE = 0xffff };
+
 /* Once: the table of interrupt entries, good for the boot CPU so far. */
 void idt_init(void);
 /* Per CPU, on it. Its window (kmem.h) has its stacks mapped. */

@@ -77,30 +77,39 @@ switch_to:
 
 /*
  * Another address space, or somebody else's FPU state. The usual switch has
- * nothing to do with the FPU or ports; C does all else. Keeps RAX (in RBX).
+ * nothing to do with the FPU, and the PD has no ports or those that the CPU's
+ * window shows already; C does all else. Keeps RAX (in RBX).
  */
 	.macro	check_thread
 	mov	EC_PD(%rax), %rcx
 	cmp	%rcx, %gs:CPU_PD
 	jne	1f
 	cmpb	$0, %gs:CPU_FPU_LIVE
-	je	3f
-	jmp	2f
-1:	mov	PD_IO_BITMAP(%rcx), %rdx
-	or	%gs:CPU_FPU_OWNER, %rdx
-	or	%gs:CPU_IO_LIVE, %dl
-	test	%rdx, %rdx
-	jnz	2f
+	je	5f
+	jmp	4f
+1:	cmpq	$0, %gs:CPU_FPU_OWNER
+	jne	4f
+	mov	PD_IO_BITMAP(%rcx), %rsi
+	mov	$TSS_IO_NONE, %edi
+	test	%rsi, %rsi
+	jz	2f
+	mov	$TSS_IO_BASE, %edi
+	cmp	%rsi, %gs:CPU_IO_BITMAP
+	jne	4f
+	cmpb	$0, %gs:CPU_TSS_SHORT
+	jne	4f
+2:	mov	%gs:CPU_TSS_ADDRESS, %rsi
 	mov	PD_CR3(%rcx), %rdx
+	mov	%di, TSS_IO(%rsi)
 	mov	%rcx, %gs:CPU_PD
 	mov	%rdx, %cr3
-	jmp	3f
-2:	mov	%gs:CPU_STACK_TOP, %rsp
+	jmp	5f
+4:	mov	%gs:CPU_STACK_TOP, %rsp
 	mov	%rax, %rbx
 	mov	%rax, %rdi
 	call	thread_switch
 	mov	%rbx, %rax
-3:
+5:
 	.endm
 
 /* Back from a hypercall. */

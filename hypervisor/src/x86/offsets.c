@@ -5,6 +5,7 @@
 #include "../ec.h"
 #include "../pd.h"
 #include "cpu.h"
+#include "desc.h"
 #include "svm.h"
 #include "vmx.h"
 
@@ -23,7 +24,11 @@ void offsets(void)
 	OFFSET(CPU_TSS_ADDRESS, cpu, tss);
 	OFFSET(CPU_IDLE, cpu, idle);
 	OFFSET(CPU_FPU_OWNER, cpu, fpu_owner);
-	OFFSET(CPU_IO_LIVE, cpu, io_live);
+	OFFSET(CPU_IO_BITMAP, cpu, io_bitmap);
+	OFFSET(CPU_TSS_SHORT, cpu, tss_short);
+	OFFSET(TSS_IO, tss, io_base);
+	VALUE(TSS_IO_NONE, TSS_IO_NONE);
+	VALUE(TSS_IO_BASE, TSS_IO_BASE);
 	OFFSET(PD_IO_BITMAP, pd, io_bitmap);
 	OFFSET(PD_CR3, pd, cr3);
 	OFFSET(TSS_RSP0, tss, rsp0);
