@@ -141,6 +141,7 @@ void exit_recall(struct vcpu *v)
 		v->deferred = NULL;
 		v->utcb->qual[0] = v->deferred_qual[0];
 		v->utcb->qual[1] = v->deferred_qual[1];
+		v->utcb->length = v->deferred_length;
 		deferred(v);
 		return;
 	}
@@ -192,6 +193,10 @@ void exit_rdmsr(struct vcpu *v)
 	struct utcb *u = v->utcb;
 	uint64_t value;
 
+	if (msr_mtd((uint32_t)u->rcx) & ~v->have) {
+		vcpu_defer(v, exit_rdmsr);
+		return;
+	}
 	begin(v);
 	if (msr_read(v, (uint32_t)u->rcx, &value)) {
 		u->rax = value & 0xffffffff;
@@ -209,6 +214,10 @@ void exit_wrmsr(struct vcpu *v)
 	struct utcb *u = v->utcb;
 	uint64_t value = (u->rdx & 0xffffffff) << 32 | (u->rax & 0xffffffff);
 
+	if (msr_mtd((uint32_t)u->rcx) & ~v->have) {
+		vcpu_defer(v, exit_wrmsr);
+		return;
+	}
 	begin(v);
 	correct_tsc(v);
 	if (msr_write(v, (uint32_t)u->rcx, value)) {

@@ -48,6 +48,9 @@ extern const struct vendor vmx, svm;
 	(MTD_EMULATION | MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR | \
 	 MTD_DR | MTD_SYSENTER)
 
+/* State for what exits leave to a recall: see vcpu_defer(). */
+#define MTD_RECALL (MTD_REPORT | MTD_TSC | MTD_SYSCALL)
+
 /* An access to ports, as both vendors describe it in their own ways. */
 struct port_access {
 	uint16_t port;

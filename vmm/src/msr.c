@@ -47,6 +47,9 @@ enum {
 	MSR_LSTAR = 0xc0000082,
 	MSR_CSTAR = 0xc0000083,
 	MSR_SFMASK = 0xc0000084,
+	MSR_FS_BASE = 0xc0000100,
+	MSR_GS_BASE = 0xc0000101,
+	MSR_KERNEL_GS_BASE = 0xc0000102,
 	MSR_TSC_AUX = 0xc0000103,
 
 	MISC_FAST_STRINGS = 1 << 0,
@@ -78,6 +81,7 @@ struct msr {
 	bool (*read)(struct vcpu *v, uint32_t msr, uint64_t *value);
 	bool (*write)(struct vcpu *v, uint32_t msr, uint64_t value);
 	uint64_t constant;	/* for read_constant */
+	uint64_t mtd;		/* what else of the state they want */
 };
 
 static const struct msr *find(uint32_t msr);
@@ -194,6 +198,44 @@ static bool write_syscall(struct vcpu *v, uint32_t msr, uint64_t value)
 	u->lstar = v->msrs.lstar;
 	u->cstar = v->msrs.cstar;
 	u->sfmask = v->msrs.sfmask;
+	v->mtd |= MTD_SYSCALL;
+	return true;
+}
+
+/* The bases: most kernels let the guest at them itself. */
+
+static bool read_base(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+	*value = msr == MSR_FS_BASE ? v->utcb->fs.base : v->utcb->gs.base;
+	return true;
+}
+
+static bool write_base(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	struct utcb *u = v->utcb;
+
+	if (!is_canonical(value)) {
+		return false;
+	}
+	*(msr == MSR_FS_BASE ? &u->fs.base : &u->gs.base) = value;
+	v->mtd |= MTD_FS_GS;
+	return true;
+}
+
+static bool read_kernel_gs_base(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+	(void)msr;
+	*value = v->utcb->kernel_gs_base;
+	return true;
+}
+
+static bool write_kernel_gs_base(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	(void)msr;
+	if (!is_canonical(value)) {
+		return false;
+	}
+	v->utcb->kernel_gs_base = value;
 	v->mtd |= MTD_SYSCALL;
 	return true;
 }
@@ -347,48 +389,52 @@ static bool write_pvclock(struct vcpu *v, uint32_t msr, uint64_t value)
 
 /* Those of the hot path first. No access is a NULL. */
 static const struct msr table[] = {
-	{MSR_X2APIC_FIRST, MSR_X2APIC_LAST, read_apic, write_apic, 0},
-	{MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_apic, write_apic, 0},
-	{MSR_EFER, MSR_EFER, read_efer, write_efer, 0},
-	{MSR_STAR, MSR_SFMASK, read_syscall, write_syscall, 0},
-	{MSR_SYSENTER_CS, MSR_SYSENTER_EIP, read_sysenter, write_sysenter, 0},
-	{MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux, 0},
-	{MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic, 0},
-	{MSR_TSC, MSR_TSC, read_tsc, write_tsc, 0},
-	{MSR_PAT, MSR_PAT, read_memory_type, write_memory_type, 0},
+	{MSR_X2APIC_FIRST, MSR_X2APIC_LAST, read_apic, write_apic, 0, 0},
+	{MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_apic, write_apic, 0, 0},
+	{MSR_EFER, MSR_EFER, read_efer, write_efer, 0, MTD_CR},
+	{MSR_STAR, MSR_SFMASK, read_syscall, write_syscall,
+	 0, MTD_SYSCALL},
+	{MSR_SYSENTER_CS, MSR_SYSENTER_EIP, read_sysenter, write_sysenter, 0, 0},
+	{MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux, 0, 0},
+	{MSR_FS_BASE, MSR_GS_BASE, read_base, write_base, 0, MTD_FS_GS},
+	{MSR_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE, read_kernel_gs_base,
+	 write_kernel_gs_base, 0, MTD_SYSCALL},
+	{MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic, 0, 0},
+	{MSR_TSC, MSR_TSC, read_tsc, write_tsc, 0, 0},
+	{MSR_PAT, MSR_PAT, read_memory_type, write_memory_type, 0, 0},
 	{MSR_MTRR_CAP, MSR_MTRR_CAP, read_constant, NULL,
-	 MTRR_VARIABLE | MTRR_CAP_FIXED | MTRR_CAP_WC},
+	 MTRR_VARIABLE | MTRR_CAP_FIXED | MTRR_CAP_WC, 0},
 	{MSR_MTRR_VARIABLE, MSR_MTRR_VARIABLE + 2 * MTRR_VARIABLE - 1,
-	 read_memory_type, write_memory_type, 0},
+	 read_memory_type, write_memory_type, 0, 0},
 	{MSR_MTRR_FIX64K, MSR_MTRR_FIX64K, read_memory_type, write_memory_type,
-	 0},
+	 0, 0},
 	{MSR_MTRR_FIX16K, MSR_MTRR_FIX16K + 1, read_memory_type,
-	 write_memory_type, 0},
+	 write_memory_type, 0, 0},
 	{MSR_MTRR_FIX4K, MSR_MTRR_FIX4K + 7, read_memory_type,
-	 write_memory_type, 0},
+	 write_memory_type, 0, 0},
 	{MSR_MTRR_DEFAULT, MSR_MTRR_DEFAULT, read_memory_type,
-	 write_memory_type, 0},
+	 write_memory_type, 0, 0},
 	{MSR_MISC_ENABLE, MSR_MISC_ENABLE, read_misc_enable,
-	 write_misc_enable, 0},
-	{MSR_UCODE_REVISION, MSR_UCODE_REVISION, read_ucode, write_ignored, 0},
-	{MSR_UCODE_WRITE, MSR_UCODE_WRITE, NULL, write_ignored, 0},
-	{MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, read_pvclock, write_pvclock, 0},
+	 write_misc_enable, 0, 0},
+	{MSR_UCODE_REVISION, MSR_UCODE_REVISION, read_ucode, write_ignored, 0, 0},
+	{MSR_UCODE_WRITE, MSR_UCODE_WRITE, NULL, write_ignored, 0, 0},
+	{MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, read_pvclock, write_pvclock, 0, 0},
 
 	/* There, and of no use to the guest. */
-	{MSR_MCG_CAP, MSR_MCG_CAP, read_constant, NULL, 0},
-	{MSR_MCG_STATUS, MSR_MCG_STATUS, read_constant, write_ignored, 0},
-	{MSR_DEBUGCTL, MSR_DEBUGCTL, read_constant, write_ignored, 0},
-	{MSR_PLATFORM_ID, MSR_PLATFORM_ID, read_intel, NULL, 0},
+	{MSR_MCG_CAP, MSR_MCG_CAP, read_constant, NULL, 0, 0},
+	{MSR_MCG_STATUS, MSR_MCG_STATUS, read_constant, write_ignored, 0, 0},
+	{MSR_DEBUGCTL, MSR_DEBUGCTL, read_constant, write_ignored, 0, 0},
+	{MSR_PLATFORM_ID, MSR_PLATFORM_ID, read_intel, NULL, 0, 0},
 	{MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, read_intel, NULL,
-	 FEATURE_CONTROL_LOCKED},
-	{MSR_SYSCFG, MSR_SYSCFG, read_amd, write_amd, 0},
-	{MSR_HWCR, MSR_HWCR, read_amd, write_amd, HWCR_TSC_FREQUENCY},
-	{MSR_NB_CFG, MSR_NB_CFG, read_amd, write_amd, 0},
-	{MSR_INT_PENDING, MSR_INT_PENDING, read_amd, write_amd, 0},
-	{MSR_VM_CR, MSR_VM_CR, read_amd, NULL, VM_CR_LOCK | VM_CR_SVMDIS},
-	{MSR_LS_CFG, MSR_IC_CFG, read_amd, write_amd, 0},
+	 FEATURE_CONTROL_LOCKED, 0},
+	{MSR_SYSCFG, MSR_SYSCFG, read_amd, write_amd, 0, 0},
+	{MSR_HWCR, MSR_HWCR, read_amd, write_amd, HWCR_TSC_FREQUENCY, 0},
+	{MSR_NB_CFG, MSR_NB_CFG, read_amd, write_amd, 0, 0},
+	{MSR_INT_PENDING, MSR_INT_PENDING, read_amd, write_amd, 0, 0},
+	{MSR_VM_CR, MSR_VM_CR, read_amd, NULL, VM_CR_LOCK | VM_CR_SVMDIS, 0},
+	{MSR_LS_CFG, MSR_IC_CFG, read_amd, write_amd, 0, 0},
 	{MSR_DE_CFG, MSR_DE_CFG, read_amd, write_amd,
-	 DE_CFG_LFENCE_SERIALIZES},
+	 DE_CFG_LFENCE_SERIALIZES, 0},
 };
 
 static const struct msr *find(uint32_t msr)
@@ -399,6 +445,13 @@ static const struct msr *find(uint32_t msr)
 		}
 	}
 	return NULL;
+}
+
+uint64_t msr_mtd(uint32_t msr)
+{
+	const struct msr *m = find(msr);
+
+	return m != NULL ? m->mtd : 0;
 }
 
 static void log_unknown(struct vcpu *v, uint32_t msr, const char *access)

@@ -30,6 +30,9 @@ struct msrs {
 
 void msr_reset(struct vcpu *v);
 
+/* State beyond that of RDMSR's and WRMSR's exits, to access this one. */
+uint64_t msr_mtd(uint32_t msr);
+
 /* RDMSR and WRMSR; false: #GP. VM locked; state of exit_rdmsr, exit_wrmsr. */
 [[nodiscard]] bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 [[nodiscard]] bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value);

@@ -230,8 +230,8 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[0x78] = {hlt, MTD_CODE | MTD_INJECTION | MTD_TSC},
 	[0x7a] = {exit_invalid_opcode, MTD_INJECTION},		/* INVLPGA */
 	[0x7b] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
-	[0x7c] = {msr, MTD_GPR_ACDB | MTD_CODE | MTD_QUAL | MTD_SYSCALL |
-		       MTD_TSC | MTD_INJECTION},
+	[0x7c] = {msr, MTD_GPR_ACDB | MTD_CODE | MTD_QUAL | MTD_TSC |
+		       MTD_INJECTION},
 	[0x7d] = {exit_task_switch, MTD_REPORT},
 	[0x7f] = {exit_shutdown, MTD_REPORT},
 	[0x80] = {exit_invalid_opcode, MTD_INJECTION},		/* VMRUN */
@@ -249,7 +249,7 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[EVENT_SVM_NPF] = {exit_memory, MTD_EMULATION},
 	[EVENT_SVM_INVALID] = {exit_invalid_state, MTD_REPORT},
 	[EVENT_VCPU_STARTUP] = {exit_startup, 0},
-	[EVENT_VCPU_RECALL] = {exit_recall, MTD_REPORT | MTD_TSC},
+	[EVENT_VCPU_RECALL] = {exit_recall, MTD_RECALL},
 };
 
 const struct vendor svm = {

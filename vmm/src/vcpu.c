@@ -67,6 +67,7 @@ void vcpu_defer(struct vcpu *v, void (*handler)(struct vcpu *v))
 	v->deferred = handler;
 	v->deferred_qual[0] = v->utcb->qual[0];
 	v->deferred_qual[1] = v->utcb->qual[1];
+	v->deferred_length = v->utcb->length;
 	v->mtd = 0;
 	(void)ec_recall(v->ec);
 }

@@ -47,7 +47,7 @@ struct vcpu {
 
 	/* An exit that wants more state has the vCPU recalled first. */
 	void (*deferred)(struct vcpu *v);
-	uint64_t deferred_qual[2];
+	uint64_t deferred_qual[2], deferred_length;
 
 	bool window;			/* the kernel has our window request */
 	uint64_t *exits;		/* counter, for the status view */

@@ -11,13 +11,14 @@
 #include <lib/print.h>
 #include <lib/request.h>
 #include <lib/sel.h>
+#include <lib/status.h>
 #include <lib/thread.h>
 #include <lib/time.h>
 
 #include "report.h"
 
 enum {
-	/* Kernel memory for the guest's PD: page tables, vCPUs. In pages. */
+	/* Kernel memory that we keep for ourselves, in pages. */
 	QUOTA_LEFT = 256,
 	THREAD_STEP = 2,	/* our threads' priority above the vCPUs' */
 };
@@ -273,23 +274,25 @@ static void load_guest(struct vm *vm)
 	}
 }
 
-static const char *start_threads(struct vm *vm)
+static void start_threads(struct vm *vm)
 {
 	unsigned priority = program_info->priority + THREAD_STEP;
 	unsigned cpu = program_info->cpus[0];
+	enum status status;
 
 	vm->timer_sm = sel_alloc(0);
 	vm->timer_sleeps = 0;
-	if (vm->timer_sm == 0 || create_sm(vm->timer_sm, SEL_PD, 0)) {
-		return "a semaphore cannot be created";
+	status = create_sm(vm->timer_sm, SEL_PD, 0);
+	if (status != SUCCESS) {
+		give_up("a semaphore cannot be created: %s",
+			status_name(status));
 	}
-	if (thread_create("timer", cpu, priority, 0, serve_timers, vm, NULL) ==
-		    NULL ||
-	    thread_create("input", cpu, priority, 0, serve_input, vm, NULL) ==
-		    NULL) {
-		return "a thread cannot be created";
+	if (thread_create("timer", cpu, priority, 0, serve_timers, vm,
+			  &status) == NULL ||
+	    thread_create("input", cpu, priority, 0, serve_input, vm,
+			  &status) == NULL) {
+		give_up("a thread cannot be created: %s", status_name(status));
 	}
-	return NULL;
 }
 
 void vm_start(struct vm *vm)
@@ -314,10 +317,7 @@ void vm_start(struct vm *vm)
 		give_up("%s", wrong);
 	}
 	load_guest(vm);
-	wrong = start_threads(vm);
-	if (wrong != NULL) {
-		give_up("%s", wrong);
-	}
+	start_threads(vm);
 	for (unsigned i = 0; i < VM_VCPUS; i++) {
 		wrong = vcpu_start(&vm->vcpu[i], vm, i, program_info->cpus[0]);
 		if (wrong != NULL) {

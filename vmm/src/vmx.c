@@ -79,10 +79,9 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[27] = {exit_invalid_opcode, MTD_INJECTION},		/* VMXON */
 	[28] = {cr_access, GPRS | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
 	[30] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
-	[31] = {exit_rdmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_CR |
+	[31] = {exit_rdmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_INJECTION},
+	[32] = {exit_wrmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_TSC |
 			    MTD_INJECTION},
-	[32] = {exit_wrmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_CR |
-			    MTD_SYSCALL | MTD_TSC | MTD_INJECTION},
 	[33] = {exit_invalid_state, MTD_REPORT},
 	[36] = {exit_invalid_opcode, MTD_INJECTION},		/* MWAIT */
 	[39] = {exit_invalid_opcode, MTD_INJECTION},		/* MONITOR */
@@ -94,7 +93,7 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[58] = {exit_invalid_opcode, MTD_INJECTION},		/* INVPCID */
 	[59] = {exit_invalid_opcode, MTD_INJECTION},		/* VMFUNC */
 	[EVENT_VCPU_STARTUP] = {exit_startup, 0},
-	[EVENT_VCPU_RECALL] = {exit_recall, MTD_REPORT | MTD_TSC},
+	[EVENT_VCPU_RECALL] = {exit_recall, MTD_RECALL},
 };
 
 const struct vendor vmx = {
