@@ -222,8 +222,9 @@ static void load_message(struct ec *self, struct ec *caller, uint64_t items)
 			ec_set_work(caller, syscall_retry);
 		}
 	}
-	if (!sm || sm_down(container_of(sm, struct sm, object), caller, false,
-			   0)) {
+	/* Nobody would wake a dead one: it goes on to its end. */
+	if (!sm || caller->dead ||
+	    sm_down(container_of(sm, struct sm, object), caller, false, 0)) {
 		return ipc_return(caller);
 	}
 	if (caller->sc != this_cpu()->sc) {
