@@ -191,13 +191,16 @@ static void run_worker(void *argument)
 static void start_worker(unsigned cpu)
 {
 	enum status status;
+	const struct thread *t;
 
 	worker_sm = sel_alloc(0);
 	check("worker", create_sm(worker_sm, SEL_PD, 0));
-	if (!thread_create("worker", cpu, PRIORITY_WORKER, QUANTUM, run_worker,
-			   NULL, &status)) {
+	t = thread_create("worker", cpu, PRIORITY_WORKER, QUANTUM, run_worker,
+			  NULL, &status);
+	if (!t) {
 		panic("worker: %s", status_name(status));
 	}
+	worker_sc = t->sc;
 }
 
 void root_main(unsigned long cpu, const struct hip *page)

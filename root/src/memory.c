@@ -28,6 +28,7 @@ struct range {
 
 static struct range ranges[RANGES];
 static unsigned range_count;
+static uint64_t total;		/* bytes free at the start */
 
 static void remove(unsigned i)
 {
@@ -127,6 +128,7 @@ void memory_init(const struct hip *hip)
 		}
 	}
 	exclude(0, LOW_END);
+	total = memory_free_bytes();
 }
 
 uint64_t memory_free_bytes(void)
@@ -137,6 +139,11 @@ uint64_t memory_free_bytes(void)
 		sum += ranges[i].end - ranges[i].begin;
 	}
 	return sum;
+}
+
+uint64_t memory_used_bytes(void)
+{
+	return total - memory_free_bytes();
 }
 
 /*

@@ -28,6 +28,7 @@ struct block {
 void memory_init(const struct hip *hip);
 
 uint64_t memory_free_bytes(void);
+uint64_t memory_used_bytes(void);
 
 /* size, alignment: bytes; alignment a power of two >= a page. */
 [[nodiscard]] bool memory_allocate(uint64_t size, uint64_t alignment,

@@ -13,7 +13,7 @@
 struct lock root_lock;
 unsigned program_count;
 struct program programs[MANIFEST_PROGRAMS];
-unsigned long worker_sm;
+unsigned long worker_sm, worker_sc;
 
 static bool exit_when_done;
 

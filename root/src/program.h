@@ -67,8 +67,8 @@ extern struct lock root_lock;
 extern unsigned program_count;
 extern struct program programs[MANIFEST_PROGRAMS];
 
-/* The semaphore that wakes the worker. */
-extern unsigned long worker_sm;
+/* The semaphore that wakes the worker, and its SC. */
+extern unsigned long worker_sm, worker_sc;
 
 extern const struct hip *hip;
 

@@ -90,6 +90,25 @@ static void view_status(const struct program *p, struct program_view *view)
 	}
 }
 
+/* Root itself is behind the last program: all the memory that is in use. */
+static enum request_result view_root(struct program_view *view)
+{
+	uint64_t time = 0;
+
+	memset(view, 0, sizeof(*view));
+	string_copy(view->name, "root", sizeof(view->name));
+	view->state = STATE_RUNNING;
+	view->starts = 1;
+	view->memory = memory_used_bytes();
+	if (pd_quota(SEL_PD, &view->kernel_limit, &view->kernel_used) !=
+		    SUCCESS ||
+	    sc_time(worker_sc, &time) != SUCCESS) {
+		time = 0;
+	}
+	view->time = time;
+	return REQUEST_OK;
+}
+
 static enum request_result on_status(struct program *p, unsigned long index,
 				     struct program_view *view)
 {
@@ -99,7 +118,8 @@ static enum request_result on_status(struct program *p, unsigned long index,
 		return REQUEST_DENIED;
 	}
 	if (index >= program_count) {
-		return REQUEST_NOTHING;
+		return index == program_count ? view_root(view) :
+						REQUEST_NOTHING;
 	}
 	of = &programs[index];
 	memset(view, 0, sizeof(*view));

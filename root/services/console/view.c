@@ -101,9 +101,9 @@ static void show_program(struct mux *m, unsigned i,
 	const char *state = v->state < sizeof(states) / sizeof(*states) ?
 				    states[v->state] : "?";
 
-	say(m, "%4u %-16.16s %-8s %5u %7lu %9lu %5lu.%03lu %3u.%u%%", i,
+	say(m, "%4u %-16.16s %-8s %5u %8lu %6lu/%-6lu %5lu.%03lu %3u.%u%%", i,
 	    v->name, state, v->starts, v->memory >> 10, v->kernel_used,
-	    v->time / 1000000, v->time / 1000 % 1000, percent / 10,
+	    v->kernel_limit, v->time / 1000000, v->time / 1000 % 1000, percent / 10,
 	    percent % 10);
 	show_details(m, v);
 }
@@ -115,7 +115,7 @@ void view_status(struct mux *m)
 
 	say(m, "--- status, %lu:%02lu:%02lu after the start (Ctrl-T h: help)",
 	    seconds / 3600, seconds / 60 % 60, seconds % 60);
-	say(m, "  nr name             state   start     KiB  kernel4K   "
+	say(m, "  nr name             state   start      KiB kernel pages   "
 	       "CPU time   load");
 	for (unsigned i = 0; mux_has_room(m, 3) &&
 			     request_status(i, &view) == REQUEST_OK; i++) {
