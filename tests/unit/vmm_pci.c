@@ -163,6 +163,7 @@ static void test_pirq(void **state)
 	(void)state;
 	start(&rig);
 	/* Device 3's INTA is PIRQC: nowhere, then 11, then 10. */
+	put(&rig, 1, 0x60, 4, 0x80808080);
 	piix3_intx_set(&rig.isa, 3 * 4, true);
 	put(&rig, 1, 0x62, 1, 11);
 	assert_true(rig.probe[11].level);
@@ -189,7 +190,8 @@ static void test_pirq(void **state)
 	assert_true(rig.probe[5].level);
 	piix3_reset(&rig.isa);
 	assert_false(rig.probe[5].level);
-	assert_int_equal(get(&rig, 1, 0x60, 4), 0x80808080);
+	assert_true(rig.probe[10].level);
+	assert_int_equal(get(&rig, 1, 0x60, 4), 0x0b0b0a0a);
 }
 
 static void test_random(void **state)

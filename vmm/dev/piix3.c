@@ -22,7 +22,8 @@ static const struct pci_register registers[] = {
 	{ PCI_SUBSYSTEM, 2, 0x1100, 0, 0 },
 	{ 0x4c, 1, 0x4d, 0x7f, 0 },	/* ISA I/O recovery timer */
 	{ 0x4e, 2, 0x0003, 0x07f7, 0 },	/* X-bus chip select */
-	{ PIRQRC, 4, 0x80808080, 0x8f8f8f8f, 0 },
+	/* As a firmware leaves it: A and B are 10, C and D 11. */
+	{ PIRQRC, 4, 0x0b0b0a0a, 0x8f8f8f8f, 0 },
 	{ 0x69, 1, 0x02, 0xfe, 0 },	/* top of memory */
 	{ 0x82, 1, 0, 0x07, 0 },	/* deterministic latency control */
 };
