@@ -28,7 +28,10 @@ static inline void quota_give(struct quota *q, uint64_t pages)
 /* Take pages off the limit, for another PD. */
 [[nodiscard]] static inline bool quota_pass(struct quota *q, uint64_t pages)
 {
-	if (!quota_take(q, pages)) {
+	uint64_t limit = __atomic_load_n(&q->limit, __ATOMIC_RELAXED);
+
+	/* Any number may come from a program: nothing here may wrap. */
+	if (pages > limit || !quota_take(q, pages)) {
 		return false;
 	}
 	__atomic_sub_fetch(&q->limit, pages, __ATOMIC_RELAXED);
