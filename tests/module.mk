@@ -11,15 +11,19 @@ UNIT_FLAGS	:= -std=gnu2x -O1 -g $(WARNINGS) -fno-omit-frame-pointer \
 
 unit_objects	= $(addprefix $(B)/unit/$(1).o/,$(addsuffix .o,$(basename $(2))))
 
-define unit
-UNIT_TESTS	+= $(B)/unit/$(1)
+define unit_objects_rule
 OBJECTS		+= $(call unit_objects,$(1),$(2))
-$(B)/unit/$(1): $(call unit_objects,$(1),$(2))
-	@$$(call say,LD)
-	$(Q)$$(CC) $(UNIT_FLAGS) -o $$@ $$^ -lcmocka $(4)
 $(B)/unit/$(1).o/%.o: %.c $(B)/flags
 	@mkdir -p $$(@D); $$(call say,CC)
 	$(Q)$$(CC) $(UNIT_FLAGS) $(3) -MMD -MP -c -o $$@ $$<
+endef
+
+define unit
+UNIT_TESTS	+= $(B)/unit/$(1)
+$(B)/unit/$(1): $(call unit_objects,$(1),$(2))
+	@$$(call say,LD)
+	$(Q)$$(CC) $(UNIT_FLAGS) -o $$@ $$^ -lcmocka $(4)
+$(call unit_objects_rule,$(1),$(2),$(3))
 endef
 
 UNIT_ROOT	:= root/lib/print.c root/lib/copy.c
@@ -51,6 +55,22 @@ $(eval $(call unit,vmm_ports,tests/unit/vmm_ports.c $(VMM_FIXTURE) \
 	$(addprefix vmm/dev/,acpi_pm.c board.c debug.c i8042.c pci.c pic.c \
 	pit.c rtc.c uart.c)))
 
+# The kernel's core for the host, in an archive; hardware is the fixture's.
+HV_FLAGS	:= -DHOST_TEST -fno-builtin-log -include tests/unit/hv_fake.h \
+		   -iquote hypervisor/src -iquote tests/unit
+HV_CORE		:= tests/unit/hv_fixture.c tests/unit/hv_pool.c \
+		   $(addprefix hypervisor/src/,ec.c ipc.c item.c mapping.c \
+		   object.c pd.c pt.c ptab.c rcu.c sc.c sched.c sm.c space.c \
+		   state.c syscall.c timeout.c tlb.c x86/ptab_host.c)
+$(eval $(call unit_objects_rule,hv_core,$(HV_CORE),$(HV_FLAGS)))
+$(B)/unit/hv_core.a: $(call unit_objects,hv_core,$(HV_CORE))
+	$(Q)rm -f $@ && $(AR) rc $@ $^
+define hv_unit
+$(call unit,hv_$(1),tests/unit/hv_$(1).c $(2),$(HV_FLAGS))
+$(B)/unit/hv_$(1): $(B)/unit/hv_core.a
+endef
+$(foreach name,page slab timeout,$(eval $(call hv_unit,$(name))))
+
 # Hypercall tests: bare programs that boot in the place of the root task.
 #     $(eval $(call hypercall,NAME,SOURCES))
 define hypercall
@@ -62,6 +82,11 @@ $(B)/$(1).iso: $(B)/hypervisor.elf $(B)/$(1).elf tests/platform/image.py
 	$(Q)$$(PYTHON) tests/platform/image.py $$@ $(B)/hypervisor.elf \
 		$(B)/$(1).elf
 endef
+
+# Every call, every status, every right.
+HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
+	machine.c ecs.c boot.c call.c reply.c)
+$(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 test: packages					## all tests, as CI runs them
 	$(Q)$(MAKE) --no-print-directory $(UNIT_TESTS) $(HYPERCALL_TESTS) iso

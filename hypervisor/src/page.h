@@ -10,8 +10,10 @@
 
 struct pd;
 
-/* Where the pool is mapped, and where the kernel's image is linked. */
+/* Where the pool is mapped (tests have it elsewhere); where the image is. */
+#ifndef POOL_BASE
 #define POOL_BASE   0xffffff0000000000ul	/* PML4 slot 510 */
+#endif
 #define KERNEL_BASE 0xffffffff80000000ul	/* PML4 slot 511 */
 
 /* Boot: [phys, phys + size) is mapped at POOL_BASE and free. 2 MiB aligned. */

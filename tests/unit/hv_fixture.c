@@ -1,0 +1,270 @@
+/*
+ * Fakes of the hardware, and the start of the kernel's core.
+ */
+#define _GNU_SOURCE		/* MAP_FIXED_NOREPLACE */
+
+#include "hv_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "fpu.h"
+#include "log.h"
+#include "panic.h"
+#include "x86/apic.h"
+#include "x86/desc.h"
+#include "x86/gsi.h"
+#include "x86/hip.h"
+#include "x86/irq.h"
+#include "x86/kmem.h"
+#include "x86/tsc.h"
+#include "x86/vcpu.h"
+
+enum { POOL_MAX = 256 << 20 };
+
+unsigned cpu_now, poll_period;
+uint64_t tsc_now, ipi_sent;
+jmp_buf *panic_expected;
+char panic_text[256];
+
+static struct cpu processors[MAX_CPUS];
+static uint64_t cr3[MAX_CPUS], state;
+
+/* The machine that the kernel believes it has. */
+struct cpu *cpus[MAX_CPUS];
+uint32_t cpu_count;
+uint32_t tsc_khz = 1000;
+uint64_t fpu_xcr0 = 1;
+const struct vcpu_ops *vcpu_ops;
+const char resume_sysret[1], resume_iret[1], resume_work[1], resume_idle[1];
+
+struct cpu *this_cpu(void)
+{
+	return cpus[cpu_now];
+}
+
+uint64_t fake_rdtsc(void)
+{
+	return tsc_now;
+}
+
+uint64_t fake_read_cr3(void)
+{
+	return cr3[cpu_now];
+}
+
+void fake_write_cr3(uint64_t value)
+{
+	cr3[cpu_now] = value;
+}
+
+void panic(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(panic_text, sizeof(panic_text), format, arguments);
+	va_end(arguments);
+	if (panic_expected) {
+		longjmp(*panic_expected, 1);
+	}
+	fprintf(stderr, "panic: %s\n", panic_text);
+	abort();
+}
+
+void log(const char *format, ...)
+{
+	(void)format;
+}
+
+/* A CPU that is asked does at once what it would on the interrupt. */
+void ipi_send(uint32_t cpu)
+{
+	ipi_sent |= 1ul << cpu;
+	cpus[cpu]->flush = 0;
+}
+
+bool irq_poll(void)
+{
+	return poll_period && rnd(poll_period) == 0;
+}
+
+void timer_set(uint64_t deadline)
+{
+	assert_true(deadline == this_cpu()->timer_armed);
+}
+
+bool hip_is_kernel(uint64_t phys, uint64_t size)
+{
+	return phys < POOL_PHYS + pool_size && POOL_PHYS < phys + size;
+}
+
+bool hip_is_ram(uint64_t phys)
+{
+	return phys <= RAM_END;
+}
+
+void tss_map_io(struct cpu *cpu, uint64_t phys0, uint64_t phys1)
+{
+	(void)cpu, (void)phys0, (void)phys1;
+}
+
+void tss_enable_io(struct cpu *cpu, bool on)
+{
+	(void)cpu, (void)on;
+}
+
+bool tss_io_enabled(const struct cpu *cpu)
+{
+	(void)cpu;
+	return false;
+}
+
+void tss_reload(struct cpu *cpu)
+{
+	(void)cpu;
+}
+
+/* The kernel's half of an address space must never be freed as tables. */
+void kmem_share(uint64_t *root)
+{
+	root[510] = root[511] = 1;
+}
+
+void *fpu_alloc(struct pd *payer)
+{
+	return page_alloc(payer, 0, true);
+}
+
+void fpu_free(struct pd *payer, void *fpu)
+{
+	page_free(payer, fpu, 0);
+}
+
+void fpu_forget(struct cpu *cpu)
+{
+	cpu->fpu_owner = NULL;
+}
+
+void fpu_save(struct ec *ec, struct utcb *utcb)
+{
+	(void)ec, (void)utcb;
+}
+
+void fpu_load(struct ec *ec, const struct utcb *utcb)
+{
+	(void)ec, (void)utcb;
+}
+
+void gsi_unmask(unsigned gsi)
+{
+	(void)gsi;
+}
+
+enum status gsi_assign(unsigned gsi, unsigned cpu, unsigned flags)
+{
+	(void)gsi, (void)cpu, (void)flags;
+	return SUCCESS;
+}
+
+enum status gsi_assign_msi(unsigned gsi, unsigned cpu, uint64_t *address,
+			   uint64_t *data)
+{
+	(void)gsi, (void)cpu;
+	*address = *data = 0;
+	return SUCCESS;
+}
+
+/* Marsaglia's xorshift64*. */
+uint64_t rnd(uint64_t n)
+{
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return (state * 0x2545f4914f6cdd1dul >> 11) % n;
+}
+
+void fixture_seed(void)
+{
+	const char *given = getenv("SEED");
+
+	state = given ? strtoul(given, NULL, 0) : (uint64_t)time(NULL);
+	printf("seed %lu\n", state);
+	fflush(stdout);
+	state = state * 2 + 1;
+}
+
+static void start_cpu(struct cpu *cpu, uint32_t id)
+{
+	memset(cpu, 0, sizeof(*cpu));
+	cpu->self = cpu;
+	cpu->id = id;
+	for (unsigned i = 0; i < PRIORITIES; i++) {
+		list_init(&cpu->ready[i]);
+	}
+	cpu->timer_armed = ~0ul;
+	cpus[id] = cpu;
+}
+
+static void start_idle(struct cpu *cpu)
+{
+	cpu->idle = ec_create_idle(cpu->id);
+	assert_int_equal(sc_create(&cpu->idle_sc, &pd_kernel, cpu->idle, 0, 0),
+			 SUCCESS);
+	cpu->current = cpu->idle;
+	cpu->pd = &pd_kernel;
+}
+
+void fixture_init(unsigned pages, unsigned cpu_number)
+{
+	static void *pool;
+
+	if (!pool) {
+		pool = mmap((void *)POOL_BASE, POOL_MAX,
+			    PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+				    MAP_FIXED_NOREPLACE,
+			    -1, 0);
+		assert_ptr_equal(pool, POOL_BASE);
+	}
+	assert_true((uint64_t)pages * PAGE_SIZE <= POOL_MAX);
+	cpu_now = 0;
+	tsc_now = 1;
+	ipi_sent = 0;
+	poll_period = 0;
+	memset(slab_live, 0, sizeof(slab_live));
+	for (unsigned i = 0; i < cpu_number; i++) {
+		start_cpu(&processors[i], i);
+	}
+	cpu_count = cpu_number;
+	page_init(POOL_PHYS, (uint64_t)pages * PAGE_SIZE);
+	pd_init_kernel();
+	for (unsigned i = 0; i < cpu_number; i++) {
+		start_idle(&processors[i]);
+	}
+}
+
+static bool deferred(void)
+{
+	for (unsigned i = 0; i < cpu_count; i++) {
+		if (cpus[i]->deferred || cpus[i]->waiting) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void run_grace_periods(void)
+{
+	unsigned before = cpu_now;
+
+	while (deferred()) {
+		for (cpu_now = 0; cpu_now < cpu_count; cpu_now++) {
+			rcu_run(this_cpu());
+		}
+	}
+	cpu_now = before;
+}

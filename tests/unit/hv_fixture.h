@@ -1,0 +1,57 @@
+/*
+ * The kernel's core on the host: a pool of memory, processors that the test
+ * switches between, and fakes of the hardware that count what is asked of them.
+ *
+ * The pool and the slabs are the kernel's own, but what is free in them is
+ * poisoned, so that the address sanitizer finds who still uses it.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ec.h"
+#include "mapping.h"
+#include "page.h"
+#include "pd.h"
+#include "pt.h"
+#include "sc.h"
+#include "sm.h"
+#include "x86/cpu.h"
+
+enum {
+	POOL_PHYS = 0x40000000,
+	RAM_END = 0x7fffffff,		/* addresses above are devices' */
+};
+
+/* Everything fresh: a pool of so many pages, CPUs, the kernel's PD. */
+void fixture_init(unsigned pages, unsigned cpu_number);
+/* Seeds random() from SEED or the time, and prints the seed. */
+void fixture_seed(void);
+/* A number below n. */
+uint64_t rnd(uint64_t n);
+
+/* The CPU that the test is on. */
+extern unsigned cpu_now;
+/* What rdtsc() says. */
+extern uint64_t tsc_now;
+/* Bit n: CPU n was sent an interrupt. */
+extern uint64_t ipi_sent;
+/* irq_poll() says yes once in so many times; 0: never. */
+extern unsigned poll_period;
+/* Objects in use, of each kind. */
+extern unsigned slab_live[SLABS];
+
+/* Does what rcu_run() does on all CPUs until nothing is deferred. */
+void run_grace_periods(void);
+
+/* Where a panic goes if not NULL; otherwise the test ends. */
+extern jmp_buf *panic_expected;
+extern char panic_text[256];
+
+/* Pages of the pool that nobody has. */
+uint64_t pages_free(void);

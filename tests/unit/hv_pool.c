@@ -1,0 +1,113 @@
+/*
+ * The kernel's page.c and slab.c, with what is free poisoned. Their own links
+ * are in the first bytes of what is free, which stay accessible.
+ */
+#define page_init  plain_page_init
+#define page_alloc plain_page_alloc
+#define page_free  plain_page_free
+#include "../../hypervisor/src/page.c"
+#undef page_init
+#undef page_alloc
+#undef page_free
+
+#define page_alloc  poisoned_page_alloc
+#define page_free   poisoned_page_free
+#define slab_alloc  plain_slab_alloc
+#define slab_free   plain_slab_free
+void *poisoned_page_alloc(struct pd *payer, unsigned order, bool zero);
+void poisoned_page_free(struct pd *payer, void *page, unsigned order);
+void *plain_slab_alloc(struct pd *pd, enum slab_kind kind);
+void plain_slab_free(void *object);
+#include "../../hypervisor/src/slab.c"
+#undef page_alloc
+#undef page_free
+#undef slab_alloc
+#undef slab_free
+
+#include <sanitizer/asan_interface.h>
+
+#include "hv_fixture.h"
+
+enum { LINKS = sizeof(struct list) };
+
+unsigned slab_live[SLABS];
+
+void page_init(uint64_t phys, uint64_t size);
+void *page_alloc(struct pd *payer, unsigned order, bool zero);
+void page_free(struct pd *payer, void *page, unsigned order);
+void *slab_alloc(struct pd *pd, enum slab_kind kind);
+void slab_free(void *object);
+
+void page_init(uint64_t phys, uint64_t size)
+{
+	__asan_unpoison_memory_region((void *)POOL_BASE, size);
+	plain_page_init(phys, size);
+}
+
+void *page_alloc(struct pd *payer, unsigned order, bool zero)
+{
+	void *p = plain_page_alloc(payer, order, false);
+
+	if (p) {
+		__asan_unpoison_memory_region(p, PAGE_SIZE << order);
+		__builtin_memset(p, zero ? 0 : 0xa5, PAGE_SIZE << order);
+	}
+	return p;
+}
+
+/* The halves of a block that is taken apart get links in their middle. */
+void page_free(struct pd *payer, void *page, unsigned order)
+{
+	for (unsigned i = 0; i < 1u << order; i++) {
+		__asan_poison_memory_region((char *)page + i * PAGE_SIZE +
+						    LINKS,
+					    PAGE_SIZE - LINKS);
+	}
+	plain_page_free(payer, page, order);
+}
+
+void *poisoned_page_alloc(struct pd *payer, unsigned order, bool zero)
+{
+	return page_alloc(payer, order, zero);
+}
+
+void poisoned_page_free(struct pd *payer, void *page, unsigned order)
+{
+	page_free(payer, page, order);
+}
+
+void *slab_alloc(struct pd *pd, enum slab_kind kind)
+{
+	void *object = plain_slab_alloc(pd, kind);
+
+	if (object) {
+		slab_live[kind]++;
+		__asan_unpoison_memory_region(object, sizes[kind]);
+		__builtin_memset(object, 0xa5, sizes[kind]);
+	}
+	return object;
+}
+
+void slab_free(void *object)
+{
+	struct slab *s = slab_of(object);
+	struct slab_cache *cache = s->cache;
+
+	slab_live[cache - s->pd->slabs]--;
+	__asan_poison_memory_region((char *)object + sizeof(void *),
+				    cache->size - sizeof(void *));
+	plain_slab_free(object);
+}
+
+uint64_t pages_free(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < ORDERS; i++) {
+		for (struct list *l = pool.free[i].next; l != &pool.free[i];
+		     l = l->next) {
+			sum += 1ul << i;
+		}
+	}
+	return sum;
+}
