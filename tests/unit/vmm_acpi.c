@@ -58,8 +58,9 @@ static void test_enable(void **state)
 	(void)state;
 	start(&rig);
 	assert_int_equal(get(&rig, 4, 2) & 1, 0);
+	put(&rig, 4, 2, 0x1402);
 	out8(&rig.f, 0xb2, 0xf1);
-	assert_int_equal(get(&rig, 4, 2) & 1, 1);
+	assert_int_equal(get(&rig, 4, 2), 0x1403);
 	out8(&rig.f, 0xb3, 0xf0);
 	assert_int_equal(get(&rig, 4, 2) & 1, 1);
 	out8(&rig.f, 0xb2, 0xf0);

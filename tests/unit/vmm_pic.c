@@ -75,6 +75,14 @@ static void test_edge(void **state)
 	pic_set(&rig.pic, 4, false);
 	pic_set(&rig.pic, 4, true);
 	assert_true(rig.f.irq.level);
+	/* Another line's edge leaves this one high: again no second one. */
+	assert_int_equal(pic_acknowledge(&rig.pic), 0x34);
+	out8(&rig.f, 0x20, 0x20);
+	pic_set(&rig.pic, 3, true);
+	assert_int_equal(pic_acknowledge(&rig.pic), 0x33);
+	out8(&rig.f, 0x20, 0x20);
+	pic_set(&rig.pic, 4, true);
+	assert_false(rig.f.irq.level);
 }
 
 /* A line that falls before the acknowledge: spurious vector 7, no ISR. */

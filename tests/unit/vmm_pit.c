@@ -158,6 +158,8 @@ static void test_triggered(void **state)
 		assert_int_equal(read_count(&rig, 2), 1);
 		assert_int_equal(pit_output(&rig.pit, 2), mode == 5);
 		out8(&rig.f, 0x61, 0);		/* the fall does nothing */
+		fixture_advance(&rig.f, 30);
+		assert_int_equal(read_count(&rig, 2), 65536 - 29);
 		out8(&rig.f, 0x61, 1);
 		assert_int_equal(read_count(&rig, 2), 50);
 		fixture_advance(&rig.f, 50);

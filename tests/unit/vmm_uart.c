@@ -174,6 +174,12 @@ static void test_back_pressure(void **state)
 	assert_int_equal(get(rig, LSR), 0x00);
 	put(rig, IIR, 0x05);
 	assert_int_equal(get(rig, LSR), 0x60);
+	/* Switching the FIFOs off does it too, but not saying "on" again. */
+	put(rig, RBR, 'x');
+	put(rig, IIR, 0x01);
+	assert_int_equal(get(rig, LSR), 0x00);
+	put(rig, IIR, 0x00);
+	assert_int_equal(get(rig, LSR), 0x60);
 	rig->room = 10;
 	uart_poll(&rig->uart);
 	assert_int_equal(rig->written, 16);
