@@ -189,16 +189,13 @@ void page_free_deferred(struct pd *payer, void *page, unsigned order)
 	rcu_defer(&f->deferred, free_later);
 }
 
+/* The page may be freed in it, and wait for that by the same link. */
 static void trim_due(struct deferred *d)
 {
 	struct frame *f = container_of(d, struct frame, deferred);
-	page_trim *trim = f->trim;
-
 	struct pd *payer = f->payer;
 
-	/* The page may be freed in it, and wait for that by the same link. */
-	f->trim = NULL;
-	trim(payer, page_of((uint64_t)(f - frames)), f->tag);
+	f->trim(payer, page_of((uint64_t)(f - frames)), f->tag);
 	object_put(&payer->object);
 }
 
@@ -213,4 +210,14 @@ void page_trim_later(struct pd *payer, void *page, uint64_t tag,
 		object_get(&payer->object);
 		rcu_defer(&f->deferred, trim_due);
 	}
+}
+
+bool page_trim_waits(const void *page)
+{
+	return frames[frame_of(page)].trim;
+}
+
+void page_trim_begins(void *page)
+{
+	frames[frame_of(page)].trim = NULL;
 }

@@ -32,6 +32,10 @@ void page_free_deferred(struct pd *payer, void *page, unsigned order);
 typedef void page_trim(struct pd *payer, void *page, uint64_t tag);
 void page_trim_later(struct pd *payer, void *page, uint64_t tag,
 		     page_trim *trim);
+/* Under the lock of those who call the above: it was called and is not due. */
+bool page_trim_waits(const void *page);
+/* Under the same lock, by `trim`: it may be called again. */
+void page_trim_begins(void *page);
 
 /* How many entries of a table in the pool are used: for who owns the page. */
 uint16_t *page_count(const void *page);

@@ -69,46 +69,6 @@ static unsigned entries(const struct mapping *m, unsigned level)
 	return 1u << (m->order - shift_of(level));
 }
 
-enum status space_insert(struct space *s, struct pd *payer, struct mapping *m)
-{
-	unsigned level = s->levels - 1, at = m->order / SPACE_BITS;
-	struct space_table *t = s->root;
-
-	assert(at <= level);
-	if (!t) {
-		t = page_alloc(payer, 0, true);
-		if (!t) {
-			return OUT_OF_MEMORY;
-		}
-		s->root = t;
-	}
-	for (; level > at; level--) {
-		uint64_t *e = &t->entry[m->base >> shift_of(level) &
-					(SPACE_ENTRIES - 1)];
-
-		if (!*e) {
-			struct space_table *below =
-				page_alloc(payer, 0, true);
-
-			if (!below) {
-				/* Empty tables above it may stay. */
-				return OUT_OF_MEMORY;
-			}
-			__atomic_store_n(e, (uint64_t)below + SPACE_TABLE,
-					 __ATOMIC_RELEASE);
-			++*page_count(t);
-		}
-		t = table_of(*e);
-	}
-	unsigned first = first_entry(m, at), n = entries(m, at);
-
-	for (unsigned i = first; i < first + n; i++) {
-		__atomic_store_n(&t->entry[i], (uint64_t)m, __ATOMIC_RELEASE);
-	}
-	*page_count(t) = (uint16_t)(*page_count(t) + n);
-	return SUCCESS;
-}
-
 /* The entry that points to the table of `level` with `key`, or NULL. */
 static uint64_t *entry_above(const struct space *s, unsigned level,
 			     uint64_t key, struct space_table **above)
@@ -139,9 +99,11 @@ enum { TAG_LEVEL = 2, TAG_KEY = 8 };
 
 static void trim(struct pd *pd, void *table, uint64_t tag);
 
-static void trim_later(struct pd *pd, struct space_table *t, uint64_t tag)
+static void trim_later(struct pd *pd, struct space_table *t, unsigned level,
+		       uint64_t key, enum crd_type type)
 {
-	page_trim_later(pd, t, tag, trim);
+	page_trim_later(pd, t, key << TAG_KEY | level << TAG_LEVEL | type,
+			trim);
 }
 
 static void trim(struct pd *pd, void *table, uint64_t tag)
@@ -153,16 +115,84 @@ static void trim(struct pd *pd, void *table, uint64_t tag)
 	uint64_t *e;
 
 	lock(&mdb_lock);
-	if (!*page_count(table)) {
-		e = entry_above(s, level, key, &above);
-		assert(e && *e == (uint64_t)table + SPACE_TABLE);
+	page_trim_begins(table);
+	e = entry_above(s, level, key, &above);
+	if (!e || *e != (uint64_t)table + SPACE_TABLE) {
+		/* A mapping took its place. */
+		page_free_deferred(pd, table, 0);
+	} else if (!*page_count(table)) {
 		__atomic_store_n(e, 0, __ATOMIC_RELAXED);
 		page_free_deferred(pd, table, 0);
 		if (--*page_count(above) == 0 && level + 2 < s->levels) {
-			trim_later(pd, above, tag + (1 << TAG_LEVEL));
+			trim_later(pd, above, level + 1, key, tag & 3);
 		}
 	}
 	unlock(&mdb_lock);
+}
+
+/*
+ * A mapping takes the place of tables without mappings. Those that wait to be
+ * trimmed go then.
+ */
+static void detach(struct pd *payer, struct space_table *t)
+{
+	for (unsigned i = 0; *page_count(t) && i < SPACE_ENTRIES; i++) {
+		if (t->entry[i]) {
+			assert(is_table(t->entry[i]));
+			detach(payer, table_of(t->entry[i]));
+			--*page_count(t);
+		}
+	}
+	if (!page_trim_waits(t)) {
+		page_free_deferred(payer, t, 0);
+	}
+}
+
+enum status space_insert(struct space *s, struct pd *payer, struct mapping *m)
+{
+	unsigned level = s->levels - 1, at = m->order / SPACE_BITS;
+	struct space_table *t = s->root;
+
+	assert(at <= level);
+	if (!t) {
+		t = page_alloc(payer, 0, true);
+		if (!t) {
+			return OUT_OF_MEMORY;
+		}
+		s->root = t;
+	}
+	for (; level > at; level--) {
+		uint64_t *e = &t->entry[m->base >> shift_of(level) &
+					(SPACE_ENTRIES - 1)];
+
+		if (!*e) {
+			struct space_table *below =
+				page_alloc(payer, 0, true);
+
+			if (!below) {
+				if (!*page_count(t) && t != s->root) {
+					trim_later(payer, t, level, m->base,
+						   m->type);
+				}
+				return OUT_OF_MEMORY;
+			}
+			__atomic_store_n(e, (uint64_t)below + SPACE_TABLE,
+					 __ATOMIC_RELEASE);
+			++*page_count(t);
+		}
+		t = table_of(*e);
+	}
+	unsigned first = first_entry(m, at), n = entries(m, at);
+
+	for (unsigned i = first; i < first + n; i++) {
+		if (unlikely(t->entry[i])) {
+			detach(payer, table_of(t->entry[i]));
+			--*page_count(t);
+		}
+		__atomic_store_n(&t->entry[i], (uint64_t)m, __ATOMIC_RELEASE);
+	}
+	*page_count(t) = (uint16_t)(*page_count(t) + n);
+	return SUCCESS;
 }
 
 void space_remove(struct space *s, struct pd *payer, struct mapping *m)
@@ -181,7 +211,6 @@ void space_remove(struct space *s, struct pd *payer, struct mapping *m)
 	}
 	*page_count(t) = (uint16_t)(*page_count(t) - n);
 	if (!*page_count(t) && at < s->levels - 1) {
-		trim_later(payer, t, m->base << TAG_KEY | at << TAG_LEVEL |
-					     m->type);
+		trim_later(payer, t, at, m->base, m->type);
 	}
 }
