@@ -1,0 +1,128 @@
+/*
+ * What root finds when it starts: the HIP and its first capabilities.
+ */
+#include "test.h"
+
+/* The HIP says what it is, and its arrays lie in its length. */
+static void hip_header(void)
+{
+	EQUAL(hip->signature, HIP_SIGNATURE);
+	EQUAL(hip->api_version, HIP_API_VERSION);
+	EQUAL(hip->cpu_size, sizeof(struct hip_cpu));
+	EQUAL(hip->mem_size, sizeof(struct hip_mem));
+	CHECK(hip->cpu_offset >= sizeof(struct hip));
+	EQUAL(hip->mem_offset,
+	      hip->cpu_offset + HIP_CPUS * sizeof(struct hip_cpu));
+	CHECK(hip->length <= PAGE_SIZE && hip->length > hip->mem_offset);
+	EQUAL((hip->length - hip->mem_offset) % hip->mem_size, 0);
+	EQUAL(hip->events_thread, EVENTS_THREAD);
+	EQUAL(hip->events_vcpu, EVENTS_VCPU);
+	CHECK(hip->selectors >= 1 << 16);
+	CHECK(hip->gsis >= 24);
+	CHECK(hip->page_sizes & PAGE_SIZE);
+	EQUAL(hip->utcb_sizes, UTCB_SIZE);
+	CHECK(hip->tsc_khz > 1000);
+}
+
+/* All 16-bit words of its length add up to 0. */
+static void hip_checksum(void)
+{
+	const uint16_t *word = (const uint16_t *)hip;
+	uint16_t sum = 0;
+
+	for (unsigned i = 0; i < hip->length / 2; i++) {
+		sum = (uint16_t)(sum + word[i]);
+	}
+	EQUAL(sum, 0);
+}
+
+/* Enabled CPUs come first, the boot CPU is one of them. */
+static void hip_cpus(void)
+{
+	const struct hip_cpu *cpu =
+		(const void *)((const char *)hip + hip->cpu_offset);
+	unsigned enabled = 0;
+
+	for (unsigned i = 0; i < HIP_CPUS; i++) {
+		enabled += cpu[i].flags & HIP_CPU_ENABLED;
+	}
+	EQUAL(enabled, cpus);
+	CHECK(boot_cpu < cpus);
+}
+
+/* There is RAM, the kernel's own memory, and the module that runs. */
+static void hip_memory(void)
+{
+	const struct hip_mem *m =
+		(const void *)((const char *)hip + hip->mem_offset);
+	unsigned n = (unsigned)(hip->length - hip->mem_offset) / hip->mem_size;
+	unsigned available = 0, kernel = 0, modules = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		available += m[i].type == HIP_MEM_AVAILABLE;
+		kernel += m[i].type == (uint32_t)HIP_MEM_KERNEL;
+		modules += m[i].type == (uint32_t)HIP_MEM_MODULE;
+	}
+	CHECK(available > 0 && kernel > 0);
+	EQUAL(modules, 1);
+}
+
+/* Read-only, and not root's to revoke or to give away. */
+static void hip_page_is_fixed(void)
+{
+	EQUAL(probe_write((void *)ROOT_HIP, 0), FAULT(VECTOR_PF));
+	EQUAL(look(CRD(CRD_MEM, 0, 0, ROOT_HIP / PAGE_SIZE)), 0);
+	SETUP(revoke_self(CRD(CRD_MEM, RIGHTS_ALL, 1,
+			      ROOT_UTCB / PAGE_SIZE)));
+	EQUAL(hip->signature, HIP_SIGNATURE);
+	EQUAL(probe_write(&my_utcb->word[0], 7), 0);
+}
+
+/* 32 PD, 33 EC, 34 SC, with all rights; what comes before is root's. */
+static void first_capabilities(void)
+{
+	for (unsigned long s = SEL_ROOT_PD; s <= SEL_MSR; s++) {
+		EQUAL(look(CRD(CRD_OBJ, 0, 0, s)),
+		      CRD(CRD_OBJ, RIGHTS_ALL, 0, s));
+	}
+	for (unsigned long s = SEL_MSR + 1; s < SEL_EVENTS; s++) {
+		EQUAL(look(CRD(CRD_OBJ, 0, 0, s)), 0);
+	}
+	uint64_t us;
+
+	EQUAL(sc_time(SEL_ROOT_SC, &us), SUCCESS);
+	EQUAL(ec_recall(SEL_ROOT_EC), SUCCESS);
+	CHECK(usage(SEL_ROOT_PD) > 0);
+}
+
+/* Text cannot be written, data not executed. */
+static void image_rights(void)
+{
+	static uint8_t code[] = {0x31, 0xc0, 0xc3}; /* xor %eax, %eax; ret */
+
+	EQUAL(probe_write((void *)first_capabilities, 0), FAULT(VECTOR_PF));
+	EQUAL(probe_execute(code), FAULT(VECTOR_PF));
+	EQUAL(probe_write((void *)(uintptr_t)boot_tests, 0),
+	      FAULT(VECTOR_PF));
+}
+
+/* No port is root's until it takes it. */
+static void no_ports(void)
+{
+	uint64_t value;
+
+	EQUAL(probe_in(0x21, &value), FAULT(VECTOR_GP));
+	EQUAL(probe_out(0x80, 0), FAULT(VECTOR_GP));
+}
+
+const struct test boot_tests[] = {
+	{"boot.hip_header", hip_header, 0},
+	{"boot.hip_checksum", hip_checksum, 0},
+	{"boot.hip_cpus", hip_cpus, 0},
+	{"boot.hip_memory", hip_memory, 0},
+	{"boot.hip_page_is_fixed", hip_page_is_fixed, 0},
+	{"boot.first_capabilities", first_capabilities, 0},
+	{"boot.image_rights", image_rights, 0},
+	{"boot.no_ports", no_ports, 0},
+	{0},
+};

@@ -1,0 +1,12 @@
+/*
+ * What main.c needs of ecs.c beside test.h.
+ */
+#pragma once
+
+#include "test.h"
+
+/* The common handlers. */
+void ecs_init(void);
+void ecs_watchdog(function *run, unsigned priority);
+/* After a test: all that it made goes. */
+void ecs_clean(void);

@@ -1,0 +1,264 @@
+/*
+ * Semaphores: counting, sleeping, deadlines, destruction.
+ */
+#include "test.h"
+
+enum { PRIORITY = 5 };
+
+/* The deadline of something that must not sleep: in the past. */
+enum { NOW = 1 };
+
+/* The count is that of creation, plus ups, minus downs. */
+static void counts(void)
+{
+	unsigned long sm = make_sm(3);
+
+	for (unsigned i = 0; i < 3; i++) {
+		EQUAL(sm_down(sm, NOW), SUCCESS);
+	}
+	EQUAL(sm_down(sm, NOW), TIMEOUT);
+	EQUAL(sm_up(sm), SUCCESS);
+	EQUAL(sm_up(sm), SUCCESS);
+	EQUAL(sm_down(sm, 0), SUCCESS);
+	EQUAL(sm_down(sm, 0), SUCCESS);
+	EQUAL(sm_down(sm, NOW), TIMEOUT);
+}
+
+/* Down to zero takes all there is, and at least one. */
+static void zero(void)
+{
+	unsigned long sm = make_sm(1000);
+
+	EQUAL(sm_down_all(sm, NOW), SUCCESS);
+	EQUAL(sm_down_all(sm, NOW), TIMEOUT);
+	SETUP(sm_up(sm));
+	EQUAL(sm_down_all(sm, NOW), SUCCESS);
+	EQUAL(sm_down(sm, NOW), TIMEOUT);
+}
+
+static void capability(void)
+{
+	unsigned long sm = make_sm(1), pt = make_portal(
+		make_handler(SEL_ROOT_PD, boot_cpu, echo), 0, 0);
+	const unsigned long bad[] = {sel(), SEL_ROOT_PD, SEL_ROOT_EC,
+				     SEL_ROOT_SC, pt, hip->selectors,
+				     hip->selectors + sm, ~0ul >> 8};
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		EQUAL(sm_up(bad[i]), BAD_CAPABILITY);
+		EQUAL(sm_down(bad[i], NOW), BAD_CAPABILITY);
+		EQUAL(sm_down_all(bad[i], NOW), BAD_CAPABILITY);
+	}
+	EQUAL(sm_up(with_rights(sm, RIGHTS_ALL & ~SM_RIGHT_UP)),
+	      BAD_CAPABILITY);
+	EQUAL(sm_down(with_rights(sm, RIGHTS_ALL & ~SM_RIGHT_DOWN), NOW),
+	      BAD_CAPABILITY);
+	EQUAL(sm_up(with_rights(sm, SM_RIGHT_UP)), SUCCESS);
+	EQUAL(sm_down(with_rights(sm, SM_RIGHT_DOWN), NOW), SUCCESS);
+	EQUAL(sm_down(sm, NOW), SUCCESS);
+	EQUAL(sm_down(sm, NOW), TIMEOUT);
+}
+
+/* Not before the deadline, nor long after it. */
+static void deadline(void)
+{
+	unsigned long sm = make_sm(0);
+	static const unsigned us[] = {0, 1, 10, 100, 1000, 20000};
+
+	for (unsigned i = 0; i < sizeof(us) / sizeof(*us); i++) {
+		uint64_t end = in_us(us[i]);
+
+		EQUAL(sm_down(sm, end), TIMEOUT);
+		CHECK(rdtsc() >= end);
+		CHECK(rdtsc() < end + tsc_of_us(500000));
+	}
+	EQUAL(sm_down(sm, NOW), TIMEOUT);
+	SETUP(sm_up(sm));
+	EQUAL(sm_down(sm, NOW), SUCCESS);
+}
+
+static unsigned order[64];
+static volatile unsigned arrived;
+
+static void in_order(struct frame *f)
+{
+	EQUAL(sm_down(f->argument, 0), SUCCESS);
+	order[arrived++] = (unsigned)f->value[0];
+}
+
+/* Who slept first is woken first, whatever the priorities. */
+static void first_come(void)
+{
+	enum { N = 12 };
+	unsigned long sm = make_sm(0);
+
+	arrived = 0;
+	for (unsigned i = 0; i < N; i++) {
+		struct frame *f =
+			make_thread(SEL_ROOT_PD, boot_cpu,
+				    PRIORITY + i * 7 % N, in_order, sm);
+
+		f->value[0] = i;
+	}
+	for (unsigned i = 0; i < N; i++) {
+		EQUAL(arrived, i);
+		SETUP(sm_up(sm));
+		EQUAL(arrived, i + 1);
+		EQUAL(order[i], i);
+	}
+}
+
+static void until(struct frame *f)
+{
+	f->value[1] = 1 + sm_down(SEL_FOREVER, f->value[0]);
+	order[arrived++] = (unsigned)f->argument;
+}
+
+/* Many deadlines, set in no order, come in theirs. */
+static void deadlines(void)
+{
+	enum { N = 40, APART_US = 500 };
+	struct frame *t[N];
+	uint64_t start = in_us(20000);
+
+	arrived = 0;
+	for (unsigned i = 0; i < N; i++) {
+		unsigned nth = i * 23 % N;
+
+		t[i] = make_idle_thread(
+			SEL_ROOT_PD, boot_cpu, until, nth,
+			common_events(SEL_ROOT_PD, boot_cpu));
+		t[i]->value[0] = start + nth * tsc_of_us(APART_US);
+	}
+	for (unsigned i = 0; i < N; i++) {
+		start_thread(t[i], PRIORITY, 1000);
+	}
+	WAIT(arrived == N);
+	for (unsigned i = 0; i < N; i++) {
+		EQUAL(t[i]->value[1], 1 + TIMEOUT);
+		/* The machine may have been away for a while. */
+		CHECK(order[i] <= i + N / 2);
+	}
+}
+
+/* An up before the deadline cancels that. */
+static void cancelled(void)
+{
+	unsigned long sm = make_sm(0);
+	struct frame *t;
+
+	for (unsigned i = 0; i < 5; i++) {
+		t = make_idle_thread(SEL_ROOT_PD, boot_cpu, until, 0,
+				     common_events(SEL_ROOT_PD, boot_cpu));
+		t->value[0] = in_us(3000);
+		start_thread(t, PRIORITY, 1000);
+	}
+	EQUAL(sm_down(sm, in_us(500)), TIMEOUT);
+	arrived = 0;
+	t = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, in_order, sm);
+	SETUP(sm_up(sm));
+	EQUAL(arrived, 1);
+	sleep_us(10000);
+	EQUAL(sm_down(sm, NOW), TIMEOUT);
+}
+
+static void sleeper(struct frame *f)
+{
+	f->value[0] = 1 + sm_down(f->argument,
+				  f->value[1] ? in_us(1000000) : 0);
+}
+
+/* With its last capability it wakes whoever sleeps, and says why. */
+static void destroyed(void)
+{
+	enum { N = 10 };
+	unsigned long sm = make_sm(0), other = with_rights(sm, SM_RIGHT_UP);
+	struct frame *t[N];
+
+	for (unsigned i = 0; i < N; i++) {
+		t[i] = make_idle_thread(SEL_ROOT_PD, boot_cpu, sleeper, sm,
+					common_events(SEL_ROOT_PD, boot_cpu));
+		t[i]->value[1] = i % 2;
+		start_thread(t[i], PRIORITY, 1000);
+	}
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, other)));
+	sleep_us(1000);
+	EQUAL(t[0]->value[0], 0);
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)));
+	for (unsigned i = 0; i < N; i++) {
+		WAIT(t[i]->value[0]);
+		EQUAL(t[i]->value[0], 1 + BAD_CAPABILITY);
+	}
+	EQUAL(sm_up(sm), BAD_CAPABILITY);
+}
+
+/* Who sleeps on it dies: an up goes to the next one. */
+static void sleeper_dies(void)
+{
+	unsigned long sm = make_sm(0);
+	struct frame *a = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, sleeper,
+				      sm);
+	struct frame *b = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, sleeper,
+				      sm);
+
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, a->ec)));
+	SETUP(sm_up(sm));
+	WAIT(b->value[0]);
+	EQUAL(b->value[0], 1 + SUCCESS);
+	EQUAL(a->value[0], 0);
+}
+
+/* A thread with its SC taken away while it sleeps does not come back. */
+static void sleeper_without_sc(void)
+{
+	unsigned long sm = make_sm(0);
+	struct frame *a = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, sleeper,
+				      sm);
+
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, a->sc)));
+	SETUP(sm_up(sm));
+	sleep_us(3000);
+	EQUAL(a->value[0], 0);
+}
+
+/* Two threads that wake each other in turn. */
+static unsigned long ping, pong;
+
+static void ponger(struct frame *f)
+{
+	for (unsigned i = 0; i < f->argument; i++) {
+		SETUP(sm_down(ping, 0));
+		f->value[0]++;
+		SETUP(sm_up(pong));
+	}
+}
+
+static void ping_pong(void)
+{
+	enum { TIMES = 2000 };
+	struct frame *t;
+
+	ping = make_sm(0);
+	pong = make_sm(0);
+	t = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, ponger, TIMES);
+	for (unsigned i = 0; i < TIMES; i++) {
+		EQUAL(sm_up(ping), SUCCESS);
+		EQUAL(sm_down(pong, 0), SUCCESS);
+		EQUAL(t->value[0], i + 1);
+	}
+}
+
+const struct test semaphore_tests[] = {
+	{"semaphore.counts", counts, 0},
+	{"semaphore.zero", zero, 0},
+	{"semaphore.capability", capability, 0},
+	{"semaphore.deadline", deadline, 0},
+	{"semaphore.first_come", first_come, 0},
+	{"semaphore.deadlines", deadlines, 0},
+	{"semaphore.cancelled", cancelled, 0},
+	{"semaphore.destroyed", destroyed, 0},
+	{"semaphore.sleeper_dies", sleeper_dies, 0},
+	{"semaphore.sleeper_without_sc", sleeper_without_sc, 0},
+	{"semaphore.ping_pong", ping_pong, 0},
+	{0},
+};
