@@ -335,11 +335,61 @@ static const char *create_space(struct program *p)
 	return failed("protection domain", status);
 }
 
+static bool ports_meet(const struct manifest_cells *a,
+		       const struct manifest_cells *b)
+{
+	for (unsigned i = 0; i < a->count; i += 2) {
+		for (unsigned j = 0; j < b->count; j += 2) {
+			if (a->cell[i] < b->cell[j] + b->cell[j + 1] &&
+			    b->cell[j] < a->cell[i] + a->cell[i + 1]) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static bool interrupts_meet(const struct manifest_cells *a,
+			    const struct manifest_cells *b)
+{
+	for (unsigned i = 0; i < a->count; i++) {
+		for (unsigned j = 0; j < b->count; j++) {
+			if (a->cell[i] == b->cell[j]) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* A device belongs to one program at a time. */
+static const char *check_devices(const struct program *p)
+{
+	for (unsigned i = 0; i < program_count; i++) {
+		const struct program *other = &programs[i];
+
+		if (other == p || !other->pd) {
+			continue;
+		}
+		if (ports_meet(&p->config->ports, &other->config->ports)) {
+			return error("ports: %s has some of them",
+				     other->config->name);
+		}
+		if (interrupts_meet(&p->config->interrupts,
+				    &other->config->interrupts)) {
+			return error("interrupts: %s has some of them",
+				     other->config->name);
+		}
+	}
+	return NULL;
+}
+
 static const char *add_ports(struct program *p)
 {
 	const struct manifest_cells *c = &p->config->ports;
 	enum status status = SUCCESS;
 
+	p->ports = true;
 	for (unsigned i = 0; i < c->count && status == SUCCESS; i += 2) {
 		status = delegate_range(SEL_PD, CRD_PIO, c->cell[i],
 					c->cell[i + 1], PIO_ACCESS,
@@ -431,8 +481,9 @@ static const char *create_thread(struct program *p)
 const char *program_build(struct program *p)
 {
 	struct program_info *info = NULL;
-	const char *e = create_space(p);
+	const char *e = check_devices(p);
 
+	e = e ? e : create_space(p);
 	e = e ? e : load_image(p);
 	e = e ? e : add_pages(p, &info);
 	if (e) {
@@ -478,7 +529,10 @@ void program_destroy(struct program *p)
 	if (p->pd) {
 		(void)revoke_remote(p->pd, CRD(CRD_OBJ, RIGHTS_ALL, 16, 0));
 	}
-	drop_ports(&p->config->ports);
+	if (p->ports) {
+		drop_ports(&p->config->ports);
+		p->ports = false;
+	}
 	for (unsigned i = 0; i < MANIFEST_LIST; i++) {
 		drop_object(&p->interrupts[i]);
 	}

@@ -143,6 +143,11 @@ void channel_console_runs(bool runs)
 	log_sink = runs ? write_console : direct;
 }
 
+static bool at_line_begin(const struct console_ring *r)
+{
+	return !r->tx.head || r->tx_data[(r->tx.head - 1) % CONSOLE_TX] == '\n';
+}
+
 /*
  * The program is gone: on its raw console what comes next begins a line, and
  * what was typed for it is forgotten. Root stands in for the dead side.
@@ -156,7 +161,7 @@ void channel_end(const struct program *p)
 			continue;
 		}
 		r->rx.tail = __atomic_load_n(&r->rx.head, __ATOMIC_ACQUIRE);
-		if (links[i].raw) {
+		if (links[i].raw && !at_line_begin(r)) {
 			ring_write(&r->tx, r->tx_data, CONSOLE_TX, "\r\n", 2);
 			(void)sm_up(work_sm);
 		}

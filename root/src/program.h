@@ -55,6 +55,7 @@ struct program {
 	/* Root's selectors of what it consists of; 0: not there. */
 	unsigned long pd, ec, sc, never;
 	unsigned long interrupts[MANIFEST_LIST];
+	bool ports;			/* it was given its ports */
 	struct events *events[HIP_CPUS];
 
 	uint64_t entry;

@@ -142,7 +142,31 @@ static void focus(void **state)
 	put(0, "done\n", 200 * MS);
 	mux_flush(&m, 300 * MS);
 	drain();
-	assert_string_equal(screen, "/ # \n[guest] done\nlogin: root");
+	assert_string_equal(screen, "/ # \n[guest] / # done\nlogin: root");
+	mux_focus(&m, 0);
+	mux_focus(&m, 3);
+	drain();
+	assert_string_equal(screen, "/ # \n[guest] / # done\nlogin: root\n"
+				    "login: root");
+}
+
+/* What asks the terminal is sent once; colours are drawn again. */
+static void query(void **state)
+{
+	uint8_t data[256];
+	size_t n;
+
+	(void)state;
+	mux_put(&m, 0, (const uint8_t *)"\x1b[6na\x1b[1mb\x1b[c", 13, 0);
+	ring_read(&m.out, m.out_data, MUX_OUT, data, sizeof(data));
+	mux_begin(&m);
+	mux_say(&m, "one");
+	mux_say(&m, "two");
+	mux_end(&m);
+	n = ring_read(&m.out, m.out_data, MUX_OUT, data, sizeof(data) - 1);
+	data[n] = 0;
+	assert_string_equal((char *)data,
+			    "\r\x1b[Kone\r\ntwo\r\na\x1b[1mb");
 }
 
 static void quiet(void **state)
@@ -214,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup(end_of_line, setup),
 		cmocka_unit_test_setup(patience, setup),
 		cmocka_unit_test_setup(focus, setup),
+		cmocka_unit_test_setup(query, setup),
 		cmocka_unit_test_setup(quiet, setup),
 		cmocka_unit_test_setup(nothing_lost, setup),
 	};

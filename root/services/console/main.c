@@ -199,7 +199,9 @@ static bool take_key(uint8_t byte)
 	}
 	keys = keys == KEYS_ESCAPED && (byte == 'k' || byte == 'r') ?
 		       KEYS_SECOND : KEYS_PLAIN;
+	mux_begin(&mux);
 	command(byte);
+	mux_end(&mux);
 	return true;
 }
 

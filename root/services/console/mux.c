@@ -1,3 +1,6 @@
+/*
+ * Lines, and the one raw console between them.
+ */
 #include "mux.h"
 
 #include <lib/string.h>
@@ -31,15 +34,30 @@ static void emit_text(struct mux *m, const char *text)
 	emit(m, text, strlen(text));
 }
 
-/* Put a line above the raw client's unfinished one. */
+static bool can_redraw(const struct mux *m)
+{
+	return m->redraw_length <= MUX_REDRAW;
+}
+
+/* Make room for lines above the raw client's unfinished one. */
+static void clear_line(struct mux *m)
+{
+	if (m->midline && !m->block) {
+		emit_text(m, can_redraw(m) ? "\r\x1b[K" : "\r\n");
+	}
+}
+
+static void redraw_line(struct mux *m)
+{
+	if (m->midline && !m->block && can_redraw(m)) {
+		emit(m, m->redraw, m->redraw_length);
+	}
+}
+
 static void emit_line(struct mux *m, const char *name, const char *line,
 		      size_t n)
 {
-	bool redraw = m->midline && m->redraw_length <= MUX_REDRAW;
-
-	if (m->midline) {
-		emit_text(m, redraw ? "\r\x1b[K" : "\r\n");
-	}
+	clear_line(m);
 	if (name) {
 		emit_text(m, "[");
 		emit_text(m, name);
@@ -47,9 +65,19 @@ static void emit_line(struct mux *m, const char *name, const char *line,
 	}
 	emit(m, line, n);
 	emit_text(m, "\r\n");
-	if (redraw) {
-		emit(m, m->redraw, m->redraw_length);
-	}
+	redraw_line(m);
+}
+
+void mux_begin(struct mux *m)
+{
+	clear_line(m);
+	m->block = true;
+}
+
+void mux_end(struct mux *m)
+{
+	m->block = false;
+	redraw_line(m);
 }
 
 void mux_say(struct mux *m, const char *text)
@@ -96,18 +124,18 @@ uint64_t mux_flush(struct mux *m, uint64_t now)
 }
 
 /* Is the byte a part of an escape sequence (ECMA-48)? */
-static bool in_escape(struct mux_client *c, uint8_t byte)
+static bool in_escape(unsigned *escape, uint8_t byte)
 {
-	switch (c->escape) {
+	switch (*escape) {
 	case ESCAPE_NONE:
-		c->escape = byte == ESCAPE ? ESCAPE_BEGUN : ESCAPE_NONE;
+		*escape = byte == ESCAPE ? ESCAPE_BEGUN : ESCAPE_NONE;
 		return byte == ESCAPE;
 	case ESCAPE_BEGUN:
-		c->escape = byte == '[' ? ESCAPE_CSI : ESCAPE_NONE;
+		*escape = byte == '[' ? ESCAPE_CSI : ESCAPE_NONE;
 		return true;
 	default:
-		c->escape = byte >= 0x40 && byte <= 0x7e ? ESCAPE_NONE :
-							   ESCAPE_CSI;
+		*escape = byte >= 0x40 && byte <= 0x7e ? ESCAPE_NONE :
+							 ESCAPE_CSI;
 		return true;
 	}
 }
@@ -117,7 +145,7 @@ static void add_to_line(struct mux_client *c, uint8_t byte, uint64_t now)
 {
 	if (byte == '\n') {
 		c->complete = true;
-	} else if (!in_escape(c, byte) && byte != DELETE &&
+	} else if (!in_escape(&c->escape, byte) && byte != DELETE &&
 		   (byte >= ' ' || byte == '\t')) {
 		c->line[c->length++] = (char)byte;
 		c->complete = c->length == MUX_LINE;
@@ -146,12 +174,33 @@ static size_t put_lines(struct mux *m, struct mux_client *c,
 	}
 }
 
+/*
+ * A sequence that asks the terminal something (DSR, DA) is not to be repeated:
+ * it would answer each time.
+ */
+static void drop_query(struct mux *m, uint8_t byte)
+{
+	bool before = m->escape != ESCAPE_NONE;
+	bool csi = m->escape == ESCAPE_CSI;
+
+	if (!in_escape(&m->escape, byte)) {
+		return;
+	}
+	if (!before) {
+		m->escape_at = m->redraw_length - 1;
+	}
+	if (csi && (byte == 'n' || byte == 'c') && can_redraw(m)) {
+		m->redraw_length = m->escape_at;
+	}
+}
+
 /* Follow what the raw client's line looks like. */
 static void track(struct mux *m, uint8_t byte)
 {
 	if (byte == '\n') {
 		m->midline = m->carriage = false;
 		m->redraw_length = 0;
+		m->escape = ESCAPE_NONE;
 		return;
 	}
 	if (byte == '\r') {
@@ -161,6 +210,7 @@ static void track(struct mux *m, uint8_t byte)
 	if (m->carriage) {
 		m->carriage = false;
 		m->redraw_length = 0;
+		m->escape = ESCAPE_NONE;
 	}
 	m->midline = true;
 	if (m->redraw_length < MUX_REDRAW) {
@@ -168,6 +218,7 @@ static void track(struct mux *m, uint8_t byte)
 	} else {
 		m->redraw_length = MUX_REDRAW + 1;
 	}
+	drop_query(m, byte);
 }
 
 static size_t put_raw(struct mux *m, const uint8_t *data, size_t n,
@@ -198,25 +249,40 @@ size_t mux_put(struct mux *m, unsigned client, const uint8_t *data, size_t n,
 		       put_lines(m, c, data, n, now);
 }
 
+/* The unfinished line of the raw client that loses the focus. */
+static void keep_line(struct mux *m, uint64_t now)
+{
+	struct mux_client *c = &m->clients[m->focus];
+
+	if (!m->midline || !can_redraw(m)) {
+		return;
+	}
+	for (unsigned i = 0; i < m->redraw_length && !c->complete; i++) {
+		add_to_line(c, m->redraw[i], now);
+	}
+}
+
 /*
  * The new client's unfinished line is shown as far as it is known; that of the
- * old one is left behind on the screen.
+ * old one is left behind on the screen, or is gone in a block.
  */
 void mux_focus(struct mux *m, unsigned client)
 {
 	struct mux_client *c = &m->clients[client];
 
-	if (m->midline) {
+	keep_line(m, m->last);
+	if (m->midline && !m->block) {
 		emit_text(m, "\r\n");
 	}
 	m->midline = m->carriage = false;
 	m->redraw_length = 0;
+	m->escape = ESCAPE_NONE;
 	m->focus = client;
 	if (client < m->client_count && c->raw) {
 		for (unsigned i = 0; i < c->length; i++) {
-			emit(m, &c->line[i], 1);
 			track(m, (uint8_t)c->line[i]);
 		}
+		redraw_line(m);
 		c->length = 0;
 		c->complete = false;
 	}

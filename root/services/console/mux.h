@@ -48,7 +48,10 @@ struct mux {
 	bool midline;
 	bool carriage;		/* its last byte was a carriage return */
 	uint64_t last;		/* when it wrote last */
+	bool block;		/* the line is cleared: others are coming */
 	unsigned redraw_length;	/* above MUX_REDRAW: was too long */
+	unsigned escape;	/* inside an escape sequence, which began at: */
+	unsigned escape_at;
 	uint8_t redraw[MUX_REDRAW];
 
 	struct ring out;
@@ -64,6 +67,10 @@ uint64_t mux_flush(struct mux *m, uint64_t now);
 
 /* The console's own line, at once. */
 void mux_say(struct mux *m, const char *text);
+
+/* Around many lines: the unfinished line is redrawn only behind the last. */
+void mux_begin(struct mux *m);
+void mux_end(struct mux *m);
 
 void mux_focus(struct mux *m, unsigned client);
 

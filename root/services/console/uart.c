@@ -2,8 +2,11 @@
  * The 16550A (National Semiconductor PC16550D data sheet).
  *
  * The interrupt is an edge: uart_service goes on until the device has no
- * reason left, so that the next reason is a new edge. uart_lock guards the
- * registers, `paused` and the producer side of the ring.
+ * reason left, so that the next reason is a new edge. That there is room to
+ * send is a reason only while something waits for it.
+ *
+ * uart_lock guards the registers, `paused`, `sending` and the producer side of
+ * the ring.
  */
 #include "uart.h"
 
@@ -40,6 +43,7 @@ enum {
 static struct lock uart_lock;
 static unsigned long interrupt_sm, wake_sm;
 static bool paused;		/* the ring is full: input is held off */
+static bool sending;		/* more is to go out than fits now */
 
 static struct ring ring;
 static uint8_t ring_data[RING];
@@ -54,11 +58,24 @@ static void set(unsigned reg, unsigned value)
 	out8((uint16_t)(COM1 + reg), (uint8_t)value);
 }
 
+static void set_reasons(void)
+{
+	set(IER, (paused ? 0u : IER_RDA) | (sending ? IER_THRE : 0u));
+}
+
 static void set_flow(bool receive)
 {
 	paused = !receive;
 	set(MCR, MCR_DTR | MCR_OUT2 | (receive ? MCR_RTS : 0));
-	set(IER, IER_THRE | (receive ? IER_RDA : 0));
+	set_reasons();
+}
+
+static void set_sending(bool more)
+{
+	if (more != sending) {
+		sending = more;
+		set_reasons();
+	}
 }
 
 static void receive(void)
@@ -143,6 +160,7 @@ size_t uart_write(const uint8_t *data, size_t n)
 			set(THR, data[done++]);
 		}
 	}
+	set_sending(done < n);
 	lock_release(&uart_lock);
 	return done;
 }

@@ -1,3 +1,6 @@
+/*
+ * The console's own lines.
+ */
 #include "view.h"
 
 #include <lib/log.h>

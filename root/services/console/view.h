@@ -12,4 +12,4 @@ void view_status(struct mux *m);
 void view_consoles(struct mux *m);
 
 /* The lines that any of them needs at most. */
-enum { VIEW_LINES = 80 };
+enum { VIEW_LINES = 40 };
