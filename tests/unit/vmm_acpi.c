@@ -82,8 +82,10 @@ static void test_power_button(void **state)
 	assert_true(rig.f.irq.level);
 	put(&rig, 0, 1, 0xff);			/* the other byte */
 	assert_true(rig.f.irq.level);
-	put(&rig, 1, 1, 0x01);
+	put(&rig, 1, 2, 0x2001);		/* also the enable's low byte */
 	assert_false(rig.f.irq.level);
+	assert_int_equal(get(&rig, 2, 2), 0x0120);
+	put(&rig, 2, 2, 0x0100);
 	assert_int_equal(get(&rig, 0, 4), 0x01000000);
 }
 

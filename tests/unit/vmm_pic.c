@@ -135,7 +135,11 @@ static void test_level_later(void **state)
 	assert_int_equal(pic_acknowledge(&rig.pic), 0x35);
 	out8(&rig.f, 0x20, 0x20);
 	assert_false(rig.f.irq.level);
+	pic_set(&rig.pic, 3, true);
 	out8(&rig.f, 0x4d0, 0x20);
+	assert_int_equal(irr(&rig, 0x20), 0x28);
+	assert_int_equal(pic_acknowledge(&rig.pic), 0x33);
+	out8(&rig.f, 0x20, 0x20);
 	assert_true(rig.f.irq.level);
 }
 

@@ -91,7 +91,11 @@ static void test_time(void **state)
 	expect_time(&rig, START);
 	fixture_advance(&rig.f, 1);
 	expect_time(&rig, START + 1);
+	put(&rig, 0x0d, 0x55);
 	assert_int_equal(get(&rig, 0x0d), 0x80);
+	get(&rig, 0x0c);
+	put(&rig, 0x0c, 0xff);
+	assert_int_equal(get(&rig, 0x0c), 0);
 	assert_int_equal(in8(&rig.f, 0x70), 0xff);
 }
 

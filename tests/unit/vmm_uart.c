@@ -224,6 +224,11 @@ static void test_polled(void **state)
 	}
 	assert_int_equal(get(rig, LSR), 0x60);
 	assert_int_equal(get(rig, RBR), 0);
+	/* One that says "request to send" gets as much as there is room. */
+	put(rig, IIR, 0x01);
+	put(rig, MCR, 0x02);
+	send(rig, "0123456789abcdefgh");
+	assert_int_equal(rig->read, 3 + 16);
 }
 
 /* Without FIFOs there is room for one; switching them on keeps it. */
