@@ -32,6 +32,7 @@ class Console:
         self.logs = BUILD / "test" / name
         self.logs.mkdir(parents=True, exist_ok=True)
         self.numbers = itertools.count(1000)
+        self.broken = False     # something awaited did not come
         # Wide enough that the shell need not wrap what is typed.
         self.child = pexpect.spawn(
             sys.executable,
@@ -47,9 +48,11 @@ class Console:
         A panic or the end of the emulator is a failure at once, unless it is
         what is waited for.
         """
+        assert not self.broken, "it does not answer since an earlier test"
         patterns = [pattern, FATAL, pexpect.EOF, pexpect.TIMEOUT]
         found = self.child.expect(patterns, timeout=seconds * self.factor)
         if found:
+            self.broken = True
             what = ("a panic or the end", "the end of the runner",
                     f"{seconds * self.factor:.0f} s")[found - 1]
             raise AssertionError(f"{what} while waiting for {pattern!r}\n"
@@ -74,7 +77,9 @@ class Console:
                   f"echo end$(({number}+0))=$?")
         self.expect(rf"begin{number}\r\n", seconds)
         status = self.expect(rf"end{number}=(\d+)\r\n", seconds)[1]
-        return int(status), screen(self.child.before)
+        text = screen(self.child.before)
+        self.expect(re.escape(PROMPT), seconds)
+        return int(status), text
 
     def output(self, command, seconds=20):
         """Run a command that must succeed: its output."""
