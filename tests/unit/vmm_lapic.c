@@ -298,7 +298,10 @@ static void test_x2apic_registers(void **state)
 	assert_false(lapic_msr_write(lapic, 0x80f, 0x1ff | 1 << 12));
 	assert_false(lapic_msr_write(lapic, 0x828, 1));
 	assert_false(lapic_msr_write(lapic, 0x830, 1 << 12));
-	assert_false(lapic_msr_write(lapic, 0x832, 1 << 12));
+	assert_false(lapic_msr_write(lapic, 0x832, 1 << 11));
+	/* Read-only is not reserved: they stay 0. */
+	wrmsr(lapic, 0x835, 0x15000);
+	assert_int_equal(rdmsr(lapic, 0x835), 0x10000);
 	assert_false(lapic_msr_write(lapic, 0x83e, 4));
 	assert_false(lapic_has_msr(0x7ff));
 	assert_false(lapic_has_msr(0x900));

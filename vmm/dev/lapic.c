@@ -60,6 +60,7 @@ enum {
 	LVT_VECTOR = 0xff,
 	LVT_MODE_SHIFT = 8,
 	LVT_MASKED = 1 << 16,
+	LVT_READ_ONLY = 1 << 12 | 1 << 14,	/* status and remote IRR */
 	LVT_TIMER_MODE = 3 << 17,
 	LVT_TIMER_PERIODIC = 1 << 17,
 	LVT_TIMER_DEADLINE = 2 << 17,
@@ -927,6 +928,10 @@ bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 
 	if (reg == REG_ICR) {
 		return write_icr(lapic, value);
+	}
+	/* Linux writes what it read, with the read-only bits: no fault. */
+	if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR) {
+		value &= ~(uint64_t)LVT_READ_ONLY;
 	}
 	if ((value & ~(uint64_t)registers[reg].bits) != 0) {
 		return false;
