@@ -15,6 +15,11 @@ enum {
 
 	OSXSAVE = 1 << 27,		/* leaf 1 ECX, and CR4's bit: */
 	CR4_OSXSAVE = 1 << 18,
+	/* The family in EAX of leaf 1: 11..8, and 27..20 to be added. */
+	FAMILY = 0x0ff00f00,
+	FAMILY_F = 0x00000f00,
+	FAMILY_14 = 0x00500f00,
+
 	CRYSTAL_KHZ_MAX = 4000000,
 	XSAVE_HEADER = 576,		/* bytes: legacy area and header */
 };
@@ -217,6 +222,7 @@ static void set_features(struct cpuid *c, const struct cpuid_config *config)
 	struct cpuid_registers *features = entry(c, LEAF_FEATURES, 0);
 	struct cpuid_registers *extended = entry(c, 0x80000001, 0);
 	struct cpuid_registers *power = entry(c, 0x80000007, 0);
+	struct cpuid_registers *sizes = entry(c, 0x80000008, 0);
 
 	features->ebx |= config->apic_id << 24 | config->vcpus << 16;
 	features->ecx |= (uint32_t)ECX1_X2APIC | (uint32_t)ECX1_TSC_DEADLINE |
@@ -228,11 +234,34 @@ static void set_features(struct cpuid *c, const struct cpuid_config *config)
 	if (extended != NULL && !cpuid_is_intel(c)) {
 		extended->edx |= (uint32_t)EDX1_APIC | (uint32_t)EDX1_MTRR;
 	}
+	if (sizes != NULL) {
+		/* Without LA57 linear addresses have 48 bits. */
+		sizes->eax = (sizes->eax & 0xff) | 48 << 8;
+	}
 	if (power != NULL) {
 		power->edx = BIT(8);	/* invariant TSC */
 	}
 	/* The APIC timer never stops (ARAT). */
 	add(c, 6, 0, (struct cpuid_registers){BIT(2), 0, 0, 0});
+}
+
+/*
+ * AMD's family 0xf, which emulators have as their default: kernels then look
+ * for its AGP aperture on all 256 PCI buses, twice, and step around bugs of its
+ * timer. Family 0x14 is the one without such memories.
+ */
+static void age_family(struct cpuid *c)
+{
+	uint32_t *features = &entry(c, LEAF_FEATURES, 0)->eax;
+	struct cpuid_registers *extended = entry(c, 0x80000001, 0);
+
+	if (cpuid_is_intel(c) || (*features & FAMILY) != FAMILY_F) {
+		return;
+	}
+	*features = (*features & ~(uint32_t)FAMILY) | FAMILY_14;
+	if (extended != NULL) {
+		extended->eax = *features;
+	}
 }
 
 /* Every vCPU is a core of one package. */
@@ -291,6 +320,7 @@ void cpuid_init(struct cpuid *c, const struct cpuid_config *config)
 	memset(c, 0, sizeof(*c));
 	add_host(c, config);
 	set_features(c, config);
+	age_family(c);
 	add_xsave(c, config);
 	add_topology(c, config);
 	add_frequency(c, config);

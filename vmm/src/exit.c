@@ -298,6 +298,30 @@ void exit_cr8(struct vcpu *v, unsigned reg, bool write)
 	end(v);
 }
 
+/*
+ * MOV to CR0 or CR4: kernels may leave to us what their hardware does not let
+ * the guest set, CD and NW for example. Needs MTD_CR and MTD_EFER.
+ */
+void exit_mov_to_cr(struct vcpu *v, unsigned cr, unsigned reg)
+{
+	struct utcb *u = v->utcb;
+	uint64_t value = *gpr(u, reg);
+
+	begin(v);
+	if (cr == 4) {
+		u->cr4 = value;
+	} else {
+		if ((value ^ u->cr0) & CR0_PG && (v->msrs.efer & EFER_LME)) {
+			u->efer ^= EFER_LMA;
+			v->mtd |= MTD_EFER;
+		}
+		u->cr0 = value;
+	}
+	v->mtd |= MTD_CR;
+	vcpu_advance(v);
+	end(v);
+}
+
 /* The emulator: devices in memory, string I/O. */
 
 static void run_emulator(struct vcpu *v)

@@ -69,6 +69,7 @@ void exit_wrmsr(struct vcpu *v);
 void exit_xsetbv(struct vcpu *v);
 void exit_port(struct vcpu *v, const struct port_access *access);
 void exit_cr8(struct vcpu *v, unsigned reg, bool write);
+void exit_mov_to_cr(struct vcpu *v, unsigned cr, unsigned reg);
 void exit_memory(struct vcpu *v);	/* qual[1]: guest-physical address */
 void exit_invalid_opcode(struct vcpu *v);
 void exit_nothing(struct vcpu *v);	/* an instruction without effect */

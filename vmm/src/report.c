@@ -86,3 +86,20 @@ void report_vcpu(struct vcpu *v)
 		report_code(v);
 	}
 }
+
+void report_exits(const struct vcpu *v)
+{
+	char line[160] = "";
+	uint64_t all = 0;
+	int used = 0;
+
+	for (unsigned i = 0; i < EVENTS_VCPU; i++) {
+		all += v->counts[i];
+		if (v->counts[i] != 0 && used < (int)sizeof(line)) {
+			used += snprintf(line + used,
+					 sizeof(line) - (size_t)used,
+					 " %x:%llu", i, (number)v->counts[i]);
+		}
+	}
+	log_info("vcpu %u: %llu exits, by event%s", v->id, (number)all, line);
+}

@@ -6,3 +6,6 @@
 struct vcpu;
 
 void report_vcpu(struct vcpu *v);
+
+/* How many exits there were, and of which events. */
+void report_exits(const struct vcpu *v);

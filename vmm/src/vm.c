@@ -44,6 +44,9 @@ void vm_finish(struct vm *vm)
 {
 	char message[VM_MESSAGE];
 
+	for (unsigned i = 0; i < VM_VCPUS; i++) {
+		report_exits(&vm->vcpu[i]);
+	}
 	switch (vm->end) {
 	case VM_OFF:
 		program_exit(EXIT_DONE, "powered off");

@@ -48,12 +48,17 @@ static void io(struct vcpu *v)
 static void cr_access(struct vcpu *v)
 {
 	uint64_t q = v->utcb->qual[0];
+	unsigned cr = q & CR_NUMBER, access = q & CR_ACCESS;
+	unsigned reg = q >> CR_REGISTER & 0xf;
 
-	if ((q & CR_NUMBER) != 8 || (q & CR_ACCESS) > CR_ACCESS_STORE) {
+	if (cr == 8 && access <= CR_ACCESS_STORE) {
+		exit_cr8(v, reg, access != CR_ACCESS_STORE);
+	} else if ((cr == 0 || cr == 4) && access < CR_ACCESS_STORE) {
+		exit_mov_to_cr(v, cr, reg);
+	} else {
 		vm_fail(v, "unexpected access to a control register, "
 			"qualification %llx", (unsigned long long)q);
 	}
-	exit_cr8(v, q >> CR_REGISTER & 0xf, (q & CR_ACCESS) == 0);
 }
 
 #define GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)
@@ -77,7 +82,8 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[25] = {exit_invalid_opcode, MTD_INJECTION},		/* VMWRITE */
 	[26] = {exit_invalid_opcode, MTD_INJECTION},		/* VMXOFF */
 	[27] = {exit_invalid_opcode, MTD_INJECTION},		/* VMXON */
-	[28] = {cr_access, GPRS | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
+	[28] = {cr_access, GPRS | MTD_RIP_LEN | MTD_QUAL | MTD_CR | MTD_EFER |
+			   MTD_INJECTION},
 	[30] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
 	[31] = {exit_rdmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_INJECTION},
 	[32] = {exit_wrmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_TSC |
