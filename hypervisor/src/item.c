@@ -145,8 +145,14 @@ static enum status transfer(struct pd *from, struct pd *to, struct item item,
 			return SUCCESS;
 		}
 	}
-	return delegate(from, to, item, windows->delegate, from == pd_root,
-			got);
+	enum status s = delegate(from, to, item, windows->delegate,
+				 from == pd_root, got);
+
+	/* The receiver learns which of the two it was. */
+	if (*got) {
+		*how |= ITEM_DELEGATE;
+	}
+	return s;
 }
 
 enum status items_transfer(struct pd *from, const struct utcb *sender,
