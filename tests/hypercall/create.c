@@ -358,12 +358,16 @@ static unsigned long churned_ec;
 static enum status running(unsigned long s, unsigned long owner)
 {
 	static unsigned long at;
+	struct frame *f = (struct frame *)page[PAGES - 1];
 	enum status status;
 
 	if (!at) {
 		at = free_pages(0);
 	}
-	status = create_ec(churned_ec, owner, EC_GLOBAL, at, boot_cpu, 0,
+	/* On nobody else's stack: it ends at once. */
+	f->function = nothing;
+	status = create_ec(churned_ec, owner, EC_GLOBAL, at, boot_cpu,
+			   (unsigned long)f,
 			   common_events(SEL_ROOT_PD, boot_cpu));
 	return status ? status : create_sc(s, owner, churned_ec, QPD(1, 1000));
 }

@@ -193,7 +193,7 @@ unsigned long common_events(unsigned long pd, unsigned cpu);
 
 unsigned long make_sm(unsigned long count);
 
-enum { QUOTA = 200 };
+enum { QUOTA = 80 };
 
 /*
  * A PD that has the image at the same addresses, with all its rights, and the

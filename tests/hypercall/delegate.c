@@ -1,0 +1,676 @@
+/*
+ * Delegation: in messages and by misc/delegate; ranges, rights, windows; and
+ * that what arrived can be used, and nothing else.
+ */
+#include "test.h"
+
+enum {
+	RW = MEM_R | MEM_W,
+	PORTS = 0x300,		/* nobody's */
+	TEXT_ORDER = 3,
+};
+
+static const uint64_t magic = 0x6d6963726f6e6f76;
+
+/* code.S: inw from PORTS. */
+void insn_in16(void);
+
+static void fill_pages(void)
+{
+	for (unsigned i = 0; i < PAGES; i++) {
+		*(uint64_t *)page[i] = magic + i;
+	}
+}
+
+static uint64_t page_crd(unsigned rights, unsigned order, unsigned long at)
+{
+	return CRD(CRD_MEM, rights, order, at / PAGE_SIZE);
+}
+
+/* The servant sees page `n` at an address. */
+static void sees(const struct frame *s, unsigned long at, unsigned n)
+{
+	EQUAL(ask(s, OP_READ, at, 0), 0);
+	EQUAL(my_utcb->word[1], magic + n);
+}
+
+static void faults(const struct frame *s, unsigned long at)
+{
+	EQUAL(ask(s, OP_READ, at, 0), FAULT(VECTOR_PF));
+	EQUAL(last_fault[boot_cpu].address, at);
+}
+
+/* A page is there after the call, with its rights; not before. */
+static void memory(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(0);
+
+	fill_pages();
+	faults(s, at);
+	EQUAL(give_at(s->pd, page_crd(RW, 0, (unsigned long)page),
+		      ITEM_DELEGATE, page_crd(RW, 0, at)), SUCCESS);
+	sees(s, at, 0);
+	EQUAL(ask(s, OP_WRITE, at + 8, 77), 0);
+	EQUAL(*(uint64_t *)(page[0] + 8), 77);
+	EQUAL(ask(s, OP_EXECUTE, at, 0), FAULT(VECTOR_PF));
+	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0), page_crd(RW, 0, at));
+	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at + PAGE_SIZE), 0), 0);
+}
+
+/* What arrives is what sender, item and window all have. */
+static void memory_rights(void)
+{
+	struct frame *s = make_servant(make_pd());
+
+	for (unsigned item = 0; item <= RIGHTS_ALL; item++) {
+		unsigned long at = free_pages(0);
+		unsigned window = item * 13 % 32, rights = item & window & RW;
+
+		SETUP(give_at(s->pd, page_crd(item, 0, (unsigned long)page),
+			      ITEM_DELEGATE, page_crd(window, 0, at)));
+		EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0),
+		      rights ? page_crd(rights, 0, at) : 0);
+		if (rights & MEM_R) {
+			EQUAL(ask(s, OP_READ, at, 0), 0);
+		}
+		EQUAL(ask(s, OP_WRITE, at, 0),
+		      rights & MEM_W ? 0 : FAULT(VECTOR_PF));
+	}
+}
+
+/* Text can be given to be executed, not to be written. */
+static void memory_execute(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(TEXT_ORDER);
+	unsigned long text = (unsigned long)probe_ud & ~(PAGE_SIZE - 1);
+
+	SETUP(give_at(s->pd, page_crd(RIGHTS_ALL, 0, text), ITEM_DELEGATE,
+		      page_crd(RIGHTS_ALL, 0, at)));
+	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0),
+	      page_crd(MEM_R | MEM_X, 0, at));
+	EQUAL(ask(s, OP_WRITE, at, 0), FAULT(VECTOR_PF));
+	/* It begins with UD2. */
+	EQUAL(ask(s, OP_EXECUTE, at + (unsigned long)probe_ud % PAGE_SIZE, 0),
+	      FAULT(VECTOR_UD));
+}
+
+/* More is sent than the window takes: the part at the hotspot. */
+static void sender_larger(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long base = page_number(page) & ~3ul;
+	unsigned first = (unsigned)(page_number(page) - base);
+
+	fill_pages();
+	for (unsigned n = first; n < 4; n++) {
+		unsigned long at = free_pages(2);
+
+		SETUP(give_at(s->pd, CRD(CRD_MEM, RW, 2, base),
+			      ITEM(ITEM_DELEGATE, 0, n),
+			      page_crd(RW, 0, at + PAGE_SIZE)));
+		sees(s, at + PAGE_SIZE, n - first);
+		faults(s, at);
+		faults(s, at + 2 * PAGE_SIZE);
+	}
+}
+
+/* The window is larger: the page is at the hotspot. */
+static void receiver_larger(void)
+{
+	struct frame *s = make_servant(make_pd());
+
+	fill_pages();
+	for (unsigned n = 0; n < 8; n++) {
+		unsigned long at = free_pages(3);
+
+		SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[n]),
+			      ITEM(ITEM_DELEGATE, 0, n), page_crd(RW, 3, at)));
+		for (unsigned i = 0; i < 8; i++) {
+			if (i == n) {
+				sees(s, at + i * PAGE_SIZE, n);
+			} else {
+				faults(s, at + i * PAGE_SIZE);
+			}
+		}
+	}
+}
+
+/* A hotspot counts by its low bits, as many as the larger range has. */
+static void hotspot_wraps(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(3);
+
+	fill_pages();
+	SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[4]),
+		      ITEM(ITEM_DELEGATE, 0, 0xfffffffffff05),
+		      page_crd(RW, 3, at)));
+	sees(s, at + 5 * PAGE_SIZE, 4);
+}
+
+/* A base that is not aligned to the order counts without its low bits. */
+static void unaligned(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(2);
+	unsigned long base = (page_number(page) + 3) & ~3ul;
+	unsigned first = (unsigned)(base - page_number(page));
+
+	fill_pages();
+	SETUP(give_at(s->pd, CRD(CRD_MEM, RW, 2, base + 3), ITEM_DELEGATE,
+		      page_crd(RW, 2, at + PAGE_SIZE)));
+	for (unsigned i = 0; i < 4; i++) {
+		sees(s, at + i * PAGE_SIZE, first + i);
+	}
+}
+
+/* What the receiver has there stays, and that is no error. */
+static void occupied(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(2);
+
+	fill_pages();
+	SETUP(give_at(s->pd, page_crd(MEM_R, 0, (unsigned long)page[9]),
+		      ITEM_DELEGATE, page_crd(RW, 0, at + 2 * PAGE_SIZE)));
+	EQUAL(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[1]),
+		      ITEM_DELEGATE, page_crd(RW, 0, at + 2 * PAGE_SIZE)),
+	      SUCCESS);
+	sees(s, at + 2 * PAGE_SIZE, 9);
+	EQUAL(ask(s, OP_WRITE, at + 2 * PAGE_SIZE, 0), FAULT(VECTOR_PF));
+
+	/* Four pages, of which one is occupied: the other three arrive. */
+	unsigned long base = (page_number(page) + 3) & ~3ul;
+	unsigned first = (unsigned)(base - page_number(page));
+
+	EQUAL(give_at(s->pd, CRD(CRD_MEM, RW, 2, base), ITEM_DELEGATE,
+		      page_crd(RW, 2, at)), SUCCESS);
+	for (unsigned i = 0; i < 4; i++) {
+		sees(s, at + i * PAGE_SIZE, i == 2 ? 9 : first + i);
+	}
+}
+
+/* A range with holes arrives with them. */
+static void holes(void)
+{
+	struct frame *s = make_servant(make_pd());
+	struct frame *s2 = make_servant(make_pd());
+	unsigned long at = free_pages(3);
+
+	fill_pages();
+	for (unsigned i = 0; i < 8; i += 3) {
+		SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[i]),
+			      ITEM_DELEGATE,
+			      page_crd(RW, 0, at + i * PAGE_SIZE)));
+	}
+	set_item(page_crd(RW, 3, at), ITEM_DELEGATE);
+	EQUAL(delegate(s->pd, page_crd(RW, 3, at), s2->pd), SUCCESS);
+	for (unsigned i = 0; i < 8; i++) {
+		if (i % 3 == 0) {
+			sees(s2, at + i * PAGE_SIZE, i);
+		} else {
+			faults(s2, at + i * PAGE_SIZE);
+		}
+	}
+}
+
+/* Nothing arrives at or above the end of user addresses. */
+static void beyond_user(void)
+{
+	unsigned long pd = make_pd();
+	struct frame *s = make_servant(pd);
+	static const uint64_t addresses[] = {
+		USER_END, 0x00007ffffffff000, 0x0000800000000000,
+		0xffff800000000000, 0xffffffff80000000, 0xfffffffffffff000,
+	};
+
+	for (unsigned i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
+		EQUAL(give_at(pd, page_crd(RW, 0, (unsigned long)page),
+			      ITEM_DELEGATE, page_crd(RW, 0, addresses[i])),
+		      SUCCESS);
+		EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, addresses[i]), 0), 0);
+	}
+	/* The last page may be had. */
+	fill_pages();
+	SETUP(give_at(pd, page_crd(RW, 0, (unsigned long)page[3]),
+		      ITEM_DELEGATE, page_crd(RW, 0, USER_END - PAGE_SIZE)));
+	sees(s, USER_END - PAGE_SIZE, 3);
+}
+
+/* A 2 MiB page, in one piece. */
+static void large_page(void)
+{
+	uint64_t ram = free_ram(9);
+	unsigned long at = free_pages(9), there = free_pages(9);
+	struct frame *s = make_servant(make_pd());
+
+	NEED(ram);
+	EQUAL(take(page_crd(RW, 9, ram), 0, page_crd(RW, 9, at)), SUCCESS);
+	EQUAL(look(page_crd(0, 0, at + 77 * PAGE_SIZE)), page_crd(RW, 9, at));
+	for (unsigned i = 0; i < 512; i++) {
+		*(volatile uint64_t *)(at + i * PAGE_SIZE) = magic + i;
+	}
+	SETUP(give_at(s->pd, page_crd(RW, 9, at), ITEM_DELEGATE,
+		      page_crd(RW, 9, there)));
+	for (unsigned i = 0; i < 512; i += 51) {
+		sees(s, there + i * PAGE_SIZE, i);
+	}
+	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, there), 0),
+	      page_crd(RW, 9, there));
+
+	/* A part of it goes on as a small page. */
+	unsigned long small = free_pages(0);
+
+	SETUP(give_at(s->pd, page_crd(MEM_R, 0, at + 5 * PAGE_SIZE),
+		      ITEM_DELEGATE, page_crd(RW, 0, small)));
+	sees(s, small, 5);
+	SETUP(revoke(page_crd(RIGHTS_ALL, 9, at)));
+	faults(s, there + 51 * PAGE_SIZE);
+	faults(s, small);
+	EQUAL(*(volatile uint64_t *)(at + PAGE_SIZE), magic + 1);
+}
+
+/* Where 2 MiB were, small pages can be, and the other way round. */
+static void large_and_small(void)
+{
+	uint64_t ram = free_ram(9);
+	unsigned long at = free_pages(9);
+
+	NEED(ram);
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t value;
+
+		SETUP(take(page_crd(RW, 9, ram), 0, page_crd(RW, 9, at)));
+		*(volatile uint64_t *)(at + 3 * PAGE_SIZE) = magic + i;
+		SETUP(revoke_self(page_crd(RIGHTS_ALL, 9, at)));
+		EQUAL(probe_read((void *)(at + 3 * PAGE_SIZE), &value),
+		      FAULT(VECTOR_PF));
+		SETUP(take(page_crd(RW, 0, ram + 3 * PAGE_SIZE), 0,
+			   page_crd(RW, 0, at + 4 * PAGE_SIZE)));
+		EQUAL(*(volatile uint64_t *)(at + 4 * PAGE_SIZE), magic + i);
+		EQUAL(probe_read((void *)(at + 3 * PAGE_SIZE), &value),
+		      FAULT(VECTOR_PF));
+		SETUP(revoke_self(page_crd(RIGHTS_ALL, 9, at)));
+	}
+}
+
+/*
+ * 1 GiB of addresses that no memory answers to: there is a page, what it reads
+ * is the machine's.
+ */
+static void huge_page(void)
+{
+	static const uint64_t nowhere = 0x1000000000;
+	unsigned long at = free_pages(18);
+	struct frame *s = make_servant(make_pd());
+	uint64_t value;
+
+	EQUAL(take(page_crd(RW, 18, nowhere), 0, page_crd(RW, 18, at)),
+	      SUCCESS);
+	EQUAL(look(page_crd(0, 0, at + (1 << 29))), page_crd(RW, 18, at));
+	for (unsigned long i = 0; i < 1ul << 30; i += 1ul << 27) {
+		EQUAL(probe_read((void *)(at + i), &value), 0);
+	}
+	EQUAL(give(s->pd, page_crd(MEM_R, 18, at)), SUCCESS);
+	EQUAL(ask(s, OP_READ, at + (1 << 29), 0), 0);
+	EQUAL(ask(s, OP_WRITE, at, 0), FAULT(VECTOR_PF));
+	SETUP(revoke_self(page_crd(RIGHTS_ALL, 18, at)));
+	faults(s, at + (1 << 29));
+	EQUAL(probe_read((void *)at, &value), FAULT(VECTOR_PF));
+}
+
+/* Kernel memory is nobody's, whole or in part. */
+static void kernel_memory(void)
+{
+	const struct hip_mem *m =
+		(const void *)((const char *)hip + hip->mem_offset);
+	unsigned n = (unsigned)(hip->length - hip->mem_offset) / hip->mem_size;
+	unsigned long at = free_pages(9);
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t last = m[i].address + m[i].size - PAGE_SIZE;
+
+		if ((int)m[i].type == HIP_MEM_KERNEL) {
+			EQUAL(take(page_crd(RW, 0, m[i].address), 0,
+				   page_crd(RW, 0, at)), SUCCESS);
+			EQUAL(take(page_crd(RW, 0, last), 0,
+				   page_crd(RW, 0, at)), SUCCESS);
+			EQUAL(take(page_crd(RW, 9, last), 0,
+				   page_crd(RW, 9, at)), SUCCESS);
+			EQUAL(look(page_crd(0, 0, at)), 0);
+		}
+	}
+	/* All of it at once: 2^31 pages from 0. */
+	SETUP(take(CRD(CRD_MEM, RW, 31, 0), 0, page_crd(RW, 9, at)));
+	SETUP(take(CRD(CRD_MEM, RW, 18, 0), 0,
+		   page_crd(RW, 18, free_pages(18))));
+	EQUAL(probe_read((void *)at, &(uint64_t){0}), 0);
+}
+
+/* Only root takes from the kernel: another PD's H is nothing. */
+static void kernel_by_others(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(0);
+
+	/* The item of another PD's call. */
+	SETUP(give(s->pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, s->pd)));
+	my_utcb->delegate = page_crd(RW, 0, at);
+	ask(s, OP_SEND, page_crd(RW, 0, free_ram(0)),
+	    ITEM_DELEGATE | ITEM_KERNEL);
+	EQUAL(look(page_crd(0, 0, at)), 0);
+
+	/* Its own misc/delegate. */
+	ask(s, OP_ITEM, page_crd(RW, 0, free_ram(0)),
+	    ITEM_DELEGATE | ITEM_KERNEL);
+	EQUAL(ask_call(s, CALL_ID(CALL_MISC, MISC_DELEGATE, s->pd),
+		       page_crd(RW, 0, at), s->pd, 0, 0), SUCCESS);
+	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0), 0);
+}
+
+static uint64_t port_crd(unsigned order, unsigned base)
+{
+	return CRD(CRD_PIO, RIGHTS_ALL, order, base);
+}
+
+/* Ports can be used where they were given, and fault elsewhere. */
+static void ports(void)
+{
+	struct frame *s = make_servant(make_pd());
+	uint64_t value;
+
+	SETUP(take(port_crd(4, PORTS), 0, port_crd(4, PORTS)));
+	EQUAL(probe_in(PORTS, &value), 0);
+	EQUAL(probe_in(PORTS + 15, &value), 0);
+	EQUAL(probe_in(PORTS + 16, &value), FAULT(VECTOR_GP));
+	EQUAL(probe_in(PORTS - 1, &value), FAULT(VECTOR_GP));
+	EQUAL(ask(s, OP_IN, PORTS, 0), FAULT(VECTOR_GP));
+	EQUAL(give_at(s->pd, port_crd(1, PORTS + 2), ITEM_DELEGATE,
+		      port_crd(16, 0)), SUCCESS);
+	for (unsigned i = 0; i < 8; i++) {
+		unsigned expected = i == 2 || i == 3 ? 0 : FAULT(VECTOR_GP);
+
+		EQUAL(ask(s, OP_IN, PORTS + i, 0), expected);
+		EQUAL(ask(s, OP_OUT, PORTS + i, 0), expected);
+	}
+	EQUAL(ask(s, OP_LOOKUP, port_crd(0, PORTS + 3), 0),
+	      CRD(CRD_PIO, PIO_ACCESS, 1, PORTS + 2));
+	SETUP(revoke_self(port_crd(4, PORTS)));
+	EQUAL(ask(s, OP_IN, PORTS + 2, 0), FAULT(VECTOR_GP));
+	EQUAL(probe_in(PORTS + 15, &value), FAULT(VECTOR_GP));
+}
+
+/* Ports keep their numbers: what item and window both have arrives. */
+static void ports_cut(void)
+{
+	struct frame *s = make_servant(make_pd());
+
+	SETUP(take(port_crd(4, PORTS), 0, port_crd(16, 0)));
+	SETUP(give_at(s->pd, port_crd(4, PORTS), ITEM(ITEM_DELEGATE, 0, 1),
+		      port_crd(2, PORTS + 8)));
+	SETUP(give_at(s->pd, port_crd(2, PORTS), ITEM_DELEGATE,
+		      port_crd(2, PORTS + 4)));
+	for (unsigned i = 0; i < 16; i++) {
+		EQUAL(ask(s, OP_IN, PORTS + i, 0),
+		      i >= 8 && i < 12 ? 0 : FAULT(VECTOR_GP));
+	}
+	SETUP(revoke_self(port_crd(4, PORTS)));
+}
+
+/* A 16-bit access needs both ports. */
+static void ports_wide(void)
+{
+	SETUP(take(port_crd(0, PORTS), 0, port_crd(16, 0)));
+	EQUAL(probe_in(PORTS, &(uint64_t){0}), 0);
+	EQUAL(probe_call(insn_in16), FAULT(VECTOR_GP));
+	SETUP(take(port_crd(0, PORTS + 1), 0, port_crd(16, 0)));
+	EQUAL(probe_call(insn_in16), 0);
+	SETUP(revoke_self(port_crd(1, PORTS)));
+	EQUAL(probe_call(insn_in16), FAULT(VECTOR_GP));
+}
+
+/* The last port, and none beyond. */
+static void ports_end(void)
+{
+	uint64_t value;
+
+	SETUP(take(port_crd(0, 0xffff), 0, port_crd(16, 0)));
+	EQUAL(probe_in(0xffff, &value), 0);
+	SETUP(revoke_self(port_crd(0, 0xffff)));
+	EQUAL(probe_in(0xffff, &value), FAULT(VECTOR_GP));
+	EQUAL(take(port_crd(0, 0x10000), 0, port_crd(0, 0x10000)), SUCCESS);
+	EQUAL(take(port_crd(17, 0), 0, port_crd(17, 0)), SUCCESS);
+	EQUAL(look(port_crd(0, 0x10000)), 0);
+	EQUAL(look(port_crd(0, PORTS)), 0);
+}
+
+/* An object's rights get fewer on the way. */
+static void object_rights(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long sm = make_sm(5);
+
+	SETUP(give(s->pd, CRD(CRD_OBJ, SM_RIGHT_UP, 0, sm)));
+	EQUAL(ask(s, OP_LOOKUP, CRD(CRD_OBJ, 0, 0, sm), 0),
+	      CRD(CRD_OBJ, SM_RIGHT_UP, 0, sm));
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0, 0, 0),
+	      SUCCESS);
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0),
+	      BAD_CAPABILITY);
+}
+
+/* An object at several selectors is one object. */
+static void object_twice(void)
+{
+	unsigned long sm = make_sm(0), other = with_rights(sm, RIGHTS_ALL);
+
+	EQUAL(sm_up(sm), SUCCESS);
+	EQUAL(sm_down(other, 1), SUCCESS);
+	EQUAL(sm_down(sm, 1), TIMEOUT);
+}
+
+/* misc/delegate: two PDs, and no UTCB changed. */
+static void by_misc(void)
+{
+	unsigned long a = make_pd(), b = make_pd(), at = free_pages(0);
+	struct frame *s = make_servant(b);
+	unsigned long sm = make_sm(0), b2 = with_rights(b, PD_CREATE_SM);
+
+	set_item(page_crd(RW, 0, at), ITEM_DELEGATE);
+	EQUAL(delegate(sel(), page_crd(RW, 0, at), b), BAD_CAPABILITY);
+	EQUAL(delegate(a, page_crd(RW, 0, at), sel()), BAD_CAPABILITY);
+	EQUAL(delegate(sm, page_crd(RW, 0, at), b), BAD_CAPABILITY);
+	EQUAL(delegate(a, page_crd(RW, 0, at), sm), BAD_CAPABILITY);
+	EQUAL(delegate(hip->selectors, 0, b), BAD_CAPABILITY);
+
+	fill_pages();
+	SETUP(give_at(a, page_crd(RW, 0, (unsigned long)page[5]),
+		      ITEM_DELEGATE, page_crd(RW, 0, at)));
+	set_item(page_crd(RW, 0, at), ITEM_DELEGATE);
+	EQUAL(delegate(a, page_crd(MEM_R, 0, at), b2), SUCCESS);
+	EQUAL(my_utcb->items, UTCB_ITEMS(0, 1));
+	EQUAL(item_crd(my_utcb, 0), page_crd(RW, 0, at));
+	EQUAL(item_how(my_utcb, 0), ITEM_DELEGATE);
+	sees(s, at, 5);
+	EQUAL(syscall_3(CALL_ID(CALL_MISC, 3, 0), 0, 0), BAD_PARAMETER);
+	EQUAL(syscall_3(CALL_ID(CALL_MISC, 15, 0), 0, 0), BAD_PARAMETER);
+}
+
+/* Several items at once; a null one, or one of another type, is nothing. */
+static void many_items(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(3);
+
+	fill_pages();
+	my_utcb->items = UTCB_ITEMS(0, 8);
+	for (unsigned i = 0; i < 8; i++) {
+		put_item(my_utcb, i,
+			 page_crd(RW, 0, (unsigned long)page[i]),
+			 ITEM(ITEM_DELEGATE, 0, i));
+	}
+	put_item(my_utcb, 3, 0, ITEM_DELEGATE);
+	put_item(my_utcb, 4, CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_ROOT_PD),
+		 ITEM_DELEGATE);
+	put_item(my_utcb, 5, port_crd(3, 0x3f8), ITEM_DELEGATE);
+	EQUAL(delegate(SEL_ROOT_PD, page_crd(RW, 3, at), s->pd), SUCCESS);
+	for (unsigned i = 0; i < 8; i++) {
+		if (i >= 3 && i <= 5) {
+			faults(s, at + i * PAGE_SIZE);
+		} else {
+			sees(s, at + i * PAGE_SIZE, i);
+		}
+	}
+}
+
+/* With a call: the receiver is told what came, and where. */
+static void in_call(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(2);
+
+	fill_pages();
+	send_item(s, page_crd(RW, 0, (unsigned long)page[2]),
+		  ITEM(ITEM_DELEGATE, 0, 3));
+	EQUAL(s->value[0], UTCB_ITEMS(1, 1));
+	EQUAL(s->value[1], 0);
+
+	open_windows(s, 0, page_crd(MEM_R, 2, at));
+	send_item(s, page_crd(RW, 0, (unsigned long)page[2]),
+		  ITEM(ITEM_DELEGATE, ITEM_GUEST, 3));
+	EQUAL(s->value[0], UTCB_ITEMS(1, 1));
+	EQUAL(s->value[1], page_crd(MEM_R, 0, at + 3 * PAGE_SIZE));
+	EQUAL(s->value[2], ITEM_DELEGATE | ITEM_GUEST);
+	sees(s, at + 3 * PAGE_SIZE, 2);
+
+	/* Not a second time: that place is taken. */
+	send_item(s, page_crd(RW, 0, (unsigned long)page[4]),
+		  ITEM(ITEM_DELEGATE, 0, 3));
+	EQUAL(s->value[1], 0);
+	sees(s, at + 3 * PAGE_SIZE, 2);
+
+	/* Nothing to be sent. */
+	send_item(s, page_crd(RW, 0, free_pages(0)),
+		  ITEM(ITEM_DELEGATE, 0, 2));
+	EQUAL(s->value[1], 0);
+	faults(s, at + 2 * PAGE_SIZE);
+}
+
+/* With a reply, into the caller's window. */
+static void in_reply(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(0), there = free_pages(1);
+	uint64_t value;
+
+	fill_pages();
+	SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[6]),
+		      ITEM_DELEGATE, page_crd(RW, 0, at)));
+	my_utcb->delegate = page_crd(MEM_R, 1, there);
+	ask(s, OP_SEND, page_crd(RW, 0, at), ITEM(ITEM_DELEGATE, 0, 1));
+	EQUAL(my_utcb->items, UTCB_ITEMS(5, 1));
+	EQUAL(item_crd(my_utcb, 0), page_crd(MEM_R, 0, there + PAGE_SIZE));
+	EQUAL(item_how(my_utcb, 0), ITEM_DELEGATE);
+	EQUAL(probe_read((void *)(there + PAGE_SIZE), &value), 0);
+	EQUAL(value, magic + 6);
+	EQUAL(probe_write((void *)(there + PAGE_SIZE), 0), FAULT(VECTOR_PF));
+	EQUAL(probe_read((void *)there, &value), FAULT(VECTOR_PF));
+}
+
+/* As many items as there can be, and words that leave no room for them. */
+static void item_limits(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(8);
+
+	fill_pages();
+	open_windows(s, 0, page_crd(RW, 8, at));
+	for (unsigned i = 0; i < UTCB_WORDS / 2; i++) {
+		put_item(my_utcb, i, page_crd(RW, 0, (unsigned long)page[0]),
+			 ITEM(ITEM_DELEGATE, 0, i));
+	}
+	my_utcb->items = UTCB_ITEMS(0, UTCB_WORDS / 2);
+	s->function = NULL;
+	EQUAL(call(s->pt), SUCCESS);
+	EQUAL(s->items, UTCB_ITEMS(0, UTCB_WORDS / 2));
+	my_utcb->items = UTCB_ITEMS(UTCB_WORDS, 0xffff);
+	EQUAL(call(s->pt), SUCCESS);
+	EQUAL(s->items, UTCB_WORDS);
+	my_utcb->items = ~0ul;
+	EQUAL(call(s->pt), SUCCESS);
+	EQUAL(s->items, UTCB_WORDS);
+	my_utcb->items = UTCB_ITEMS(507, 0xffff);
+	EQUAL(call(s->pt), SUCCESS);
+	EQUAL(s->items, 507);
+}
+
+/* A PD that may use no more kernel memory: told, and nothing breaks. */
+static void out_of_memory(void)
+{
+	unsigned long pd = make_empty_pd(20);
+	enum status status = SUCCESS;
+	unsigned n = 0;
+
+	for (; n < 100 && status == SUCCESS; n++) {
+		unsigned long at = 0x10000000ul + 0x40000000ul * n;
+
+		status = give_at(pd, page_crd(RW, 0, (unsigned long)page),
+				 ITEM_DELEGATE, page_crd(RW, 0, at));
+	}
+	CHECK(n > 1);
+	EQUAL(status, OUT_OF_MEMORY);
+}
+
+/* lookup: the whole range that has the page, port or selector. */
+static void lookups(void)
+{
+	EQUAL(look(0), 0);
+	EQUAL(look(page_crd(0, 0, free_pages(0))), 0);
+	EQUAL(look(page_crd(0, 0, (unsigned long)page)),
+	      page_crd(RW, 0, (unsigned long)page));
+	EQUAL(look(page_crd(RIGHTS_ALL, 31, (unsigned long)page)),
+	      page_crd(RW, 0, (unsigned long)page));
+	EQUAL(look(page_crd(0, 0, (unsigned long)probe_ud)),
+	      page_crd(MEM_R | MEM_X, 0, (unsigned long)probe_ud));
+	EQUAL(look(CRD(CRD_OBJ, 0, 0, hip->selectors)), 0);
+	EQUAL(look(CRD(CRD_OBJ, 0, 0, ~0ul >> 12)), 0);
+	EQUAL(look(CRD(CRD_MEM, 0, 0, ~0ul >> 12)), 0);
+	EQUAL(look(CRD(CRD_PIO, 0, 0, ~0ul >> 12)), 0);
+	EQUAL(look(CRD(CRD_PIO, 0, 0, 0x3fb)), CRD(CRD_PIO, 1, 3, 0x3f8));
+	EQUAL(look(page_crd(0, 0, ROOT_UTCB)), 0);
+	EQUAL(look(page_crd(0, 0, USER_END)), 0);
+}
+
+const struct test delegate_tests[] = {
+	{"delegate.memory", memory, 0},
+	{"delegate.memory_rights", memory_rights, 0},
+	{"delegate.memory_execute", memory_execute, 0},
+	{"delegate.sender_larger", sender_larger, 0},
+	{"delegate.receiver_larger", receiver_larger, 0},
+	{"delegate.hotspot_wraps", hotspot_wraps, 0},
+	{"delegate.unaligned", unaligned, 0},
+	{"delegate.occupied", occupied, 0},
+	{"delegate.holes", holes, 0},
+	{"delegate.beyond_user", beyond_user, 0},
+	{"delegate.large_page", large_page, 0},
+	{"delegate.large_and_small", large_and_small, 0},
+	{"delegate.huge_page", huge_page, 0},
+	{"delegate.kernel_memory", kernel_memory, 0},
+	{"delegate.kernel_by_others", kernel_by_others, 0},
+	{"delegate.ports", ports, 0},
+	{"delegate.ports_cut", ports_cut, 0},
+	{"delegate.ports_wide", ports_wide, 0},
+	{"delegate.ports_end", ports_end, 0},
+	{"delegate.object_rights", object_rights, 0},
+	{"delegate.object_twice", object_twice, 0},
+	{"delegate.by_misc", by_misc, 0},
+	{"delegate.many_items", many_items, 0},
+	{"delegate.in_call", in_call, 0},
+	{"delegate.in_reply", in_reply, 0},
+	{"delegate.item_limits", item_limits, 0},
+	{"delegate.out_of_memory", out_of_memory, 0},
+	{"delegate.lookups", lookups, 0},
+	{0},
+};

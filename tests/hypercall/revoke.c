@@ -1,0 +1,383 @@
+/*
+ * Revocation: what goes, what stays, at any depth.
+ */
+#include "test.h"
+
+enum { RW = MEM_R | MEM_W, DEPTH = 6 };
+
+static const uint64_t magic = 0x7265766f6b65;
+
+static uint64_t mem(unsigned rights, unsigned order, unsigned long at)
+{
+	return CRD(CRD_MEM, rights, order, at / PAGE_SIZE);
+}
+
+static uint64_t obj(unsigned rights, unsigned order, unsigned long at)
+{
+	return CRD(CRD_OBJ, rights, order, at);
+}
+
+static enum status revoke_flags(unsigned flags, unsigned long pd, uint64_t crd)
+{
+	return syscall_3(CALL_ID(CALL_REVOKE, flags, 0), crd, pd);
+}
+
+/* PDs that have a page of root's, each from the one before. */
+struct line {
+	struct frame *s[DEPTH];
+	unsigned long at;
+};
+
+static struct line make_line(uint64_t crd, uint64_t window)
+{
+	struct line l = {.at = CRD_BASE(window) * PAGE_SIZE};
+
+	*(uint64_t *)page[0] = magic;
+	for (unsigned i = 0; i < DEPTH; i++) {
+		l.s[i] = make_servant(make_pd());
+		set_item(i ? window : crd, ITEM_DELEGATE);
+		SETUP(delegate(i ? l.s[i - 1]->pd : SEL_ROOT_PD, window,
+			       l.s[i]->pd));
+	}
+	return l;
+}
+
+static struct line memory_line(void)
+{
+	return make_line(mem(RW, 0, (unsigned long)page),
+			 mem(RIGHTS_ALL, 0, free_pages(0)));
+}
+
+static void expect(const struct line *l, unsigned first, unsigned read,
+		   unsigned write)
+{
+	for (unsigned i = first; i < DEPTH; i++) {
+		EQUAL(ask(l->s[i], OP_READ, l->at, 0), read);
+		EQUAL(ask(l->s[i], OP_WRITE, l->at, magic), write);
+	}
+}
+
+/* From all that was derived; not from root itself. */
+static void derived(void)
+{
+	struct line l = memory_line();
+
+	expect(&l, 0, 0, 0);
+	EQUAL(revoke(mem(RIGHTS_ALL, 0, (unsigned long)page)), SUCCESS);
+	expect(&l, 0, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
+	EQUAL(look(mem(0, 0, (unsigned long)page)),
+	      mem(RW, 0, (unsigned long)page));
+	EQUAL(*(uint64_t *)page[0], magic);
+}
+
+/* From the range as well. */
+static void self(void)
+{
+	unsigned long at = free_pages(0);
+	struct line l;
+	uint64_t value;
+
+	SETUP(give_at(SEL_ROOT_PD, mem(RW, 0, (unsigned long)page),
+		      ITEM_DELEGATE, mem(RW, 0, at)));
+	l = make_line(mem(RW, 0, at), mem(RIGHTS_ALL, 0, free_pages(0)));
+	EQUAL(revoke_self(mem(RIGHTS_ALL, 0, at)), SUCCESS);
+	EQUAL(probe_read((void *)at, &value), FAULT(VECTOR_PF));
+	EQUAL(look(mem(0, 0, at)), 0);
+	expect(&l, 0, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
+	EQUAL(*(uint64_t *)page[0], magic);
+}
+
+/* In the middle, by its own PD: from there on. */
+static void middle(void)
+{
+	struct line l = memory_line();
+
+	EQUAL(ask_call(l.s[2], CALL_ID(CALL_REVOKE, 0, 0),
+		       mem(RIGHTS_ALL, 0, l.at), 0, 0, 0), SUCCESS);
+	EQUAL(ask(l.s[2], OP_READ, l.at, 0), 0);
+	expect(&l, 3, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
+	EQUAL(ask_call(l.s[1], CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF, 0),
+		       mem(RIGHTS_ALL, 0, l.at), 0, 0, 0), SUCCESS);
+	expect(&l, 1, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
+	EQUAL(ask(l.s[0], OP_READ, l.at, 0), 0);
+}
+
+/* The right to write goes, that to read stays. */
+static void rights(void)
+{
+	struct line l = memory_line();
+
+	EQUAL(revoke(mem(MEM_W, 0, (unsigned long)page)), SUCCESS);
+	expect(&l, 0, 0, FAULT(VECTOR_PF));
+	for (unsigned i = 0; i < DEPTH; i++) {
+		EQUAL(ask(l.s[i], OP_LOOKUP, mem(0, 0, l.at), 0),
+		      mem(MEM_R, 0, l.at));
+	}
+	EQUAL(revoke(mem(MEM_W | MEM_X, 0, (unsigned long)page)), SUCCESS);
+	expect(&l, 0, 0, FAULT(VECTOR_PF));
+	EQUAL(revoke(mem(0, 0, (unsigned long)page)), SUCCESS);
+	expect(&l, 0, 0, FAULT(VECTOR_PF));
+	EQUAL(*(uint64_t *)page[0] = magic, magic);
+}
+
+/* One's own right to write. */
+static void own_rights(void)
+{
+	unsigned long at = free_pages(0);
+	uint64_t value;
+
+	SETUP(give_at(SEL_ROOT_PD, mem(RW, 0, (unsigned long)page),
+		      ITEM_DELEGATE, mem(RW, 0, at)));
+	EQUAL(probe_write((void *)at, 1), 0);
+	EQUAL(revoke_self(mem(MEM_W, 0, at)), SUCCESS);
+	EQUAL(probe_write((void *)at, 2), FAULT(VECTOR_PF));
+	EQUAL(probe_read((void *)at, &value), 0);
+	EQUAL(value, 1);
+}
+
+/* Another PD's: what was derived from it, or that and itself. */
+static void remote(void)
+{
+	struct line l = memory_line();
+	struct syscall s = {mem(RIGHTS_ALL, 0, l.at), l.s[2]->pd, 0, 0};
+
+	EQUAL(syscall_5(CALL_ID(CALL_REVOKE, FLAG_REVOKE_REMOTE, 0), &s),
+	      SUCCESS);
+	EQUAL(s.rdx, 0);
+	EQUAL(ask(l.s[2], OP_READ, l.at, 0), 0);
+	expect(&l, 3, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
+	EQUAL(revoke_remote(with_rights(l.s[1]->pd, 1),
+			    mem(RIGHTS_ALL, 0, l.at)), SUCCESS);
+	expect(&l, 1, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
+	EQUAL(ask(l.s[0], OP_READ, l.at, 0), 0);
+
+	EQUAL(revoke_remote(sel(), 0), BAD_CAPABILITY);
+	EQUAL(revoke_remote(l.s[0]->ec, 0), BAD_CAPABILITY);
+	EQUAL(revoke_remote(hip->selectors, 0), BAD_CAPABILITY);
+}
+
+/* The range alone, with all its rights; what was derived from it stays. */
+static void keep(void)
+{
+	struct line l = memory_line();
+
+	EQUAL(revoke_flags(FLAG_REVOKE_SELF | FLAG_REVOKE_REMOTE |
+			   FLAG_REVOKE_KEEP, l.s[2]->pd, mem(MEM_R, 0, l.at)),
+	      SUCCESS);
+	EQUAL(ask(l.s[2], OP_READ, l.at, 0), FAULT(VECTOR_PF));
+	expect(&l, 3, 0, 0);
+	/* It is still derived from root's. */
+	EQUAL(revoke(mem(RIGHTS_ALL, 0, (unsigned long)page)), SUCCESS);
+	expect(&l, 0, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
+}
+
+/* Pages beside the range stay. */
+static void range(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(4);
+	unsigned long base = page_number(page);
+
+	for (unsigned i = 0; i < PAGES; i++) {
+		SETUP(give_at(s->pd, CRD(CRD_MEM, RW, 0, base + i),
+			      ITEM_DELEGATE, mem(RW, 0, at + i * PAGE_SIZE)));
+	}
+	EQUAL(revoke_remote(s->pd, mem(RIGHTS_ALL, 2, at + 4 * PAGE_SIZE)),
+	      SUCCESS);
+	EQUAL(revoke_remote(s->pd, mem(RIGHTS_ALL, 0, at + 9 * PAGE_SIZE)),
+	      SUCCESS);
+	for (unsigned i = 0; i < PAGES; i++) {
+		EQUAL(ask(s, OP_READ, at + i * PAGE_SIZE, 0),
+		      (i >= 4 && i < 8) || i == 9 ? FAULT(VECTOR_PF) : 0);
+	}
+}
+
+/* One capability to many PDs: a tree that is wide. */
+static void wide(void)
+{
+	enum { N = 20 };
+	struct frame *s[N];
+	unsigned long sm = make_sm(0);
+
+	for (unsigned i = 0; i < N; i++) {
+		s[i] = make_servant(make_pd());
+		SETUP(give(s[i]->pd, obj(RIGHTS_ALL, 0, sm)));
+	}
+	EQUAL(revoke(obj(SM_RIGHT_DOWN, 0, sm)), SUCCESS);
+	for (unsigned i = 0; i < N; i++) {
+		EQUAL(ask_call(s[i], CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1,
+			       0, 0), BAD_CAPABILITY);
+		EQUAL(ask_call(s[i], CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0,
+			       0, 0), SUCCESS);
+	}
+	EQUAL(revoke(obj(RIGHTS_ALL, 0, sm)), SUCCESS);
+	for (unsigned i = 0; i < N; i++) {
+		EQUAL(ask_call(s[i], CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0,
+			       0, 0), BAD_CAPABILITY);
+	}
+	EQUAL(sm_down_all(sm, 1), SUCCESS);
+}
+
+/* The creator's capability goes: the object goes, wherever it was. */
+static void object_everywhere(void)
+{
+	struct line l = {0};
+	unsigned long sm = make_sm(0);
+
+	l = make_line(obj(RIGHTS_ALL, 0, sm), obj(RIGHTS_ALL, 0, sm));
+	EQUAL(revoke_self(obj(RIGHTS_ALL, 0, sm)), SUCCESS);
+	for (unsigned i = 0; i < DEPTH; i++) {
+		EQUAL(ask(l.s[i], OP_LOOKUP, obj(0, 0, sm), 0), 0);
+		EQUAL(ask_call(l.s[i], CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0,
+			       0, 0), BAD_CAPABILITY);
+	}
+}
+
+/* With keep, an object lives on where it was given to. */
+static void object_keep(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long sm = make_sm(1);
+
+	SETUP(give(s->pd, obj(RIGHTS_ALL, 0, sm)));
+	EQUAL(revoke_flags(FLAG_REVOKE_SELF | FLAG_REVOKE_KEEP, 0,
+			   obj(RIGHTS_ALL, 0, sm)), SUCCESS);
+	EQUAL(sm_up(sm), BAD_CAPABILITY);
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0),
+	      SUCCESS);
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0),
+	      TIMEOUT);
+}
+
+/* A range of selectors. */
+static void object_range(void)
+{
+	unsigned long first = sel_range(3);
+
+	for (unsigned i = 0; i < 8; i++) {
+		SETUP(create_sm(first + i, SEL_ROOT_PD, 0));
+	}
+	EQUAL(revoke_self(obj(RIGHTS_ALL, 1, first + 2)), SUCCESS);
+	for (unsigned i = 0; i < 8; i++) {
+		EQUAL(sm_up(first + i),
+		      i == 2 || i == 3 ? BAD_CAPABILITY : SUCCESS);
+	}
+}
+
+/* It ups the semaphore it is given, which must be one. */
+static void signal(void)
+{
+	unsigned long sm = make_sm(0);
+
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, sm), 0, 0), SUCCESS);
+	EQUAL(sm_down(sm, 1), SUCCESS);
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, sel()), 0, 0),
+	      BAD_CAPABILITY);
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, SEL_ROOT_PD), 0, 0),
+	      BAD_CAPABILITY);
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0,
+				with_rights(sm, SM_RIGHT_DOWN)), 0, 0),
+	      BAD_CAPABILITY);
+	EQUAL(sm_down(sm, 1), TIMEOUT);
+}
+
+/* Nothing, of all types and orders. */
+static void nothing(void)
+{
+	unsigned long at = free_pages(0);
+
+	EQUAL(revoke_self(0), SUCCESS);
+	EQUAL(revoke_self(~3ul), SUCCESS);
+	for (unsigned order = 0; order < 16; order++) {
+		EQUAL(revoke_self(mem(RIGHTS_ALL, order, 0x7ff000000000)),
+		      SUCCESS);
+		EQUAL(revoke_self(CRD(CRD_PIO, RIGHTS_ALL, order, 0x10000)),
+		      SUCCESS);
+		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, order,
+				      hip->selectors)), SUCCESS);
+		EQUAL(revoke_self(CRD(CRD_MEM, RIGHTS_ALL, order,
+				      ~0ul >> 12)), SUCCESS);
+	}
+	EQUAL(revoke_self(mem(RIGHTS_ALL, 0, at)), SUCCESS);
+}
+
+/* A PD takes away its own code: that is a page fault. */
+static void own_code(void)
+{
+	struct frame *s = make_handler_events(make_pd(), boot_cpu,
+					      make_servant(SEL_ROOT_PD)
+						      ->function,
+					      sel_range(5));
+
+	s->pt = make_portal(s, 0, 0);
+	my_utcb->word[0] = OP_CALL;
+	my_utcb->word[1] = CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF, 0);
+	my_utcb->word[2] = CRD(CRD_MEM, RIGHTS_ALL, 9, 0x1000);
+	my_utcb->items = 6;
+	EQUAL(call(s->pt), ABORTED);
+}
+
+/* What was revoked can be delegated again, many times. */
+static void again(void)
+{
+	struct frame *s = make_servant(make_pd());
+	unsigned long at = free_pages(0), before = 0;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		SETUP(give_at(s->pd,
+			      mem(RW, 0, (unsigned long)page[i % PAGES]),
+			      ITEM_DELEGATE, mem(RW, 0, at)));
+		EQUAL(ask(s, OP_WRITE, at, i), 0);
+		EQUAL(*(uint64_t *)page[i % PAGES], i);
+		SETUP(revoke(mem(RIGHTS_ALL, 0,
+				 (unsigned long)page[i % PAGES])));
+		EQUAL(ask(s, OP_READ, at, 0), FAULT(VECTOR_PF));
+		if (i == 10) {
+			sleep_us(20000);
+			before = usage(s->pd);
+		}
+	}
+	wait_usage(s->pd, before);
+}
+
+/* Thousands of mappings at once. */
+static void many(void)
+{
+	unsigned long pd = make_pd_quota(SEL_ROOT_PD, 400), before;
+	unsigned long at = free_pages(12);
+
+	sleep_us(20000);
+	before = usage(pd);
+	for (unsigned long i = 0; i < 4096; i++) {
+		SETUP(give_at(pd, mem(RW, 0, (unsigned long)page),
+			      ITEM_DELEGATE, mem(RW, 0, at + i * PAGE_SIZE)));
+	}
+	CHECK(usage(pd) > before);
+	EQUAL(revoke(mem(RIGHTS_ALL, 0, (unsigned long)page)), SUCCESS);
+	/* Page tables may stay: 8 of them. */
+	for (unsigned i = 0; i < 300 && usage(pd) > before + 10; i++) {
+		sleep_us(1000);
+	}
+	CHECK(usage(pd) <= before + 10);
+}
+
+const struct test revoke_tests[] = {
+	{"revoke.derived", derived, 0},
+	{"revoke.self", self, 0},
+	{"revoke.middle", middle, 0},
+	{"revoke.rights", rights, 0},
+	{"revoke.own_rights", own_rights, 0},
+	{"revoke.remote", remote, 0},
+	{"revoke.keep", keep, 0},
+	{"revoke.range", range, 0},
+	{"revoke.wide", wide, 0},
+	{"revoke.object_everywhere", object_everywhere, 0},
+	{"revoke.object_keep", object_keep, 0},
+	{"revoke.object_range", object_range, 0},
+	{"revoke.signal", signal, 0},
+	{"revoke.nothing", nothing, 0},
+	{"revoke.own_code", own_code, 0},
+	{"revoke.again", again, 0},
+	{"revoke.many", many, 0},
+	{0},
+};
