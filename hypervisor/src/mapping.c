@@ -109,8 +109,10 @@ static void unlink(struct mapping *m)
 static void mapping_free(struct deferred *d)
 {
 	struct mapping *m = container_of(d, struct mapping, deferred);
+	struct pd *pd = m->pd;
 
 	slab_free(m);
+	object_put(&pd->object);
 }
 
 /* mdb_lock is held. */
@@ -130,6 +132,7 @@ static void destroy(struct mapping *m)
 	space_remove(pd_space(m->pd, m->type), m->pd, m);
 	unlink(m);
 	m->type = CRD_NULL;
+	object_get(&m->pd->object);	/* it pays for the mapping */
 	rcu_defer(&m->deferred, mapping_free);
 	if (o && --o->caps == 0) {
 		object_unlinked(o);
@@ -305,6 +308,9 @@ static enum status take_from_kernel(const struct transfer *t, uint8_t *rights)
 		}
 	}
 	*rights = t->rights & type_rights(t->type);
+	if (!*rights) {
+		return SUCCESS;
+	}
 	return fill(t, &(struct piece){
 		.frame = t->source,
 		.base = t->target,
@@ -412,7 +418,7 @@ uint64_t mapping_translate(struct pd *from, uint64_t crd, struct pd *to,
 	lock(&mdb_lock);
 	struct mapping *m = mapping_find(from, CRD_TYPE(crd), CRD_BASE(crd));
 
-	for (; m; m = m->parent) {
+	for (; m && !(m->flags & MAPPING_FIXED); m = m->parent) {
 		if (m->pd == to && m->base >= first && last_of(m) <= last) {
 			found = crd_of(m, CRD_RIGHTS(crd) & CRD_RIGHTS(window));
 			break;
@@ -480,8 +486,8 @@ static bool revoke_range(struct pd *pd, enum crd_type type, uint64_t key,
 
 		if (keep || take_from_derived(m, rights, &left)) {
 			key = last_of(m) + 1;
-			if (self) {
-				take_away(m, rights);
+			if (self && take_away(m, rights)) {
+				left--;
 			}
 		}
 		if (left < POLL) {
@@ -511,8 +517,7 @@ bool mapping_revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
 				    rights, self || keep, keep);
 	}
 	tlb_shootdown();
-	object_reap();
-	return done;
+	return object_reap() && done;
 }
 
 bool mapping_clear(struct pd *pd)

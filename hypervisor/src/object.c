@@ -116,22 +116,20 @@ static bool end(struct object *o)
 	return true;
 }
 
-/*
- * A PD's end may take long. It is put back and gone on with in the call that
- * is made again, or, should that never be, in the next reaping.
- */
-void object_reap(void)
+/* A PD's end may take long: it is put back to go on with. */
+bool object_reap(void)
 {
 	struct object *o;
 
 	if (likely(!__atomic_load_n(&dying.first, __ATOMIC_RELAXED))) {
-		return;
+		return true;
 	}
 	while ((o = next_dying())) {
 		if (!end(o)) {
 			object_unlinked(o);
-			return;
+			return false;
 		}
 		object_put(o);
 	}
+	return true;
 }

@@ -40,5 +40,5 @@ void object_put(struct object *o);
 
 /* Its last capability is gone; mdb_lock is held. */
 void object_unlinked(struct object *o);
-/* Do what follows from that; no lock is held. */
-void object_reap(void);
+/* Do what follows from that; no lock is held. False: interrupted, call again. */
+[[nodiscard]] bool object_reap(void);

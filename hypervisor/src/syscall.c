@@ -145,9 +145,13 @@ struct ec *sys_create_pd(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 	if (s == SUCCESS) {
 		s = hand_over(self, pd, rdx);
 		if (s == SUCCESS) {
-			s = install(self, syscall_selector(id), &pd->object);
-		} else {
-			(void)!pd_unlink(pd);
+			s = mapping_create(self->pd, syscall_selector(id),
+					   &pd->object);
+		}
+		if (s != SUCCESS) {
+			while (!pd_unlink(pd)) {
+				/* A few capabilities: not worth a retry. */
+			}
 			object_put(&pd->object);
 		}
 	}

@@ -1,0 +1,419 @@
+/*
+ * The model, as slow and plain as it can be.
+ */
+#include "hv_model.h"
+
+struct record model[MODEL_MAX];
+int model_end;
+struct pd *model_pds[MODEL_PDS];
+
+static uint64_t last_of(const struct record *r)
+{
+	return r->base + (1ul << r->order) - 1;
+}
+
+static bool overlaps(const struct record *r, const struct pd *pd, uint8_t type,
+		     uint64_t first, uint64_t last)
+{
+	return r->live && r->pd == pd && r->type == type && r->base <= last &&
+	       last_of(r) >= first;
+}
+
+void model_reset(void)
+{
+	__builtin_memset(model, 0, sizeof(model));
+	model_end = 0;
+	__builtin_memset(model_pds, 0, sizeof(model_pds));
+}
+
+int model_add(const struct record *r)
+{
+	for (int i = 0; i < MODEL_MAX; i++) {
+		if (!model[i].live) {
+			model[i] = *r;
+			model[i].live = true;
+			model_end = i < model_end ? model_end : i + 1;
+			return i;
+		}
+	}
+	fail_msg("the model is too small");
+	return -1;
+}
+
+/* The lowest that overlaps. */
+static int next(const struct pd *pd, uint8_t type, uint64_t first,
+		uint64_t last)
+{
+	int best = -1;
+
+	for (int i = 0; i < model_end; i++) {
+		if (overlaps(&model[i], pd, type, first, last) &&
+		    (best < 0 || model[i].base < model[best].base)) {
+			best = i;
+		}
+	}
+	return best;
+}
+
+int model_find(const struct pd *pd, uint8_t type, uint64_t base)
+{
+	return next(pd, type, base, base);
+}
+
+unsigned model_caps(const struct object *o)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < model_end; i++) {
+		n += model[i].live && model[i].type == CRD_OBJ &&
+		     model[i].frame == (uint64_t)o;
+	}
+	return n;
+}
+
+/* From left to right, the largest aligned block that is free each time. */
+static void fill(struct record r, unsigned order)
+{
+	uint64_t at = r.base, end = at + (1ul << order), frame = r.frame;
+
+	while (at < end) {
+		int taken = model_find(r.pd, r.type, at);
+
+		if (taken >= 0) {
+			at = last_of(&model[taken]) + 1;
+			continue;
+		}
+		r.order = (uint8_t)order;
+		while (at & ((1ul << r.order) - 1) ||
+		       next(r.pd, r.type, at, at + (1ul << r.order) - 1) >= 0) {
+			r.order--;
+		}
+		struct record piece = r;
+
+		piece.frame = r.type == CRD_OBJ ? frame
+						: frame + (at - r.base);
+		piece.base = at;
+		model_add(&piece);
+		at += 1ul << r.order;
+	}
+}
+
+static uint8_t rights_of_type(unsigned type)
+{
+	return type == CRD_MEM ? 7 : type == CRD_PIO ? 1 : 31;
+}
+
+static void from_kernel(const struct transfer *t, uint8_t *rights)
+{
+	uint64_t phys = t->source << PAGE_BITS, size = PAGE_SIZE << t->order;
+	enum memory_type type = MEMORY_CACHED;
+
+	if (t->type == CRD_MEM) {
+		if (phys < POOL_PHYS + pool_size && POOL_PHYS < phys + size) {
+			return;
+		}
+		type = phys > RAM_END ? MEMORY_UNCACHED : MEMORY_CACHED;
+		if (t->flags & MAPPING_COMBINE) {
+			type = MEMORY_COMBINING;
+		}
+	}
+	*rights = t->rights & rights_of_type(t->type);
+	if (*rights) {
+		fill((struct record){
+			.pd = t->to, .type = t->type, .rights = *rights,
+			.flags = (t->flags & MAPPING_GUEST) |
+				 (uint32_t)type << MAPPING_TYPE_SHIFT,
+			.base = t->target, .frame = t->source, .parent = -1,
+		}, t->order);
+	}
+}
+
+void model_delegate(const struct transfer *t, uint8_t *rights)
+{
+	uint64_t end = t->source + (1ul << t->order);
+	const struct pd *from = t->kernel ? &pd_kernel : t->from;
+	int i;
+
+	*rights = 0;
+	if (t->kernel && t->type != CRD_OBJ) {
+		from_kernel(t, rights);
+		return;
+	}
+	for (uint64_t at = t->source; at < end; at = last_of(&model[i]) + 1) {
+		i = next(from, t->type, at, end - 1);
+		if (i < 0) {
+			return;
+		}
+		const struct record *m = &model[i];
+		unsigned order = m->order < t->order ? m->order : t->order;
+		uint64_t base = m->order < t->order ? m->base : t->source;
+		uint8_t r = m->rights & t->rights;
+
+		if (r) {
+			*rights = r;
+			fill((struct record){
+				.pd = t->to, .type = t->type, .rights = r,
+				.flags = (t->flags & MAPPING_GUEST) |
+					 (m->flags & ~(uint32_t)MAPPING_OWN),
+				.base = t->target + (base - t->source),
+				.frame = t->type == CRD_OBJ ? m->frame :
+					 m->frame + (base - m->base),
+				.parent = i,
+			}, order);
+		}
+	}
+}
+
+static bool derived(int i, int from)
+{
+	while (i >= 0 && i != from) {
+		i = model[i].parent;
+	}
+	return i == from;
+}
+
+void model_drop(int i)
+{
+	model[i].live = false;
+	while (model_end > 0 && !model[model_end - 1].live) {
+		model_end--;
+	}
+	for (int c = 0; c < model_end; c++) {
+		if (model[c].live && model[c].parent == i) {
+			model[c].parent = model[i].parent;
+		}
+	}
+}
+
+static void reduce(int i, uint8_t rights)
+{
+	if (!model[i].live || model[i].flags & MAPPING_FIXED ||
+	    !(model[i].rights & rights)) {
+		return;
+	}
+	model[i].rights &= (uint8_t)~rights;
+	if (!model[i].rights) {
+		model_drop(i);
+	}
+}
+
+static void revoke_one(int m, uint8_t rights, bool self, bool keep)
+{
+	static bool below[MODEL_MAX];
+
+	for (int i = 0; i < model_end; i++) {
+		below[i] = model[i].live && i != m && derived(i, m);
+	}
+	for (int i = 0; i < model_end && !keep; i++) {
+		if (below[i]) {
+			reduce(i, rights);
+		}
+	}
+	if (self || keep) {
+		reduce(m, rights);
+	}
+}
+
+static void revoke(struct pd *pd, uint8_t type, uint64_t first, uint64_t last,
+		   uint8_t rights, bool self, bool keep)
+{
+	for (int i = 0; i < model_end; i++) {
+		if (overlaps(&model[i], pd, type, first, last)) {
+			revoke_one(i, rights, self, keep);
+		}
+	}
+}
+
+void model_revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
+{
+	uint8_t type = (uint8_t)CRD_TYPE(crd), rights = rights_of_type(type);
+
+	if (!keep) {
+		rights &= (uint8_t)CRD_RIGHTS(crd);
+	}
+	revoke(pd, type, CRD_BASE(crd),
+	       CRD_BASE(crd) + (1ul << CRD_ORDER(crd)) - 1, rights, self, keep);
+}
+
+void model_clear(struct pd *pd)
+{
+	for (uint8_t type = CRD_MEM; type <= CRD_OBJ; type++) {
+		revoke(pd, type, 0, ~0ul, rights_of_type(type), true, false);
+	}
+}
+
+uint64_t model_translate(struct pd *from, uint64_t crd, struct pd *to,
+			 uint64_t window)
+{
+	uint64_t first = CRD_BASE(window);
+	uint64_t last = first + (1ul << CRD_ORDER(window)) - 1;
+	int i;
+
+	if (CRD_TYPE(crd) != CRD_TYPE(window)) {
+		return 0;
+	}
+	i = model_find(from, (uint8_t)CRD_TYPE(crd), CRD_BASE(crd));
+	for (; i >= 0; i = model[i].parent) {
+		const struct record *r = &model[i];
+
+		if (r->pd == to && !(r->flags & MAPPING_FIXED) &&
+		    r->base >= first && last_of(r) <= last) {
+			return CRD(r->type, r->rights & CRD_RIGHTS(crd) &
+				   CRD_RIGHTS(window), r->order, r->base);
+		}
+	}
+	return 0;
+}
+
+static void check_mapping(const struct mapping *m, const struct record *r)
+{
+	assert_ptr_equal(m->pd, r->pd);
+	assert_int_equal(m->type, r->type);
+	assert_int_equal(m->base, r->base);
+	assert_int_equal(m->order, r->order);
+	assert_int_equal(m->frame, r->frame);
+	if (!(r->flags & MAPPING_FIXED)) {
+		assert_int_equal(m->rights, r->rights);
+	}
+	assert_int_equal(m->flags & ~(uint32_t)MAPPING_DMA, r->flags);
+	if (r->parent < 0) {
+		assert_null(m->parent);
+		assert_null(m->next);
+		assert_null(m->prev);
+		return;
+	}
+	const struct record *p = &model[r->parent];
+
+	assert_non_null(m->parent);
+	assert_ptr_equal(m->parent->pd, p->pd);
+	assert_int_equal(m->parent->type, p->type);
+	assert_int_equal(m->parent->base, p->base);
+}
+
+static void check_children(const struct mapping *m, int i)
+{
+	unsigned n = 0, expected = 0;
+
+	for (const struct mapping *c = m->child, *before = NULL; c;
+	     before = c, c = c->next) {
+		assert_ptr_equal(c->parent, m);
+		assert_ptr_equal(c->prev, before);
+		n++;
+	}
+	for (int c = 0; c < model_end; c++) {
+		expected += model[c].live && model[c].parent == i;
+	}
+	assert_int_equal(n, expected);
+}
+
+static void check_space(struct pd *pd, uint8_t type)
+{
+	const struct mapping *m;
+	unsigned n = 0, expected = 0;
+
+	for (uint64_t at = 0; (m = space_next(pd_space(pd, type), at, ~0ul));
+	     at = m->base + (1ul << m->order)) {
+		int i = model_find(pd, type, m->base);
+
+		assert_true(i >= 0);
+		check_mapping(m, &model[i]);
+		check_children(m, i);
+		n++;
+	}
+	for (int i = 0; i < model_end; i++) {
+		expected += overlaps(&model[i], pd, type, 0, ~0ul);
+	}
+	assert_int_equal(n, expected);
+}
+
+void check_spaces(struct pd *pd)
+{
+	for (uint8_t type = CRD_MEM; type <= CRD_OBJ; type++) {
+		check_space(pd, type);
+	}
+}
+
+/* A leaf says what the mapping says that has its page. */
+static void check_leaf(struct pd *pd, const struct ptab *t, uint64_t entry,
+		       uint64_t page, unsigned level)
+{
+	const struct ptab_format *f = t->format;
+	const struct mapping *m = space_find(&pd->mem, page);
+	uint64_t frame = (entry & 0x000ffffffffff000ul) >> PAGE_BITS;
+	uint64_t bits = entry & ~0x000ffffffffff000ul;
+	unsigned rights;
+
+	assert_non_null(m);
+	assert_true(t != &pd->guest || m->flags & MAPPING_GUEST);
+	assert_int_equal(frame, m->frame + (page - m->base));
+	assert_true(page + (1ul << 9 * level) <= m->base + (1ul << m->order));
+	rights = m->flags & MAPPING_FIXED ? MEM_W : m->rights;
+	assert_int_equal(bits, f->page | f->r | (level ? f->large : 0) |
+				       f->type[m->flags >> MAPPING_TYPE_SHIFT] |
+				       (rights & MEM_W ? f->w : 0) |
+				       (rights & MEM_X ? f->x : f->no_x));
+}
+
+/* How many pages the leaves below a table map; only the user's half. */
+static uint64_t check_table(struct pd *pd, const struct ptab *t,
+			    const uint64_t *table, uint64_t page,
+			    unsigned level)
+{
+	uint64_t mapped = 0;
+
+	for (unsigned i = 0; i < (level == 3 ? 256 : 512); i++) {
+		uint64_t e = table[i], at = page + (i * 1ul << 9 * level);
+
+		if (!(e & t->format->present)) {
+			assert_int_equal(e, 0);
+		} else if (level == 0 || e & t->format->large) {
+			check_leaf(pd, t, e, at, level);
+			mapped += 1ul << 9 * level;
+		} else {
+			mapped += check_table(pd, t,
+					      phys_to_pool(e & ~PAGE_MASK),
+					      at, level - 1);
+		}
+	}
+	return mapped;
+}
+
+static void check_ptab(struct pd *pd, const struct ptab *t)
+{
+	const struct mapping *m;
+	uint64_t expected = 0;
+
+	for (uint64_t at = 0; (m = space_next(&pd->mem, at, ~0ul));
+	     at = m->base + (1ul << m->order)) {
+		if (t == &pd->host || m->flags & MAPPING_GUEST) {
+			expected += 1ul << m->order;
+		}
+	}
+	assert_int_equal(t->root ? check_table(pd, t, t->root, 0, 3) : 0,
+			 expected);
+}
+
+static bool allowed(const uint8_t *bitmap, uint64_t port)
+{
+	return bitmap && !(bitmap[port / 8] & 1 << port % 8);
+}
+
+static void check_ports(struct pd *pd)
+{
+	for (uint64_t port = 0; port < PORTS; port++) {
+		const struct mapping *m = space_find(&pd->pio, port);
+
+		assert_int_equal(allowed(pd->io_bitmap, port), m != NULL);
+		assert_int_equal(allowed(pd->guest_io, port),
+				 m && m->flags & MAPPING_GUEST);
+	}
+}
+
+void check_tables(struct pd *pd)
+{
+	check_ptab(pd, &pd->host);
+	check_ptab(pd, &pd->guest);
+	if (rnd(50) == 0) {
+		check_ports(pd);
+	}
+}
