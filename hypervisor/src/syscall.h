@@ -17,7 +17,7 @@ extern syscall_function *const syscall_table[CALLS];
 
 /* ipc.c */
 syscall_function sys_call, sys_reply;
-/* syscall.c and sys_*.c */
+/* syscall.c */
 syscall_function sys_create_pd, sys_create_ec, sys_create_sc, sys_create_pt,
 	sys_create_sm, sys_revoke, sys_misc, sys_ec_ctrl, sys_sc_ctrl,
 	sys_pt_ctrl, sys_sm_ctrl, sys_assign_pci, sys_assign_gsi, sys_pd_ctrl;

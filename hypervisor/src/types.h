@@ -25,8 +25,3 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof(*(a)))
 
 #define aligned_to(n) __attribute__((aligned(n)))
-
-/* Host-physical address, in bytes. */
-struct hpa {
-	uint64_t value;
-};

@@ -6,7 +6,6 @@
 #include "boot.h"
 
 #include "../kernel.h"
-#include "../kernel.h"
 #include "../log.h"
 #include "../page.h"
 #include "../panic.h"

@@ -57,11 +57,6 @@ static inline uint8_t in8(uint16_t port)
 	return value;
 }
 
-static inline void out32(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
 static inline uint32_t in32(uint16_t port)
 {
 	uint32_t value;

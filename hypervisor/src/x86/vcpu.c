@@ -5,7 +5,6 @@
 #include "vcpu.h"
 
 #include "../fpu.h"
-#include "../log.h"
 #include "../mapping.h"
 #include "../page.h"
 #include "../pd.h"
@@ -13,14 +12,6 @@
 #include "insn.h"
 
 const struct vcpu_ops *vcpu_ops;
-
-void vcpu_init(struct cpu *cpu)
-{
-	cpu->has_vcpu = vmx_init(cpu) || svm_init(cpu);
-	if (!vcpu_ops) {
-		log("vcpu: no VMX or SVM to use: no virtual machines\n");
-	}
-}
 
 enum status vcpu_need_root(struct pd *pd)
 {

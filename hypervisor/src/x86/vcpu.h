@@ -1,6 +1,6 @@
 /*
  * The seam between the kernel and a vendor's virtualisation: one table of
- * operations, chosen at boot. Nothing outside vmx.c and svm.c knows which.
+ * operations, chosen at boot. Nothing outside vmx*.c and svm*.c knows which.
  *
  * A vCPU's general registers are in its EC's `regs` (rsp and rip too, on VMX
  * after an exit only if the vendor says so: `save` and `load` are the way to
@@ -48,7 +48,7 @@ struct vcpu_ops {
 	uint32_t feature;		/* HIP_VMX, HIP_SVM */
 	uint32_t event_invalid;		/* event number of a failed entry */
 	const struct ptab_format *guest; /* of guest page tables */
-	const void *resume;		/* entry.S label that enters the guest */
+	const void *resume;		/* label that enters the guest */
 
 	/* ec->vcpu is made, or OUT_OF_MEMORY; charged to the EC's owner. */
 	enum status (*create)(struct ec *ec);
@@ -71,8 +71,6 @@ extern const struct vcpu_ops *vcpu_ops;	/* NULL: none on this machine */
  */
 bool vmx_init(struct cpu *cpu);
 bool svm_init(struct cpu *cpu);
-/* Whichever it is. Needs the descriptor tables and MSRs of SYSCALL set. */
-void vcpu_init(struct cpu *cpu);
 
 /*
  * ipc.c: hand the exit of `ec` (the current EC) to the portal at its event base

@@ -14,11 +14,6 @@ static inline bool vmxon(uint64_t phys)
 	return ok;
 }
 
-static inline void vmxoff(void)
-{
-	__asm__ volatile("vmxoff" : : : "cc", "memory");
-}
-
 static inline bool vmclear(uint64_t phys)
 {
 	bool ok;
