@@ -64,7 +64,7 @@ void emulate_init(struct emulation *e, struct utcb *utcb,
 /* 2, 4 or 8: the mode of the code segment. */
 unsigned emulate_code_bytes(const struct utcb *utcb);
 
-/* For the operations in alu.c and string.c. */
+/* For the operations in alu.c, move.c and strings.c. */
 uint64_t emulate_reg(const struct emulation *e, unsigned reg, unsigned bytes);
 void emulate_set_reg(struct emulation *e, unsigned reg, unsigned bytes,
 		     uint64_t value);

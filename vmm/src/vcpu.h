@@ -61,7 +61,7 @@ struct vcpu {
 [[nodiscard]] const char *vcpu_start(struct vcpu *v, struct vm *vm,
 				     unsigned id, unsigned cpu);
 
-/* Called by the entry stub in entry.S. */
+/* Called by vcpu_entry.S. */
 void vcpu_exit(unsigned long event, struct vcpu *v);
 
 /* Local APIC's hook, with the VM's lock held: look for interrupts. */
