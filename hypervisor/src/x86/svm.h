@@ -1,9 +1,11 @@
 /*
  * SVM inside: what its files share. svm.c turns it on, makes vCPUs and gets
- * them ready to run, svm_state.c moves their state, svm_exit.c is where exits
+ * them ready to run, svm_save.c and svm_load.c move their state, svm_exit.c is where exits
  * arrive in C, svm_entry.S is the way in and out of the guest.
  */
 #pragma once
+
+#include <abi/event.h>
 
 #include "cpu.h"
 #include "vcpu.h"
@@ -38,7 +40,23 @@ extern bool svm_decode_assists;
 /* svm_entry.S calls it before the guest is entered, when something changed. */
 void svm_prepare(struct ec *ec);
 
-/* svm_state.c */
+/* Parts of the MTD: registers but RIP and the general ones that most need. */
+#define MTD_SOME (MTD_RSP | MTD_RFLAGS | MTD_QUAL | MTD_INJ | MTD_STA)
+#define MTD_NOT_SVM ((uint64_t)(MTD_PDPTE | MTD_TPR))
+#define MTD_SVM_WHOLE (MTD_WHOLE & ~MTD_NOT_SVM)
+#define MTD_REST \
+	(~(uint64_t)(MTD_SOME | MTD_RIP_LEN | MTD_GPRS | MTD_NOT_SVM))
+
+/*
+ * The event is none that the guest ran into: what was to be injected at the
+ * next entry still is.
+ */
+static inline bool svm_not_entered(const struct ec *ec)
+{
+	return ec->event >= EVENT_SVM_INVALID;
+}
+
+/* svm_save.c, svm_load.c */
 void svm_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);
 void svm_load(struct ec *ec, const struct utcb *utcb, uint64_t mtd);
 /* The intercepts that are in force: the kernel's and the VMM's. */

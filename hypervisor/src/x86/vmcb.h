@@ -117,6 +117,15 @@ enum {
 	VINTR_MASKING = 1 << 24,	/* RFLAGS.IF and CR8 are the guest's */
 };
 
+/* event, exit_int_info: APM 2 15.20; as in the UTCB, but for these. */
+#define EVENT_INFO \
+	(INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
+enum {
+	EVENT_ERROR_SHIFT = 32,
+	INTERRUPT_SHADOW = 1 << 0,
+	SEGMENT_DPL_SHIFT = 5,
+};
+
 enum {
 	TLB_FLUSH_ALL = 1,
 

@@ -193,7 +193,7 @@ static void write_msrs(struct vmx *v)
 static void write_guest(struct vmx *v)
 {
 	vmwrite(VMCS_VMCS_LINK_POINTER, NO_VMCS);
-	vmwrite(VMCS_GUEST_CR0, vmx_caps.cr0_host & ~(CR0_CD | CR0_NW));
+	vmwrite(VMCS_GUEST_CR0, vmx_caps.cr0_fixed);
 	vmwrite(VMCS_GUEST_CR4, vmx_caps.cr4_host);
 	vmwrite(VMCS_CR0_SHADOW, 0);
 	vmwrite(VMCS_CR4_SHADOW, 0);
@@ -285,7 +285,9 @@ bool vmx_prepare(struct ec *ec)
 	struct vmx *v = vmx_of(ec);
 	bool launch;
 
-	vmx_use(ec);
+	if (!vmx_is_current(ec)) {
+		vmx_make_current(ec);
+	}
 	if (cpu->fpu_owner != ec) {
 		fpu_switch(ec);
 	}

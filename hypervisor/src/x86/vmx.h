@@ -1,12 +1,16 @@
 /*
  * VMX inside: what its files share. vmx_init.c finds out what the processor
  * can do and turns it on, vmx.c makes vCPUs and gets them ready to run,
- * vmx_state.c moves their state, vmx_exit.c is where exits arrive in C,
+ * vmx_save.c and vmx_load.c move their state, vmx_exit.c is where exits arrive in C,
  * vmx_entry.S is the way in and out of the guest.
  */
 #pragma once
 
+#include <abi/event.h>
+
 #include "cpu.h"
+#include "cr.h"
+#include "msr.h"
 #include "vcpu.h"
 #include "vmcs.h"
 
@@ -18,6 +22,7 @@ struct vmx_caps {
 	uint32_t primary_may;		/* what may be set at all */
 	uint32_t secondary_may;
 	uint64_t cr0_host, cr4_host;	/* bits that are not the guest's own */
+	uint64_t cr0_fixed;		/* what they are in the register */
 	uint64_t ept_vpid;		/* MSR_VMX_EPT_VPID_CAP */
 	uint8_t *io_bitmap, *msr_bitmap; /* everything exits; almost */
 };
@@ -42,7 +47,6 @@ enum vmx_msrs {
 struct vmx_seen {
 	struct segment segment[VMCS_SEGMENTS];
 	struct segment gdtr, idtr;
-	uint64_t pdpte[4];
 	uint64_t efer, dr7;
 };
 
@@ -54,15 +58,13 @@ struct vmx {
 	uint64_t cr2;			/* the guest's */
 	uint8_t gdtr[16];		/* LGDT's operand: the kernel's */
 
-	/* Of the last exit. */
-	uint32_t reason;
 	uint32_t seen_mtd;		/* parts of `seen` that are right */
 
 	/* What the VMCS holds. */
 	uint32_t primary, secondary;
 	uint32_t asked;			/* of primary, by the VMM */
 	uint32_t msr_count;
-	uint32_t activity;		/* 0, or what the VMM last made it */
+	uint32_t activity;		/* active, or what the VMM last made it */
 	uint32_t tpr_threshold;
 	uint64_t cr0_shadow, cr4_shadow;	/* of the host's bits */
 	uint64_t cstar;			/* no Intel processor uses it */
@@ -91,11 +93,9 @@ static inline struct vmx *vmx_of(const struct ec *ec)
 /* Its VMCS becomes the one that VMREAD and VMWRITE use. */
 void vmx_make_current(struct ec *ec);
 
-static inline void vmx_use(struct ec *ec)
+static inline bool vmx_is_current(const struct ec *ec)
 {
-	if (unlikely(this_cpu()->vcpu_loaded != ec)) {
-		vmx_make_current(ec);
-	}
+	return this_cpu()->vcpu_loaded == ec;
 }
 
 static inline void vmx_set_primary(struct vmx *v, uint32_t controls)
@@ -106,7 +106,30 @@ static inline void vmx_set_primary(struct vmx *v, uint32_t controls)
 	}
 }
 
-/* vmx_state.c */
+/*
+ * The event is none that the guest ran into: what was to be injected at the
+ * next entry still is.
+ */
+static inline bool vmx_not_entered(const struct ec *ec)
+{
+	return ec->event >= EVENT_VCPU_STARTUP ||
+	       ec->event == REASON_INVALID_STATE;
+}
+
+/* With paging and PAE, and not in long mode: SDM 3A 4.1.1. */
+static inline bool vmx_pae_paging(const struct vmx *v)
+{
+	return !(v->efer & EFER_LME) && vmread(VMCS_GUEST_CR4) & CR4_PAE &&
+	       vmread(VMCS_GUEST_CR0) & CR0_PG;
+}
+
+/* In the virtual-APIC page: SDM 3C 30.1. */
+static inline uint32_t *vmx_tpr(const struct vmx *v)
+{
+	return (uint32_t *)((char *)v->vmcs + PAGE_SIZE + 0x80);
+}
+
+/* vmx_save.c, vmx_load.c */
 void vmx_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);
 void vmx_load(struct ec *ec, const struct utcb *utcb, uint64_t mtd);
 

@@ -24,11 +24,11 @@ static inline uint32_t vmx_missing(uint64_t capability, uint32_t need)
 
 /*
  * Access rights: bits 7..0 are the same; AVL, L, D/B, G and unusable are at
- * 12..16 in the VMCS (SDM 3C 25.4.1), at 8..12 in the UTCB.
+ * 12..16 in the VMCS (SDM 3C 25.4.1), at 8..12 in the UTCB. All others are 0.
  */
 static inline uint16_t vmx_rights_to_utcb(uint64_t vmcs)
 {
-	return (uint16_t)((vmcs & 0xff) | (vmcs >> 4 & 0x1f00));
+	return (uint16_t)((vmcs >> 4 & ~0xfful) | (uint8_t)vmcs);
 }
 
 static inline uint32_t vmx_rights_from_utcb(uint16_t utcb)
@@ -42,3 +42,16 @@ static inline uint32_t vmx_rights_from_utcb(uint16_t utcb)
  */
 #define INJECT_EVENT \
 	(INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
+
+/* Parts of the MTD: registers but RIP and the general ones that cost little. */
+#define MTD_SOME (MTD_RSP | MTD_RFLAGS | MTD_QUAL | MTD_INJ | MTD_STA)
+#define MTD_SEGMENTS                                                   \
+	(MTD_DS_ES | MTD_FS_GS | MTD_CS_SS | MTD_TR | MTD_LDTR |       \
+	 MTD_GDTR | MTD_IDTR)
+#define MTD_CONTROL (MTD_CR | MTD_DR | MTD_CTRL | MTD_EFER | MTD_PDPTE)
+#define MTD_KEPT                                                       \
+	(MTD_SYSENTER | MTD_TSC | MTD_SYSCALL | MTD_TPR |              \
+	 MTD_TSC_AUX | MTD_XSAVE | MTD_FPU)
+#define MTD_REST (MTD_SEGMENTS | MTD_CONTROL | MTD_KEPT)
+/* What vmx_load.c compares with what vmx_save.c showed. */
+#define MTD_SEEN (MTD_SEGMENTS | MTD_DR | MTD_EFER)

@@ -184,6 +184,7 @@ static void choose(const struct offered *o, struct vmx_caps *c)
 	/* With an unrestricted guest PE and PG may be 0 (SDM 3C 24.8). */
 	c->cr0_host = (rdmsr(MSR_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG)) |
 		      CR0_CD | CR0_NW;
+	c->cr0_fixed = c->cr0_host & ~(CR0_CD | CR0_NW);
 	c->cr4_host = rdmsr(MSR_VMX_CR4_FIXED0) | CR4_MCE;
 }
 
