@@ -235,7 +235,8 @@ struct piece {
 	uint8_t rights;
 };
 
-static enum status insert(const struct transfer *t, const struct piece *p)
+static enum status insert(const struct transfer *t, const struct piece *p,
+			  uint8_t *rights)
 {
 	struct mapping *m = mapping_new(t->to, t->type, p->base, p->order,
 					p->rights, p->flags);
@@ -254,6 +255,7 @@ static enum status insert(const struct transfer *t, const struct piece *p)
 		return s;
 	}
 	link_child(p->parent, m);
+	*rights = p->rights;
 	if (t->type == CRD_OBJ) {
 		m->object->caps++;
 		return s;
@@ -266,7 +268,8 @@ static enum status insert(const struct transfer *t, const struct piece *p)
 }
 
 /* Fill what is free of the target range, in as few pieces as possible. */
-static enum status fill(const struct transfer *t, const struct piece *p)
+static enum status fill(const struct transfer *t, const struct piece *p,
+			uint8_t *rights)
 {
 	const struct space *space = pd_space(t->to, t->type);
 	uint64_t last = p->base + (1ul << p->order) - 1;
@@ -274,7 +277,7 @@ static enum status fill(const struct transfer *t, const struct piece *p)
 					 : space_find(space, p->base);
 
 	if (likely(!taken)) {
-		return insert(t, p);
+		return insert(t, p, rights);
 	}
 	if (taken->base <= p->base && last_of(taken) >= last) {
 		return SUCCESS;
@@ -282,11 +285,11 @@ static enum status fill(const struct transfer *t, const struct piece *p)
 	struct piece half = *p;
 
 	half.order--;
-	enum status s = fill(t, &half);
+	enum status s = fill(t, &half, rights);
 
 	half.base += 1ul << half.order;
 	half.frame += 1ul << half.order;
-	return s == SUCCESS ? fill(t, &half) : s;
+	return s == SUCCESS ? fill(t, &half, rights) : s;
 }
 
 /* Memory and ports that the kernel gives to root have no parent. */
@@ -307,18 +310,16 @@ static enum status take_from_kernel(const struct transfer *t, uint8_t *rights)
 			type = MEMORY_UNCACHED;
 		}
 	}
-	*rights = t->rights & type_rights(t->type);
-	if (!*rights) {
-		return SUCCESS;
-	}
-	return fill(t, &(struct piece){
+	const struct piece p = {
 		.frame = t->source,
 		.base = t->target,
 		.order = t->order,
-		.rights = *rights,
+		.rights = t->rights & type_rights(t->type),
 		.flags = (t->flags & ~(uint32_t)MAPPING_COMBINE) |
 			 type << MAPPING_TYPE_SHIFT,
-	});
+	};
+
+	return p.rights ? fill(t, &p, rights) : SUCCESS;
 }
 
 static inline enum status give(const struct transfer *t, struct mapping *m,
@@ -344,8 +345,7 @@ static inline enum status give(const struct transfer *t, struct mapping *m,
 	if (t->type != CRD_OBJ) {
 		p.frame += base - m->base;
 	}
-	*rights = p.rights;
-	return fill(t, &p);
+	return fill(t, &p, rights);
 }
 
 enum status mapping_delegate(const struct transfer *t, uint8_t *rights)
