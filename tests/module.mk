@@ -74,6 +74,7 @@ $(B)/unit/hv_$(1): $(B)/unit/hv_core.a
 endef
 $(foreach name,page slab space timeout,$(eval $(call hv_unit,$(name))))
 $(eval $(call hv_unit,mapping,tests/unit/hv_model.c))
+$(eval $(call hv_unit,ipc,tests/unit/hv_machine.c))
 
 # Hypercall tests: bare programs that boot in the place of the root task.
 #     $(eval $(call hypercall,NAME,SOURCES))
@@ -90,7 +91,7 @@ endef
 # Every call, every status, every right.
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
-	semaphore.c delegate.c translate.c revoke.c)
+	semaphore.c delegate.c translate.c revoke.c exception.c recall.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 test: packages					## all tests, as CI runs them

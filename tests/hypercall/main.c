@@ -8,6 +8,7 @@
 static const struct test *const topics[] = {
 	boot_tests, create_tests, call_tests, reply_tests, semaphore_tests,
 	delegate_tests, translate_tests, revoke_tests,
+	exception_tests, recall_tests,
 };
 
 enum {
