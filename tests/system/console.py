@@ -110,7 +110,7 @@ def screen(text):
     for line in text.split("\n"):
         line = line.rstrip("\r").rsplit("\r\x1b[K", 1)[-1]
         line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)
-        if not re.match(r"\[\w+\] ", line):
+        if not re.match(r"\[[a-z][\w ]*\] ", line):
             lines.append(line)
     return "\n".join(lines)
 

@@ -27,8 +27,9 @@ def test_triple_fault(boot, images):
         options='linux.command-line="console=ttyS0 reboot=triple"'))
     console.boot(90)
     console.type("reboot -f")
-    console.expect(r"\[(linux|root)\] [^\r\n]*triple fault[^\r\n]*\r\n", 30)
-    console.expect(r"\[root\] vm linux: [^\r\n]*\r\n", 30)
+    console.expect(r"\[vm linux\] error: triple fault\r\n", 30)
+    console.expect(r"\[vm linux\] error: rip [0-9a-f]{16} rflags")
+    console.expect(r"\[root\] error: vm linux: triple fault\r\n")
     console.expect(r"\[counter\] [^\r\n]*primes", 30)
 
 
@@ -47,7 +48,14 @@ def test_cpus(boot, cpus):
     assert console.output("uname -s", 40).strip() == "Linux"
 
 
-@pytest.mark.parametrize("memory", [64, 512])
+def test_too_little_memory(boot, images):
+    """Debian's kernel needs 80 MiB, and who gives it less is told."""
+    console = boot(PLATFORM, images.make(options="linux.memory=64"))
+    console.expect(r"\[root\] error: vm linux: the kernel needs 80 MiB")
+    console.expect(r"\[counter\] [^\r\n]*primes", 30)
+
+
+@pytest.mark.parametrize("memory", [96, 512])
 def test_memory(boot, images, memory):
     """The manifest decides how much memory the guest has."""
     console = boot(PLATFORM, images.make(options=f"linux.memory={memory}"))
