@@ -139,6 +139,15 @@ static void destroy(struct mapping *m)
 	}
 }
 
+/*
+ * A PD that was emptied stays empty, though threads may still run in it.
+ * mdb_lock is held.
+ */
+static bool closed(const struct pd *pd)
+{
+	return unlikely(pd->object.dying);
+}
+
 static struct mapping *mapping_new(struct pd *pd, enum crd_type type,
 				   uint64_t base, unsigned order,
 				   uint8_t rights, uint32_t flags)
@@ -166,7 +175,7 @@ enum status mapping_create(struct pd *pd, uint64_t selector,
 		return s;
 	}
 	lock(&mdb_lock);
-	if (!space_object(&pd->obj, selector)) {
+	if (!closed(pd) && !space_object(&pd->obj, selector)) {
 		struct mapping *m = mapping_new(pd, CRD_OBJ, selector, 0,
 						RIGHTS_ALL, 0);
 
@@ -193,7 +202,7 @@ enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame,
 	enum status s = BAD_PARAMETER;
 
 	lock(&mdb_lock);
-	if (!space_next(&pd->mem, page, page)) {
+	if (!closed(pd) && !space_next(&pd->mem, page, page)) {
 		struct mapping *m =
 			mapping_new(pd, CRD_MEM, page, 0, 0, MAPPING_FIXED);
 
@@ -358,7 +367,9 @@ enum status mapping_delegate(const struct transfer *t, uint8_t *rights)
 
 	*rights = 0;
 	lock(&mdb_lock);
-	if (unlikely(t->kernel && t->type != CRD_OBJ)) {
+	if (closed(t->to)) {
+		key = last + 1;
+	} else if (unlikely(t->kernel && t->type != CRD_OBJ)) {
 		s = take_from_kernel(t, rights);
 		key = last + 1;
 	}
