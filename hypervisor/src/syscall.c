@@ -431,6 +431,7 @@ struct ec *sys_pt_ctrl(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 	return ec_block(self);
 }
 
+/* What entry.S cannot do in a few instructions: sleeping, waking, interrupts. */
 struct ec *sys_sm_ctrl(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 		       uint64_t r8, struct ec *self)
 {

@@ -17,6 +17,11 @@
 #define RFLAGS_SYSRET 0x202
 #define CALL_MASK 15
 
+/* Of RDI: the call's number, and all flags but that which tells up and down. */
+#define SM_MASK 0xef
+#define SM_FLAG_DOWN 0x10
+#define SELECTOR_SHIFT 8
+
 	.text
 
 /* SYSCALL: RCX = RIP, R11 = RFLAGS (of no interest), the rest is the user's. */
@@ -29,6 +34,11 @@ entry_syscall:
 	mov	%r11, EC_RSP(%rsp)
 	mov	%rcx, EC_RIP(%rsp)
 	mov	%rdi, EC_RDI(%rsp)
+	mov	%edi, %ecx
+	and	$SM_MASK, %ecx
+	cmp	$CALL_SM_CTRL, %ecx
+	je	entry_sm
+entry_full:
 	mov	%rsi, EC_RSI(%rsp)
 	mov	%rdx, EC_RDX(%rsp)
 	mov	%rax, EC_RAX(%rsp)
@@ -64,6 +74,74 @@ entry_syscall:
 	mov	$RFLAGS_SYSRET, %r11d
 	swapgs
 	sysretq
+
+/*
+ * Up and down, the most frequent of all calls. Where nobody sleeps or has to,
+ * three registers are enough: RCX and R11, which the call destroys, and RDI,
+ * which is saved. RSP is the EC. All else goes the long way, sys_sm_ctrl().
+ */
+	.balign 16
+entry_sm:
+	mov	%rdi, %rcx
+	shr	$(SELECTOR_SHIFT + SPACE_ENTRIES_BITS), %rcx
+	cmp	$(SPACE_ENTRIES - 1), %rcx
+	ja	sm_bad
+	mov	EC_PD(%rsp), %r11
+	mov	PD_OBJ_ROOT(%r11), %r11
+	mov	(%r11, %rcx, 8), %r11
+	test	%r11, %r11
+	jz	sm_bad
+	mov	%rdi, %rcx
+	shr	$SELECTOR_SHIFT, %rcx
+	and	$(SPACE_ENTRIES - 1), %ecx
+	mov	-1(%r11, %rcx, 8), %rcx	/* 1: SPACE_TABLE */
+	test	%rcx, %rcx
+	jz	sm_bad
+	cmpb	$OBJECT_SM, MAPPING_OBJECT_TYPE(%rcx)
+	jne	sm_bad
+	mov	MAPPING_RIGHTS(%rcx), %r11b
+	mov	MAPPING_OBJECT(%rcx), %rcx
+	test	$SM_FLAG_DOWN, %edi
+	jnz	2f
+
+	test	$SM_RIGHT_UP, %r11b
+	jz	sm_bad
+	mov	$1, %r11d
+	xchg	%r11d, SM_LOCK(%rcx)
+	test	%r11d, %r11d
+	jnz	entry_full
+	lea	SM_WAITERS(%rcx), %r11
+	cmp	%r11, SM_WAITERS(%rcx)
+	jne	3f
+	incq	SM_COUNT(%rcx)
+	movl	$0, SM_LOCK(%rcx)
+	xor	%edi, %edi
+1:	mov	EC_RIP(%rsp), %rcx
+	mov	$RFLAGS_SYSRET, %r11d
+	mov	EC_RSP(%rsp), %rsp
+	swapgs
+	sysretq
+
+2:	test	$SM_RIGHT_DOWN, %r11b
+	jz	sm_bad
+	cmpl	$-1, SM_GSI(%rcx)
+	jne	entry_full
+	mov	$1, %r11d
+	xchg	%r11d, SM_LOCK(%rcx)
+	test	%r11d, %r11d
+	jnz	entry_full
+	subq	$1, SM_COUNT(%rcx)
+	jc	4f
+	movl	$0, SM_LOCK(%rcx)
+	xor	%edi, %edi
+	jmp	1b
+
+4:	movq	$0, SM_COUNT(%rcx)
+3:	movl	$0, SM_LOCK(%rcx)
+	jmp	entry_full
+
+sm_bad:	mov	$BAD_CAPABILITY, %edi
+	jmp	1b
 
 /* RAX: the EC that runs next, here. */
 	.globl switch_to

@@ -4,6 +4,7 @@
  */
 #include "../ec.h"
 #include "../pd.h"
+#include "../sm.h"
 #include "cpu.h"
 #include "desc.h"
 #include "svm.h"
@@ -31,6 +32,7 @@ void offsets(void)
 	VALUE(TSS_IO_BASE, TSS_IO_BASE);
 	OFFSET(PD_IO_BITMAP, pd, io_bitmap);
 	OFFSET(PD_CR3, pd, cr3);
+	OFFSET(PD_OBJ_ROOT, pd, obj.root);
 	OFFSET(TSS_RSP0, tss, rsp0);
 
 	OFFSET(EC_PD, ec, pd);
@@ -54,6 +56,21 @@ void offsets(void)
 	OFFSET(EC_RDI, ec, regs.rdi);
 	OFFSET(EC_RIP, ec, regs.rip);
 	OFFSET(EC_RSP, ec, regs.rsp);
+	OFFSET(MAPPING_OBJECT, mapping, object);
+	OFFSET(MAPPING_OBJECT_TYPE, mapping, object_type);
+	OFFSET(MAPPING_RIGHTS, mapping, rights);
+	OFFSET(SM_LOCK, sm, lock);
+	OFFSET(SM_COUNT, sm, count);
+	OFFSET(SM_WAITERS, sm, waiters);
+	OFFSET(SM_GSI, sm, gsi);
+	VALUE(CALL_SM_CTRL, CALL_SM_CTRL);
+	VALUE(BAD_CAPABILITY, BAD_CAPABILITY);
+	VALUE(OBJECT_SM, OBJECT_SM);
+	VALUE(SM_RIGHT_UP, SM_RIGHT_UP);
+	VALUE(SM_RIGHT_DOWN, SM_RIGHT_DOWN);
+	VALUE(SPACE_ENTRIES_BITS, SPACE_BITS);
+	VALUE(SPACE_ENTRIES, SPACE_ENTRIES);
+
 	OFFSET(REGS_CS, regs, cs);
 	OFFSET(REGS_RIP, regs, rip);
 
