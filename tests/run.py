@@ -46,8 +46,10 @@ class Result:
         print(f"{self.name}: {self.passed} passed, {self.failed} failed "
               f"({self.seconds:.0f} s)", flush=True)
         if self.failed:
-            print("\n".join("    " + line for line in
-                            self.output.splitlines()[-60:]), flush=True)
+            lines = [line for line in self.output.splitlines()
+                     if not line.endswith(" ok")]
+            print("\n".join("    " + line for line in lines[-60:]),
+                  flush=True)
 
 
 def execute(command, limit):

@@ -35,10 +35,11 @@ debug: action=ignore
 """
 
 # What the processors say of a kernel that does not follow the manual. They say
-# more (about each EPT violation, about faults in a guest), which is no mistake.
+# more (about each EPT violation, about a program's or a guest's faults), which
+# is no mistake.
 COMPLAINT = re.compile(
-    r"^\d+[ep]\[[^]]*\] (>>PANIC<<|VMFAIL|VMENTER FAIL|VMABORT|VMRUN|VMCB"
-    r"|(RD|WR)MSR|.*(VMCS|HOST STATE).*(invalid|fail|corrupt|bad))", re.I)
+    r"^\d+[ep]\[[^]]*\] (?!.*CPL != 0)"
+    r"(>>PANIC<<|VMFAIL|VMENTER FAIL|VMABORT|VMRUN|VMCB|(RD|WR)MSR|.*(VMCS|HOST STATE).*(invalid|fail|corrupt|bad))", re.I)
 
 
 def start(platform, options):
