@@ -16,6 +16,9 @@ OBJECTS		+= $(call unit_objects,$(1),$(2))
 $(B)/unit/$(1).o/%.o: %.c $(B)/flags
 	@mkdir -p $$(@D); $$(call say,CC)
 	$(Q)$$(CC) $(UNIT_FLAGS) $(3) -MMD -MP -c -o $$@ $$<
+$(B)/unit/$(1).o/%.o: %.S $(B)/flags
+	@mkdir -p $$(@D); $$(call say,AS)
+	$(Q)$$(CC) -c -o $$@ $$<
 endef
 
 define unit
@@ -54,6 +57,19 @@ $(eval $(call unit,vmm_pci,tests/unit/vmm_pci.c $(VMM_FIXTURE) \
 	$(addprefix vmm/dev/,pci.c i440fx.c piix3.c)))
 $(eval $(call unit,vmm_acpi,tests/unit/vmm_acpi.c $(VMM_FIXTURE) \
 	$(addprefix vmm/dev/,acpi_pm.c acpi_tables.c pci.c)))
+VMM_EMULATOR	:= $(addprefix vmm/src/,gmem.c walk.c linear.c insn.c opcode.c \
+		   emulate.c alu.c move.c strings.c)
+$(eval $(call unit,vmm_emulate,tests/unit/vmm_emulate.c \
+	tests/unit/vmm_emulate_native.S $(VMM_FIXTURE) $(VMM_EMULATOR)))
+$(eval $(call unit,vmm_emulate_modes,tests/unit/vmm_emulate_modes.c \
+	$(VMM_FIXTURE) $(VMM_EMULATOR)))
+$(eval $(call unit,vmm_walk,tests/unit/vmm_walk.c $(VMM_FIXTURE) \
+	$(addprefix vmm/src/,gmem.c walk.c)))
+$(eval $(call unit,vmm_boot,tests/unit/vmm_boot.c $(VMM_FIXTURE) \
+	$(addprefix vmm/src/,gmem.c bzimage.c linux.c) $(UNIT_ROOT),\
+	-Iroot $(RENAME)))
+$(eval $(call unit,vmm_cpuid,tests/unit/vmm_cpuid.c $(VMM_FIXTURE) \
+	$(addprefix vmm/src/,gmem.c cpuid.c pvclock.c)))
 $(eval $(call unit,vmm_ports,tests/unit/vmm_ports.c $(VMM_FIXTURE) \
 	$(addprefix vmm/dev/,acpi_pm.c board.c debug.c i8042.c pci.c pic.c \
 	pit.c rtc.c uart.c)))
@@ -75,6 +91,16 @@ endef
 $(foreach name,page slab space timeout,$(eval $(call hv_unit,$(name))))
 $(eval $(call hv_unit,mapping,tests/unit/hv_model.c))
 $(eval $(call hv_unit,ipc,tests/unit/hv_machine.c))
+$(eval $(call hv_unit,death,tests/unit/hv_machine.c))
+
+# The vCPUs' state, without the archive: each has fakes of its own.
+$(eval $(call unit,hv_vcpu,tests/unit/hv_vcpu.c \
+	hypervisor/src/x86/vcpu.c,$(HV_FLAGS)))
+$(eval $(call unit,hv_svm,tests/unit/hv_svm.c \
+	$(addprefix hypervisor/src/x86/,svm_save.c svm_load.c),$(HV_FLAGS)))
+$(eval $(call unit,hv_vmx,tests/unit/hv_vmx.c \
+	$(addprefix hypervisor/src/x86/,vmx_save.c vmx_load.c),\
+	$(HV_FLAGS) -include tests/unit/hv_vmcs.h))
 
 # Hypercall tests: bare programs that boot in the place of the root task.
 #     $(eval $(call hypercall,NAME,SOURCES))
@@ -91,7 +117,8 @@ endef
 # Every call, every status, every right.
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
-	semaphore.c delegate.c translate.c revoke.c exception.c recall.c)
+	semaphore.c delegate.c translate.c revoke.c exception.c recall.c \
+	schedule.c time.c gsi.c quota.c fpu.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 test: packages					## all tests, as CI runs them
