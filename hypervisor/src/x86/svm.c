@@ -31,9 +31,7 @@ enum {
 	CPUID_SVM_EDX_NRIP = 1 << 3,
 	CPUID_SVM_EDX_DECODE = 1 << 7,
 
-	MSR_VM_CR = 0xc0010114,
 	MSR_VM_HSAVE_PA = 0xc0010117,
-	VM_CR_DISABLED = 1 << 4,
 
 	HOST_ORDER = 1,		/* VMRUN's save area, then VMLOAD's */
 	IOPM_ORDER = 2,
@@ -115,12 +113,10 @@ static const char *find_features(void)
 	return NULL;
 }
 
+/* With VM_CR.SVMDIS the bit is reserved: APM 2 15.30.1. */
 static bool permitted(void)
 {
-	uint64_t control;
-
-	return !rdmsr_safe(MSR_VM_CR, &control) ||
-	       !(control & VM_CR_DISABLED);
+	return wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 }
 
 static bool turn_on(struct cpu *cpu)
@@ -130,7 +126,6 @@ static bool turn_on(struct cpu *cpu)
 		return false;
 	}
 	cpu->vcpu_host_phys = pool_to_phys(cpu->vcpu_host);
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
 	if (have_tsc_aux) {
 		wrmsr(MSR_TSC_AUX, 0);

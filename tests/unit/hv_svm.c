@@ -1,0 +1,289 @@
+/*
+ * State of a vCPU on SVM: what an MTD bit moves, what it marks as changed, and
+ * which intercepts a VMM cannot take away.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <abi/event.h>
+
+#include "ec.h"
+#include "fpu.h"
+#include "x86/svm.h"
+#include "x86/vcpu_regs.h"
+
+enum { ROUNDS = 200 };
+
+static struct cpu cpu;
+static struct ec vcpu;
+static struct svm svm;
+static struct vmcb vmcb;
+static struct utcb utcb;
+
+bool svm_decode_assists;
+
+struct cpu *this_cpu(void)
+{
+	return &cpu;
+}
+
+uint64_t fake_rdtsc(void)
+{
+	return 1234;
+}
+
+void vcpu_load_xcr0(struct ec *ec, uint64_t xcr0)
+{
+	ec->xcr0 = xcr0;
+}
+
+void fpu_save(struct ec *ec, struct utcb *u)
+{
+	(void)ec, (void)u;
+}
+
+void fpu_load(struct ec *ec, const struct utcb *u)
+{
+	(void)ec, (void)u;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&vmcb, 0, sizeof(vmcb));
+	memset(&svm, 0, sizeof(svm));
+	memset(&vcpu, 0, sizeof(vcpu));
+	memset(&utcb, 0, sizeof(utcb));
+	svm.vmcb = &vmcb;
+	vcpu.vcpu = &svm.vcpu;
+	vmcb.vintr = VINTR_MASKING;
+	svm_set_intercepts(&svm);
+	vmcb.clean = CLEAN_ALL;
+	svm_decode_assists = false;
+	return 0;
+}
+
+static void randomize(struct utcb *u)
+{
+	for (unsigned i = 0; i < UTCB_WORDS; i++) {
+		u->word[i] = (uint64_t)rand() << 33 ^ (uint64_t)rand();
+	}
+	u->interruptibility &= SHADOW_STI;
+	u->activity = 0;
+	u->inject = 0;
+	u->tsc_aux &= 0xffffffff;
+	u->cr8 &= 15;
+	u->xss = 0;
+}
+
+static void loaded_is_saved(uint64_t mtd)
+{
+	static const struct {
+		uint64_t bit;
+		size_t from, to;
+	} parts[] = {
+#define PART(bit, first, last)                             \
+	{bit, offsetof(struct utcb, first),                \
+	 offsetof(struct utcb, last) + sizeof(utcb.last)}
+		PART(MTD_GPR_ACDB, rax, rbx),
+		PART(MTD_GPR_BSD, rbp, rdi),
+		PART(MTD_RSP, rsp, rsp),
+		PART(MTD_RIP_LEN, rip, rip),
+		PART(MTD_RFLAGS, rflags, rflags),
+		PART(MTD_DS_ES, es, es),
+		PART(MTD_DS_ES, ds, ds),
+		PART(MTD_FS_GS, fs, gs),
+		PART(MTD_CS_SS, cs, ss),
+		PART(MTD_TR, tr, tr),
+		PART(MTD_LDTR, ldtr, ldtr),
+		PART(MTD_GDTR, gdtr, gdtr),
+		PART(MTD_IDTR, idtr, idtr),
+		PART(MTD_CR, cr0, cr4),
+		PART(MTD_CR, cr8, cr8),
+		PART(MTD_DR, dr7, dr7),
+		PART(MTD_SYSENTER, sysenter_cs, sysenter_rip),
+		PART(MTD_STA, interruptibility, activity),
+		PART(MTD_EFER, efer, efer),
+		PART(MTD_GPR_R8_R15, r8, r15),
+		PART(MTD_SYSCALL, star, kernel_gs_base),
+		PART(MTD_TSC_AUX, tsc_aux, tsc_aux),
+		PART(MTD_XSAVE, xcr0, xss),
+#undef PART
+	};
+	static struct utcb in, out;
+
+	randomize(&in);
+	vcpu.event = EVENT_VCPU_STARTUP;
+	svm_load(&vcpu, &in, mtd);
+	memset(&out, 0xa5, sizeof(out));
+	vcpu.event = 0x72;
+	svm_save(&vcpu, &out, mtd);
+	assert_int_equal(out.mtd, mtd & ~MTD_NOT_SVM);
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (mtd & parts[i].bit) {
+			assert_memory_equal((char *)&in + parts[i].from,
+					    (char *)&out + parts[i].from,
+					    parts[i].to - parts[i].from);
+		}
+	}
+}
+
+static void round_trip(void **state)
+{
+	(void)state;
+	for (unsigned bit = 0; bit < 27; bit++) {
+		loaded_is_saved(1ul << bit);
+	}
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		loaded_is_saved((uint64_t)rand() & 0x7ffffff);
+		loaded_is_saved(MTD_WHOLE);
+	}
+}
+
+/* Not asked for: nothing of the message changes but its head. */
+static void nothing_asked_nothing_moved(void **state)
+{
+	static struct utcb before;
+
+	(void)state;
+	randomize(&utcb);
+	before = utcb;
+	svm_save(&vcpu, &utcb, 0);
+	before.mtd = 0;
+	before.exit_reason = 0;
+	assert_memory_equal(&before, &utcb, sizeof(utcb));
+}
+
+static void changes_are_marked(void **state)
+{
+	static const struct {
+		uint64_t mtd;
+		uint32_t clean;
+	} marks[] = {
+		{MTD_CS_SS, CLEAN_SEGMENTS}, {MTD_DS_ES, CLEAN_SEGMENTS},
+		{MTD_GDTR, CLEAN_TABLES},    {MTD_IDTR, CLEAN_TABLES},
+		{MTD_CR, CLEAN_CR},	     {MTD_CR, CLEAN_CR2},
+		{MTD_CR, CLEAN_TPR},	     {MTD_EFER, CLEAN_CR},
+		{MTD_DR, CLEAN_DR},	     {MTD_CTRL, CLEAN_INTERCEPTS},
+		{MTD_TSC, CLEAN_INTERCEPTS},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(marks); i++) {
+		setup(NULL);
+		utcb.tsc_offset = 1;
+		svm_load(&vcpu, &utcb, marks[i].mtd);
+		assert_int_equal(vmcb.clean & marks[i].clean, 0);
+	}
+	setup(NULL);
+	svm_load(&vcpu, &utcb, MTD_RIP_LEN | MTD_GPR_ACDB | MTD_STA);
+	assert_int_equal(vmcb.clean, CLEAN_ALL);
+}
+
+static void intercepts_stay(void **state)
+{
+	(void)state;
+	svm_load(&vcpu, &utcb, MTD_CTRL);
+	assert_true(vmcb.intercept[0] & INTERCEPT_INTR);
+	assert_true(vmcb.intercept[0] & INTERCEPT_SHUTDOWN);
+	assert_true(vmcb.intercept[0] & INTERCEPT_IO);
+	assert_true(vmcb.intercept[1] & INTERCEPT_VMLOAD);
+	assert_false(vmcb.intercept[1] & 1);	/* VMRUN: the VMM's */
+	utcb.ctrl[0] = 1 << 18;
+	utcb.ctrl[1] = 3;
+	svm_load(&vcpu, &utcb, MTD_CTRL);
+	assert_true(vmcb.intercept[0] & 1 << 18);
+	assert_int_equal(vmcb.intercept[1] & 3, 3);
+}
+
+static void window_is_a_virtual_interrupt(void **state)
+{
+	(void)state;
+	vcpu.event = 0x78;
+	utcb.inject = INJECT_INTERRUPT_WINDOW;
+	svm_load(&vcpu, &utcb, MTD_INJ);
+	assert_true(vmcb.vintr & VINTR_IRQ);
+	assert_true(vmcb.vintr & VINTR_MASKING);
+	assert_true(vmcb.intercept[0] & INTERCEPT_VINTR);
+	assert_true(vmcb.intercept_cr & INTERCEPT_CR8_WRITE);
+	utcb.ctrl[1] = 1;
+	svm_load(&vcpu, &utcb, MTD_CTRL);
+	assert_true(vmcb.intercept[0] & INTERCEPT_VINTR);
+	utcb.inject = 0;
+	svm_load(&vcpu, &utcb, MTD_INJ);
+	assert_false(vmcb.vintr & VINTR_IRQ);
+	assert_false(vmcb.intercept[0] & INTERCEPT_VINTR);
+	assert_int_equal(vmcb.intercept_cr, 0);
+}
+
+static void events(void **state)
+{
+	uint32_t fault = INJECT_VALID | INJECT_ERROR_CODE | INJECT_EXCEPTION;
+
+	(void)state;
+	vcpu.event = EVENT_SVM_NPF;
+	vmcb.exit_int_info = 2ul << 32 | fault | 14;
+	vmcb.event = INJECT_VALID | 0x20;
+	svm_save(&vcpu, &utcb, MTD_INJ);
+	assert_int_equal(utcb.inject, fault | 14);
+	assert_int_equal(utcb.inject_error, 2);
+	svm_load(&vcpu, &utcb, MTD_INJ);
+	assert_int_equal(vmcb.event, 2ul << 32 | fault | 14);
+
+	vcpu.event = EVENT_VCPU_RECALL;
+	vmcb.event = INJECT_VALID | 0x20;
+	svm_save(&vcpu, &utcb, MTD_INJ);
+	assert_int_equal(utcb.inject, INJECT_VALID | 0x20);
+	utcb.inject = 0;
+	svm_load(&vcpu, &utcb, MTD_INJ);
+	assert_int_equal(vmcb.event, 0);
+
+	utcb.inject = INJECT_VALID | INJECT_SOFT_EXCEPTION | 3;
+	svm_load(&vcpu, &utcb, MTD_INJ);
+	assert_int_equal((uint32_t)vmcb.event,
+			 INJECT_VALID | INJECT_EXCEPTION | 3);
+}
+
+/* The CPL is not SS's DPL here, but for the VMM it is. */
+static void cpl_is_in_ss(void **state)
+{
+	(void)state;
+	utcb.ss.rights = 0xf3;
+	svm_load(&vcpu, &utcb, MTD_CS_SS);
+	assert_int_equal(vmcb.cpl, 3);
+	vmcb.cpl = 1;
+	svm_save(&vcpu, &utcb, MTD_CS_SS);
+	assert_int_equal(utcb.ss.rights, 0xb3);
+}
+
+static void length_where_known(void **state)
+{
+	(void)state;
+	vmcb.rip = 0x1000;
+	svm_save(&vcpu, &utcb, MTD_RIP_LEN);
+	assert_int_equal(utcb.length, 0);
+	vmcb.nrip = 0x1003;
+	svm_save(&vcpu, &utcb, MTD_RIP_LEN);
+	assert_int_equal(utcb.length, 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(round_trip, setup),
+		cmocka_unit_test_setup(nothing_asked_nothing_moved, setup),
+		cmocka_unit_test_setup(changes_are_marked, setup),
+		cmocka_unit_test_setup(intercepts_stay, setup),
+		cmocka_unit_test_setup(window_is_a_virtual_interrupt, setup),
+		cmocka_unit_test_setup(events, setup),
+		cmocka_unit_test_setup(cpl_is_in_ss, setup),
+		cmocka_unit_test_setup(length_where_known, setup),
+	};
+
+	srand(1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
