@@ -159,10 +159,11 @@ static void kill(struct ec *ec)
 	ec->dead = 1;
 	ec->idle_on = IDLE_NOWHERE;
 	ec_set_work(ec, ec_die);
+	if (ec->blocked && sm_dequeue(ec)) {
+		ec_wake(ec);
+	}
 	if (!in_chain(ec)) {
 		ec_end(ec);
-	} else if (ec->blocked && sm_dequeue(ec)) {
-		ec_wake(ec);
 	}
 }
 
@@ -264,8 +265,12 @@ static void start(struct ec *ec)
 	}
 }
 
-static void handle(struct ec *ec, uint32_t what)
+static inline void handle(struct ec *ec, uint32_t what)
 {
+	if (likely(what == PENDING_WAKE)) {
+		ec_wake(ec);
+		return;
+	}
 	if (what & PENDING_START) {
 		start(ec);
 	}

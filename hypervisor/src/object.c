@@ -17,6 +17,11 @@ static struct {
 	struct object *first;
 } dying;
 
+/* In `refs`: its end waits for a grace period. */
+#define REFS_QUEUED (1u << 31)
+
+static void queue(struct object *o);
+
 void object_init(struct object *o, enum object_type type, struct pd *owner)
 {
 	o->type = (uint8_t)type;
@@ -55,14 +60,37 @@ static void destroy(struct object *o)
 	}
 }
 
+/*
+ * Nothing referred to it before the grace period. But a CPU that had looked it
+ * up until then may have taken a reference.
+ */
 static void destroy_later(struct deferred *d)
 {
 	struct object *o = container_of(d, struct object, deferred);
 	struct pd *owner = o->owner;
+	uint32_t refs = REFS_QUEUED;
 
+	if (!__atomic_compare_exchange_n(&o->refs, &refs, 0, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		if (__atomic_sub_fetch(&o->refs, REFS_QUEUED,
+				       __ATOMIC_ACQ_REL) == 0) {
+			queue(o);
+		}
+		return;
+	}
 	destroy(o);
 	if (owner) {
 		object_put(&owner->object);
+	}
+}
+
+static void queue(struct object *o)
+{
+	uint32_t none = 0;
+
+	if (__atomic_compare_exchange_n(&o->refs, &none, REFS_QUEUED, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		rcu_defer(&o->deferred, destroy_later);
 	}
 }
 
@@ -70,9 +98,9 @@ void object_put(struct object *o)
 {
 	uint32_t refs = __atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL);
 
-	assert(refs != ~0u);
+	assert((refs & ~REFS_QUEUED) != ~REFS_QUEUED);
 	if (refs == 0) {
-		rcu_defer(&o->deferred, destroy_later);
+		queue(o);
 	}
 }
 

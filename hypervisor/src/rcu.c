@@ -13,7 +13,7 @@ enum { BATCH = 256 };	/* then do not wait for the next timer interrupt */
 
 #define IDLE (~0ul)
 
-static uint64_t epoch;	/* atomic */
+uint64_t rcu_epoch;
 
 void rcu_defer(struct deferred *d, void (*free)(struct deferred *))
 {
@@ -54,7 +54,7 @@ static void start(struct cpu *cpu)
 	cpu->waiting = cpu->deferred;
 	cpu->deferred = NULL;
 	cpu->deferred_count = 0;
-	cpu->waiting_epoch = __atomic_add_fetch(&epoch, 1, __ATOMIC_SEQ_CST);
+	cpu->waiting_epoch = __atomic_add_fetch(&rcu_epoch, 1, __ATOMIC_SEQ_CST);
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		uint64_t q = __atomic_load_n(&cpus[i]->quiescent,
 					     __ATOMIC_RELAXED);
@@ -71,7 +71,7 @@ static void start(struct cpu *cpu)
  */
 void rcu_run(struct cpu *cpu)
 {
-	uint64_t now = __atomic_load_n(&epoch, __ATOMIC_SEQ_CST);
+	uint64_t now = __atomic_load_n(&rcu_epoch, __ATOMIC_SEQ_CST);
 
 	if (cpu->quiescent != now) {
 		__atomic_store_n(&cpu->quiescent, now, __ATOMIC_RELEASE);
@@ -105,6 +105,6 @@ void rcu_idle_enter(struct cpu *cpu)
 void rcu_idle_leave(struct cpu *cpu)
 {
 	__atomic_store_n(&cpu->quiescent,
-			 __atomic_load_n(&epoch, __ATOMIC_SEQ_CST),
+			 __atomic_load_n(&rcu_epoch, __ATOMIC_SEQ_CST),
 			 __ATOMIC_SEQ_CST);
 }

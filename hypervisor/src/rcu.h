@@ -15,6 +15,8 @@ struct deferred {
 };
 
 void rcu_defer(struct deferred *d, void (*free)(struct deferred *));
+extern uint64_t rcu_epoch;	/* atomic: of the latest grace period */
+
 /* Off every fast path: free what is due, start the next grace period. */
 void rcu_run(struct cpu *cpu);
 /* This CPU goes idle, where it reads nothing; it comes back. */

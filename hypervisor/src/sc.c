@@ -66,6 +66,7 @@ void sc_unlink(struct sc *sc)
 {
 	struct cpu *cpu = cpus[sc->cpu];
 
+	sc->ended = 1;
 	if (__atomic_load_n(&cpu->sc, __ATOMIC_RELAXED) == sc) {
 		if (cpu == this_cpu()) {
 			cpu->resched = 1;

@@ -20,7 +20,7 @@ struct sc {
 	uint64_t time;		/* TSC ticks run in all */
 	uint32_t cpu;
 	uint8_t priority;
-	uint8_t ended;		/* its EC died */
+	uint8_t ended;		/* revoked, or its EC died */
 };
 
 [[nodiscard]] enum status sc_create(struct sc **out, struct pd *owner,

@@ -73,8 +73,7 @@ static struct ec *pick(struct cpu *cpu, uint64_t now)
 	while ((sc = dequeue(cpu))) {
 		struct ec *ec = sc->leaf;
 
-		if (unlikely((sc->object.dying || sc->ended) &&
-			     ec == sc->ec)) {
+		if (unlikely(sc->ended && ec == sc->ec)) {
 			sc_release(sc);
 			continue;
 		}
@@ -137,7 +136,10 @@ struct ec *preempt(struct ec *ec)
 	if (likely(!cpu->resched)) {
 		return ec;
 	}
-	rcu_run(cpu);
+	if (unlikely(cpu->deferred || cpu->waiting ||
+		     cpu->quiescent != rcu_epoch)) {
+		rcu_run(cpu);
+	}
 	return schedule_away(ec);
 }
 

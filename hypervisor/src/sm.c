@@ -45,19 +45,22 @@ static struct ec *take_first(struct sm *sm)
 	return ec;
 }
 
+void sm_wake_first(struct sm *sm)
+{
+	struct ec *ec = take_first(sm);
+
+	unlock(&sm->lock);
+	ec_post(ec, PENDING_WAKE);
+}
+
 void sm_up(struct sm *sm)
 {
-	struct ec *ec = NULL;
-
 	lock(&sm->lock);
 	if (likely(list_empty(&sm->waiters))) {
 		sm->count++;
+		unlock(&sm->lock);
 	} else {
-		ec = take_first(sm);
-	}
-	unlock(&sm->lock);
-	if (ec) {
-		ec_post(ec, PENDING_WAKE);
+		sm_wake_first(sm);
 	}
 }
 
@@ -72,13 +75,12 @@ static void expire(struct timeout *t)
 }
 
 /* The sleep succeeds unless whoever ends it says otherwise. */
-bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
+bool sm_sleep(struct sm *sm, struct ec *ec, uint64_t deadline)
 {
-	lock(&sm->lock);
-	if (likely(sm->count)) {
-		sm->count = zero ? 0 : sm->count - 1;
+	if (unlikely(sm->object.dying)) {
+		/* Those who slept have been woken for good. */
 		unlock(&sm->lock);
-		return true;
+		return false;
 	}
 	ec->blocked = 1;
 	ec->wake_status = SUCCESS;
@@ -90,7 +92,17 @@ bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
 		ec->timeout.fire = expire;
 		timeout_add(this_cpu(), &ec->timeout);
 	}
-	return false;
+	return true;
+}
+
+bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
+{
+	lock(&sm->lock);
+	if (sm_take(sm, zero)) {
+		unlock(&sm->lock);
+		return true;
+	}
+	return !sm_sleep(sm, ec, deadline);
 }
 
 bool sm_dequeue(struct ec *ec)

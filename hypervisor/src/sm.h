@@ -25,38 +25,29 @@ void sm_unlink(struct sm *sm);
 void sm_destroy(struct sm *sm);
 
 void sm_up(struct sm *sm);
-/* The usual case, when nobody sleeps on it. False: somebody does. */
-static inline bool sm_up_free(struct sm *sm)
+/* The lock is held, which this releases, and somebody sleeps. */
+void sm_wake_first(struct sm *sm);
+/*
+ * The lock is held, which this releases, and the count is 0: the EC has been
+ * queued and sleeps until an up or the deadline (TSC; 0: none); the status
+ * comes in its wake_status. False: the semaphore is gone, nobody sleeps.
+ */
+[[nodiscard]] bool sm_sleep(struct sm *sm, struct ec *ec, uint64_t deadline);
+
+/* False: it sleeps, as above. */
+bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline);
+
+/* Take 1 or, with `zero`, all; the lock is held. False: there is nothing. */
+static inline bool sm_take(struct sm *sm, bool zero)
 {
-	bool free;
+	uint64_t count = sm->count;
 
-	lock(&sm->lock);
-	free = list_empty(&sm->waiters);
-	if (likely(free)) {
-		sm->count++;
-	}
-	unlock(&sm->lock);
-	return free;
-}
-
-/* The usual case, when it is above 0. */
-static inline bool sm_down_free(struct sm *sm, bool zero)
-{
-	uint64_t count;
-
-	lock(&sm->lock);
-	count = sm->count;
 	if (likely(count)) {
 		sm->count = zero ? 0 : count - 1;
 	}
-	unlock(&sm->lock);
 	return count;
 }
-/*
- * True: taken. False: the EC has been queued and sleeps until an up or the
- * deadline (TSC; 0: none); the status comes in its wake_status.
- */
-bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline);
+
 /* Take an EC out of the queue it sleeps in, if it is in one. */
 bool sm_dequeue(struct ec *ec);
 

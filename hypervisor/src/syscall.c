@@ -409,55 +409,49 @@ struct ec *sys_pt_ctrl(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 	return finish(self, SUCCESS);
 }
 
-[[gnu::noinline]] static struct ec *up_slow(struct sm *sm, struct ec *self)
+struct ec *sys_sm_wake(struct sm *sm, struct ec *self)
 {
-	sm_up(sm);
+	sm_wake_first(sm);
 	return finish_preempt(self, SUCCESS);
 }
 
-[[gnu::noinline]] static struct ec *down_slow(uint64_t id, uint64_t high,
-					      uint64_t low, struct sm *sm,
-					      struct ec *self)
+struct ec *sys_sm_sleep(struct sm *sm, struct ec *self)
 {
-	if (sm->gsi != SM_NO_GSI) {
-		gsi_unmask(sm->gsi);
-	}
-	if (sm_down(sm, self, syscall_flags(id) & FLAG_SM_ZERO,
-		    high << 32 | (low & 0xffffffff))) {
-		return finish(self, SUCCESS);
+	struct regs *r = &self->regs;
+
+	if (!sm_sleep(sm, self, r->rsi << 32 | (r->rdx & 0xffffffff))) {
+		return finish(self, BAD_CAPABILITY);
 	}
 	self->resume = resume_sysret;
 	self->sleeps = 1;
 	return ec_block(self);
 }
 
-/* What entry.S cannot do in a few instructions: sleeping, waking, interrupts. */
+/* What entry.S does not know: a contended lock, interrupts, flags. */
 struct ec *sys_sm_ctrl(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 		       uint64_t r8, struct ec *self)
 {
-	const struct mapping *m =
-		pd_capability(self->pd, syscall_selector(id), OBJECT_SM);
 	unsigned flags = syscall_flags(id);
-	struct sm *sm;
+	struct sm *sm = sm_with(self, syscall_selector(id),
+				flags & SM_DOWN ? SM_RIGHT_DOWN : SM_RIGHT_UP);
 
-	UNUSED(rax), UNUSED(r8);
-	if (unlikely(!m ||
-		     !(m->rights &
-		       (flags & SM_DOWN ? SM_RIGHT_DOWN : SM_RIGHT_UP)))) {
+	UNUSED(rsi), UNUSED(rdx), UNUSED(rax), UNUSED(r8);
+	if (!sm) {
 		return finish(self, BAD_CAPABILITY);
 	}
-	sm = container_of(m->object, struct sm, object);
-	if (flags & SM_DOWN) {
-		if (likely(sm->gsi == SM_NO_GSI &&
-			   sm_down_free(sm, flags & FLAG_SM_ZERO))) {
-			return finish(self, SUCCESS);
-		}
-		return down_slow(id, rsi, rdx, sm, self);
+	if (!(flags & SM_DOWN)) {
+		sm_up(sm);
+		return finish_preempt(self, SUCCESS);
 	}
-	if (likely(sm_up_free(sm))) {
-		return finish(self, SUCCESS);
+	if (sm->gsi != SM_NO_GSI) {
+		gsi_unmask(sm->gsi);
 	}
-	return up_slow(sm, self);
+	lock(&sm->lock);
+	if (!sm_take(sm, flags & FLAG_SM_ZERO)) {
+		return sys_sm_sleep(sm, self);
+	}
+	unlock(&sm->lock);
+	return finish(self, SUCCESS);
 }
 
 struct ec *sys_assign_pci(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,

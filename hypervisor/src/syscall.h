@@ -22,6 +22,14 @@ syscall_function sys_create_pd, sys_create_ec, sys_create_sc, sys_create_pt,
 	sys_create_sm, sys_revoke, sys_misc, sys_ec_ctrl, sys_sc_ctrl,
 	sys_pt_ctrl, sys_sm_ctrl, sys_assign_pci, sys_assign_gsi, sys_pd_ctrl;
 
+/*
+ * entry.S: of sm_ctrl, an up where somebody sleeps and a down where the count
+ * is 0. The semaphore's lock is held, which they release.
+ */
+struct sm;
+struct ec *sys_sm_wake(struct sm *sm, struct ec *self);
+struct ec *sys_sm_sleep(struct sm *sm, struct ec *self);
+
 enum { SYSCALL_LENGTH = 2 };	/* bytes of the instruction */
 
 /* As `work`: the call is made again with the same registers. */

@@ -24,6 +24,21 @@
 
 	.text
 
+	.macro	save_others
+	mov	%rsi, EC_RSI(%rsp)
+	mov	%rdx, EC_RDX(%rsp)
+	mov	%rax, EC_RAX(%rsp)
+	mov	%r8, EC_R8(%rsp)
+	mov	%r9, EC_R9(%rsp)
+	mov	%r10, EC_R10(%rsp)
+	mov	%rbx, EC_RBX(%rsp)
+	mov	%rbp, EC_RBP(%rsp)
+	mov	%r12, EC_R12(%rsp)
+	mov	%r13, EC_R13(%rsp)
+	mov	%r14, EC_R14(%rsp)
+	mov	%r15, EC_R15(%rsp)
+	.endm
+
 /* SYSCALL: RCX = RIP, R11 = RFLAGS (of no interest), the rest is the user's. */
 	.globl entry_syscall
 	.balign 64
@@ -39,24 +54,14 @@ entry_syscall:
 	cmp	$CALL_SM_CTRL, %ecx
 	je	entry_sm
 entry_full:
-	mov	%rsi, EC_RSI(%rsp)
-	mov	%rdx, EC_RDX(%rsp)
-	mov	%rax, EC_RAX(%rsp)
-	mov	%r8, EC_R8(%rsp)
-	mov	%r9, EC_R9(%rsp)
-	mov	%r10, EC_R10(%rsp)
-	mov	%rbx, EC_RBX(%rsp)
-	mov	%rbp, EC_RBP(%rsp)
-	mov	%r12, EC_R12(%rsp)
-	mov	%r13, EC_R13(%rsp)
-	mov	%r14, EC_R14(%rsp)
-	mov	%r15, EC_R15(%rsp)
+	save_others
 	mov	%rsp, %r9
 	mov	%gs:CPU_STACK_TOP, %rsp
 	mov	%rax, %rcx
 	mov	%edi, %eax
 	and	$CALL_MASK, %eax
 	call	*syscall_table(, %rax, 8)
+return:
 	test	%rax, %rax
 	jnz	switch_to
 
@@ -131,14 +136,26 @@ entry_sm:
 	test	%r11d, %r11d
 	jnz	entry_full
 	subq	$1, SM_COUNT(%rcx)
-	jc	4f
+	jc	4f			/* it was 0 */
 	movl	$0, SM_LOCK(%rcx)
 	xor	%edi, %edi
 	jmp	1b
 
+	/* Somebody sleeps, or is to sleep: C goes on, with the lock. */
+3:	save_others
+	mov	%rsp, %rsi
+	mov	%rcx, %rdi
+	mov	%gs:CPU_STACK_TOP, %rsp
+	call	sys_sm_wake
+	jmp	return
+
 4:	movq	$0, SM_COUNT(%rcx)
-3:	movl	$0, SM_LOCK(%rcx)
-	jmp	entry_full
+	save_others
+	mov	%rsp, %rsi
+	mov	%rcx, %rdi
+	mov	%gs:CPU_STACK_TOP, %rsp
+	call	sys_sm_sleep
+	jmp	return
 
 sm_bad:	mov	$BAD_CAPABILITY, %edi
 	jmp	1b
