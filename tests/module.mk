@@ -102,15 +102,6 @@ $(eval $(call unit,hv_vmx,tests/unit/hv_vmx.c \
 	$(addprefix hypervisor/src/x86/,vmx_save.c vmx_load.c),\
 	$(HV_FLAGS) -include tests/unit/hv_vmcs.h))
 
-# The vCPUs' state, without the archive: each has fakes of its own.
-$(eval $(call unit,hv_vcpu,tests/unit/hv_vcpu.c \
-	hypervisor/src/x86/vcpu.c,$(HV_FLAGS)))
-$(eval $(call unit,hv_svm,tests/unit/hv_svm.c \
-	$(addprefix hypervisor/src/x86/,svm_save.c svm_load.c),$(HV_FLAGS)))
-$(eval $(call unit,hv_vmx,tests/unit/hv_vmx.c \
-	$(addprefix hypervisor/src/x86/,vmx_save.c vmx_load.c),\
-	$(HV_FLAGS) -include tests/unit/hv_vmcs.h))
-
 # Hypercall tests: bare programs that boot in the place of the root task.
 #     $(eval $(call hypercall,NAME,SOURCES))
 define hypercall
