@@ -6,6 +6,7 @@
     kcaps [PD] [obj|mem|pio]    its capabilities
     kec [EC]        an execution context and its chain (default: the current)
     klog            the kernel's own lines
+    $pd()           in expressions: the name of the PD that is loaded
 
 PD and EC are expressions: an address, or a variable such as pd_root. The kernel
 knows no names; a program's comes from the information page that root gave it
@@ -137,7 +138,10 @@ def command(function):
         __doc__ = function.__doc__
 
         def invoke(self, text, _from_tty):
-            function(*gdb.string_to_argv(text))
+            try:
+                function(*gdb.string_to_argv(text))
+            except gdb.MemoryError as error:
+                raise gdb.GdbError(f"{error}: is this CPU in a guest?")
 
     Command(function.__name__, gdb.COMMAND_DATA)
     return function
@@ -146,6 +150,19 @@ def command(function):
 def show_ec(ec, indent=""):
     print(f"{indent}EC {int(ec):#x}: {kind(ec)} of {name(ec['pd'])}, CPU "
           f"{int(ec['cpu'])}, {state(ec)}, event {int(ec['event']):#x}")
+
+
+class LoadedPD(gdb.Function):
+    """The name of the PD that is loaded, for conditions of breakpoints."""
+
+    def __init__(self):
+        super().__init__("pd")
+
+    def invoke(self):
+        return name(current()["pd"])
+
+
+LoadedPD()
 
 
 @command
