@@ -121,18 +121,44 @@ static bool has_subleaves(uint32_t leaf)
 	       leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE;
 }
 
+/* Where the index knows the leaf, or NULL. */
+static const uint8_t *indexed(const struct cpuid *c, uint32_t leaf)
+{
+	if (leaf < CPUID_BASIC) {
+		return &c->basic[leaf];
+	}
+	return leaf - LEAF_EXTENDED < CPUID_EXTENDED ?
+		       &c->extended[leaf - LEAF_EXTENDED] : NULL;
+}
+
 static void add(struct cpuid *c, uint32_t leaf, uint32_t subleaf,
 		struct cpuid_registers out)
 {
-	if (c->count < CPUID_ENTRIES) {
-		c->entry[c->count++] = (struct cpuid_entry){leaf, subleaf, out};
+	if (c->count == CPUID_ENTRIES) {
+		return;
+	}
+	c->entry[c->count++] = (struct cpuid_entry){leaf, subleaf, out};
+	if (subleaf == 0 && leaf < CPUID_BASIC) {
+		c->basic[leaf] = (uint8_t)c->count;
+	} else if (subleaf == 0 && leaf - LEAF_EXTENDED < CPUID_EXTENDED) {
+		c->extended[leaf - LEAF_EXTENDED] = (uint8_t)c->count;
 	}
 }
 
+/* Entries of a leaf follow its first. */
 static const struct cpuid_entry *find(const struct cpuid *c, uint32_t leaf,
 				      uint32_t subleaf)
 {
-	for (unsigned i = 0; i < c->count; i++) {
+	const uint8_t *first = indexed(c, leaf);
+	unsigned i = 0;
+
+	if (first != NULL) {
+		if (*first == 0) {
+			return NULL;
+		}
+		i = *first - 1u;
+	}
+	for (; i < c->count; i++) {
 		if (c->entry[i].leaf == leaf &&
 		    c->entry[i].subleaf == subleaf) {
 			return &c->entry[i];
@@ -144,13 +170,9 @@ static const struct cpuid_entry *find(const struct cpuid *c, uint32_t leaf,
 static struct cpuid_registers *entry(struct cpuid *c, uint32_t leaf,
 				     uint32_t subleaf)
 {
-	for (unsigned i = 0; i < c->count; i++) {
-		if (c->entry[i].leaf == leaf &&
-		    c->entry[i].subleaf == subleaf) {
-			return &c->entry[i].out;
-		}
-	}
-	return NULL;
+	const struct cpuid_entry *e = find(c, leaf, subleaf);
+
+	return e != NULL ? &c->entry[e - c->entry].out : NULL;
 }
 
 static void add_host(struct cpuid *c, const struct cpuid_config *config)

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CPUID_ENTRIES = 64 };
+enum { CPUID_ENTRIES = 64, CPUID_BASIC = 32, CPUID_EXTENDED = 16 };
 
 struct cpuid_registers {
 	uint32_t eax, ebx, ecx, edx;
@@ -28,6 +28,8 @@ struct cpuid_entry {
 struct cpuid {
 	struct cpuid_entry entry[CPUID_ENTRIES];
 	unsigned count;
+	/* The first entry of a basic or extended leaf, 1 more; 0: none. */
+	uint8_t basic[CPUID_BASIC], extended[CPUID_EXTENDED];
 	uint32_t basic_max, extended_max;	/* highest leaves */
 };
 

@@ -2,13 +2,14 @@
  * Exits of AMD SVM: the event is the exit code. APM 2 appendix C, EXITINFO:
  * APM 2 15.9 to 15.13.
  *
- * SVM does not tell the instruction's length, but for I/O: we look at its bytes.
+ * SVM does not tell the instruction's length, but for I/O: see length.h.
  */
 #include "exit.h"
 
-#include "emulate.h"
+#include "length.h"
 #include "vcpu.h"
 #include "vm.h"
+#include "walk.h"
 
 enum {
 	/* Intercepts, the words at 0x0c and 0x10 of the VMCB, APM 2 B.1. */
@@ -40,15 +41,12 @@ enum {
 	IO_PORT = 16,			/* shift */
 
 	MSR_WRITE = 1,			/* EXITINFO1 of MSR */
-	PREFIXES_MAX = 12,
+
+	/* Second bytes of the opcodes. */
+	MOV_FROM_CR = 0x20,
+	MOV_TO_CR = 0x22,
 };
 #define INTERCEPT_SHUTDOWN (1u << 31)
-
-/* An instruction without operands. */
-struct opcode_bytes {
-	uint8_t count;
-	uint8_t byte[3];
-};
 
 static const struct opcode_bytes cpuid_bytes = {2, {0x0f, 0xa2}};
 static const struct opcode_bytes hlt_bytes = {1, {0xf4}};
@@ -58,119 +56,44 @@ static const struct opcode_bytes invd_bytes = {2, {0x0f, 0x08}};
 static const struct opcode_bytes wbinvd_bytes = {2, {0x0f, 0x09}};
 static const struct opcode_bytes xsetbv_bytes = {3, {0x0f, 0x01, 0xd1}};
 
-static bool is_prefix(uint8_t byte, bool long_mode)
-{
-	switch (byte) {
-	case 0x26:
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-	case 0x64 ... 0x67:
-	case 0xf0:
-	case 0xf2:
-	case 0xf3:
-		return true;
-	default:
-		return long_mode && (byte & 0xf0) == 0x40;
-	}
-}
-
-/*
- * Up to INSN_MAX bytes at RIP. The processor has just run them, so no check can
- * fail but that somebody changes them at the same time: then they are few.
- */
-static unsigned fetch(struct vcpu *v, uint8_t *bytes, unsigned most)
-{
-	const struct utcb *u = v->utcb;
-	struct linear linear = {
-		.mem = &v->vm->machine.mem,
-		.paging = {u->cr0, u->cr3, u->cr4, u->efer, u->rflags,
-			   cpuid_address_bits(&v->cpuid)},
-		/* SMEP, SMAP and the user bit were checked by hardware. */
-		.access = 0,
-	};
-	unsigned fetched = 0, got;
-
-	linear.paging.cr4 &= ~(uint64_t)(CR4_SMEP | CR4_SMAP);
-	while (fetched < most) {
-		uint64_t gva = u->rip + fetched;
-
-		if (emulate_code_bytes(u) != 8) {
-			gva = (gva & 0xffffffff) + u->cs.base;
-		}
-		if (linear_fetch(&linear, gva, bytes + fetched, most - fetched,
-				 &got) != OUTCOME_DONE) {
-			break;
-		}
-		fetched += got;
-	}
-	return fetched;
-}
-
-/* Length of the prefixes at RIP, and the bytes behind them. */
-static unsigned skip_prefixes(struct vcpu *v, uint8_t *bytes, unsigned count)
-{
-	bool long_mode = emulate_code_bytes(v->utcb) == 8;
-	unsigned n = 0;
-
-	while (n < count && is_prefix(bytes[n], long_mode)) {
-		n++;
-	}
-	return n;
-}
-
-static void find_length(struct vcpu *v, const struct opcode_bytes *opcode)
-{
-	uint8_t bytes[INSN_MAX];
-	unsigned count = fetch(v, bytes, INSN_MAX);
-	unsigned n = skip_prefixes(v, bytes, count);
-
-	for (unsigned i = 0; i < opcode->count; i++) {
-		if (n + i >= count || bytes[n + i] != opcode->byte[i]) {
-			vm_fail(v, "the instruction that exited is not there");
-		}
-	}
-	v->utcb->length = n + opcode->count;
-}
-
 static void cpuid(struct vcpu *v)
 {
-	find_length(v, &cpuid_bytes);
+	length_find(v, &cpuid_bytes);
 	exit_cpuid(v);
 }
 
 static void hlt(struct vcpu *v)
 {
-	find_length(v, &hlt_bytes);
+	length_find(v, &hlt_bytes);
 	exit_hlt(v);
 }
 
 static void msr(struct vcpu *v)
 {
 	if (v->utcb->qual[0] == MSR_WRITE) {
-		find_length(v, &wrmsr_bytes);
+		length_find(v, &wrmsr_bytes);
 		exit_wrmsr(v);
 	} else {
-		find_length(v, &rdmsr_bytes);
+		length_find(v, &rdmsr_bytes);
 		exit_rdmsr(v);
 	}
 }
 
 static void invd(struct vcpu *v)
 {
-	find_length(v, &invd_bytes);
+	length_find(v, &invd_bytes);
 	exit_nothing(v);
 }
 
 static void wbinvd(struct vcpu *v)
 {
-	find_length(v, &wbinvd_bytes);
+	length_find(v, &wbinvd_bytes);
 	exit_nothing(v);
 }
 
 static void xsetbv(struct vcpu *v)
 {
-	find_length(v, &xsetbv_bytes);
+	length_find(v, &xsetbv_bytes);
 	exit_xsetbv(v);
 }
 
@@ -189,33 +112,14 @@ static void io(struct vcpu *v)
 	exit_port(v, &access);
 }
 
-/*
- * MOV to and from CR8: 0F 22 /0 and 0F 20 /0 with REX.R, or with LOCK outside
- * of 64-bit mode. The general register is ModRM.rm.
- */
-static void cr8(struct vcpu *v, bool write)
-{
-	uint8_t bytes[INSN_MAX];
-	unsigned count = fetch(v, bytes, INSN_MAX);
-	unsigned n = skip_prefixes(v, bytes, count);
-	unsigned rex = n > 0 && (bytes[n - 1] & 0xf0) == 0x40 ? bytes[n - 1] : 0;
-
-	if (n + 3 > count || bytes[n] != 0x0f ||
-	    bytes[n + 1] != (write ? 0x22 : 0x20)) {
-		vm_fail(v, "the instruction that exited is not there");
-	}
-	v->utcb->length = n + 3;
-	exit_cr8(v, (bytes[n + 2] & 7) | (rex & 1) << 3, write);
-}
-
 static void cr8_read(struct vcpu *v)
 {
-	cr8(v, false);
+	exit_cr8(v, length_find_cr8(v, MOV_FROM_CR), false);
 }
 
 static void cr8_write(struct vcpu *v)
 {
-	cr8(v, true);
+	exit_cr8(v, length_find_cr8(v, MOV_TO_CR), true);
 }
 
 #define GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)

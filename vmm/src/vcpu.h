@@ -17,6 +17,7 @@
 #include "../dev/lapic.h"
 #include "cpuid.h"
 #include "exit.h"
+#include "length.h"
 #include "linear.h"
 #include "msr.h"
 
@@ -49,6 +50,7 @@ struct vcpu {
 	void (*deferred)(struct vcpu *v);
 	uint64_t deferred_qual[2], deferred_length;
 
+	struct length_cache length_cache;
 	bool window;			/* the kernel has our window request */
 	uint64_t *exits;		/* counter, for the status view */
 	uint64_t counts[EVENTS_VCPU];	/* exits by event */
