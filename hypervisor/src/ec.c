@@ -133,6 +133,10 @@ void ec_end(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 
+	if (ec->ended) {
+		return;
+	}
+	ec->ended = 1;
 	if (ec->utcb_mapping) {
 		mapping_unfix(ec->utcb_mapping);
 	}
@@ -259,10 +263,16 @@ static void start(struct ec *ec)
 {
 	struct sc *sc = ec->own_sc;
 
-	if (sc) {
-		ec->sc = sc;
-		sc_ready(sc, false);
+	if (!sc) {
+		return;
 	}
+	if (ec->ended) {
+		/* It died while the SC was made on another CPU. */
+		sc_release(sc);
+		return;
+	}
+	ec->sc = sc;
+	sc_ready(sc, false);
 }
 
 static inline void handle(struct ec *ec, uint32_t what)

@@ -52,6 +52,7 @@ struct ec {
 	uint32_t events;		/* event base */
 	uint8_t global;			/* may have an SC of its own */
 	uint8_t dead;
+	uint8_t ended;			/* and let go of: ec_end() */
 	uint8_t blocked;		/* not to be run until woken */
 	uint8_t waits;			/* enum ec_waits: how to take the reply */
 	uint8_t sleeps;			/* in sm_ctrl: waking has a status */

@@ -113,6 +113,7 @@ static void start_root(void)
 	p.pd = pd_root;
 	must(ec_create(&ec, pd_root, &p));
 	must(sc_create(&sc, pd_root, ec, ROOT_PRIORITY, ROOT_QUANTUM));
+	object_get(&pd_root->object);	/* it stays, and the HIP in it */
 	must(mapping_fix(pd_root, ROOT_HIP >> PAGE_BITS,
 			 pool_to_phys(hip_page) >> PAGE_BITS, MEM_R, &hip));
 	give(pd_root, SEL_ROOT_PD, &pd_root->object);

@@ -196,6 +196,22 @@ enum status mapping_create(struct pd *pd, uint64_t selector,
 	return s;
 }
 
+/* Without memory for it, it is gone. */
+static enum status insert_fixed(struct mapping *m, uint8_t rights)
+{
+	enum status s = space_insert(&m->pd->mem, m->pd, m);
+
+	if (s != SUCCESS) {
+		slab_free(m);
+		return s;
+	}
+	s = apply(m, rights);
+	if (s != SUCCESS) {
+		destroy(m);
+	}
+	return s;
+}
+
 enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame,
 			uint8_t rights, struct mapping **out)
 {
@@ -210,20 +226,14 @@ enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame,
 		if (m) {
 			m->frame = frame;
 			link_child(NULL, m);
-			s = apply(m, rights);
+			s = insert_fixed(m, rights);
 			if (s == SUCCESS) {
-				s = space_insert(&pd->mem, pd, m);
-			}
-			if (s != SUCCESS) {
-				/* What apply() did first is undone. */
-				(void)!apply(m, 0);
-				slab_free(m);
-			} else {
 				*out = m;
 			}
 		}
 	}
 	unlock(&mdb_lock);
+	tlb_shootdown();
 	return s;
 }
 

@@ -37,6 +37,11 @@ struct object {
 void object_init(struct object *o, enum object_type type, struct pd *owner);
 void object_get(struct object *o);
 void object_put(struct object *o);
+/* The grace period after its last reference is over. */
+static inline bool object_ended(const struct object *o)
+{
+	return __atomic_load_n(&o->refs, __ATOMIC_RELAXED) == 0;
+}
 
 /* Its last capability is gone; mdb_lock is held. */
 void object_unlinked(struct object *o);

@@ -5,6 +5,7 @@
 
 #include "page.h"
 #include "panic.h"
+#include "tlb.h"
 #include "x86/cpu.h"
 #include "x86/desc.h"
 #include "x86/insn.h"
@@ -76,12 +77,16 @@ bool pd_unlink(struct pd *pd)
 	return mapping_clear(pd);
 }
 
-/* After a grace period without references: no CPU has its tables loaded. */
+/*
+ * After a grace period without references. Its tables may still be loaded where
+ * a guest has run ever since its last thread.
+ */
 void pd_destroy(struct pd *pd)
 {
 	struct pd *owner = pd->object.owner;
 	void *pages[] = {pd->mem.root, pd->pio.root, pd->obj.root};
 
+	tlb_unload(pd);
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
 		if (pages[i]) {
 			page_free(pd, pages[i], 0);

@@ -6,10 +6,16 @@
  */
 #include "rcu.h"
 
+#include "time.h"
+#include "timeout.h"
 #include "x86/cpu.h"
+#include "x86/insn.h"
 #include "x86/irq.h"
 
-enum { BATCH = 256 };	/* then do not wait for the next timer interrupt */
+enum {
+	BATCH = 256,		/* then do not wait for the next timer interrupt */
+	IDLE_PERIOD = 1000,	/* us between two looks when idle */
+};
 
 #define IDLE (~0ul)
 
@@ -97,8 +103,12 @@ void rcu_run(struct cpu *cpu)
 	}
 }
 
+/* What waits is looked at again, though nobody may want this CPU for long. */
 void rcu_idle_enter(struct cpu *cpu)
 {
+	if (cpu->waiting || cpu->deferred) {
+		timeout_arm(cpu, rdtsc() + tsc_of_us(IDLE_PERIOD));
+	}
 	__atomic_store_n(&cpu->quiescent, IDLE, __ATOMIC_SEQ_CST);
 }
 

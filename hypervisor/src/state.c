@@ -8,7 +8,7 @@
 #include "fpu.h"
 
 /* SDM 1 3.4.3: what user mode may have in RFLAGS. */
-#define RFLAGS_ALLOWED 0x254dd5ul	/* ID AC NT OF DF TF SF ZF AF PF CF */
+#define RFLAGS_ALLOWED 0x244dd5ul	/* ID AC NT OF DF TF SF ZF AF PF CF */
 
 /* Several registers each: seldom asked for, so tested for together. */
 #define MTD_GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15)

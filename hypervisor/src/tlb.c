@@ -17,6 +17,8 @@ static void ask(struct cpu *cpu)
 
 void tlb_stale(struct pd *pd, bool guest)
 {
+	/* The entry goes before we look who has the tables loaded. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (guest) {
 		__atomic_add_fetch(&pd->guest_generation, 1, __ATOMIC_SEQ_CST);
 	}
@@ -35,8 +37,22 @@ void tlb_stale(struct pd *pd, bool guest)
 void tlb_flush_requested(struct cpu *cpu)
 {
 	if (__atomic_exchange_n(&cpu->flush, 0, __ATOMIC_SEQ_CST)) {
-		write_cr3(read_cr3());
+		if (object_ended(&cpu->pd->object)) {
+			pd_load(&pd_kernel);
+		} else {
+			write_cr3(read_cr3());
+		}
 	}
+}
+
+void tlb_unload(struct pd *pd)
+{
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		if (__atomic_load_n(&cpus[i]->pd, __ATOMIC_RELAXED) == pd) {
+			ask(cpus[i]);
+		}
+	}
+	tlb_shootdown();
 }
 
 void tlb_shootdown(void)

@@ -12,5 +12,7 @@ struct pd;
 /* Entries were taken from the PD's tables, from its guests' too if `guest`. */
 void tlb_stale(struct pd *pd, bool guest);
 void tlb_shootdown(void);
+/* A PD without threads ends: no CPU keeps its tables loaded. */
+void tlb_unload(struct pd *pd);
 /* This CPU was asked to flush. */
 void tlb_flush_requested(struct cpu *cpu);
