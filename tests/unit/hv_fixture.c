@@ -14,6 +14,7 @@
 #include "fpu.h"
 #include "log.h"
 #include "panic.h"
+#include "tlb.h"
 #include "x86/apic.h"
 #include "x86/desc.h"
 #include "x86/gsi.h"
@@ -83,8 +84,12 @@ void log(const char *format, ...)
 /* A CPU that is asked does at once what it would on the interrupt. */
 void ipi_send(uint32_t cpu)
 {
+	unsigned before = cpu_now;
+
 	ipi_sent |= 1ul << cpu;
-	cpus[cpu]->flush = 0;
+	cpu_now = cpu;
+	tlb_flush_requested(cpus[cpu]);
+	cpu_now = before;
 }
 
 bool irq_poll(void)

@@ -343,6 +343,7 @@ static void start(uint64_t quota)
 	vcpu_ops = &ops;
 	ptab_host.levels_large = 2;
 	model_reset();
+	fixed.mapping = NULL;
 	fixture_init(PAGES, 1);
 	free_before = pages_free();
 	for (unsigned i = 0; i < SELECTORS_USED / 2; i++) {

@@ -71,8 +71,11 @@ unsigned model_caps(const struct object *o)
 	return n;
 }
 
-/* From left to right, the largest aligned block that is free each time. */
-static void fill(struct record r, unsigned order)
+/*
+ * From left to right, the largest aligned block that is free each time. Where
+ * something arrived, *rights tells with which.
+ */
+static void fill(struct record r, unsigned order, uint8_t *rights)
 {
 	uint64_t at = r.base, end = at + (1ul << order), frame = r.frame;
 
@@ -94,6 +97,7 @@ static void fill(struct record r, unsigned order)
 						: frame + (at - r.base);
 		piece.base = at;
 		model_add(&piece);
+		*rights = r.rights;
 		at += 1ul << r.order;
 	}
 }
@@ -117,14 +121,14 @@ static void from_kernel(const struct transfer *t, uint8_t *rights)
 			type = MEMORY_COMBINING;
 		}
 	}
-	*rights = t->rights & rights_of_type(t->type);
-	if (*rights) {
+	if (t->rights & rights_of_type(t->type)) {
 		fill((struct record){
-			.pd = t->to, .type = t->type, .rights = *rights,
+			.pd = t->to, .type = t->type,
+			.rights = t->rights & rights_of_type(t->type),
 			.flags = (t->flags & MAPPING_GUEST) |
 				 (uint32_t)type << MAPPING_TYPE_SHIFT,
 			.base = t->target, .frame = t->source, .parent = -1,
-		}, t->order);
+		}, t->order, rights);
 	}
 }
 
@@ -150,7 +154,6 @@ void model_delegate(const struct transfer *t, uint8_t *rights)
 		uint8_t r = m->rights & t->rights;
 
 		if (r) {
-			*rights = r;
 			fill((struct record){
 				.pd = t->to, .type = t->type, .rights = r,
 				.flags = (t->flags & MAPPING_GUEST) |
@@ -159,7 +162,7 @@ void model_delegate(const struct transfer *t, uint8_t *rights)
 				.frame = t->type == CRD_OBJ ? m->frame :
 					 m->frame + (base - m->base),
 				.parent = i,
-			}, order);
+			}, order, rights);
 		}
 	}
 }

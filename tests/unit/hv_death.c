@@ -1,0 +1,423 @@
+/*
+ * Chains of calls, one step at a time: what each party sees when one of them
+ * dies, sleeps, or is helped; and objects that go while somebody uses them.
+ */
+#include "hv_machine.h"
+
+#include "object.h"
+#include "x86/vcpu.h"
+
+enum {
+	PAGES = 4096, QUOTA = 1000,
+
+	/* Root's selectors. */
+	PORTAL = 0, SM = 64, EC = 100, SC = 200, PD = 300,
+
+	DEPTH = 4,
+};
+
+static struct ec *must(struct ec *ec, enum status s)
+{
+	assert_non_null(ec);
+	assert_int_equal(status_of(ec), s);
+	return ec;
+}
+
+static void make_sm(unsigned i, uint64_t count)
+{
+	must(hypercall(CALL_CREATE_SM, 0, SM + i, SEL_PD, count, 0, 0),
+	     SUCCESS);
+}
+
+static struct ec *make_ec(unsigned i, uint64_t pd, bool global, unsigned cpu)
+{
+	must(hypercall(CALL_CREATE_EC, global, EC + i, pd,
+		       (0x100000 + i * PAGE_SIZE) | cpu, 0, 0x100), SUCCESS);
+	return root_ec(EC + i);
+}
+
+/* A handler with a portal of the same number. */
+static struct ec *make_handler(unsigned i)
+{
+	struct ec *ec = make_ec(i, SEL_PD, false, 0);
+
+	must(hypercall(CALL_CREATE_PT, 0, PORTAL + i, SEL_PD, EC + i, 0,
+		       0x1000), SUCCESS);
+	return ec;
+}
+
+/* What runs after its SC was made, without a startup exception. */
+static struct ec *start(unsigned i, unsigned priority)
+{
+	root_ec(EC + i)->resume = resume_iret;
+	return hypercall(CALL_CREATE_SC, 0, SC + i, SEL_PD, EC + i,
+			 QPD(priority, 1000), 0);
+}
+
+static struct ec *make_thread(unsigned i, unsigned priority)
+{
+	make_ec(i, SEL_PD, true, 0);
+	return start(i, priority);
+}
+
+static struct ec *call(unsigned i)
+{
+	return hypercall(CALL_CALL, 0, PORTAL + i, 0, 0, 0, 0);
+}
+
+static struct ec *reply(uint64_t sm)
+{
+	return hypercall(CALL_REPLY, 0, sm, 0, 0, 0, 0);
+}
+
+static struct ec *up(unsigned i)
+{
+	return hypercall(CALL_SM_CTRL, SM_UP, SM + i, 0, 0, 0, 0);
+}
+
+static struct ec *down(unsigned i, uint64_t deadline)
+{
+	return hypercall(CALL_SM_CTRL, SM_DOWN, SM + i, deadline >> 32,
+			 deadline & 0xffffffff, 0, 0);
+}
+
+static struct ec *revoke(uint64_t selector)
+{
+	return hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, 0,
+			 CRD(CRD_OBJ, RIGHTS_ALL, 0, selector), 0, 0, 0);
+}
+
+/*
+ * Root calls handler 0, that calls 1, and so on; then the last kills number
+ * `who`, and they reply as far as there is somebody to reply to.
+ */
+static void chain_with_death(unsigned who, bool last_sleeps)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA), *ec;
+	unsigned before;
+
+	make_sm(0, 0);
+	for (unsigned i = 0; i < DEPTH; i++) {
+		make_handler(i);
+	}
+	if (last_sleeps) {
+		/* It kills when the last handler sleeps. */
+		ec = make_thread(DEPTH, 3);
+		assert_ptr_equal(ec, root_ec(EC + DEPTH));
+		assert_ptr_equal(down(0, tsc_now + 10000), root);
+	}
+	before = slab_live[SLAB_EC];
+	for (unsigned i = 0; i < DEPTH; i++) {
+		ec = call(i);
+		assert_ptr_equal(ec, root_ec(EC + i));
+	}
+	if (last_sleeps) {
+		assert_null(down(0, 0));
+		ec = must(tick(20000), TIMEOUT);
+		assert_ptr_equal(ec, root_ec(EC + DEPTH));
+	}
+	ec = revoke(EC + who);
+	if (last_sleeps) {
+		assert_int_equal(status_of(ec), SUCCESS);
+		ec = revoke(EC + DEPTH);
+		if (who != DEPTH - 1) {
+			/* Only then does the last one go on. */
+			assert_null(ec);
+			sm_up(container_of(root_object(SM), struct sm,
+					   object));
+			ec = interrupts();
+		}
+	}
+	for (unsigned i = DEPTH; i-- > who + 1;) {
+		assert_ptr_equal(ec, root_ec(EC + i));
+		ec = reply(0);
+	}
+	if (who > 0) {
+		assert_ptr_equal(ec, root_ec(EC + who - 1));
+	} else {
+		assert_ptr_equal(ec, root);
+	}
+	must(ec, ABORTED);
+	while (ec != root) {
+		ec = must(reply(0), SUCCESS);
+	}
+	must(call(who), TIMEOUT);
+	must(revoke(PORTAL + who), SUCCESS);
+	for (unsigned i = 0; i < 4; i++) {
+		interrupts();
+	}
+	assert_int_equal(slab_live[SLAB_EC], before - 1 - last_sleeps);
+	machine_finish();
+}
+
+static void test_deaths(void **state)
+{
+	(void)state;
+	for (unsigned who = 0; who < DEPTH; who++) {
+		chain_with_death(who, false);
+		chain_with_death(who, true);
+	}
+}
+
+/* The caller dies while its call is handled: the handler does not notice. */
+static void test_caller_dies(void **state)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA);
+	unsigned before = slab_live[SLAB_EC];
+
+	(void)state;
+	make_handler(0);
+	make_thread(1, 2);
+	call(0);
+	must(revoke(EC + 1), SUCCESS);
+	assert_ptr_equal(reply(0), root);
+	interrupts();
+	interrupts();
+	assert_int_equal(slab_live[SLAB_EC], before + 1);
+	call(0);
+	must(reply(0), SUCCESS);
+	machine_finish();
+}
+
+/* The same, and the handler wants the dead caller to sleep. */
+static void test_dead_caller_sleeps_not(void **state)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA);
+	unsigned before = slab_live[SLAB_EC];
+
+	(void)state;
+	make_sm(0, 0);
+	make_handler(0);
+	make_thread(1, 2);
+	call(0);
+	must(revoke(EC + 1), SUCCESS);
+	assert_ptr_equal(reply(SM), root);
+	interrupts();
+	interrupts();
+	assert_int_equal(slab_live[SLAB_EC], before + 1);
+	machine_finish();
+}
+
+/*
+ * A high thread wants a handler that is busy for a low one: it helps, until the
+ * handler is free, and is served then.
+ */
+static void test_help(void **state)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA), *high, *low;
+
+	(void)state;
+	make_sm(0, 0);
+	make_handler(0);
+	high = make_thread(2, 4);
+	assert_ptr_equal(down(0, 0), root);
+	low = make_thread(1, 2);
+	assert_ptr_equal(call(0), root_ec(EC));
+	assert_ptr_equal(up(0), high);
+	assert_ptr_equal(call(0), root_ec(EC));		/* for low */
+	assert_ptr_equal(this_cpu()->sc, high->own_sc);
+	assert_ptr_equal(root_ec(EC)->sc, low->own_sc);
+	assert_ptr_equal(reply(0), root_ec(EC));	/* for high */
+	assert_ptr_equal(root_ec(EC)->sc, high->own_sc);
+	assert_ptr_equal(must(reply(0), SUCCESS), high);
+	assert_ptr_equal(must(down(0, 0), SUCCESS), low);
+	machine_finish();
+}
+
+/* The handler sleeps: the helper waits for it, and the low thread as well. */
+static void test_help_sleeper(void **state)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA), *high, *low;
+
+	(void)state;
+	make_sm(0, 0);
+	make_sm(1, 0);
+	make_handler(0);
+	high = make_thread(2, 4);
+	assert_ptr_equal(down(0, tsc_now + 100), root);
+	low = make_thread(1, 2);
+	call(0);
+	assert_ptr_equal(down(1, 0), root);
+	assert_ptr_equal(must(tick(200), TIMEOUT), high);
+	assert_ptr_equal(call(0), root);
+	assert_ptr_equal(must(up(1), SUCCESS), root_ec(EC));
+	assert_ptr_equal(root_ec(EC)->sc, low->own_sc);
+	assert_ptr_equal(this_cpu()->sc, high->own_sc);
+	assert_ptr_equal(reply(0), root_ec(EC));
+	assert_ptr_equal(must(reply(0), SUCCESS), high);
+	machine_finish();
+}
+
+/* Its time context goes while it sleeps, and then it dies. */
+static void test_sleeper_without_sc(void **state)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA), *high;
+
+	(void)state;
+	make_sm(0, 0);
+	make_sm(1, 0);
+	make_handler(0);
+	high = make_thread(2, 4);
+	assert_ptr_equal(down(1, 0), root);
+	make_thread(1, 2);
+	call(0);
+	assert_ptr_equal(up(1), high);
+	assert_ptr_equal(call(0), root_ec(EC));		/* helped by high */
+	reply(SM);			/* EC 1 sleeps, its SC is ready */
+	assert_ptr_equal(must(reply(0), SUCCESS), high);
+	must(revoke(SC + 1), SUCCESS);
+	assert_ptr_equal(down(1, 0), root);
+	assert_null(root_ec(EC + 1)->own_sc);
+	must(revoke(EC + 1), SUCCESS);
+	interrupts();
+	interrupts();
+	must(up(0), SUCCESS);
+	machine_finish();
+}
+
+/* Waiters learn that their semaphore is gone; timeouts; order. */
+static void test_semaphore(void **state)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA), *a, *b;
+
+	(void)state;
+	make_sm(0, 0);
+	a = make_thread(1, 3);
+	assert_ptr_equal(down(0, 0), root);
+	b = make_thread(2, 3);
+	assert_ptr_equal(down(0, 0), root);
+	assert_ptr_equal(must(up(0), SUCCESS), a);
+	assert_ptr_equal(must(down(0, tsc_now + 50), SUCCESS), root);
+	assert_ptr_equal(must(up(0), SUCCESS), b);
+	assert_ptr_equal(must(down(0, 0), SUCCESS), root);
+	assert_ptr_equal(must(tick(50), TIMEOUT), a);
+	assert_null(this_cpu()->timeouts);
+	assert_ptr_equal(down(0, tsc_now + 50), root);
+	must(revoke(SM), BAD_CAPABILITY);
+	assert_true(running() == a || running() == b);
+	assert_null(this_cpu()->timeouts);
+	must(down(0, 0), BAD_CAPABILITY);
+	machine_finish();
+}
+
+/* Whoever has found it just before it goes does not sleep for ever. */
+static void test_semaphore_race(void **state)
+{
+	struct ec *root = machine_start(PAGES, 2, QUOTA);
+	struct sm *sm;
+
+	(void)state;
+	make_sm(0, 0);
+	sm = container_of(root_object(SM), struct sm, object);
+	cpu_now = 1;
+	assert_true(mapping_revoke(pd_root, CRD(CRD_OBJ, 31, 0, SM), true,
+				   false));
+	cpu_now = 0;
+	assert_true(sm_down(sm, root, false, 0));
+	machine_finish();
+}
+
+/* A portal made for an EC whose last capability went a moment before. */
+static void test_reference_race(void **state)
+{
+	struct ec *ec;
+	struct pt *pt;
+
+	(void)state;
+	machine_start(PAGES, 2, QUOTA);
+	ec = make_ec(0, SEL_PD, false, 1);
+	cpu_now = 1;
+	assert_true(mapping_revoke(pd_root, CRD(CRD_OBJ, 31, 0, EC), true,
+				   false));
+	cpu_now = 0;
+	assert_int_equal(pt_create(&pt, pd_root, ec, 0, 0), SUCCESS);
+	run_grace_periods();
+	assert_int_equal(slab_live[SLAB_EC], 2 + 2);
+	object_put(&pt->object);
+	run_grace_periods();
+	assert_int_equal(slab_live[SLAB_EC], 2 + 1);
+	machine_finish();
+}
+
+/* What a new PD was to get is let go when it cannot be created. */
+static void test_create_pd_fails(void **state)
+{
+	uint64_t free_before;
+
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	make_sm(0, 0);
+	make_sm(1, 0);
+	interrupts();
+	interrupts();
+	free_before = pages_free();
+	for (uint64_t quota = 0; quota < 9; quota++) {
+		hypercall(CALL_CREATE_PD, 0, SM, SEL_PD,
+			  CRD(CRD_OBJ, RIGHTS_ALL, 9, 0), quota << 32, 0);
+		assert_int_equal(status_of(running()),
+				 quota < 4 ? OUT_OF_MEMORY : BAD_CAPABILITY);
+		for (unsigned i = 0; i < 4; i++) {
+			interrupts();
+		}
+		assert_int_equal(pages_free(), free_before);
+	}
+	machine_finish();
+}
+
+/*
+ * The tables of a PD that has ended stay loaded while a guest runs after its
+ * last thread: they must not be freed under it.
+ */
+static void test_loaded_tables(void **state)
+{
+	struct ec *thread, *guest;
+
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	make_sm(0, 0);
+	must(hypercall(CALL_CREATE_PD, 0, PD, SEL_PD,
+		       CRD(CRD_OBJ, RIGHTS_ALL, 0, SM), 100ul << 32, 0),
+	     SUCCESS);
+	thread = make_ec(1, PD, true, 0);
+	assert_ptr_equal(start(1, 3), thread);
+	hypercall(CALL_SM_CTRL, SM_DOWN, 0, 0, tsc_now + 100, 0, 0);
+	must(revoke(PD), SUCCESS);
+	must(hypercall(CALL_CREATE_EC, 1, EC + 2, SEL_PD, 0, 0, 0x100),
+	     SUCCESS);
+	guest = root_ec(EC + 2);
+	guest->resume = vcpu_ops->resume;
+	must(hypercall(CALL_CREATE_SC, 0, SC + 2, SEL_PD, EC + 2,
+		       QPD(1, 1000), 0), SUCCESS);
+	assert_ptr_equal(hypercall(CALL_EC_CTRL, EC_YIELD, 0, 0, 0, 0, 0),
+			 guest);
+	assert_ptr_equal(tick(150), thread);
+	assert_ptr_equal(event(14), guest);
+	assert_true(mapping_revoke(pd_root, CRD(CRD_OBJ, 31, 0, EC + 1), true,
+				   false));
+	assert_int_equal(slab_live[SLAB_PD], 2);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_ptr_equal(tick(50), guest);
+	}
+	assert_int_equal(slab_live[SLAB_PD], 1);
+	machine_finish();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_deaths),
+		cmocka_unit_test(test_caller_dies),
+		cmocka_unit_test(test_dead_caller_sleeps_not),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_help_sleeper),
+		cmocka_unit_test(test_sleeper_without_sc),
+		cmocka_unit_test(test_semaphore),
+		cmocka_unit_test(test_semaphore_race),
+		cmocka_unit_test(test_reference_race),
+		cmocka_unit_test(test_create_pd_fails),
+		cmocka_unit_test(test_loaded_tables),
+	};
+
+	fixture_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
