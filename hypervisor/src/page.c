@@ -14,19 +14,6 @@ enum { ORDERS = 16 };
 
 enum { STATE_TAIL, STATE_FREE, STATE_USED };
 
-/* One a page of the pool; of a block, the first page's counts. */
-struct frame {
-	struct deferred deferred;	/* page_free_deferred, trim_later */
-	struct pd *payer;		/* for it */
-	page_trim *trim;		/* not NULL: waits for it */
-	uint64_t tag;
-	uint16_t count;			/* page_count: for the owner */
-	uint8_t order;
-	uint8_t state;
-};
-
-static_assert(sizeof(struct frame) == 48);
-
 uint64_t pool_phys, pool_size;
 
 static struct {
@@ -34,33 +21,21 @@ static struct {
 	struct list free[ORDERS];
 } pool;
 
-static struct frame *const frames = (struct frame *)POOL_BASE;
-
-static uint64_t frame_of(const void *page)
-{
-	return ((uint64_t)page - POOL_BASE) >> PAGE_BITS;
-}
-
 static void *page_of(uint64_t frame)
 {
 	return (void *)(POOL_BASE + (frame << PAGE_BITS));
 }
 
-uint16_t *page_count(const void *page)
-{
-	return &frames[frame_of(page)].count;
-}
-
 static void put(uint64_t f, unsigned order)
 {
-	frames[f].state = STATE_FREE;
-	frames[f].order = (uint8_t)order;
+	page_frames[f].state = STATE_FREE;
+	page_frames[f].order = (uint8_t)order;
 	list_prepend(&pool.free[order], page_of(f));
 }
 
 static void take(uint64_t f)
 {
-	frames[f].state = STATE_TAIL;
+	page_frames[f].state = STATE_TAIL;
 	list_remove(page_of(f));
 }
 
@@ -72,12 +47,12 @@ static void join(uint64_t f, unsigned order)
 	for (; order < ORDERS - 1; order++) {
 		uint64_t buddy = f ^ 1ul << order;
 
-		if (buddy >= total || frames[buddy].state != STATE_FREE ||
-		    frames[buddy].order != order) {
+		if (buddy >= total || page_frames[buddy].state != STATE_FREE ||
+		    page_frames[buddy].order != order) {
 			break;
 		}
 		take(buddy);
-		frames[f].state = STATE_TAIL;
+		page_frames[f].state = STATE_TAIL;
 		f &= ~(1ul << order);
 	}
 	put(f, order);
@@ -100,7 +75,7 @@ void page_init(uint64_t phys, uint64_t size)
 		list_init(&pool.free[i]);
 	}
 	for (uint64_t f = 0; f < total; f++) {
-		frames[f] = (struct frame){.state = STATE_TAIL};
+		page_frames[f] = (struct frame){.state = STATE_TAIL};
 	}
 	for (uint64_t f = page_overhead(); f < total; f++) {
 		join(f, 0);
@@ -141,7 +116,7 @@ void *page_alloc(struct pd *payer, unsigned order, bool zero)
 		}
 		return NULL;
 	}
-	struct frame *f = &frames[frame_of(p)];
+	struct frame *f = &page_frames[frame_of(p)];
 
 	f->state = STATE_USED;
 	f->order = (uint8_t)order;
@@ -158,7 +133,7 @@ void page_free(struct pd *payer, void *page, unsigned order)
 {
 	uint64_t f = frame_of(page);
 
-	assert(frames[f].state == STATE_USED && frames[f].order == order);
+	assert(page_frames[f].state == STATE_USED && page_frames[f].order == order);
 	if (payer) {
 		quota_give(&payer->quota, 1u << order);
 	}
@@ -172,7 +147,7 @@ static void free_later(struct deferred *d)
 	struct frame *f = container_of(d, struct frame, deferred);
 	struct pd *payer = f->payer;
 
-	page_free(payer, page_of((uint64_t)(f - frames)), f->order);
+	page_free(payer, page_of((uint64_t)(f - page_frames)), f->order);
 	if (payer) {
 		object_put(&payer->object);
 	}
@@ -180,7 +155,7 @@ static void free_later(struct deferred *d)
 
 void page_free_deferred(struct pd *payer, void *page, unsigned order)
 {
-	struct frame *f = &frames[frame_of(page)];
+	struct frame *f = &page_frames[frame_of(page)];
 
 	assert(f->state == STATE_USED && f->order == order);
 	if (payer) {
@@ -195,14 +170,14 @@ static void trim_due(struct deferred *d)
 	struct frame *f = container_of(d, struct frame, deferred);
 	struct pd *payer = f->payer;
 
-	f->trim(payer, page_of((uint64_t)(f - frames)), f->tag);
+	f->trim(payer, page_of((uint64_t)(f - page_frames)), f->tag);
 	object_put(&payer->object);
 }
 
 void page_trim_later(struct pd *payer, void *page, uint64_t tag,
 		     page_trim *trim)
 {
-	struct frame *f = &frames[frame_of(page)];
+	struct frame *f = &page_frames[frame_of(page)];
 
 	if (!f->trim) {
 		f->trim = trim;
@@ -214,10 +189,10 @@ void page_trim_later(struct pd *payer, void *page, uint64_t tag,
 
 bool page_trim_waits(const void *page)
 {
-	return frames[frame_of(page)].trim;
+	return page_frames[frame_of(page)].trim;
 }
 
 void page_trim_begins(void *page)
 {
-	frames[frame_of(page)].trim = NULL;
+	page_frames[frame_of(page)].trim = NULL;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "rcu.h"
 #include "types.h"
 
 struct pd;
@@ -37,10 +38,33 @@ bool page_trim_waits(const void *page);
 /* Under the same lock, by `trim`: it may be called again. */
 void page_trim_begins(void *page);
 
-/* How many entries of a table in the pool are used: for who owns the page. */
-uint16_t *page_count(const void *page);
-
 extern uint64_t pool_phys, pool_size;
+
+/* One a page of the pool, at its start; of a block, the first page's counts. */
+struct frame {
+	struct deferred deferred;	/* page_free_deferred, trim_later */
+	struct pd *payer;		/* for it */
+	page_trim *trim;		/* not NULL: waits for it */
+	uint64_t tag;
+	uint16_t count;			/* page_count: for the owner */
+	uint8_t order;
+	uint8_t state;
+};
+
+static_assert(sizeof(struct frame) == 48);
+
+#define page_frames ((struct frame *)POOL_BASE)
+
+static inline uint64_t frame_of(const void *page)
+{
+	return ((uint64_t)page - POOL_BASE) >> PAGE_BITS;
+}
+
+/* How many entries of a table in the pool are used: for who owns the page. */
+static inline uint16_t *page_count(const void *page)
+{
+	return &page_frames[frame_of(page)].count;
+}
 
 /* Of memory in the pool only. */
 static inline uint64_t pool_to_phys(const void *p)

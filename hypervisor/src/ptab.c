@@ -36,7 +36,7 @@ static bool present(const struct ptab *t, uint64_t entry)
  * The entry at a level, with tables made on the way if `payer`. NULL: no memory,
  * or without a payer no table.
  */
-static inline uint64_t *walk(struct ptab *t, struct pd *payer, unsigned level,
+[[gnu::noinline]] static uint64_t *walk(struct ptab *t, struct pd *payer, unsigned level,
 		      uint64_t page)
 {
 	uint64_t *table = t->root;
@@ -62,6 +62,26 @@ static inline uint64_t *walk(struct ptab *t, struct pd *payer, unsigned level,
 		table = table_of(*e);
 	}
 	return slot(table, level, page);
+}
+
+/* The same at the lowest level, where all tables are there already. */
+static inline uint64_t *find(const struct ptab *t, uint64_t page)
+{
+	uint64_t in_use = t->format->present, to_pool = POOL_BASE - pool_phys;
+	uint64_t *table = t->root;
+
+	if (unlikely(!table)) {
+		return NULL;
+	}
+	for (unsigned l = LEVELS - 1; l > 0; l--) {
+		uint64_t e = *slot(table, l, page);
+
+		if (unlikely(!(e & in_use))) {
+			return NULL;
+		}
+		table = (uint64_t *)((e & PTE_ADDRESS) + to_pool);
+	}
+	return slot(table, 0, page);
 }
 
 /* Tables, not leaves, below an entry at a level above 0. */
@@ -146,16 +166,19 @@ enum status ptab_map(struct ptab *t, struct pd *payer, uint64_t page,
 		     uint64_t frame, unsigned order, unsigned rights,
 		     enum memory_type type)
 {
-	unsigned level = leaf_level(t, frame, order);
+	unsigned level = order < BITS ? 0 : leaf_level(t, frame, order);
 	uint64_t bits = rights ? leaf(t->format, level, rights, type) : 0;
 	uint64_t *e;
 
-	if (level || order > BITS) {
+	if (unlikely(level || order > BITS)) {
 		return map_large(t, payer, page, frame, order, level, bits);
 	}
-	/* The usual: small pages in one table. */
-	e = walk(t, bits ? payer : NULL, 0, page);
-	if (!e) {
+	/* The usual: small pages in one table, which is often there. */
+	e = find(t, page);
+	if (unlikely(!e && bits)) {
+		e = walk(t, payer, 0, page);
+	}
+	if (unlikely(!e)) {
 		return bits ? OUT_OF_MEMORY : SUCCESS;
 	}
 	for (uint64_t n = 1ul << order; n; n--, e++, frame++) {

@@ -184,14 +184,16 @@ enum status space_insert(struct space *s, struct pd *payer, struct mapping *m)
 	}
 	unsigned first = first_entry(m, at), n = entries(m, at);
 
+	uint16_t *count = page_count(t);
+
 	for (unsigned i = first; i < first + n; i++) {
 		if (unlikely(t->entry[i])) {
 			detach(payer, table_of(t->entry[i]));
-			--*page_count(t);
+			--*count;
 		}
 		__atomic_store_n(&t->entry[i], (uint64_t)m, __ATOMIC_RELEASE);
 	}
-	*page_count(t) = (uint16_t)(*page_count(t) + n);
+	*count = (uint16_t)(*count + n);
 	return SUCCESS;
 }
 
@@ -209,8 +211,10 @@ void space_remove(struct space *s, struct pd *payer, struct mapping *m)
 	for (unsigned i = first; i < first + n; i++) {
 		__atomic_store_n(&t->entry[i], 0, __ATOMIC_RELAXED);
 	}
-	*page_count(t) = (uint16_t)(*page_count(t) - n);
-	if (!*page_count(t) && at < s->levels - 1) {
+	uint16_t *count = page_count(t);
+
+	*count = (uint16_t)(*count - n);
+	if (!*count && at < s->levels - 1) {
 		trim_later(payer, t, at, m->base, m->type);
 	}
 }
