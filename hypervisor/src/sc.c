@@ -87,10 +87,14 @@ void sc_destroy(struct sc *sc)
 
 uint64_t sc_time(const struct sc *sc)
 {
+	const struct cpu *cpu = cpus[sc->cpu];
+	struct sc *running = __atomic_load_n(&cpu->sc, __ATOMIC_RELAXED);
 	uint64_t time = sc->time;
 
-	if (__atomic_load_n(&cpus[sc->cpu]->sc, __ATOMIC_RELAXED) == sc) {
+	if (running == sc) {
 		time += rdtsc() - sc->since;
+	} else if (!running && sc == cpu->idle_sc) {
+		time += rdtsc() - cpu->idle_since;
 	}
 	return time;
 }
