@@ -56,11 +56,11 @@ static struct cpuid_registers nothing(uint32_t leaf, uint32_t subleaf)
 static struct cpuid c;
 
 static void init(struct cpuid_registers (*host)(uint32_t, uint32_t),
-		 bool xsave, uint32_t vcpus)
+		 uint64_t xcr0, uint32_t vcpus)
 {
 	const struct cpuid_config config = {
 		.host = host, .apic_id = 3, .vcpus = vcpus,
-		.tsc_khz = TSC_KHZ, .xsave = xsave,
+		.tsc_khz = TSC_KHZ, .xcr0 = xcr0,
 	};
 
 	cpuid_init(&c, &config);
@@ -78,7 +78,7 @@ static void test_hidden(void **state)
 	struct cpuid_registers r;
 
 	(void)state;
-	init(everything, false, 1);
+	init(everything, 0, 1);
 	r = get(1, 0);
 	/* DTES64 MONITOR VMX SMX TM2, PCID, DCA, XSAVE OSXSAVE AVX FMA F16C */
 	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(5) | BIT(6) | BIT(8) |
@@ -133,7 +133,7 @@ static void test_xsave(void **state)
 	struct cpuid_state all = {CR4_OSXSAVE, 7};
 
 	(void)state;
-	init(everything, true, 1);
+	init(everything, 0xe7, 1);
 	assert_int_equal(~get(1, 0).ecx & (BIT(26) | BIT(28)), 0);
 	assert_int_equal(get(1, 0).ecx & BIT(27), 0);
 	assert_int_equal(cpuid_read(&c, 1, 0, &all).ecx & BIT(27), BIT(27));
@@ -148,6 +148,11 @@ static void test_xsave(void **state)
 	assert_int_equal(get(0xd, 2).ebx, 576);
 	r = get(0xd, 3);
 	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+	init(everything, 3, 1);			/* no AVX */
+	assert_int_equal(get(1, 0).ecx & (BIT(26) | BIT(28)), BIT(26));
+	assert_int_equal(get(7, 0).ebx & BIT(5), 0);
+	assert_int_equal(get(0xd, 0).ecx, 576);
+	assert_int_equal(cpuid_xcr0(&c), 3);
 }
 
 static void test_added(void **state)
@@ -155,7 +160,7 @@ static void test_added(void **state)
 	struct cpuid_registers r;
 
 	(void)state;
-	init(everything, false, 6);
+	init(everything, 0, 6);
 	r = get(0x40000000, 0);
 	assert_memory_equal(&r.ebx, "MicronovaHv\0", 12);
 	assert_int_equal(get(r.eax, 0).eax, TSC_KHZ);
@@ -180,19 +185,19 @@ static void test_added(void **state)
 static void test_vendors(void **state)
 {
 	(void)state;
-	init(everything, false, 1);
+	init(everything, 0, 1);
 	assert_true(cpuid_is_intel(&c));
 	assert_int_equal(get(1, 0).eax, 0x000306c3);
 	memcpy(vendor, "AuthenticAMD", 12);
 	family = 0x00060fb1;		/* an emulator's K8 */
-	init(everything, false, 1);
+	init(everything, 0, 1);
 	assert_false(cpuid_is_intel(&c));
 	assert_int_equal(get(1, 0).eax, 0x00560fb1);
 	assert_int_equal(get(0x80000001, 0).eax, 0x00560fb1);
 	family = 0x00a20f10;
-	init(everything, false, 1);
+	init(everything, 0, 1);
 	assert_int_equal(get(1, 0).eax, 0x00a20f10);
-	init(nothing, true, 1);
+	init(nothing, 0xe7, 1);
 	assert_int_equal(cpuid_address_bits(&c), 36);
 	assert_int_equal(cpuid_xcr0(&c), 0);
 }

@@ -41,13 +41,13 @@ enum {
 	EDX1_HTT = 1 << 28,
 };
 #define ECX1_HYPERVISOR BIT(31)
-/* What needs XSAVE: FMA, XSAVE, AVX, F16C. */
-#define ECX1_OF_XSAVE	(BIT(12) | BIT(26) | BIT(28) | BIT(29))
+/* What needs the state of AVX: FMA, AVX, F16C. */
+#define ECX1_OF_AVX	(BIT(12) | BIT(28) | BIT(29))
 /* In leaf 7: EBX AVX2; ECX VAES, VPCLMULQDQ. */
-#define EBX7_OF_XSAVE	BIT(5)
-#define ECX7_OF_XSAVE	(BIT(9) | BIT(10))
+#define EBX7_OF_AVX	BIT(5)
+#define ECX7_OF_AVX	(BIT(9) | BIT(10))
 /* In leaf 0x80000001 ECX: XOP, FMA4. */
-#define ECX81_OF_XSAVE	(BIT(11) | BIT(16))
+#define ECX81_OF_AVX	(BIT(11) | BIT(16))
 
 /*
  * Leaves that come from the host: which bits of EAX, EBX, ECX, EDX pass. What
@@ -198,18 +198,18 @@ static void add_host(struct cpuid *c, const struct cpuid_config *config)
 	c->basic_max = BASIC_MAX;
 }
 
-static void without_xsave(struct cpuid *c)
+static void without_avx(struct cpuid *c)
 {
 	struct cpuid_registers *leaf7 = entry(c, LEAF_EXTENDED_FEATURES, 0);
 	struct cpuid_registers *leaf81 = entry(c, 0x80000001, 0);
 
-	entry(c, LEAF_FEATURES, 0)->ecx &= ~ECX1_OF_XSAVE;
+	entry(c, LEAF_FEATURES, 0)->ecx &= ~ECX1_OF_AVX;
 	if (leaf7 != NULL) {
-		leaf7->ebx &= ~EBX7_OF_XSAVE;
-		leaf7->ecx &= ~ECX7_OF_XSAVE;
+		leaf7->ebx &= ~EBX7_OF_AVX;
+		leaf7->ecx &= ~ECX7_OF_AVX;
 	}
 	if (leaf81 != NULL) {
-		leaf81->ecx &= ~ECX81_OF_XSAVE;
+		leaf81->ecx &= ~ECX81_OF_AVX;
 	}
 }
 
@@ -221,19 +221,21 @@ static void add_xsave(struct cpuid *c, const struct cpuid_config *config)
 {
 	struct cpuid_registers all = config->host(LEAF_XSAVE, 0);
 	struct cpuid_registers avx = config->host(LEAF_XSAVE, 2);
-	uint32_t mask = all.eax & 7;
+	uint32_t mask = all.eax & (uint32_t)config->xcr0 & 7;
 	uint32_t size = mask & 4 ? avx.ebx + avx.eax : (uint32_t)XSAVE_HEADER;
 
-	if (!config->xsave ||
-	    !(entry(c, LEAF_FEATURES, 0)->ecx & (uint32_t)ECX1_XSAVE)) {
-		without_xsave(c);
+	if (!(mask & 4)) {
+		without_avx(c);
+	}
+	if (!(mask & 2)) {
+		entry(c, LEAF_FEATURES, 0)->ecx &= ~(uint32_t)ECX1_XSAVE;
 		return;
 	}
 	add(c, LEAF_XSAVE, 0, (struct cpuid_registers){mask, size, size, 0});
+	add(c, LEAF_XSAVE, 1,	/* XSAVEOPT */
+	    (struct cpuid_registers){config->host(LEAF_XSAVE, 1).eax & 1, 0, 0,
+				     0});
 	if (mask & 4) {
-		add(c, LEAF_XSAVE, 1,	/* XSAVEOPT */
-		    (struct cpuid_registers){
-			    config->host(LEAF_XSAVE, 1).eax & 1, 0, 0, 0});
 		add(c, LEAF_XSAVE, 2,
 		    (struct cpuid_registers){avx.eax, avx.ebx, 0, 0});
 	}

@@ -39,7 +39,7 @@ struct cpuid_config {
 	uint32_t apic_id;
 	uint32_t vcpus;
 	uint32_t tsc_khz;
-	bool xsave;		/* XSAVE, and so AVX: XCR0 can be switched */
+	uint64_t xcr0;		/* bits it can have; 0: without XSAVE, AVX */
 };
 
 /* What of the vCPU's state shows in CPUID. */
