@@ -47,6 +47,7 @@ static const void *peek(const struct elf *elf, uint64_t offset)
 bool elf_open(struct elf *elf, uint64_t phys, uint64_t size)
 {
 	static const uint8_t ident[] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
+	uint64_t visible = size < PAGE_SIZE ? size : PAGE_SIZE;
 	const struct header *h;
 
 	*elf = (struct elf){.phys = phys, .size = size};
@@ -57,8 +58,8 @@ bool elf_open(struct elf *elf, uint64_t phys, uint64_t size)
 	if (__builtin_memcmp(h->ident, ident, sizeof(ident)) != 0 ||
 	    h->type != ET_EXEC || h->machine != EM_X86_64 ||
 	    h->phentsize != sizeof(struct program_header) ||
-	    h->phoff > size || h->phoff % 8 ||
-	    h->phoff + h->phnum * sizeof(struct program_header) > PAGE_SIZE) {
+	    h->phoff > visible || h->phoff % 8 ||
+	    h->phnum * sizeof(struct program_header) > visible - h->phoff) {
 		return false;
 	}
 	elf->entry = h->entry;
