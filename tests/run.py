@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("B", "build"))
@@ -148,8 +148,8 @@ def main():
     passed = failed = 0
     # Two at once: emulators of one CPU each, for two cores.
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        for future in [pool.submit(job, *arguments)
-                       for job, arguments in jobs(levels)]:
+        for future in as_completed([pool.submit(job, *arguments)
+                                    for job, arguments in jobs(levels)]):
             result = future.result()
             result.report()
             passed += result.passed

@@ -13,6 +13,7 @@ from console import BUILD, Console, lines_of, screen
 PLATFORMS = [
     pytest.param("qemu-tcg", marks=pytest.mark.qemu),
     pytest.param("bochs-vmx", marks=pytest.mark.bochs),
+    pytest.param("bochs-svm", marks=pytest.mark.bochs),
 ]
 
 # Lines of the guest's log that say "error" without there being one.
@@ -128,6 +129,15 @@ def test_programs_run_on(linux):
                  "while [ $(($(cut -d. -f1 /proc/uptime)-t)) -lt 8 ]; "
                  "do :; done", 60)
     assert len(lines_of("counter", linux.everything())) >= before + 2
+
+
+def test_status_view(linux):
+    """Ctrl-T s shows what runs; the shell does not see the keys."""
+    linux.child.send("\x14s")
+    linux.expect(r"--- status, [^\r\n]*\r\n")
+    linux.expect(r" counter +running [^\r\n]*\r\n")
+    linux.expect(r" linux +running [^\r\n]*\r\n")
+    assert linux.output("echo here").strip() == "here"
 
 
 def text_of(size):
