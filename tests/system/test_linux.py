@@ -24,6 +24,8 @@ HARMLESS = re.compile("|".join((
     r"[Ff]ail(ed|s)?[- ]?over",
     r"Speculative Return Stack Overflow",
     r"report a bug|not a bug",
+    # What Bochs' processor, an early Ryzen, has in common with the real one.
+    r"AMD Zen1 \w+ bug detected",
     # An i440FX has none, and neither has a processor without PMU.
     r"fail to add MMCONFIG|unsupported p6 CPU model .* no PMU driver",
     r"debug",
@@ -188,7 +190,7 @@ def test_poweroff(linux):
 
 def test_no_traces(linux):
     """Until its end the guest's kernel was not surprised by its machine."""
-    assert not re.findall(r"Call Trace|unchecked MSR|WARNING: .*",
+    assert not re.findall(r"Call Trace|unchecked MSR|WARNING: CPU",
                           linux.everything())
 
 
