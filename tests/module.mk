@@ -85,11 +85,16 @@ $(eval $(call unit_objects_rule,hv_core,$(HV_CORE),$(HV_FLAGS)))
 $(B)/unit/hv_core.a: $(call unit_objects,hv_core,$(HV_CORE))
 	$(Q)rm -f $@ && $(AR) rc $@ $^
 define hv_unit
-$(call unit,hv_$(1),tests/unit/hv_$(1).c $(2),$(HV_FLAGS))
+$(call unit,hv_$(1),tests/unit/hv_$(1).c $(2),$(HV_FLAGS) $(3))
 $(B)/unit/hv_$(1): $(B)/unit/hv_core.a
 endef
-$(foreach name,page slab space timeout,$(eval $(call hv_unit,$(name))))
+$(foreach name,page slab space timeout item state,\
+	$(eval $(call hv_unit,$(name))))
 $(eval $(call hv_unit,mapping,tests/unit/hv_model.c))
+$(eval $(call hv_unit,elf,hypervisor/src/elf.c))
+# Firmware's tables are where they are.
+$(eval $(call hv_unit,boot,$(addprefix hypervisor/src/x86/,acpi.c madt.c \
+	multiboot.c),-fno-sanitize=alignment))
 $(eval $(call hv_unit,ipc,tests/unit/hv_machine.c))
 $(eval $(call hv_unit,death,tests/unit/hv_machine.c))
 
@@ -118,7 +123,7 @@ endef
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
 	semaphore.c delegate.c translate.c revoke.c exception.c recall.c \
-	schedule.c time.c gsi.c quota.c fpu.c)
+	schedule.c time.c gsi.c quota.c fpu.c smp.c hostile.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 test: packages					## all tests, as CI runs them

@@ -140,27 +140,28 @@ void acpi_init(void)
 	}
 }
 
-/* Entry i of the root table, 0 behind its end. */
-static uint64_t root_entry(uint32_t i)
+/* Entry i of the root table, which may be 0; false behind the end. */
+static bool root_entry(uint32_t i, uint64_t *entry)
 {
 	bool wide = acpi_root.xsdt != 0;
 	uint64_t phys = wide ? acpi_root.xsdt : acpi_root.rsdt;
-	uint32_t size = wide ? acpi_root.xsdt_size : acpi_root.rsdt_size;
-	uint64_t at = sizeof(struct acpi_table) + i * (wide ? 8ul : 4ul);
-	uint64_t value = 0;
+	uint32_t end = wide ? acpi_root.xsdt_size : acpi_root.rsdt_size;
+	uint32_t size = wide ? 8 : 4;
+	uint64_t at = sizeof(struct acpi_table) + i * (uint64_t)size;
 
-	if (!phys || at + (wide ? 8 : 4) > size) {
-		return 0;
+	if (!phys || at + size > end) {
+		return false;
 	}
-	__builtin_memcpy(&value, boot_memory(phys + at, 8), wide ? 8 : 4);
-	return value;
+	*entry = 0;
+	__builtin_memcpy(entry, boot_memory(phys + at, size), size);
+	return true;
 }
 
 const struct acpi_table *acpi_find(const char signature[4])
 {
 	uint64_t phys;
 
-	for (uint32_t i = 0; (phys = root_entry(i)) != 0; i++) {
+	for (uint32_t i = 0; root_entry(i, &phys); i++) {
 		const struct acpi_table *t = boot_memory(phys, sizeof(*t));
 
 		if (t && same(t->signature, signature, 4)) {

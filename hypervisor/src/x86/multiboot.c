@@ -90,6 +90,9 @@ static void add_module(uint64_t start, uint64_t end, const char *string,
 
 static void set_command_line(const char *from, uint64_t size)
 {
+	if (from == NULL) {
+		return;
+	}
 	copy_string(boot_info.command_line, sizeof(boot_info.command_line),
 		    from, size);
 }
@@ -146,6 +149,22 @@ static void mb1_ranges(const struct mb1_info *i)
 	}
 }
 
+/* One more than there is room for, so that this is said. */
+static void mb1_modules(const struct mb1_info *i)
+{
+	for (uint32_t n = 0; n < i->mods_count && n <= BOOT_MODULES; n++) {
+		const struct mb1_module *m = boot_memory(
+			i->mods_addr + n * sizeof(*m), sizeof(*m));
+
+		if (m == NULL) {
+			return;
+		}
+		add_module(m->start, m->end,
+			   boot_memory(m->string, MB1_STRING_MAX),
+			   MB1_STRING_MAX);
+	}
+}
+
 static bool mb1_parse(uint64_t info)
 {
 	const struct mb1_info *i = boot_memory(info, sizeof(*i));
@@ -160,15 +179,8 @@ static bool mb1_parse(uint64_t info)
 	if (i->flags & MB1_MMAP) {
 		mb1_ranges(i);
 	}
-	for (uint32_t n = 0; i->flags & MB1_MODULES && n < i->mods_count; n++) {
-		const struct mb1_module *m = boot_memory(
-			i->mods_addr + n * sizeof(*m), sizeof(*m));
-
-		if (m != NULL) {
-			add_module(m->start, m->end,
-				   boot_memory(m->string, MB1_STRING_MAX),
-				   MB1_STRING_MAX);
-		}
+	if (i->flags & MB1_MODULES) {
+		mb1_modules(i);
 	}
 	if (i->flags & MB1_FRAMEBUFFER) {
 		boot_info.framebuffer.address = u64_of(i->fb_addr);

@@ -1,0 +1,499 @@
+/*
+ * What loader and firmware say: Multiboot, ACPI, the MADT. Good tables first,
+ * then tables that are cut off, that loop and that lie. Whatever they say,
+ * nothing is read that was not asked for, it ends, and what is taken from it is
+ * within bounds.
+ *
+ * Memory here is poisoned but for what boot_memory() was asked for.
+ */
+#include "hv_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <sanitizer/asan_interface.h>
+
+#include <abi/call.h>
+
+#include "x86/acpi.h"
+#include "x86/boot.h"
+#include "x86/madt.h"
+#include "x86/multiboot.h"
+
+enum {
+	MEMORY = 1 << 20,		/* all there is below "4 GiB" */
+	STEPS = 30000,
+
+	MB1_MAGIC = 0x2badb002,
+	MB2_MAGIC = 0x36d76289,
+
+	INFO = 0x8000,			/* where the loader's information is */
+	EBDA = 0x9fc00,
+	BIOS = 0xe0000,
+	TABLES = 0xf1000,
+};
+
+static uint8_t *memory;
+
+char boot_strings[PAGE_SIZE];
+
+void *boot_memory(uint64_t phys, uint64_t size)
+{
+	if (phys == 0 || phys >= MEMORY || size > MEMORY - phys) {
+		return NULL;
+	}
+	__asan_unpoison_memory_region(memory + phys, size);
+	return memory + phys;
+}
+
+static void clear(void)
+{
+	__asan_unpoison_memory_region(memory, MEMORY);
+	memset(memory, 0, MEMORY);
+	memset(&boot_info, 0, sizeof(boot_info));
+	memset(&machine, 0, sizeof(machine));
+	memset(&acpi_root, 0, sizeof(acpi_root));
+}
+
+/* From here on the kernel reads it. */
+static void seal(void)
+{
+	__asan_poison_memory_region(memory, MEMORY);
+}
+
+static uint32_t put(uint64_t at, unsigned size, uint64_t value)
+{
+	memcpy(memory + at, &value, size);
+	return size;
+}
+
+/* Multiboot 2: tags one after the other. */
+
+static uint64_t tag_end;
+
+static void tag(uint32_t type, const void *data, uint32_t size)
+{
+	put(tag_end, 4, type);
+	put(tag_end + 4, 4, size + 8);
+	memcpy(memory + tag_end + 8, data, size);
+	tag_end += (size + 8 + 7) & ~7u;
+	put(INFO, 4, tag_end - INFO);
+}
+
+static void good_mb2(void)
+{
+	static const struct {
+		uint32_t step, version;
+		struct {
+			uint64_t address, size;
+			uint32_t type, reserved;
+		} range[3];
+	} map = {24, 0, {
+		{0, 0x9fc00, 1, 0}, {0x100000, 0x1000, 1, 0},
+		{0x101000, 0x3eff000, 1, 0},
+	}};
+	static const struct {
+		uint32_t start, end;
+		char string[8];
+	} module = {0x200000, 0x201234, "root x"};
+	static const uint8_t rsdp[36] = "RSD PTR ";
+
+	clear();
+	tag_end = INFO + 8;
+	tag(1, "serial nodl", 12);
+	tag(6, &map, sizeof(map));
+	tag(3, &module, sizeof(module));
+	tag(15, rsdp, sizeof(rsdp));
+	tag(14, rsdp, 20);
+	tag(0, "", 0);
+}
+
+static void good_mb1(void)
+{
+	clear();
+	put(INFO, 4, 1 << 2 | 1 << 3 | 1 << 6);
+	put(INFO + 16, 4, INFO + 0x100);
+	strcpy((char *)memory + INFO + 0x100, "kernel serial");
+	put(INFO + 20, 4, 1);
+	put(INFO + 24, 4, INFO + 0x200);
+	put(INFO + 0x200, 4, 0x200000);
+	put(INFO + 0x204, 4, 0x201234);
+	put(INFO + 0x208, 4, INFO + 0x300);
+	strcpy((char *)memory + INFO + 0x300, "root x");
+	put(INFO + 44, 4, 48);
+	put(INFO + 48, 4, INFO + 0x400);
+	for (unsigned i = 0; i < 2; i++) {
+		put(INFO + 0x400 + 24 * i, 4, 20);
+		put(INFO + 0x404 + 24 * i, 8, i * 0x100000);
+		put(INFO + 0x40c + 24 * i, 8, i ? 0x3f00000 : 0x9fc00);
+		put(INFO + 0x414 + 24 * i, 4, 1);
+	}
+}
+
+static void check_module(void)
+{
+	assert_int_equal(boot_info.modules, 1);
+	assert_int_equal(boot_info.module[0].phys, 0x200000);
+	assert_int_equal(boot_info.module[0].size, 0x1234);
+	assert_int_not_equal(boot_info.module[0].string, 0);
+	assert_int_equal(boot_info.ranges, 2);
+	assert_int_equal(boot_info.range[0].size, 0x9fc00);
+	assert_int_equal(boot_info.range[1].address, 0x100000);
+	assert_int_equal(boot_info.range[1].size, 0x3f00000);
+}
+
+static void test_multiboot(void **state)
+{
+	(void)state;
+	good_mb2();
+	seal();
+	assert_true(multiboot_parse(MB2_MAGIC, INFO));
+	check_module();
+	assert_string_equal(boot_info.command_line, "serial nodl");
+	assert_int_equal(boot_info.rsdp_size, 36);
+	good_mb1();
+	seal();
+	assert_true(multiboot_parse(MB1_MAGIC, INFO));
+	check_module();
+	assert_string_equal(boot_info.command_line, "kernel serial");
+	assert_false(multiboot_parse(0, INFO));
+	assert_false(multiboot_parse(MB1_MAGIC, 0));
+	assert_false(multiboot_parse(MB2_MAGIC, MEMORY - 4));
+}
+
+static void check_boot_info(void)
+{
+	const struct boot_info *b = &boot_info;
+	uint64_t strings = (uint64_t)boot_strings - KERNEL_BASE;
+
+	assert_true(b->ranges <= BOOT_RANGES);
+	assert_true(b->modules <= BOOT_MODULES);
+	assert_true(b->rsdp_size <= RSDP_SIZE);
+	assert_non_null(memchr(b->command_line, 0, sizeof(b->command_line)));
+	for (uint32_t i = 0; i < b->ranges; i++) {
+		assert_true(b->range[i].size > 0);
+		assert_true(b->range[i].address + b->range[i].size >
+			    b->range[i].address);
+	}
+	for (uint32_t i = 0; i < b->modules; i++) {
+		assert_true(b->module[i].size > 0);
+		if (b->module[i].string) {
+			uint64_t at = b->module[i].string - strings;
+
+			assert_true(at < PAGE_SIZE);
+			assert_non_null(memchr(boot_strings + at, 0,
+					       PAGE_SIZE - at));
+		}
+	}
+}
+
+/* Some of a few numbers that are at the ends of something, in [at, at + n). */
+static void change(uint64_t at, uint64_t n)
+{
+	static const uint64_t numbers[] = {
+		0, 1, 7, 8, 0xff, 0xffff, 0x7fffffff, ~0ul, MEMORY,
+		MEMORY - 4, MEMORY - 24, INFO, TABLES, 0x80000000,
+	};
+	static const unsigned sizes[] = {1, 2, 4, 8};
+
+	for (uint64_t i = 1 + rnd(3); i; i--) {
+		unsigned size = sizes[rnd(4)];
+		uint64_t where = at + rnd(n) / size * size;
+
+		put(where, size, rnd(2) ? numbers[rnd(ARRAY_SIZE(numbers))]
+					: rnd(1ul << 32));
+	}
+}
+
+static void test_multiboot_lies(void **state)
+{
+	unsigned good = 0;
+
+	(void)state;
+	for (unsigned n = 0; n < STEPS; n++) {
+		if (n % 2) {
+			good_mb2();
+			change(INFO, tag_end - INFO);
+		} else {
+			good_mb1();
+			change(INFO, rnd(4) ? 112 : 0x440);
+		}
+		seal();
+		good += multiboot_parse(n % 2 ? MB2_MAGIC : MB1_MAGIC, INFO);
+		check_boot_info();
+	}
+	assert_true(good > STEPS / 2);
+}
+
+/* Addresses that are not there, one at a time. */
+static void test_multiboot_nowhere(void **state)
+{
+	static const unsigned fields[] = {16, 24, 48, 0x208};
+	static const uint64_t nowhere[] = {0, 0xffffffff, MEMORY, MEMORY - 1};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+		for (unsigned j = 0; j < ARRAY_SIZE(nowhere); j++) {
+			good_mb1();
+			put(INFO + fields[i], 4, nowhere[j]);
+			put(INFO + 20, 4, rnd(2) ? 1 : 0xffffffff);
+			seal();
+			assert_true(multiboot_parse(MB1_MAGIC, INFO));
+			check_boot_info();
+		}
+	}
+}
+
+/* ACPI */
+
+static void sum(uint64_t at, uint64_t size, unsigned checksum)
+{
+	uint8_t total = 0;
+
+	memory[at + checksum] = 0;
+	for (uint64_t i = 0; i < size; i++) {
+		total = (uint8_t)(total + memory[at + i]);
+	}
+	memory[at + checksum] = (uint8_t)-total;
+}
+
+static void table(uint64_t at, const char *signature, uint32_t size)
+{
+	memcpy(memory + at, signature, 4);
+	put(at + 4, 4, size);
+	sum(at, size, 9);
+}
+
+enum {
+	RSDT = TABLES, XSDT = TABLES + 0x100, FADT = TABLES + 0x203,
+	MADT = TABLES + 0x405, END = TABLES + 0x600,
+};
+
+static uint32_t make_madt(void)
+{
+	uint32_t at = MADT + 44;
+
+	/* Two CPUs, one that is off, an x2APIC one, IOAPIC, two overrides. */
+	for (unsigned i = 0; i < 3; i++) {
+		at += put(at, 8, 0x0800 | (uint64_t)i << 16 |
+				 (uint64_t)i << 24 | (i < 2 ? 1ul << 32 : 0));
+	}
+	at += put(at, 8, 0x1009 | 300ul << 32);
+	at += put(at, 8, 1 | 77ul << 32);
+	at += put(at, 8, 0x0c01 | 0xfec00000ul << 32);
+	at += put(at, 4, 0);
+	at += put(at, 8, 0x0a02 | 2ul << 32);
+	at += put(at, 2, 0);
+	at += put(at, 8, 0x09000a02 | 9ul << 32);
+	at += put(at, 2, 0xf);
+	return at - MADT;
+}
+
+static void good_acpi(bool wide, uint64_t where)
+{
+	clear();
+	put(0x40e, 2, EBDA >> 4);
+	memcpy(memory + where, "RSD PTR ", 8);
+	put(where + 15, 1, wide ? 2 : 0);
+	put(where + 16, 4, RSDT);
+	put(where + 20, 4, 36);
+	put(where + 24, 8, wide ? XSDT : 0);
+	sum(where, 20, 8);
+	sum(where, 36, 32);
+	put(RSDT + 36, 4, FADT);
+	put(RSDT + 40, 4, MADT);
+	put(XSDT + 36, 8, FADT);
+	put(XSDT + 44, 8, MADT);
+	put(FADT + 76, 4, 0x608);
+	put(FADT + 91, 1, 4);
+	table(FADT, "FACP", 244);
+	table(MADT, "APIC", make_madt());
+	table(RSDT, "RSDT", 44);
+	table(XSDT, "XSDT", 52);
+}
+
+static void check_good(bool wide)
+{
+	acpi_init();
+	assert_int_equal(acpi_root.rsdt, RSDT);
+	assert_int_equal(acpi_root.xsdt, wide ? XSDT : 0);
+	assert_int_equal(acpi_pm_timer(), 0x608);
+	assert_null(acpi_find("DMAR"));
+	madt_init();
+	assert_int_equal(machine.cpus, 3);
+	assert_int_equal(machine.cpu[1].apic_id, 1);
+	assert_int_equal(machine.cpu[2].apic_id, 300);
+	assert_int_equal(machine.cpu[2].acpi_id, 77);
+	assert_int_equal(machine.ioapics, 1);
+	assert_int_equal(machine.ioapic[0].phys, 0xfec00000);
+	assert_int_equal(machine.isa[0].gsi, 2);
+	assert_int_equal(machine.isa[9].flags, FLAG_GSI_LEVEL | FLAG_GSI_LOW);
+	assert_int_equal(machine.isa[1].gsi, 1);
+}
+
+static void test_acpi(void **state)
+{
+	static const uint64_t places[] = {EBDA, EBDA + 1024 - 48, BIOS,
+					  0xfffd0};
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(places); i++) {
+		good_acpi(i % 2, places[i / 2]);
+		seal();
+		check_good(i % 2);
+	}
+	/* From the loader. */
+	good_acpi(true, EBDA);
+	memcpy(boot_info.rsdp, memory + EBDA, RSDP_SIZE);
+	boot_info.rsdp_size = RSDP_SIZE;
+	memset(memory + EBDA, 0, RSDP_SIZE);
+	seal();
+	check_good(true);
+}
+
+/* Firmware leaves entries empty; those behind them count. */
+static void test_acpi_empty_entry(void **state)
+{
+	(void)state;
+	good_acpi(true, EBDA);
+	put(XSDT + 36, 8, 0);
+	put(XSDT + 52, 8, FADT);
+	table(XSDT, "XSDT", 60);
+	seal();
+	acpi_init();
+	assert_non_null(acpi_find("APIC"));
+	assert_int_equal(acpi_pm_timer(), 0x608);
+}
+
+/* The root table is the last that there is in memory. */
+static void test_acpi_at_end(void **state)
+{
+	(void)state;
+	good_acpi(false, EBDA);
+	memcpy(memory + MEMORY - 44, memory + RSDT, 44);
+	put(EBDA + 16, 4, MEMORY - 44);
+	sum(EBDA, 20, 8);
+	seal();
+	acpi_init();
+	assert_int_equal(acpi_root.rsdt, MEMORY - 44);
+	assert_non_null(acpi_find("APIC"));
+	assert_null(acpi_find("DMAR"));
+}
+
+/* None at all: one CPU, an IOAPIC where it always was. */
+static void test_no_acpi(void **state)
+{
+	(void)state;
+	clear();
+	seal();
+	acpi_init();
+	assert_null(acpi_find("APIC"));
+	assert_int_equal(acpi_pm_timer(), 0);
+	madt_init();
+	assert_int_equal(machine.ioapics, 1);
+	assert_int_equal(machine.cpus, 0);
+}
+
+static void check_machine(void)
+{
+	assert_true(machine.cpus <= MAX_CPUS);
+	assert_true(machine.ioapics >= 1 && machine.ioapics <= MAX_IOAPICS);
+	for (uint32_t i = 0; i < machine.cpus; i++) {
+		for (uint32_t j = 0; j < i; j++) {
+			assert_int_not_equal(machine.cpu[i].apic_id,
+					     machine.cpu[j].apic_id);
+		}
+	}
+}
+
+/* What is changed has a good checksum mostly, so that it is believed. */
+static void test_acpi_lies(void **state)
+{
+	static const struct {
+		uint64_t at, size;
+	} tables[] = {{RSDT, 44}, {XSDT, 52}, {FADT, 244}, {MADT, 104}};
+	unsigned found = 0;
+
+	(void)state;
+	for (unsigned n = 0; n < STEPS / 3; n++) {
+		unsigned i = (unsigned)rnd(ARRAY_SIZE(tables));
+		const struct acpi_table *t;
+
+		good_acpi(rnd(2), EBDA);
+		change(tables[i].at, tables[i].size);
+		if (rnd(4)) {
+			uint32_t size;
+
+			memcpy(&size, memory + tables[i].at + 4, 4);
+			if (size >= 36 && size < MEMORY - tables[i].at) {
+				sum(tables[i].at, size, 9);
+			}
+		}
+		if (rnd(8) == 0) {
+			change(EBDA, 36);
+			sum(EBDA, 20, 8);
+			sum(EBDA, 36, 32);
+		}
+		seal();
+		acpi_init();
+		t = acpi_find("APIC");
+		found += t != NULL;
+		if (t) {
+			assert_true(t->length >= sizeof(*t));
+		}
+		(void)acpi_find("ABCD");
+		(void)acpi_pm_timer();
+		madt_init();
+		check_machine();
+	}
+	assert_true(found > STEPS / 10);
+}
+
+/* More of everything than there is room for, and entries without length. */
+static void test_madt_full(void **state)
+{
+	uint32_t at = MADT + 44;
+
+	(void)state;
+	good_acpi(true, EBDA);
+	for (unsigned i = 0; i < 100; i++) {
+		at += put(at, 8, 0x0800 | (uint64_t)i << 24 | 1ul << 32);
+		at += put(at, 8, 0x0c01 | (uint64_t)i << 32);
+		at += put(at, 4, 0);
+	}
+	table(MADT, "APIC", at - MADT);
+	seal();
+	acpi_init();
+	madt_init();
+	check_machine();
+	assert_int_equal(machine.cpus, MAX_CPUS);
+	assert_int_equal(machine.ioapics, MAX_IOAPICS);
+	for (unsigned length = 0; length < 2; length++) {
+		good_acpi(true, EBDA);
+		put(MADT + 44 + 8 + 1, 1, length);
+		table(MADT, "APIC", 44 + 16);
+		seal();
+		acpi_init();
+		madt_init();
+		assert_int_equal(machine.cpus, 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_multiboot),
+		cmocka_unit_test(test_multiboot_nowhere),
+		cmocka_unit_test(test_multiboot_lies),
+		cmocka_unit_test(test_acpi),
+		cmocka_unit_test(test_acpi_empty_entry),
+		cmocka_unit_test(test_acpi_at_end),
+		cmocka_unit_test(test_no_acpi),
+		cmocka_unit_test(test_acpi_lies),
+		cmocka_unit_test(test_madt_full),
+	};
+
+	memory = aligned_alloc(PAGE_SIZE, MEMORY);
+	fixture_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
