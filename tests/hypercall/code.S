@@ -276,21 +276,6 @@ fpu_get_mxcsr:
 	pop	%rax
 	ret
 
-/* Data and other segments with selectors of a program's choice: RDI. */
-	.globl	load_segments
-load_segments:
-	mov	%edi, %ds
-	mov	%edi, %es
-	mov	%edi, %fs
-	mov	%edi, %gs
-	xor	%eax, %eax
-	ret
-
-/* The last bytes of a page: a hypercall that returns behind it. */
-	.globl	syscall_last
-syscall_last:
-	syscall
-
 	.data
 	.balign	8
 	.globl	rflags_seen

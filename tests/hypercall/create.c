@@ -301,7 +301,14 @@ static void churn(const struct kind *k, unsigned times)
 	sleep_us(20000);
 	before = usage(SEL_ROOT_PD);
 	for (unsigned i = 0; i < times; i++) {
-		EQUAL(k->create(s, SEL_ROOT_PD), SUCCESS);
+		enum status status = k->create(s, SEL_ROOT_PD);
+
+		if (status != SUCCESS) {
+			/* Freed memory is not back yet. */
+			sleep_us(20000);
+			status = k->create(s, SEL_ROOT_PD);
+		}
+		EQUAL(status, SUCCESS);
 		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, s)), SUCCESS);
 	}
 	wait_usage(SEL_ROOT_PD, before);

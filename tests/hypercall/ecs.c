@@ -454,7 +454,7 @@ void ecs_watchdog(function *run, unsigned priority)
 	stacks_permanent = stacks_used;
 }
 
-void ecs_clean(void)
+void clean(void)
 {
 	(void)!revoke_self(
 		CRD(CRD_OBJ, RIGHTS_ALL, SEL_TEST_ORDER, SEL_TEST));

@@ -8,5 +8,3 @@
 /* The common handlers. */
 void ecs_init(void);
 void ecs_watchdog(function *run, unsigned priority);
-/* After a test: all that it made goes. */
-void ecs_clean(void);

@@ -9,7 +9,8 @@ static const struct test *const topics[] = {
 	boot_tests, create_tests, call_tests, reply_tests, semaphore_tests,
 	delegate_tests, translate_tests, revoke_tests,
 	exception_tests, recall_tests, schedule_tests, time_tests,
-	gsi_tests, quota_tests, fpu_tests,
+	gsi_tests, quota_tests, fpu_tests, smp_tests,
+	hostile_tests,
 };
 
 enum {
@@ -102,7 +103,7 @@ static void run(const struct test *t)
 	current = t;
 	tests_run++;
 	test_enter(t->run);
-	ecs_clean();
+	clean();
 	report();
 }
 

@@ -102,15 +102,10 @@ static void spin(struct frame *f)
 	}
 }
 
-static uint64_t time_of(const struct frame *f)
-{
-	uint64_t us;
-
-	SETUP(sc_time(f->sc, &us));
-	return us;
-}
-
-/* Two that spin, with their quanta, for a while; their times. */
+/*
+ * Two that spin, with their quanta, for a while; how far they come. It is not
+ * their time that is compared: the machine may be away while one of them runs.
+ */
 static void compete(unsigned quantum_a, unsigned quantum_b, uint64_t *a,
 		    uint64_t *b)
 {
@@ -120,13 +115,12 @@ static void compete(unsigned quantum_a, unsigned quantum_b, uint64_t *a,
 					    events());
 
 	stop = 0;
-	/* Below them all runs nothing, above them the one that ends it. */
 	start_thread(ta, 1, quantum_a);
 	start_thread(tb, 1, quantum_b);
 	sleep_us(200000);
 	stop = 1;
-	*a = time_of(ta);
-	*b = time_of(tb);
+	*a = ta->value[0];
+	*b = tb->value[0];
 }
 
 /* Equals take turns: none gets much more than the other. */
@@ -135,19 +129,18 @@ static void round_robin(void)
 	uint64_t a, b;
 
 	compete(1000, 1000, &a, &b);
-	CHECK(a + b > 100000);
 	CHECK(a > (a + b) / 4);
 	CHECK(b > (a + b) / 4);
 }
 
-/* A quantum four times as long is four times as much. */
+/* A quantum six times as long is six times as much. */
 static void quantum(void)
 {
 	uint64_t a, b;
 
-	compete(2000, 8000, &a, &b);
-	CHECK(b > a * 3 / 2);
-	CHECK(a > b / 12);
+	compete(1000, 6000, &a, &b);
+	CHECK(b > a * 2);
+	CHECK(a > b / 30);
 }
 
 static void yielder(struct frame *f)

@@ -68,7 +68,7 @@ test_abandon:
  */
 	.globl	probe_begin, probe_end, probe_return
 	.globl	probe_read, probe_write, probe_in, probe_out, probe_execute
-	.globl	probe_ud, probe_call
+	.globl	probe_ud, probe_call, probe_segments
 probe_begin:
 probe_read:
 	mov	(%rdi), %rax
@@ -100,6 +100,13 @@ probe_ud:
 	ret
 probe_call:
 	jmp	*%rdi
+probe_segments:
+	mov	%edi, %ds
+	mov	%edi, %es
+	mov	%edi, %fs
+	mov	%edi, %gs
+	xor	%eax, %eax
+	ret
 probe_return:
 	ret
 probe_end:

@@ -239,6 +239,7 @@ unsigned probe_out(unsigned port, uint64_t value);
 unsigned probe_execute(const void *address);
 unsigned probe_ud(void);
 unsigned probe_call(void (*f)(void));	/* f: of a single instruction */
+unsigned probe_segments(unsigned selector);	/* into DS, ES, FS, GS */
 
 enum {
 	VECTOR_DE = 0, VECTOR_DB = 1, VECTOR_BP = 3, VECTOR_UD = 6,
@@ -293,6 +294,9 @@ uint64_t ask_call(const struct frame *servant, uint64_t rdi, uint64_t rsi,
 		  uint64_t rdx, uint64_t rax, uint64_t r8);
 /* Send it an item; it says what came. */
 void send_item(struct frame *servant, uint64_t crd, uint64_t how);
+
+/* What the end of a test does: all that was made goes. For rounds of one. */
+void clean(void);
 
 /* Kernel memory that a PD uses; freeing is deferred, so wait until it is so. */
 unsigned long usage(unsigned long pd);
