@@ -70,9 +70,10 @@ static struct ec *(*const kept[])(struct ec *) = {
 	[EXIT_INIT] = nmi,
 };
 
-static struct ec *other(struct ec *ec, struct vmcb *b, uint64_t code)
+/* The codes are negative numbers above some; emulators store 32 bits of them. */
+static struct ec *other(struct ec *ec, struct vmcb *b)
 {
-	switch (code) {
+	switch ((int32_t)b->exit_code) {
 	case EXIT_NPF:
 		ec->fault_address = b->exit_info[1];
 		return vcpu_event(ec, EVENT_SVM_NPF);
@@ -91,7 +92,7 @@ struct ec *svm_exit(struct ec *ec)
 
 	b->clean = CLEAN_ALL;
 	if (unlikely(code >= EVENT_SVM_OTHER)) {
-		return other(ec, b, code);
+		return other(ec, b);
 	}
 	if (code < ARRAY_SIZE(kept) && kept[code]) {
 		return kept[code](ec);

@@ -7,13 +7,33 @@
 #include "svm.h"
 #include "vcpu_regs.h"
 
+enum { VECTOR_BP = 3, VECTOR_OF = 4 };
+
+/*
+ * INT n, INT3 and INTO: RIP is still at the instruction, so that it happens
+ * again by itself. Injected, it would return there (APM 2 15.20).
+ */
+static bool is_instruction(uint32_t info)
+{
+	uint32_t type = info & INJECT_TYPE, vector = info & INJECT_VECTOR;
+
+	return type == INJECT_SOFT_INTERRUPT ||
+	       (type == INJECT_EXCEPTION &&
+		(vector == VECTOR_BP || vector == VECTOR_OF));
+}
+
 static ALWAYS_INLINE void save_injection(const struct ec *ec,
 					 const struct vmcb *b, struct utcb *u)
 {
-	uint64_t info = svm_not_entered(ec) ? b->event : b->exit_int_info;
+	bool entry = svm_not_entered(ec);
+	uint64_t event = entry ? b->event : b->exit_int_info;
+	uint32_t info = (uint32_t)event & EVENT_INFO;
 
-	u->inject = (uint32_t)info & EVENT_INFO;
-	u->inject_error = (uint32_t)(info >> EVENT_ERROR_SHIFT);
+	if (unlikely(info & INJECT_VALID) && !entry && is_instruction(info)) {
+		info = 0;
+	}
+	u->inject = info;
+	u->inject_error = (uint32_t)(event >> EVENT_ERROR_SHIFT);
 }
 
 static ALWAYS_INLINE void save_some(const struct ec *ec, const struct vmcb *b,

@@ -151,5 +151,5 @@ enum svm_exit_code {
 	EXIT_INIT = 0x63,
 	EXIT_VINTR = 0x64,
 	EXIT_NPF = 0x400,
+	EXIT_INVALID = -1,
 };
-#define EXIT_INVALID (~0ul)
