@@ -71,6 +71,7 @@ struct ec {
 	struct timeout timeout;		/* of that sleep */
 	struct list parked;		/* SCs that wait until it is woken */
 
+	uint64_t retry_until;		/* epoch at which no memory is final */
 	uint32_t pending;		/* atomic: PENDING_ */
 	struct ec *inbox_next;
 };

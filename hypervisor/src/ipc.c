@@ -112,7 +112,7 @@ static struct ec *fail(struct ec *self, enum status s)
 				       pt->ec->utcb, items);
 
 	if (s != SUCCESS) {
-		return fail(self, s);
+		return syscall_no_memory(self, s);
 	}
 	copy_message(pt->ec->utcb, self->utcb, items);
 	pt->ec->utcb->items = items_header(items);

@@ -103,6 +103,29 @@ void rcu_run(struct cpu *cpu)
 	}
 }
 
+bool rcu_hurry(void)
+{
+	struct cpu *self = this_cpu();
+	bool any = false;
+
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		struct cpu *cpu = cpus[i];
+
+		if (!__atomic_load_n(&cpu->waiting, __ATOMIC_RELAXED) &&
+		    !__atomic_load_n(&cpu->deferred, __ATOMIC_RELAXED)) {
+			continue;
+		}
+		any = true;
+		if (cpu != self) {
+			ipi_send(i);
+		}
+	}
+	if (any) {
+		self->resched = 1;
+	}
+	return any;
+}
+
 /* What waits is looked at again, though nobody may want this CPU for long. */
 void rcu_idle_enter(struct cpu *cpu)
 {

@@ -19,6 +19,11 @@ extern uint64_t rcu_epoch;	/* atomic: of the latest grace period */
 
 /* Off every fast path: free what is due, start the next grace period. */
 void rcu_run(struct cpu *cpu);
+/*
+ * Somebody needs memory: all CPUs are to get on with what they deferred. False:
+ * there is nothing that would be freed.
+ */
+bool rcu_hurry(void);
 /* This CPU goes idle, where it reads nothing; it comes back. */
 void rcu_idle_enter(struct cpu *cpu);
 void rcu_idle_leave(struct cpu *cpu);

@@ -11,6 +11,7 @@
 #include "mapping.h"
 #include "pd.h"
 #include "pt.h"
+#include "rcu.h"
 #include "sc.h"
 #include "sm.h"
 #include "time.h"
@@ -40,8 +41,34 @@ syscall_function *const syscall_table[CALLS] = {
 	[CALL_PD_CTRL] = sys_pd_ctrl,
 };
 
+/*
+ * Of the memory that was given up some may not be free yet. The call is made
+ * again for as many grace periods as the longest chain of objects needs.
+ */
+enum { GRACE_PERIODS = 8 };
+
+struct ec *syscall_no_memory(struct ec *self, enum status s)
+{
+	uint64_t epoch = __atomic_load_n(&rcu_epoch, __ATOMIC_RELAXED);
+
+	if (!self->retry_until) {
+		self->retry_until = epoch + GRACE_PERIODS;
+	}
+	if (epoch < self->retry_until && rcu_hurry()) {
+		ec_set_work(self, syscall_retry);
+		return self;
+	}
+	self->retry_until = 0;
+	self->regs.rdi = s;
+	return NULL;
+}
+
 static struct ec *finish(struct ec *self, enum status s)
 {
+	if (unlikely(s == OUT_OF_MEMORY)) {
+		return syscall_no_memory(self, s);
+	}
+	self->retry_until = 0;
 	self->regs.rdi = s;
 	return NULL;
 }
@@ -154,6 +181,9 @@ struct ec *sys_create_pd(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 			}
 			object_put(&pd->object);
 		}
+	} else if (s == BAD_PARAMETER) {
+		/* The owner has not the quota, or not yet. */
+		return syscall_no_memory(self, s);
 	}
 	return finish(self, s);
 }

@@ -35,6 +35,12 @@ enum { SYSCALL_LENGTH = 2 };	/* bytes of the instruction */
 /* As `work`: the call is made again with the same registers. */
 struct ec *syscall_retry(struct ec *self);
 
+/*
+ * The call failed for want of memory: it is made again if more may come, else
+ * it returns `s`.
+ */
+struct ec *syscall_no_memory(struct ec *self, enum status s);
+
 static inline unsigned syscall_flags(uint64_t id)
 {
 	return id >> 4 & 15;
