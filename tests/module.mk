@@ -88,7 +88,7 @@ define hv_unit
 $(call unit,hv_$(1),tests/unit/hv_$(1).c $(2),$(HV_FLAGS) $(3))
 $(B)/unit/hv_$(1): $(B)/unit/hv_core.a
 endef
-$(foreach name,page slab space timeout item state threads,\
+$(foreach name,page slab space timeout item state rcu threads,\
 	$(eval $(call hv_unit,$(name))))
 $(eval $(call hv_unit,mapping,tests/unit/hv_model.c))
 $(eval $(call hv_unit,elf,hypervisor/src/elf.c))

@@ -26,13 +26,17 @@
 
 enum { POOL_MAX = 256 << 20 };
 
-unsigned cpu_now, poll_period;
+_Thread_local unsigned cpu_now;
+unsigned poll_period;
+bool cpus_are_threads;
+void (*poll_hook)(void);
 uint64_t tsc_now, ipi_sent;
 jmp_buf *panic_expected;
 char panic_text[256];
 
 static struct cpu processors[MAX_CPUS];
-static uint64_t cr3[MAX_CPUS], state;
+static uint64_t cr3[MAX_CPUS];
+static _Thread_local uint64_t state;
 
 /* The machine that the kernel believes it has. */
 struct cpu *cpus[MAX_CPUS];
@@ -86,7 +90,10 @@ void ipi_send(uint32_t cpu)
 {
 	unsigned before = cpu_now;
 
-	ipi_sent |= 1ul << cpu;
+	__atomic_or_fetch(&ipi_sent, 1ul << cpu, __ATOMIC_SEQ_CST);
+	if (cpus_are_threads) {
+		return;
+	}
 	cpu_now = cpu;
 	tlb_flush_requested(cpus[cpu]);
 	cpu_now = before;
@@ -94,6 +101,9 @@ void ipi_send(uint32_t cpu)
 
 bool irq_poll(void)
 {
+	if (poll_hook) {
+		poll_hook();
+	}
 	return poll_period && rnd(poll_period) == 0;
 }
 
@@ -199,7 +209,12 @@ void fixture_seed(void)
 	state = given ? strtoul(given, NULL, 0) : (uint64_t)time(NULL);
 	printf("seed %lu\n", state);
 	fflush(stdout);
-	state = state * 2 + 1;
+	fixture_reseed(state);
+}
+
+void fixture_reseed(uint64_t seed)
+{
+	state = seed * 2 + 1;
 }
 
 static void start_cpu(struct cpu *cpu, uint32_t id)
@@ -240,6 +255,8 @@ void fixture_init(unsigned pages, unsigned cpu_number)
 	tsc_now = 1;
 	ipi_sent = 0;
 	poll_period = 0;
+	poll_hook = NULL;
+	cpus_are_threads = false;
 	memset(slab_live, 0, sizeof(slab_live));
 	for (unsigned i = 0; i < cpu_number; i++) {
 		start_cpu(&processors[i], i);

@@ -35,14 +35,21 @@ void fixture_seed(void);
 /* A number below n. */
 uint64_t rnd(uint64_t n);
 
-/* The CPU that the test is on. */
-extern unsigned cpu_now;
+/* For another thread. */
+void fixture_reseed(uint64_t seed);
+
+/* The CPU that the test is on; each thread of a program may be on one. */
+extern _Thread_local unsigned cpu_now;
 /* What rdtsc() says. */
 extern uint64_t tsc_now;
 /* Bit n: CPU n was sent an interrupt. */
 extern uint64_t ipi_sent;
+/* CPUs are threads, and do themselves what an interrupt asks of them. */
+extern bool cpus_are_threads;
 /* irq_poll() says yes once in so many times; 0: never. */
 extern unsigned poll_period;
+/* What happens at the moment that irq_poll() lets interrupts in, or NULL. */
+extern void (*poll_hook)(void);
 /* Objects in use, of each kind. */
 extern unsigned slab_live[SLABS];
 

@@ -250,9 +250,9 @@ static void wake_some(void)
 }
 
 
-static void step(void)
+static void step_here(void)
 {
-	struct ec *ec = on_cpu((unsigned)rnd(cpu_count));
+	struct ec *ec = running();
 
 	if (ipi_sent >> cpu_now & 1 && rnd(2)) {
 		interrupts();
@@ -272,9 +272,34 @@ static void step(void)
 	}
 }
 
+static void step(void)
+{
+	cpu_now = (unsigned)rnd(cpu_count);
+	step_here();
+}
+
+/* While this CPU is in the middle of long work, another goes on. */
+static void on_poll(void)
+{
+	unsigned before = cpu_now;
+
+	poll_hook = NULL;
+	for (uint64_t n = rnd(4); n; n--) {
+		do {
+			cpu_now = (unsigned)rnd(cpu_count);
+		} while (cpu_now == before);
+		step_here();
+	}
+	cpu_now = before;
+	poll_hook = on_poll;
+}
+
 static void random_run(unsigned cpu_number)
 {
 	machine_start(PAGES, cpu_number, 6000);
+	if (cpu_number > 1) {
+		poll_hook = on_poll;
+	}
 	for (unsigned n = 0; n < STEPS; n++) {
 		poll_period = rnd(2) ? 0 : 3;
 		step();

@@ -304,6 +304,7 @@ static bool quiet(void)
 void machine_finish(void)
 {
 	poll_period = 0;
+	poll_hook = NULL;
 	object_get(&pd_root->object);
 	(void)!mapping_clear(pd_root);
 	assert_true(object_reap());

@@ -81,7 +81,7 @@ void *slab_alloc(struct pd *pd, enum slab_kind kind)
 	void *object = plain_slab_alloc(pd, kind);
 
 	if (object) {
-		slab_live[kind]++;
+		__atomic_add_fetch(&slab_live[kind], 1, __ATOMIC_RELAXED);
 		__asan_unpoison_memory_region(object, sizes[kind]);
 		__builtin_memset(object, 0xa5, sizes[kind]);
 	}
@@ -93,7 +93,8 @@ void slab_free(void *object)
 	struct slab *s = slab_of(object);
 	struct slab_cache *cache = s->cache;
 
-	slab_live[cache - s->pd->slabs]--;
+	__atomic_sub_fetch(&slab_live[cache - s->pd->slabs], 1,
+			   __ATOMIC_RELAXED);
 	__asan_poison_memory_region((char *)object + sizeof(void *),
 				    cache->size - sizeof(void *));
 	plain_slab_free(object);
