@@ -4,6 +4,7 @@
 
 #include <lib/log.h>
 #include <lib/syscall.h>
+#include <lib/time.h>
 
 #include "emulate.h"
 #include "linux.h"
@@ -156,16 +157,36 @@ void exit_window(struct vcpu *v)
 	end(v);
 }
 
+/* Sleep until something may have come: an interrupt, or a timer's time. */
+static void sleep(struct vcpu *v)
+{
+	struct timer_queue *timers = &v->vm->machine.timers;
+	uint64_t until = timer_queue_next(timers);
+
+	v->place = VCPU_HALTED;
+	vm_unlock_asleep(v->vm);
+	(void)sm_down_all(v->sm, until == TIMER_NEVER ? 0 : until);
+	vm_lock(v->vm);
+	v->place = VCPU_EXITED;
+	timer_queue_run(timers);
+}
+
+static void warn_of_halt(const struct vcpu *v)
+{
+	static struct log_rate rate = LOG_RATE(3, 60 * NS_PER_S);
+
+	if (!(v->utcb->rflags & RFLAGS_IF) && log_allowed(&rate)) {
+		log_warning("vcpu %u: halted with interrupts off", v->id);
+	}
+}
+
 void exit_hlt(struct vcpu *v)
 {
 	vcpu_advance(v);
 	begin(v);
+	warn_of_halt(v);
 	while (!vcpu_is_woken(v) && v->vm->end == VM_RUNS) {
-		v->place = VCPU_HALTED;
-		vm_unlock(v->vm);
-		(void)sm_down(v->sm, 0);
-		vm_lock(v->vm);
-		v->place = VCPU_EXITED;
+		sleep(v);
 	}
 	correct_tsc(v);
 	end(v);
@@ -324,11 +345,13 @@ void exit_mov_to_cr(struct vcpu *v, unsigned cr, unsigned reg)
 
 /* The emulator: devices in memory, string I/O. */
 
-static void run_emulator(struct vcpu *v)
+/* ports: for INS and OUTS, or NULL. */
+static void run_emulator(struct vcpu *v, const struct mmio *ports)
 {
 	struct emulation e;
 
 	vcpu_emulation(v, &e);
+	e.ports = ports;
 	switch (emulate(&e)) {
 	case OUTCOME_DONE:
 		v->mtd |= e.mtd;
@@ -360,14 +383,20 @@ void exit_memory(struct vcpu *v)
 			(unsigned long long)v->utcb->qual[1]);
 	}
 	begin(v);
-	run_emulator(v);
+	run_emulator(v, NULL);
 	end(v);
 }
 
+/*
+ * The processor has checked that the guest may use that port, and no other:
+ * if the instruction is another one by now, it runs again.
+ */
 static void emulate_string(struct vcpu *v)
 {
 	begin(v);
-	run_emulator(v);
+	if ((uint16_t)v->utcb->rdx == v->string_port) {
+		run_emulator(v, &v->ports);
+	}
 	end(v);
 }
 
@@ -392,6 +421,7 @@ static void read_port(struct vcpu *v, const struct port_access *a)
 void exit_port(struct vcpu *v, const struct port_access *a)
 {
 	if (a->string) {
+		v->string_port = a->port;
 		vcpu_defer(v, emulate_string);
 		return;
 	}

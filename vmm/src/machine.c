@@ -164,7 +164,7 @@ const char *machine_init(struct machine *m, const struct machine_config *c)
 	m->power = c->power;
 	m->clock = (struct clock){now, NULL, (uint64_t)c->tsc_khz * 1000};
 	m->wall_clock = c->wall_clock - clock_now(&m->clock) / m->clock.hz;
-	timer_queue_init(&m->timers, &m->clock, c->timer_earlier, c->opaque);
+	timer_queue_init(&m->timers, &m->clock, NULL, NULL);
 	bus_init(&m->ports, 0xffff, report_port, m);
 	bus_init(&m->memory, UINT64_MAX, report_memory, m);
 	init_interrupts(m);

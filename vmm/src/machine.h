@@ -37,10 +37,6 @@ struct machine_config {
 	uint64_t wall_clock;		/* seconds since 1970, now */
 	struct power power;
 	struct uart_wire serial;	/* COM1 */
-
-	/* struct timer_queue's; see there. */
-	void (*timer_earlier)(void *opaque, uint64_t deadline);
-	void *opaque;
 };
 
 struct machine {

@@ -49,6 +49,7 @@ struct vcpu {
 	/* An exit that wants more state has the vCPU recalled first. */
 	void (*deferred)(struct vcpu *v);
 	uint64_t deferred_qual[2], deferred_length;
+	uint16_t string_port;		/* of the string I/O that is deferred */
 
 	struct length_cache length_cache;
 	bool window;			/* the kernel has our window request */

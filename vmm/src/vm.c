@@ -33,9 +33,23 @@ void vm_lock(struct vm *vm)
 	lock_acquire(&vm->lock);
 }
 
-void vm_unlock(struct vm *vm)
+void vm_unlock_asleep(struct vm *vm)
 {
 	lock_release(&vm->lock);
+}
+
+void vm_unlock(struct vm *vm)
+{
+	uint64_t next = timer_queue_next(&vm->machine.timers);
+	bool late = next < vm->timer_sleeps;
+
+	if (late) {
+		vm->timer_sleeps = next;
+	}
+	lock_release(&vm->lock);
+	if (late) {
+		(void)sm_up(vm->timer_sm);
+	}
 }
 
 /* The end. */
@@ -140,17 +154,6 @@ static void serve_input(void *opaque)
 
 /* Time. */
 
-/* timer_queue's: an earlier deadline than that for which the thread sleeps. */
-static void timer_earlier(void *opaque, uint64_t deadline)
-{
-	struct vm *vm = opaque;
-
-	if (deadline < vm->timer_sleeps) {
-		vm->timer_sleeps = deadline;
-		(void)sm_up(vm->timer_sm);
-	}
-}
-
 /* A thread: sleeps until the next deadline. */
 static void serve_timers(void *opaque)
 {
@@ -160,10 +163,10 @@ static void serve_timers(void *opaque)
 	for (;;) {
 		vm_lock(vm);
 		timer_queue_run(timers);
-		vm->timer_sleeps = timer_queue_next(timers);
 
-		uint64_t until = vm->timer_sleeps;
+		uint64_t until = timer_queue_next(timers);
 
+		vm->timer_sleeps = until;
 		vm_unlock(vm);
 		(void)sm_down_all(vm->timer_sm,
 				  until == TIMER_NEVER ? 0 : until);
@@ -183,12 +186,10 @@ static const char *init_machine(struct vm *vm)
 		.wall_clock = WALL_CLOCK,
 		.power = {power_off_wanted, reset_wanted, exit_wanted, vm},
 		.serial = {serial_write, serial_read, NULL},
-		.timer_earlier = timer_earlier,
-		.opaque = vm,
 	};
 
 	if (ram == NULL || program_info->vm.memory < GMEM_MIN) {
-		return "the manifest gives less than 64 MiB of guest memory";
+		return "the manifest gives less than 64 MiB of memory";
 	}
 	return machine_init(&vm->machine, &config);
 }
@@ -240,7 +241,7 @@ static const char *create_guest_pd(struct vm *vm)
 		used = 0;
 	}
 	if (limit < used + 2 * QUOTA_LEFT) {
-		return "the manifest gives too little kernel memory";
+		return "the manifest's kernel-memory is too small";
 	}
 	vm->pd = sel_alloc(0);
 	if (vm->pd == 0 ||

@@ -40,7 +40,7 @@ struct vm {
 	enum vm_end end;
 	uint32_t end_code;		/* of VM_EXIT */
 
-	/* The timer thread: until when it sleeps, and what wakes it. */
+	/* The timer thread: until when it sleeps, at most; what wakes it. */
 	uint64_t timer_sleeps;		/* under the lock */
 	unsigned long timer_sm;
 };
@@ -49,7 +49,10 @@ struct vm {
 void vm_start(struct vm *vm);
 
 void vm_lock(struct vm *vm);
+/* Also sees to it that the timer thread wakes for the first deadline. */
 void vm_unlock(struct vm *vm);
+/* For one who sleeps until the first deadline and then runs the timers. */
+void vm_unlock_asleep(struct vm *vm);
 
 /* Act on vm->end: report, and end this program. */
 _Noreturn void vm_finish(struct vm *vm);
