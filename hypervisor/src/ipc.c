@@ -114,6 +114,7 @@ static struct ec *fail(struct ec *self, enum status s)
 	if (s != SUCCESS) {
 		return syscall_no_memory(self, s);
 	}
+	self->retry_until = 0;
 	copy_message(pt->ec->utcb, self->utcb, items);
 	pt->ec->utcb->items = items_header(items);
 	join_chain(self, pt->ec);

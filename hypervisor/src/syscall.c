@@ -47,6 +47,19 @@ syscall_function *const syscall_table[CALLS] = {
  */
 enum { GRACE_PERIODS = 8 };
 
+/*
+ * Where interrupts were let in, it may have been recalled, or it has died: then
+ * that comes first.
+ */
+static void make_again(struct ec *self)
+{
+	if (unlikely(self->resume == resume_work)) {
+		self->regs.rip -= SYSCALL_LENGTH;
+	} else {
+		ec_set_work(self, syscall_retry);
+	}
+}
+
 struct ec *syscall_no_memory(struct ec *self, enum status s)
 {
 	uint64_t epoch = __atomic_load_n(&rcu_epoch, __ATOMIC_RELAXED);
@@ -55,12 +68,12 @@ struct ec *syscall_no_memory(struct ec *self, enum status s)
 		self->retry_until = epoch + GRACE_PERIODS;
 	}
 	if (epoch < self->retry_until && rcu_hurry()) {
-		ec_set_work(self, syscall_retry);
+		make_again(self);
 		return self;
 	}
 	self->retry_until = 0;
 	self->regs.rdi = s;
-	return NULL;
+	return self->resume == resume_work ? self : NULL;
 }
 
 static struct ec *finish(struct ec *self, enum status s)
@@ -100,9 +113,7 @@ struct ec *syscall_retry(struct ec *self)
 /* Long work was interrupted: go on after what is more urgent. */
 static struct ec *retry_later(struct ec *self)
 {
-	if (self->resume != resume_work) {
-		ec_set_work(self, syscall_retry);
-	}
+	make_again(self);
 	return preempt(self);
 }
 
@@ -181,11 +192,13 @@ struct ec *sys_create_pd(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 			}
 			object_put(&pd->object);
 		}
-	} else if (s == BAD_PARAMETER) {
-		/* The owner has not the quota, or not yet. */
+	}
+	/* BAD_PARAMETER: the owner has not the quota, or not yet. */
+	if (s == OUT_OF_MEMORY || s == BAD_PARAMETER) {
 		return syscall_no_memory(self, s);
 	}
-	return finish(self, s);
+	self->retry_until = 0;
+	return finish_preempt(self, s);
 }
 
 static enum status check_ec(const struct ec_parameters *p)

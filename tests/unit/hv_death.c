@@ -4,6 +4,8 @@
  */
 #include "hv_machine.h"
 
+#include <abi/event.h>
+
 #include "object.h"
 #include "x86/vcpu.h"
 
@@ -364,6 +366,69 @@ static void test_create_pd_fails(void **state)
 	machine_finish();
 }
 
+/* From CPU 1, while the thread is in the middle of a call on CPU 0. */
+static void kill_from_afar(void)
+{
+	poll_hook = NULL;
+	cpu_now = 1;
+	assert_true(mapping_revoke(pd_root, CRD(CRD_OBJ, 31, 0, EC + 1), true,
+				   false));
+	cpu_now = 0;
+	interrupt_kernel();
+}
+
+/* Its death comes in a call that fails: it is not back in user mode. */
+static void test_dies_in_call(void **state)
+{
+	(void)state;
+	for (uint64_t quota = 3; quota < 9; quota++) {
+		struct ec *root = machine_start(PAGES, 2, QUOTA), *thread, *ec;
+
+		make_sm(0, 0);
+		thread = make_thread(1, 2);
+		poll_hook = kill_from_afar;
+		ec = hypercall(CALL_CREATE_PD, 0, SM, SEL_PD,
+			       CRD(CRD_OBJ, RIGHTS_ALL, 9, 0), quota << 32, 0);
+		assert_ptr_equal(ec, poll_hook ? thread : root);
+		machine_finish();
+	}
+}
+
+static void recall_from_afar(void)
+{
+	poll_hook = NULL;
+	cpu_now = 1;
+	ec_post(root_ec(EC + 1), PENDING_RECALL);
+	cpu_now = 0;
+	interrupt_kernel();
+}
+
+/* Recalled in a call that is to be made again: it makes it after that. */
+static void test_recalled_in_call(void **state)
+{
+	struct ec *thread, *handler;
+
+	(void)state;
+	machine_start(PAGES, 2, QUOTA);
+	make_sm(0, 0);
+	make_sm(1, 0);
+	handler = make_handler(0);
+	must(hypercall(CALL_CREATE_PT, 0, 0x100 + EVENT_THREAD_RECALL, SEL_PD,
+		       EC, MTD_RIP_LEN, 0x1000), SUCCESS);
+	thread = make_thread(1, 2);
+	thread->regs.rip = 0x1002;
+	poll_hook = recall_from_afar;
+	poll_period = 1;
+	assert_ptr_equal(hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, 0,
+				   CRD(CRD_OBJ, 31, 1, SM), 0, 0, 0), handler);
+	assert_int_equal(handler->utcb->rip, 0x1000);
+	assert_non_null(root_object(SM + 1));
+	handler->utcb->mtd = 0;
+	assert_ptr_equal(reply(0), thread);
+	assert_int_equal(thread->regs.rip, 0x1000);
+	machine_finish();
+}
+
 /*
  * The tables of a PD that has ended stay loaded while a guest runs after its
  * last thread: they must not be freed under it.
@@ -415,6 +480,8 @@ int main(void)
 		cmocka_unit_test(test_semaphore_race),
 		cmocka_unit_test(test_reference_race),
 		cmocka_unit_test(test_create_pd_fails),
+		cmocka_unit_test(test_dies_in_call),
+		cmocka_unit_test(test_recalled_in_call),
 		cmocka_unit_test(test_loaded_tables),
 	};
 

@@ -278,28 +278,32 @@ static void step(void)
 	step_here();
 }
 
-/* While this CPU is in the middle of long work, another goes on. */
+/*
+ * While this CPU is in the middle of long work, others go on, and interrupts
+ * come.
+ */
 static void on_poll(void)
 {
 	unsigned before = cpu_now;
 
 	poll_hook = NULL;
-	for (uint64_t n = rnd(4); n; n--) {
+	for (uint64_t n = rnd(4); n && cpu_count > 1; n--) {
 		do {
 			cpu_now = (unsigned)rnd(cpu_count);
 		} while (cpu_now == before);
 		step_here();
 	}
 	cpu_now = before;
+	if (rnd(2)) {
+		interrupt_kernel();
+	}
 	poll_hook = on_poll;
 }
 
 static void random_run(unsigned cpu_number)
 {
 	machine_start(PAGES, cpu_number, 6000);
-	if (cpu_number > 1) {
-		poll_hook = on_poll;
-	}
+	poll_hook = on_poll;
 	for (unsigned n = 0; n < STEPS; n++) {
 		poll_period = rnd(2) ? 0 : 3;
 		step();

@@ -221,7 +221,7 @@ struct ec *tick(uint64_t ticks)
 	return leave();
 }
 
-struct ec *interrupts(void)
+void interrupt_kernel(void)
 {
 	struct cpu *cpu = this_cpu();
 
@@ -231,6 +231,12 @@ struct ec *interrupts(void)
 		ec_inbox(cpu);
 	}
 	cpu->resched = 1;
+	timeout_run(cpu);
+}
+
+struct ec *interrupts(void)
+{
+	interrupt_kernel();
 	return leave();
 }
 

@@ -30,6 +30,9 @@ struct ec *tick(uint64_t ticks);
 /* Interrupts that other CPUs sent to this one. */
 struct ec *interrupts(void);
 
+/* The same where the kernel lets them in: it goes on afterwards. */
+void interrupt_kernel(void);
+
 /* Status of the EC's last call. */
 static inline unsigned status_of(const struct ec *ec)
 {
