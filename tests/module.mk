@@ -65,6 +65,9 @@ $(eval $(call unit,vmm_emulate_modes,tests/unit/vmm_emulate_modes.c \
 	$(VMM_FIXTURE) $(VMM_EMULATOR)))
 $(eval $(call unit,vmm_walk,tests/unit/vmm_walk.c $(VMM_FIXTURE) \
 	$(addprefix vmm/src/,gmem.c walk.c)))
+$(eval $(call unit,vmm_inject,tests/unit/vmm_inject.c vmm/src/inject.c \
+	$(VMM_FIXTURE) $(addprefix vmm/dev/,lapic.c lapic_message.c \
+	lapic_register.c lapic_timer.c pic.c),-Iroot))
 $(eval $(call unit,vmm_boot,tests/unit/vmm_boot.c $(VMM_FIXTURE) \
 	$(addprefix vmm/src/,gmem.c bzimage.c linux.c) $(UNIT_ROOT),\
 	-Iroot $(RENAME)))
@@ -123,7 +126,8 @@ endef
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
 	semaphore.c delegate.c translate.c revoke.c exception.c recall.c \
-	schedule.c time.c gsi.c quota.c fpu.c smp.c hostile.c)
+	schedule.c time.c gsi.c quota.c fpu.c smp.c vcpu.c guest.S \
+	hostile.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 test: packages					## all tests, as CI runs them

@@ -18,13 +18,16 @@
 #include "../../vmm/src/emulate.h"
 
 enum {
-	BUFFER = 0x200000,		/* the operands' memory, here and there */
+	BUFFER = 0x200000,		/* operands' memory, in both */
 	BUFFER_SIZE = 0x10000,
 	CODE = 0x50000,			/* native: it ends at the next page */
 	PAGE = 4096,
 	RAM = 0x300000,			/* of the guest */
 	RAM_SMALL = 0x100000,		/* without the buffer */
 	ROUNDS = 3,
+
+	ANYWHERE_ELSE_FAILS = MAP_PRIVATE | MAP_ANONYMOUS |
+			      MAP_FIXED_NOREPLACE,
 };
 
 extern void native_run(void);
@@ -411,10 +414,10 @@ static void try(const struct sample *s, unsigned *tried)
 static void make_memory(void)
 {
 	void *n = mmap(native, BUFFER_SIZE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		       ANYWHERE_ELSE_FAILS, -1, 0);
 	void *c = mmap((void *)CODE, 2 * PAGE,
 		       PROT_READ | PROT_WRITE | PROT_EXEC,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		       ANYWHERE_ELSE_FAILS, -1, 0);
 
 	assert_ptr_equal(n, native);
 	assert_ptr_equal(c, (void *)CODE);

@@ -71,7 +71,8 @@ static const char *check_layout(const struct bzimage *image)
 	return NULL;
 }
 
-const char *bzimage_parse(struct bzimage *image, const void *start, size_t bytes)
+const char *bzimage_parse(struct bzimage *image, const void *start,
+			  size_t bytes)
 {
 	const uint8_t *file = start;
 	const char *wrong = check_header(file, bytes);

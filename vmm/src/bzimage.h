@@ -12,7 +12,7 @@
 
 enum {
 	BZIMAGE_HEADER = 0x1f1,		/* offset of the setup header */
-	BZIMAGE_HEADER_MAX = 0x290 - 0x1f1,	/* as far as boot_params has it */
+	BZIMAGE_HEADER_MAX = 0x290 - 0x1f1,	/* in boot_params */
 	BZIMAGE_ENTRY_64 = 0x200,	/* from where the kernel is loaded */
 };
 
@@ -23,7 +23,7 @@ struct bzimage {
 	uint64_t kernel_bytes;
 	uint64_t address;		/* to load it to */
 	uint64_t init_bytes;		/* of RAM it needs from there on */
-	uint64_t initrd_max;		/* highest address of an initrd's byte */
+	uint64_t initrd_max;		/* highest address of a byte of it */
 	uint64_t command_line_max;	/* characters without the 0 */
 	unsigned version;		/* of the protocol, 0x20c and up */
 };

@@ -108,7 +108,8 @@ static const struct cpuid_entry passed[] = {
 	{0x80000007, 0, {0, 0, 0, 0}},
 	{0x80000008, 0, {
 		0x0000ffff,
-		BIT(0) | BIT(2) | BIT(9),	/* CLZERO, XSAVEERPTR, WBNOINVD */
+		/* CLZERO, XSAVEERPTR, WBNOINVD */
+		BIT(0) | BIT(2) | BIT(9),
 		0, 0}},
 };
 

@@ -2,7 +2,11 @@
 
 #include <stddef.h>
 
-enum { SEGMENT_CODE = 1 << 3, SEGMENT_WRITABLE = 1 << 1, SEGMENT_DOWN = 1 << 2 };
+enum {	/* in the type of a descriptor */
+	SEGMENT_WRITABLE = 1 << 1,	/* of code: readable */
+	SEGMENT_DOWN = 1 << 2,
+	SEGMENT_CODE = 1 << 3,
+};
 
 _Static_assert(offsetof(struct utcb, r15) ==
 		       offsetof(struct utcb, rax) + 15 * sizeof(uint64_t),

@@ -1,7 +1,8 @@
 /*
  * What goes into a vCPU when it returns to its guest: an exception of the
- * instruction that exited, an event whose delivery the exit interrupted, an NMI,
- * an interrupt; and the request for an exit when one that must wait can go.
+ * instruction that exited, an event whose delivery the exit interrupted, an
+ * NMI, an interrupt; and the request for an exit when one that must wait can
+ * go.
  */
 #include "vcpu.h"
 

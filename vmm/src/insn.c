@@ -108,7 +108,7 @@ static uint8_t prefixes(struct decoder *d)
 	for (;;) {
 		byte = next(d);
 		if (legacy_prefix(i, byte, &address)) {
-			i->rex = 0;	/* counts only right before the opcode */
+			i->rex = 0;	/* must be right before the opcode */
 		} else if (i->code_bytes == 8 && (byte & 0xf0) == REX) {
 			i->rex = byte;
 		} else {

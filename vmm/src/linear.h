@@ -49,7 +49,7 @@ struct mmio {
 	void *opaque;
 };
 
-/* The last translation, so that a string instruction does not walk each time. */
+/* The last translation: a string instruction shall not walk each time. */
 struct linear_cache {
 	bool valid;
 	uint64_t page;		/* guest-virtual */

@@ -394,7 +394,8 @@ static const struct msr table[] = {
 	{MSR_EFER, MSR_EFER, read_efer, write_efer, 0, MTD_CR},
 	{MSR_STAR, MSR_SFMASK, read_syscall, write_syscall,
 	 0, MTD_SYSCALL},
-	{MSR_SYSENTER_CS, MSR_SYSENTER_EIP, read_sysenter, write_sysenter, 0, 0},
+	{MSR_SYSENTER_CS, MSR_SYSENTER_EIP, read_sysenter, write_sysenter,
+	 0, 0},
 	{MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux, 0, 0},
 	{MSR_FS_BASE, MSR_GS_BASE, read_base, write_base, 0, MTD_FS_GS},
 	{MSR_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE, read_kernel_gs_base,
@@ -416,9 +417,11 @@ static const struct msr table[] = {
 	 write_memory_type, 0, 0},
 	{MSR_MISC_ENABLE, MSR_MISC_ENABLE, read_misc_enable,
 	 write_misc_enable, 0, 0},
-	{MSR_UCODE_REVISION, MSR_UCODE_REVISION, read_ucode, write_ignored, 0, 0},
+	{MSR_UCODE_REVISION, MSR_UCODE_REVISION, read_ucode, write_ignored,
+	 0, 0},
 	{MSR_UCODE_WRITE, MSR_UCODE_WRITE, NULL, write_ignored, 0, 0},
-	{MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, read_pvclock, write_pvclock, 0, 0},
+	{MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, read_pvclock, write_pvclock,
+	 0, 0},
 
 	/* There, and of no use to the guest. */
 	{MSR_MCG_CAP, MSR_MCG_CAP, read_constant, NULL, 0, 0},
@@ -506,7 +509,8 @@ void msr_reset(struct vcpu *v)
 		.mtrr_default = MTRR_WB | MTRR_VALID | MTRR_FIXED_ENABLE,
 	};
 	m->mtrr_variable[0] = GMEM_HOLE | MTRR_UC;
-	m->mtrr_variable[1] = (bits & ~(GMEM_HIGH - GMEM_HOLE - 1)) | MTRR_VALID;
+	m->mtrr_variable[1] = (bits & ~(GMEM_HIGH - GMEM_HOLE - 1)) |
+			      MTRR_VALID;
 	for (unsigned i = 0; i < MTRR_FIXED; i++) {
 		m->mtrr_fixed[i] = 0x0606060606060606;
 	}

@@ -151,7 +151,7 @@ static struct cpuid_registers host_cpuid(uint32_t leaf, uint32_t subleaf)
 	return r;
 }
 
-/* QEMU's emulation of SVM does not intercept XSETBV, so it cannot be offered. */
+/* QEMU's emulation of SVM does not intercept XSETBV: it cannot be offered. */
 static bool lets_xsetbv_through(void)
 {
 	const struct cpuid_registers r = host_cpuid(0x40000000, 0);

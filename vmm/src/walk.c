@@ -89,7 +89,8 @@ static bool is_reserved(const struct state *s, unsigned level, uint64_t entry,
 	if (s->shape.bits == 10) {	/* 4-MiB pages: PSE-36, 40 bits */
 		return leaf && level == 1 && (entry & 1 << 21) != 0;
 	}
-	bits |= 0x000fffffffffffffull & ~((1ull << s->paging->address_bits) - 1);
+	bits |= 0x000fffffffffffffull &
+		~((1ull << s->paging->address_bits) - 1);
 	if (!(s->paging->efer & EFER_NXE) || is_pdpte(s, level)) {
 		bits |= ENTRY_NX;
 	}

@@ -1,6 +1,6 @@
 /*
- * The guest's own page tables: from a guest-virtual (linear) to a guest-physical
- * address, as the processor would do it. SDM 3A chapter 4.
+ * The guest's own page tables: from a guest-virtual (linear) address to a
+ * guest-physical one, as the processor would do it. SDM 3A chapter 4.
  *
  * All modes are known: no paging, 32-bit, PAE, 4-level and 5-level. Accessed
  * and dirty bits are set. Protection keys are not: CPUID does not offer them.
