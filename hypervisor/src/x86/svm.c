@@ -282,6 +282,8 @@ void svm_prepare(struct ec *ec)
 	if (v->vcpu.debugs) {
 		vcpu_take_debug(ec);
 	}
+	/* VMRUN loads it, but not in every emulator. */
+	write_cr2(v->vmcb->cr2);
 }
 
 const struct vcpu_ops svm_ops = {
