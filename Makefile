@@ -22,7 +22,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
 MACHINE	 := -std=gnu2x -O2 -g $(WARNINGS) -ffreestanding -fno-pic -fno-pie \
 	    -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
 	    -fcf-protection=none -fno-asynchronous-unwind-tables \
-	    -ffile-prefix-map=$(CURDIR)/=
+	    -ffile-prefix-map=$(CURDIR)=.
 LINK	 := -static -nostdlib -Wl,--build-id=none \
 	    -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,--fatal-warnings
 

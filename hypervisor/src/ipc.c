@@ -91,7 +91,8 @@ static struct ec *fail(struct ec *self, enum status s)
 	return NULL;
 }
 
-[[gnu::noinline]] static struct ec *call_slow(uint64_t id, struct ec *self, struct pt *pt)
+[[gnu::noinline]] static struct ec *call_slow(uint64_t id, struct ec *self,
+					      struct pt *pt)
 {
 	struct ec *handler = pt->ec;
 
@@ -106,7 +107,8 @@ static struct ec *fail(struct ec *self, enum status s)
 	return help(self, handler);
 }
 
-[[gnu::noinline]] static struct ec *call_typed(struct ec *self, struct pt *pt, uint64_t items)
+[[gnu::noinline]] static struct ec *call_typed(struct ec *self, struct pt *pt,
+					       uint64_t items)
 {
 	enum status s = items_transfer(self->pd, self->utcb, pt->ec->pd,
 				       pt->ec->utcb, items);

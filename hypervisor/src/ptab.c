@@ -33,11 +33,11 @@ static bool present(const struct ptab *t, uint64_t entry)
 }
 
 /*
- * The entry at a level, with tables made on the way if `payer`. NULL: no memory,
- * or without a payer no table.
+ * The entry at a level, with tables made on the way if `payer`. NULL: no
+ * memory, or without a payer no table.
  */
-[[gnu::noinline]] static uint64_t *walk(struct ptab *t, struct pd *payer, unsigned level,
-		      uint64_t page)
+[[gnu::noinline]] static uint64_t *walk(struct ptab *t, struct pd *payer,
+					unsigned level, uint64_t page)
 {
 	uint64_t *table = t->root;
 

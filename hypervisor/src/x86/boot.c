@@ -22,6 +22,7 @@
 #include "multiboot.h"
 #include "pic.h"
 #include "pool.h"
+#include "ptab_format.h"
 #include "setup.h"
 #include "smp.h"
 #include "tsc.h"
@@ -66,6 +67,7 @@ void boot_main(uint32_t magic, uint32_t info)
 		panic("not started by a Multiboot loader");
 	}
 
+	ptab_host_init();
 	pool_init();		/* the final page tables, and memory */
 	kernel_init();		/* the objects that are there from the start */
 	acpi_init();

@@ -9,12 +9,13 @@
  *
  * GS base is the cpu struct's in the kernel, and always 0 in user mode, where
  * nothing can change it (CR4.FSGSBASE is off, descriptors have base 0). The
- * direction flag is clear in C; NT and TF are cleared by interrupt gates and by
- * SFMASK.
+ * flags that a program can set are clear in the kernel: AC among them, which
+ * would switch SMAP off. SFMASK does it for SYSCALL, POPF after a gate.
  */
 #include "offsets.h"
 
 #define RFLAGS_SYSRET 0x202
+#define RFLAGS_KERNEL 0x2
 #define CALL_MASK 15
 
 /* Of RDI: the call's number, and all flags but that which tells up and down. */
@@ -342,7 +343,8 @@ common_exception:
 	jz	kernel_exception
 	swapgs
 	push_gprs
-	cld
+	push	$RFLAGS_KERNEL
+	popf
 	mov	%gs:CPU_CURRENT, %rdi
 	mov	%gs:CPU_STACK_TOP, %rsp
 	call	exception
@@ -366,7 +368,8 @@ common_interrupt:
 	jz	kernel_interrupt
 	swapgs
 	push_gprs
-	cld
+	push	$RFLAGS_KERNEL
+	popf
 	mov	%gs:CPU_CURRENT, %rdi
 	mov	%gs:CPU_STACK_TOP, %rsp
 	call	interrupt

@@ -12,6 +12,7 @@
 
 #include "../log.h"
 #include "../page.h"
+#include "../ptab.h"
 #include "../space.h"
 #include "acpi.h"
 #include "apic.h"
@@ -32,8 +33,6 @@ enum {
 	MEM_MAX = (PAGE_SIZE - MEM_OFFSET) / sizeof(struct hip_mem),
 
 	HIP_MEM_RESERVED = 2,
-
-	CPUID_1G_PAGES = 1 << 26,	/* 0x80000001, EDX */
 };
 
 /* Loader's map, strings, modules, image, pool, RSDT, XSDT, screen, EFI. */
@@ -141,8 +140,7 @@ static uint32_t page_sizes(void)
 {
 	uint32_t sizes = 1u << 12 | 1u << 21;
 
-	return cpuid(0x80000001, 0).edx & CPUID_1G_PAGES ? sizes | 1u << 30
-							 : sizes;
+	return ptab_host.levels_large == 2 ? sizes | 1u << 30 : sizes;
 }
 
 void hip_init(void)

@@ -2,6 +2,7 @@
  * The format of threads' page tables.
  */
 #include "../ptab.h"
+#include "insn.h"
 #include "ptab_format.h"
 
 struct ptab_format ptab_host = {
@@ -18,5 +19,12 @@ struct ptab_format ptab_host = {
 		[MEMORY_UNCACHED] = PTE_PWT | PTE_PCD,
 	},
 	.present = PTE_P,
-	.levels_large = 1,	/* 2 with 1 GiB pages */
+	.levels_large = 1,
 };
+
+void ptab_host_init(void)
+{
+	if (cpuid(0x80000001, 0).edx & CPUID_1G_PAGES) {
+		ptab_host.levels_large = 2;
+	}
+}
