@@ -159,7 +159,15 @@ static const char *add_stack(struct program *p)
 			  &at);
 }
 
-/* A module, mapped where the last one ended. */
+enum {
+	SUPERPAGE = 2 << 20,
+	LEFT_FREE = 16 << 20,	/* by a VM that takes all */
+};
+
+/*
+ * A module, mapped behind the last one; as far into a superpage as its memory
+ * is, so that it takes few mappings.
+ */
 static const char *add_module(struct program *p, struct program_info *info,
 			      const char *role, const char *name,
 			      uint64_t *to)
@@ -174,6 +182,8 @@ static const char *add_module(struct program *p, struct program_info *info,
 	if (!m) {
 		return error("%s: there is no boot module %s", role, name);
 	}
+	*to = (*to + SUPERPAGE - 1) & -(uint64_t)SUPERPAGE;
+	*to += m->address % SUPERPAGE & -PAGE_SIZE;
 	if (!new_area(info, AREA_MODULE, MEM_R,
 		      *to + m->address % PAGE_SIZE, m->size, role)) {
 		return error("%s: too many areas", role);
@@ -183,11 +193,6 @@ static const char *add_module(struct program *p, struct program_info *info,
 	*to += (m->size + 2 * PAGE_SIZE - 1) & -PAGE_SIZE;
 	return e;
 }
-
-enum {
-	SUPERPAGE = 2 << 20,
-	LEFT_FREE = 16 << 20,	/* by a VM that takes all */
-};
 
 /*
  * The next piece of a guest's RAM: whole GiB first, so that their alignment is
