@@ -45,7 +45,7 @@ static const struct property properties[] = {
 	{"services", NAMES, AT(services), 0, 0, ANY},
 	{"channels", NAMES, AT(channels), 0, 0, ANY},
 	{"memory", MEMORY, AT(memory), 16, 1 << 24, VM | REQUIRED},
-	{"vcpus", NUMBER, AT(vcpus), 1, 64, VM},
+	{"vcpus", NUMBER, AT(vcpus), 1, 1, VM},
 	{"kernel", TEXT, AT(kernel), 0, MANIFEST_NAME, VM},
 	{"initrd", TEXT, AT(initrd), 0, MANIFEST_NAME, VM},
 	{"command-line", TEXT, AT(command_line), 0, MANIFEST_TEXT, VM},
