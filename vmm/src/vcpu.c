@@ -201,7 +201,14 @@ static bool init_lapic(struct vcpu *v)
 		.ioapic = &m->ioapic,
 	};
 
-	return lapic_init(&v->lapic, &config);
+	if (!lapic_init(&v->lapic, &config)) {
+		return false;
+	}
+	/* There is no firmware to do it before the guest starts. */
+	if (config.bsp) {
+		lapic_virtual_wire(&v->lapic);
+	}
+	return true;
 }
 
 /* The portals, in our PD and then in the guest's at its event base. */
