@@ -1,5 +1,5 @@
 /*
- * Bits of the control registers: SDM 3A 2.5, APM 2 3.1.
+ * Bits of the control and debug registers, and of RFLAGS: SDM 3A 2.5, APM 2 3.1.
  */
 #pragma once
 
@@ -25,4 +25,11 @@
 #define CR4_SMAP       (1ul << 21)
 
 #define RFLAGS_FIXED 2ul
-#define DR7_FIXED    0x400ul
+#define RFLAGS_TF    (1ul << 8)
+
+/* SDM 3B 18.2 */
+#define DR6_BD	   (1ul << 13)
+#define DR6_BS	   (1ul << 14)
+#define DR6_CAUSES (DR6_BD | DR6_BS | 15)
+#define DR7_FIXED  0x400ul
+#define DR7_GD	   (1ul << 13)

@@ -21,6 +21,8 @@
 #include "msr.h"
 #include "ptab_format.h"
 
+#define CPUID_1_ECX_HYPERVISOR (1u << 31)
+
 enum {
 	CPUID_FEATURES = 0x80000001,
 	CPUID_FEATURES_ECX_SVM = 1 << 2,
@@ -41,7 +43,7 @@ enum {
 #define PAT_RESET 0x0007040600070406ul
 
 static uint8_t *iopm, *msrpm;		/* everything exits; almost */
-static uint32_t asids;
+static uint32_t asids, exceptions;
 static bool have_tsc_aux;
 static uint32_t tsc_aux[MAX_CPUS];	/* as loaded */
 bool svm_decode_assists;
@@ -88,6 +90,21 @@ static bool make_bitmaps(void)
 	return true;
 }
 
+/*
+ * What a guest can raise without end (svm_exit.c). A hypervisor below us takes
+ * care of #DB itself, and emulators do not report it as processors do.
+ */
+static uint32_t choose_exceptions(void)
+{
+	enum { VECTOR_DB = 1, VECTOR_AC = 17, VECTOR_MC = 18 };
+	uint32_t vectors = 1 << VECTOR_AC | 1 << VECTOR_MC;
+
+	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR)) {
+		vectors |= 1 << VECTOR_DB;
+	}
+	return vectors;
+}
+
 /* The first CPU; the others have the same. NULL: all is there. */
 static const char *find_features(void)
 {
@@ -103,6 +120,7 @@ static const char *find_features(void)
 		return "memory";
 	}
 	asids = s.ebx;
+	exceptions = choose_exceptions();
 	svm_decode_assists = s.edx & CPUID_SVM_EDX_DECODE;
 	have_tsc_aux = f.edx & CPUID_FEATURES_EDX_RDTSCP;
 	ptab_npt.levels_large = f.edx & CPUID_FEATURES_EDX_1G ? 2 : 1;
@@ -165,7 +183,7 @@ static void write_vmcb(struct ec *ec, struct svm *v)
 	struct vmcb *b = v->vmcb;
 
 	b->intercept_dr = INTERCEPT_DR_ALL;
-	b->intercept_exception = 1 << 17 | 1 << 18;	/* #AC, #MC */
+	b->intercept_exception = exceptions;
 	b->msrpm = pool_to_phys(msrpm);
 	b->vintr = VINTR_MASKING;
 	b->np_enable = 1;

@@ -1,7 +1,7 @@
 /*
  * Where #VMEXITs arrive in C, and what the kernel keeps for itself (abi.md):
- * interrupts, NMIs, machine checks, and the first use of a debug register. All
- * else goes to the VMM.
+ * interrupts, NMIs, machine checks, exceptions that could come without end, and
+ * the first use of a debug register. All else goes to the VMM.
  */
 #include "svm.h"
 
@@ -11,6 +11,7 @@
 #include "irq.h"
 
 enum {
+	VECTOR_DB = 1,
 	VECTOR_AC = 17,
 	VECTOR_MC = 18,
 };
@@ -38,14 +39,20 @@ static struct ec *machine_check(struct ec *ec)
 }
 
 /*
- * #AC exits only because a guest can arrange that delivering it raises it
- * again without end, and with no instruction between: it goes back in, and
- * interrupts get their turn.
+ * #AC and #DB exit only because a guest can arrange that delivering them raises
+ * them again without end, and with no instruction between: they go back in,
+ * and interrupts get their turn. DR6 is in the VMCB, and up to date.
  */
 static struct ec *alignment_check(struct ec *ec)
 {
 	svm_of(ec)->vmcb->event = VECTOR_AC | INJECT_EXCEPTION |
 				  INJECT_ERROR_CODE | INJECT_VALID;
+	return ec;
+}
+
+static struct ec *debug_exception(struct ec *ec)
+{
+	svm_of(ec)->vmcb->event = VECTOR_DB | INJECT_EXCEPTION | INJECT_VALID;
 	return ec;
 }
 
@@ -63,6 +70,7 @@ static struct ec *debug_register(struct ec *ec)
 
 static struct ec *(*const kept[])(struct ec *) = {
 	[EXIT_DR_FIRST ... EXIT_DR_LAST] = debug_register,
+	[EXIT_EXCEPTION + VECTOR_DB] = debug_exception,
 	[EXIT_EXCEPTION + VECTOR_AC] = alignment_check,
 	[EXIT_EXCEPTION + VECTOR_MC] = machine_check,
 	[EXIT_INTR] = interrupt,

@@ -87,6 +87,15 @@ void vcpu_take_debug(struct ec *ec)
 	cpu->debug_owner = ec;
 }
 
+/* B0 to B3 are what is so now; the others stay until software clears them. */
+void vcpu_set_dr6(uint64_t causes)
+{
+	uint64_t dr6;
+
+	DR_READ(6, dr6);
+	DR_WRITE(6, (dr6 & ~15ul) | causes);
+}
+
 void vcpu_leave(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();

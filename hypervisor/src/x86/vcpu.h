@@ -34,6 +34,8 @@ struct vcpu {
 [[nodiscard]] bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit);
 /* DR0 to DR3 and DR6 are the EC's from now on; they were another's. */
 void vcpu_take_debug(struct ec *ec);
+/* Note in DR6, of the EC that has it, why there is a #DB. */
+void vcpu_set_dr6(uint64_t causes);
 /* Guest page tables of its PD, from now on there. */
 [[nodiscard]] enum status vcpu_need_root(struct pd *pd);
 /* It ends, or is to be loaded anew: nothing of it stays in this CPU. */

@@ -25,7 +25,7 @@ enum {
 	EPTP_WRITE_BACK = 6,
 	EPTP_4_LEVELS = 3 << 3,
 	VPIDS = 1 << 16,
-	EXCEPTIONS = 1 << 17 | 1 << 18,	/* #AC, #MC: vmx_exit.c */
+	EXCEPTIONS = 1 << 1 | 1 << 17 | 1 << 18, /* #DB, #AC, #MC */
 };
 
 #define PAT_RESET 0x0007040600070406ul

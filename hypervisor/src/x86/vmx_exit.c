@@ -1,8 +1,8 @@
 /*
  * Where VM exits arrive in C, and what the kernel keeps for itself (abi.md):
- * interrupts, NMIs, machine checks, and what a guest does to the few bits of
- * CR0 and CR4 and to the debug registers that are not its own. All else goes
- * to the VMM.
+ * interrupts, NMIs, machine checks, exceptions that could come without end, and
+ * what a guest does to the few bits of CR0 and CR4 and to the debug registers
+ * that are not its own. All else goes to the VMM.
  */
 #include "vmx.h"
 
@@ -14,6 +14,7 @@
 #include "vmx_bits.h"
 
 enum {
+	VECTOR_DB = 1,
 	VECTOR_GP = 13,
 	VECTOR_AC = 17,
 	VECTOR_MC = 18,
@@ -45,6 +46,17 @@ static struct ec *inject(struct ec *ec, uint32_t vector, uint32_t error)
 	return ec;
 }
 
+/* Its first use of debug registers: from now on they are switched. */
+static void use_debug(struct ec *ec, struct vmx *v)
+{
+	v->vcpu.debugs = 1;
+	vcpu_take_debug(ec);
+	if (!(v->asked & PRIMARY_MOV_DR_EXITING)) {
+		vmx_set_primary(v, v->primary &
+					   ~(uint32_t)PRIMARY_MOV_DR_EXITING);
+	}
+}
+
 /*
  * Vectors 2 and 18 through the kernel's own IDT, as the processor would have
  * done it; the handler's IRET lets the next NMI in.
@@ -61,11 +73,53 @@ static struct ec *machine_check(struct ec *ec)
 	return vcpu_interrupted(ec);
 }
 
+static void block_nmis(void)
+{
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+		vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+}
+
 /*
- * #AC exits only because a guest can arrange that delivering it raises it
- * again without end, and with no instruction between: it goes back in, and
- * interrupts get their turn. If that interrupted another event, the fault of
- * its delivery is what the guest sees.
+ * With TF set and interrupts in a shadow, entry wants to be told of the single
+ * step that is due (SDM 3C 27.3.1.5).
+ */
+static void check_single_step(void)
+{
+	if (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF &&
+	    vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+		    (SHADOW_STI | SHADOW_MOV_SS)) {
+		vmwrite(VMCS_GUEST_PENDING_DEBUG,
+			vmread(VMCS_GUEST_PENDING_DEBUG) | DR6_BS);
+	}
+}
+
+/*
+ * The exit has not changed DR6 and DR7 as the exception would have (SDM 3C
+ * 28.1): that is made up for, and then it is delivered.
+ */
+static struct ec *debug_exception(struct ec *ec, uint32_t info)
+{
+	uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES;
+
+	use_debug(ec, vmx_of(ec));
+	vcpu_set_dr6(causes);
+	if (causes & DR6_BD) {
+		vmwrite(VMCS_GUEST_DR7,
+			vmread(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
+	}
+	if ((info & INJECT_TYPE) == INJECT_PRIVILEGED_EXCEPTION) {
+		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH,
+			vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
+	}
+	check_single_step();
+	vmwrite(VMCS_ENTRY_INTERRUPTION, info & INJECT_EVENT);
+	return ec;
+}
+
+/*
+ * #AC and #DB exit only because a guest can arrange that delivering them raises
+ * them again without end, and with no instruction between: they go back in,
+ * and interrupts get their turn.
  */
 static struct ec *exception(struct ec *ec)
 {
@@ -74,16 +128,16 @@ static struct ec *exception(struct ec *ec)
 	if ((info & INJECT_TYPE) == INJECT_NMI) {
 		return nmi(ec);
 	}
+	if (info & INTERRUPTION_NMI_UNBLOCKED) {
+		block_nmis();
+	}
 	switch (info & INJECT_VECTOR) {
+	case VECTOR_DB:
+		return debug_exception(ec, info);
+	case VECTOR_AC:
+		return inject(ec, VECTOR_AC, vmread32(VMCS_EXIT_ERROR_CODE));
 	case VECTOR_MC:
 		return machine_check(ec);
-	case VECTOR_AC:
-		if (info & INTERRUPTION_NMI_UNBLOCKED) {
-			vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-				vmread(VMCS_GUEST_INTERRUPTIBILITY) |
-					BLOCKED_BY_NMI);
-		}
-		return inject(ec, VECTOR_AC, vmread32(VMCS_EXIT_ERROR_CODE));
 	default:
 		return vcpu_event(ec, REASON_EXCEPTION_NMI);
 	}
@@ -135,7 +189,6 @@ static struct ec *cr_access(struct ec *ec)
 	return vcpu_event(ec, REASON_CR_ACCESS);
 }
 
-/* Its first use of debug registers: from now on they are switched. */
 static struct ec *mov_dr(struct ec *ec)
 {
 	struct vmx *v = vmx_of(ec);
@@ -143,9 +196,7 @@ static struct ec *mov_dr(struct ec *ec)
 	if (v->asked & PRIMARY_MOV_DR_EXITING) {
 		return vcpu_event(ec, REASON_MOV_DR);
 	}
-	v->vcpu.debugs = 1;
-	vcpu_take_debug(ec);
-	vmx_set_primary(v, v->primary & ~(uint32_t)PRIMARY_MOV_DR_EXITING);
+	use_debug(ec, v);
 	return ec;
 }
 
@@ -159,8 +210,7 @@ static struct ec *ept_violation(struct ec *ec)
 	if (unlikely(vmread(VMCS_EXIT_QUALIFICATION) &
 		     QUALIFICATION_NMI_UNBLOCKED) &&
 	    !(vmread(VMCS_IDT_VECTORING) & INJECT_VALID)) {
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+		block_nmis();
 	}
 	return vcpu_event(ec, REASON_EPT_VIOLATION);
 }
