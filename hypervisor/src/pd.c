@@ -146,6 +146,8 @@ enum status pd_ports(struct pd *pd, uint64_t base, unsigned order, bool allow,
 	}
 	if (guest && pd->guest_io) {
 		set_bits(pd->guest_io, base, order, allow);
+		/* Should it be new: vCPUs look for it at their next entry. */
+		__atomic_add_fetch(&pd->guest_generation, 1, __ATOMIC_SEQ_CST);
 	}
 	return SUCCESS;
 }
