@@ -30,7 +30,7 @@ static uint64_t now(void *source)
 static void report_port(void *opaque, const struct bus_miss *miss)
 {
 	(void)opaque;
-	log_debug("ports: nothing at 0x%llx (%s, %u bytes)",
+	log_info("ports: nothing at 0x%llx (%s, %u bytes)",
 		  (unsigned long long)miss->address,
 		  miss->write ? "write" : "read", miss->bytes);
 }
