@@ -148,16 +148,18 @@ static enum status map_large(struct ptab *t, struct pd *payer, uint64_t page,
 		if (!e && bits) {
 			return OUT_OF_MEMORY;
 		}
-		if (e && level && present(t, *e) &&
-		    !(*e & t->format->large)) {
+		if (!e) {
+			/* To unmap: on to where there may be a table. */
+			page |= (step << BITS) - step;
+			continue;
+		}
+		if (level && present(t, *e) && !(*e & t->format->large)) {
 			if (!bits) {
 				continue;
 			}
 			replace_tables(t, payer, e, level);
 		}
-		if (e) {
-			set(e, bits ? frame << PAGE_BITS | bits : 0);
-		}
+		set(e, bits ? frame << PAGE_BITS | bits : 0);
 	}
 	return SUCCESS;
 }

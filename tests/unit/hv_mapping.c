@@ -341,7 +341,7 @@ static uint64_t free_before;
 static void start(uint64_t quota)
 {
 	vcpu_ops = &ops;
-	ptab_host.levels_large = 2;
+	ptab_host.levels_large = without_memory ? 1 + (unsigned)rnd(2) : 2;
 	model_reset();
 	fixed.mapping = NULL;
 	fixture_init(PAGES, 1);
