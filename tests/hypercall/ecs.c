@@ -26,6 +26,7 @@ enum {
 
 uint8_t page[PAGES][PAGE_SIZE] __attribute__((aligned(4096)));
 struct fault last_fault[MAX_CPUS];
+volatile bool may_fault;
 
 static uint8_t stacks[ECS][STACK] __attribute__((aligned(16)));
 static unsigned stacks_permanent, stacks_used;
@@ -399,7 +400,8 @@ static void on_event(struct frame *f)
 	} else {
 		u->mtd = 0;
 		f->reply = SEL_FOREVER;
-		if (u->rip == (uint64_t)thread_end + 1) {
+		if (u->rip == (uint64_t)thread_end + 1 ||
+		    (may_fault && !on_main_stack(u->rsp))) {
 			return;
 		}
 		test_failed(false, __FILE__, (int)f->id,
@@ -467,4 +469,5 @@ void clean(void)
 	stacks_used = stacks_permanent;
 	memset(page, 0, sizeof(page));
 	sleep_us(SETTLE_US);
+	may_fault = false;
 }

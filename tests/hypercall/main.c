@@ -10,7 +10,7 @@ static const struct test *const topics[] = {
 	delegate_tests, translate_tests, revoke_tests,
 	exception_tests, recall_tests, schedule_tests, time_tests,
 	gsi_tests, quota_tests, fpu_tests, smp_tests,
-	hostile_tests,
+	vcpu_tests, hostile_tests,
 };
 
 enum {

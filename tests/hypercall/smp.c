@@ -283,6 +283,7 @@ static void reader(struct frame *f)
 /* After a revoke no CPU has the page: nobody reads what is written then. */
 static void shootdown(void)
 {
+	may_fault = true;	/* once the PD is gone */
 	for (unsigned i = 0; i < 8; i++) {
 		struct frame *t[MAX_CPUS];
 		unsigned long pd = make_pd(), at = free_pages(0);

@@ -295,6 +295,9 @@ uint64_t ask_call(const struct frame *servant, uint64_t rdi, uint64_t rsi,
 /* Send it an item; it says what came. */
 void send_item(struct frame *servant, uint64_t crd, uint64_t how);
 
+/* Until the end of the test: an EC that has an exception just stops. */
+extern volatile bool may_fault;
+
 /* What the end of a test does: all that was made goes. For rounds of one. */
 void clean(void);
 

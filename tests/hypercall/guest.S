@@ -1,0 +1,97 @@
+/*
+ * Guests in real mode, all bases 0. This page is guest-physical page 1; page 0
+ * has the interrupt vectors and is data, as is page 2; nothing is at 0x8000.
+ * It is text, since a guest may execute what its PD may.
+ */
+	.text
+	.balign	4096
+	.globl	guest_page
+	.code16
+	.macro	label name
+	.globl	\name
+\name:
+	.endm
+guest_page:
+	.skip	16, 0xf4
+
+/* One instruction each that exits. */
+	label	guest_cpuid
+	cpuid
+	label	guest_hlt
+	hlt
+	label	guest_vmcall
+	vmcall
+	label	guest_vmmcall
+	vmmcall
+	label	guest_in
+	in	%dx, %al
+	label	guest_out_imm
+	out	%al, $0x80
+	label	guest_rdmsr
+	rdmsr
+	label	guest_wrmsr
+	wrmsr
+	label	guest_read
+	movb	0x8000, %al
+	label	guest_write
+	movb	%al, 0x8010
+
+/* Numbers on which it computes between two exits. */
+	label	guest_compute
+	inc	%ax
+	add	$2, %bx
+	shl	$1, %cx
+	not	%dx
+	hlt
+
+/* For as long as it may: counts in page 2. */
+	label	guest_spin
+	incl	0x2000
+	jmp	guest_spin
+	label	guest_spin_end
+
+	label	guest_read_loop
+	movl	0x2000, %eax
+	movl	%eax, 0x1c
+	jmp	guest_read_loop
+
+/* Interrupts are off, then on with a shadow of one instruction. */
+	label	guest_sti
+	nop
+	nop
+	sti
+	label	guest_sti_shadow
+	nop
+	label	guest_sti_open
+	nop
+	nop
+	hlt
+
+	label	guest_handler
+	hlt
+	iret
+
+	label	guest_rdtsc
+	rdtsc
+	hlt
+
+	label	guest_ports
+	mov	$0x3f8 + 7, %dx
+	in	%dx, %al
+	mov	$0x300, %dx
+	label	guest_ports_exit
+	in	%dx, %al
+
+/* No way to deliver #UD: IDT limit 0. */
+	label	guest_triple
+	ud2
+
+/* XMM registers, on and off. */
+	label	guest_fpu
+	fninit
+	fld1
+	hlt
+	.balign	4096
+	.code64
+
+	.section .note.GNU-stack, "", @progbits
