@@ -231,7 +231,7 @@ void ec_wake(struct ec *ec)
 		struct sc *sc =
 			container_of(ec->parked.next, struct sc, queue);
 
-		list_remove(&sc->queue);
+		list_unlink(&sc->queue);
 		sc_ready(sc, true);
 	}
 }

@@ -38,10 +38,16 @@ static inline void list_prepend(struct list *head, struct list *l)
 	list_insert(head->next, l);
 }
 
-/* The element is linked to itself afterwards, so removing twice is harmless. */
-static inline void list_remove(struct list *l)
+/* For an element that will be inserted again before it is removed again. */
+static inline void list_unlink(struct list *l)
 {
 	l->next->prev = l->prev;
 	l->prev->next = l->next;
+}
+
+/* The element is linked to itself afterwards, so removing twice is harmless. */
+static inline void list_remove(struct list *l)
+{
+	list_unlink(l);
 	list_init(l);
 }

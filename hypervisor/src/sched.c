@@ -24,6 +24,13 @@ static void enqueue(struct cpu *cpu, struct sc *sc, bool head)
 
 static struct sc *dequeue(struct cpu *cpu)
 {
+	if (cpu->next) {
+		struct sc *sc = cpu->next;
+
+		cpu->next = NULL;
+		return sc;
+	}
+
 	unsigned word = cpu->ready_mask[1] ? 1 : 0;
 	uint64_t mask = cpu->ready_mask[word];
 
@@ -34,20 +41,42 @@ static struct sc *dequeue(struct cpu *cpu)
 	struct list *queue = &cpu->ready[priority];
 	struct sc *sc = container_of(queue->next, struct sc, queue);
 
-	list_remove(&sc->queue);
+	list_unlink(&sc->queue);
 	if (list_empty(queue)) {
 		cpu->ready_mask[word] &= ~(1ul << priority % 64);
 	}
 	return sc;
 }
 
+/*
+ * What is more urgent than the current SC is more urgent than all that is
+ * queued: the first such does not go through a queue.
+ */
+static void ready_next(struct cpu *cpu, struct sc *sc)
+{
+	struct sc *second = cpu->next;
+
+	cpu->resched = 1;
+	if (likely(!second)) {
+		cpu->next = sc;
+		return;
+	}
+	if (sc->priority > second->priority) {
+		cpu->next = sc;
+		enqueue(cpu, second, true);
+	} else {
+		enqueue(cpu, sc, false);
+	}
+}
+
 void sc_ready(struct sc *sc, bool head)
 {
 	struct cpu *cpu = this_cpu();
 
-	enqueue(cpu, sc, head);
 	if (!cpu->sc || sc->priority > cpu->sc->priority) {
-		cpu->resched = 1;
+		ready_next(cpu, sc);
+	} else {
+		enqueue(cpu, sc, head);
 	}
 }
 

@@ -52,6 +52,7 @@ struct cpu {
 
 	/* sched.c */
 	struct sc *sc;		/* the one that pays now; NULL when idle */
+	struct sc *next;	/* more urgent than it; in no queue; or NULL */
 	struct ec *idle;
 	struct sc *idle_sc;	/* only counts the time */
 	uint64_t ready_mask[PRIORITIES / 64];

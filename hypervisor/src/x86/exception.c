@@ -17,30 +17,37 @@
 #include "msr.h"
 
 enum {
-	VECTOR_DB = 1,
 	VECTOR_NMI = 2,
 	VECTOR_NM = 7,
 	VECTOR_GP = 13,
 	VECTOR_PF = 14,
+
+	/* Those that are not only reported. */
+	SPECIAL = 1 << VECTOR_NM | 1 << VECTOR_GP | 1 << VECTOR_PF,
 };
+
+/* True: the thread goes on where it was. */
+static bool settled(struct ec *self, unsigned vector)
+{
+	switch (vector) {
+	case VECTOR_NM:
+		fpu_use(self);
+		return true;
+	case VECTOR_GP:
+		return pd_grant_io(this_cpu());
+	default:
+		self->fault_address = read_cr2();
+		return false;
+	}
+}
 
 struct ec *exception(struct ec *self)
 {
-	uint32_t vector = (uint32_t)self->regs.vector;
+	unsigned vector = (unsigned)self->regs.vector;
 
 	self->resume = resume_iret;
-	switch (vector) {
-	case VECTOR_PF:
-		self->fault_address = read_cr2();
-		break;
-	case VECTOR_NM:
-		fpu_use(self);
+	if (unlikely(SPECIAL >> vector & 1 && settled(self, vector))) {
 		return self;
-	case VECTOR_GP:
-		if (pd_grant_io(this_cpu())) {
-			return self;
-		}
-		break;
 	}
 	return ipc_event(self, vector);
 }
