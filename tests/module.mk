@@ -110,6 +110,12 @@ $(eval $(call unit,hv_vmx,tests/unit/hv_vmx.c \
 	$(addprefix hypervisor/src/x86/,vmx_save.c vmx_load.c),\
 	$(HV_FLAGS) -include tests/unit/hv_vmcs.h))
 
+# The document of the interface and its headers agree.
+UNIT_TESTS	+= $(B)/unit/abi_doc
+$(B)/unit/abi_doc: tests/unit/abi_doc.py
+	@mkdir -p $(@D)
+	$(Q)install -m755 $< $@
+
 # Hypercall tests: bare programs that boot in the place of the root task.
 #     $(eval $(call hypercall,NAME,SOURCES))
 define hypercall

@@ -33,7 +33,7 @@ HYPERCALL_RUNS = [
 
 
 # Tests give guests bad state on purpose, and emulators say so.
-HYPERCALL_COMPLAINTS = ("VMENTER FAIL|VMFAIL: VMENTRY bad injected|VMRUN: |"
+HYPERCALL_COMPLAINTS = ("VMENTER FAIL|VMFAIL: VM(ENTRY|CS EXEC CTRL)|VMRUN: |"
                         "WRMSR: attempt to write non-canonical")
 
 
