@@ -158,7 +158,8 @@ static void only_ud(struct frame *f)
 	f->value[0] = 1;
 }
 
-static struct frame *ud_thread(function *run, function *handler, struct frame **h)
+static struct frame *ud_thread(function *run, function *handler,
+			       struct frame **h)
 {
 	unsigned long base = sel_range(5), pt;
 

@@ -154,8 +154,8 @@ static unsigned long victim(unsigned cpu)
 	SETUP(create_pt(first + 3, SEL_ROOT_PD, h->ec, 0,
 			(unsigned long)entry_portal));
 	SETUP(create_pd(first + 4, SEL_ROOT_PD, 0, 30));
-	SETUP(create_ec(first + 5, SEL_ROOT_PD, EC_LOCAL, free_pages(0), cpu,
-			0, 0));
+	SETUP(create_ec(first + 5, first + 4, EC_LOCAL, free_pages(0), cpu, 0,
+			0));
 	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
 		SETUP(create_pt(events + i, SEL_ROOT_PD, e->ec, MTD_RIP_LEN,
 				(unsigned long)entry_portal));
