@@ -10,7 +10,8 @@
 
 enum { RFLAGS_IF = 1 << 9, BIT_TPR = 0x808, SVR = 0x80f };
 
-const struct vendor vmx = {.nmi_window = INJECT_NMI_WINDOW}, svm;
+const struct vendor vmx = {.nmi_window = INJECT_NMI_WINDOW};
+const struct vendor svm = {.ctrl = {1, 2}, .iret = 1 << 20};
 
 static struct fixture f;
 static struct vm vm;
@@ -208,6 +209,18 @@ static void test_nmi(void **state)
 	u.interruptibility = BLOCKED_BY_NMI;
 	exit_with(0, 0);
 	expect_nothing();
+	u.interruptibility = 0;		/* and does not block */
+	exit_with(0, 0);
+	expect(INJECT_VALID | INJECT_NMI | 2);
+	assert_int_equal(v->mtd & MTD_CTRL, MTD_CTRL);
+	assert_int_equal(u.ctrl[0], 1 | 1 << 20);
+	assert_int_equal(u.ctrl[1], 2);
+	send(0, APIC_NMI);
+	exit_with(0, 0);
+	expect_nothing();
+	v->in_nmi = false;		/* IRET */
+	exit_with(0, 0);
+	expect(INJECT_VALID | INJECT_NMI | 2);
 }
 
 static void test_exceptions(void **state)

@@ -180,6 +180,20 @@ static void warn_of_halt(const struct vcpu *v)
 	}
 }
 
+/*
+ * The end of an NMI, where the processor does not tell whether one is going on.
+ * The next may come after IRET: with the next exit.
+ */
+void exit_iret(struct vcpu *v)
+{
+	v->utcb->ctrl[0] = v->vm->vendor->ctrl[0];
+	v->utcb->ctrl[1] = v->vm->vendor->ctrl[1];
+	v->mtd |= MTD_CTRL;
+	begin(v);
+	end(v);
+	v->in_nmi = false;
+}
+
 void exit_hlt(struct vcpu *v)
 {
 	vcpu_advance(v);

@@ -28,6 +28,8 @@ struct vendor {
 	uint32_t ctrl[2];		/* what the guest may not do itself */
 	uint64_t efer;			/* bits that EFER must have */
 	uint32_t nmi_window;		/* its request, where there is one */
+	/* Else the intercept of IRET, in ctrl[0], that ends an NMI. */
+	uint32_t iret;
 };
 
 extern const struct vendor vmx, svm;
@@ -62,6 +64,7 @@ struct port_access {
 void exit_startup(struct vcpu *v);
 void exit_recall(struct vcpu *v);
 void exit_window(struct vcpu *v);
+void exit_iret(struct vcpu *v);
 void exit_cpuid(struct vcpu *v);
 void exit_hlt(struct vcpu *v);
 void exit_rdmsr(struct vcpu *v);

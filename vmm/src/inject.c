@@ -78,16 +78,30 @@ static uint8_t take_interrupt(struct vcpu *v)
 	return vector;
 }
 
+/* NMIs are blocked until IRET: SVM does not do it, so IRET is intercepted. */
+static uint32_t take_nmi(struct vcpu *v)
+{
+	const struct vendor *vendor = v->vm->vendor;
+
+	(void)lapic_nmi_take(&v->lapic);
+	if (vendor->iret != 0) {
+		v->in_nmi = true;
+		v->utcb->ctrl[0] = vendor->ctrl[0] | vendor->iret;
+		v->utcb->ctrl[1] = vendor->ctrl[1];
+		v->mtd |= MTD_CTRL;
+	}
+	return INJECT_VALID | INJECT_NMI | NMI_VECTOR;
+}
+
 /* What is to be injected now, or 0. */
 static uint32_t next_event(struct vcpu *v)
 {
 	const struct utcb *u = v->utcb;
 	uint32_t blocked = u->interruptibility;
 
-	if (lapic_nmi_pending(&v->lapic) &&
+	if (lapic_nmi_pending(&v->lapic) && !v->in_nmi &&
 	    !(blocked & (SHADOWS | BLOCKED_BY_NMI))) {
-		(void)lapic_nmi_take(&v->lapic);
-		return INJECT_VALID | INJECT_NMI | NMI_VECTOR;
+		return take_nmi(v);
 	}
 	if (has_interrupt(v) && (u->rflags & RFLAGS_IF) &&
 	    !(blocked & SHADOWS)) {

@@ -97,12 +97,15 @@ static unsigned prefixes(const struct vcpu *v, const uint8_t *bytes,
 
 static bool matches(const uint8_t *bytes, const struct opcode_bytes *opcode)
 {
-	for (unsigned i = 0; i < opcode->count; i++) {
+	unsigned last = opcode->count - 1u;
+
+	for (unsigned i = 0; i < last; i++) {
 		if (bytes[i] != opcode->byte[i]) {
 			return false;
 		}
 	}
-	return true;
+	return bytes[last] == opcode->byte[last] ||
+	       (opcode->other != 0 && bytes[last] == opcode->other);
 }
 
 /* Is it where the cache says, without prefixes? */

@@ -12,6 +12,7 @@ struct vcpu;
 struct opcode_bytes {
 	uint8_t count;
 	uint8_t byte[3];
+	uint8_t other;		/* that the last may be as well; 0: none */
 };
 
 /*

@@ -27,20 +27,17 @@ static uint64_t now(void *source)
 	return time_tsc();
 }
 
-static void report_port(void *opaque, const struct bus_miss *miss)
+/* opaque: the name of the bus. */
+static void report_miss(void *opaque, const struct bus_miss *miss)
 {
-	(void)opaque;
-	log_info("ports: nothing at 0x%llx (%s, %u bytes)",
-		  (unsigned long long)miss->address,
-		  miss->write ? "write" : "read", miss->bytes);
-}
+	static struct log_rate rate = LOG_RATE(32, NS_PER_S);
 
-static void report_memory(void *opaque, const struct bus_miss *miss)
-{
-	(void)opaque;
-	log_info("memory: nothing at 0x%llx (%s, %u bytes)",
-		 (unsigned long long)miss->address,
-		 miss->write ? "write" : "read", miss->bytes);
+	if (log_allowed(&rate)) {
+		log_info("%s: nothing at 0x%llx (%s, %u bytes)",
+			 (const char *)opaque,
+			 (unsigned long long)miss->address,
+			 miss->write ? "write" : "read", miss->bytes);
+	}
 }
 
 static void print_debug(void *opaque, const char *line)
@@ -157,6 +154,7 @@ static bool build_tables(struct machine *m, const struct machine_config *c)
 
 const char *machine_init(struct machine *m, const struct machine_config *c)
 {
+	static char ports[] = "ports", memory[] = "memory";
 	const char *wrong;
 
 	memset(m, 0, sizeof(*m));
@@ -165,8 +163,8 @@ const char *machine_init(struct machine *m, const struct machine_config *c)
 	m->clock = (struct clock){now, NULL, (uint64_t)c->tsc_khz * 1000};
 	m->wall_clock = c->wall_clock - clock_now(&m->clock) / m->clock.hz;
 	timer_queue_init(&m->timers, &m->clock, NULL, NULL);
-	bus_init(&m->ports, 0xffff, report_port, m);
-	bus_init(&m->memory, UINT64_MAX, report_memory, m);
+	bus_init(&m->ports, 0xffff, report_miss, ports);
+	bus_init(&m->memory, UINT64_MAX, report_miss, memory);
 	init_interrupts(m);
 	init_devices(m, c);
 	wrong = attach_devices(m);

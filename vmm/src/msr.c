@@ -468,7 +468,7 @@ static void log_unknown(struct vcpu *v, uint32_t msr, const char *access)
 	}
 	if (m->unknowns < MSR_UNKNOWN_MAX) {
 		m->unknown[m->unknowns++] = msr;
-		log_info("msr: %s of 0x%x, which is not there: #GP", access,
+		log_info("msr: %s of 0x%x gives #GP", access,
 			 msr);
 	}
 }

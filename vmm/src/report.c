@@ -81,6 +81,9 @@ void report_vcpu(struct vcpu *v)
 			  (number)u->cr0, (number)u->cr2, (number)u->cr3,
 			  (number)u->cr4, (number)u->efer);
 	}
+	if (v->have & MTD_DR) {
+		log_error("dr7 %llx", (number)u->dr7);
+	}
 	report_segments(v);
 	if ((v->have & MTD_CODE) == MTD_CODE) {
 		report_code(v);

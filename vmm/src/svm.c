@@ -15,6 +15,7 @@ enum {
 	/* Intercepts, the words at 0x0c and 0x10 of the VMCB, APM 2 B.1. */
 	INTERCEPT_RDPMC = 1 << 15,
 	INTERCEPT_CPUID = 1 << 18,
+	INTERCEPT_IRET = 1 << 20,
 	INTERCEPT_INVD = 1 << 22,
 	INTERCEPT_HLT = 1 << 24,
 	INTERCEPT_INVLPGA = 1 << 26,
@@ -48,13 +49,15 @@ enum {
 };
 #define INTERCEPT_SHUTDOWN (1u << 31)
 
-static const struct opcode_bytes cpuid_bytes = {2, {0x0f, 0xa2}};
-static const struct opcode_bytes hlt_bytes = {1, {0xf4}};
-static const struct opcode_bytes rdmsr_bytes = {2, {0x0f, 0x32}};
-static const struct opcode_bytes wrmsr_bytes = {2, {0x0f, 0x30}};
-static const struct opcode_bytes invd_bytes = {2, {0x0f, 0x08}};
-static const struct opcode_bytes wbinvd_bytes = {2, {0x0f, 0x09}};
-static const struct opcode_bytes xsetbv_bytes = {3, {0x0f, 0x01, 0xd1}};
+#define BYTES(...) {sizeof((uint8_t[]){__VA_ARGS__}), {__VA_ARGS__}, 0}
+
+static const struct opcode_bytes cpuid_bytes = BYTES(0x0f, 0xa2);
+static const struct opcode_bytes hlt_bytes = BYTES(0xf4);
+static const struct opcode_bytes rdmsr_bytes = BYTES(0x0f, 0x32);
+static const struct opcode_bytes wrmsr_bytes = BYTES(0x0f, 0x30);
+static const struct opcode_bytes xsetbv_bytes = BYTES(0x0f, 0x01, 0xd1);
+/* INVD and WBINVD: QEMU exits for the one with the code of the other. */
+static const struct opcode_bytes invd_bytes = {2, {0x0f, 0x08}, 0x09};
 
 static void cpuid(struct vcpu *v)
 {
@@ -82,12 +85,6 @@ static void msr(struct vcpu *v)
 static void invd(struct vcpu *v)
 {
 	length_find(v, &invd_bytes);
-	exit_nothing(v);
-}
-
-static void wbinvd(struct vcpu *v)
-{
-	length_find(v, &wbinvd_bytes);
 	exit_nothing(v);
 }
 
@@ -130,6 +127,7 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[0x64] = {exit_window, MTD_INJECTION},			/* VINTR */
 	[0x6f] = {exit_invalid_opcode, MTD_INJECTION},		/* RDPMC */
 	[0x72] = {cpuid, MTD_GPR_ACDB | MTD_CODE},
+	[0x74] = {exit_iret, MTD_INJECTION},
 	[0x76] = {invd, MTD_CODE | MTD_INJECTION},
 	[0x78] = {hlt, MTD_CODE | MTD_INJECTION | MTD_TSC},
 	[0x7a] = {exit_invalid_opcode, MTD_INJECTION},		/* INVLPGA */
@@ -145,7 +143,7 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[0x84] = {exit_invalid_opcode, MTD_INJECTION},		/* STGI */
 	[0x85] = {exit_invalid_opcode, MTD_INJECTION},		/* CLGI */
 	[0x86] = {exit_invalid_opcode, MTD_INJECTION},		/* SKINIT */
-	[0x89] = {wbinvd, MTD_CODE | MTD_INJECTION},
+	[0x89] = {invd, MTD_CODE | MTD_INJECTION},	/* WBINVD */
 	[0x8a] = {exit_invalid_opcode, MTD_INJECTION},		/* MONITOR */
 	[0x8b] = {exit_invalid_opcode, MTD_INJECTION},		/* MWAIT */
 	[0x8c] = {exit_invalid_opcode, MTD_INJECTION},		/* MWAIT */
@@ -171,4 +169,5 @@ const struct vendor svm = {
 			   INTERCEPT_MWAIT | INTERCEPT_XSETBV),
 	},
 	.efer = EFER_SVME,
+	.iret = INTERCEPT_IRET,
 };

@@ -52,6 +52,7 @@ struct vcpu {
 	uint16_t string_port;		/* of the string I/O that is deferred */
 
 	struct length_cache length_cache;
+	bool in_nmi;			/* until IRET; only on SVM */
 	bool window;			/* the kernel has our window request */
 	uint64_t *exits;		/* counter, for the status view */
 	uint64_t counts[EVENTS_VCPU];	/* exits by event */
