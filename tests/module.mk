@@ -136,8 +136,29 @@ HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	hostile.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
+# Guest tests: small guests that boot as Linux does. NAME is one file beside
+# lib.c; build/guest/NAME.bin is a bzImage.
+GUEST_TESTS	:= $(addsuffix .bin,$(addprefix $(B)/guest/,exits fuzz))
+guest_objects	= $(addprefix $(B)/tests/guest/,start.o lib.o $(1).o)
+OBJECTS		+= $(call guest_objects,exits) $(B)/tests/guest/fuzz.o
+
+$(B)/tests/guest/%.o: tests/guest/%.c $(B)/flags
+	@mkdir -p $(@D); $(call say,CC)
+	$(Q)$(CC) $(MACHINE) -MMD -MP -c -o $@ $<
+
+$(B)/tests/guest/%.o: tests/guest/%.S $(B)/flags
+	@mkdir -p $(@D); $(call say,AS)
+	$(Q)$(CC) $(MACHINE) -MMD -MP -c -o $@ $<
+
+$(GUEST_TESTS): $(B)/guest/%.bin: $(call guest_objects,%) tests/guest/guest.ld
+	@mkdir -p $(@D); $(call say,LD)
+	$(Q)$(CC) $(LINK) -Wl,--no-warn-rwx-segments \
+		-Wl,-T,tests/guest/guest.ld -o $(@:.bin=.elf) $(filter %.o,$^)
+	$(Q)objcopy -O binary $(@:.bin=.elf) $@
+
 test: packages					## all tests, as CI runs them
-	$(Q)$(MAKE) --no-print-directory $(UNIT_TESTS) $(HYPERCALL_TESTS) iso
+	$(Q)$(MAKE) --no-print-directory $(UNIT_TESTS) $(HYPERCALL_TESTS) \
+		$(GUEST_TESTS) iso
 	$(Q)$(TEST) unit hypercall system
 
 unit: $(UNIT_TESTS)				## unit tests on this machine
@@ -146,7 +167,7 @@ unit: $(UNIT_TESTS)				## unit tests on this machine
 hypercall: $(HYPERCALL_TESTS)			## hypercall tests, QEMU and Bochs
 	$(Q)$(TEST) hypercall
 
-system: iso					## system tests, QEMU and Bochs
+system: iso $(GUEST_TESTS)			## system tests, QEMU and Bochs
 	$(Q)$(TEST) system
 
 .PHONY: test unit hypercall system

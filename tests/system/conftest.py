@@ -25,11 +25,13 @@ class Images:
         self.directory = directory
         self.number = 0
 
-    def make(self, manifest=None, options="", guest=True, multiboot1=False):
+    def make(self, manifest=None, options="", guest=True, multiboot1=False,
+             extra=()):
         """An image.
 
         manifest: text to add to that of the system; options: changes of the
-        manifest on root's command line; guest: with VMM and Linux.
+        manifest on root's command line; guest: with VMM and Linux; extra:
+        more modules, files in the build directory.
         """
         self.number += 1
         build = console.BUILD
@@ -47,6 +49,7 @@ class Images:
             modules += [(build / "vmm.elf", []),
                         (build / "guest" / "bzImage", []),
                         (build / "guest" / "initrd", [])]
+        modules += [(build / name, []) for name in extra]
         out = self.directory / f"{self.number}.iso"
         image.make(out, (build / "hypervisor.elf", []), modules, multiboot1)
         return out
