@@ -1,8 +1,8 @@
 /*
  * A guest that looks at what the VMM and the kernel make of exits: what CPUID
- * and MSRs say, faults they must give, ports and memory without a device, string
- * I/O, the emulator, and above all interrupts: windows, shadows, HLT, NMI,
- * the PIC's, priorities. On any vendor the same must happen.
+ * and MSRs say, faults they must give, ports and memory without a device,
+ * string I/O, the emulator, and above all interrupts: windows, shadows, HLT,
+ * NMI, the PIC's, priorities. On any vendor the same must happen.
  */
 #include "guest.h"
 
@@ -11,7 +11,10 @@
 #define IOAPIC_DATA	  ((volatile uint32_t *)0xfec00010)
 #define UNMAPPED	  0x100000000000ul
 
-enum { UD = 6, GP = 13, PF = 14, NMI = 2, TIMER = 0x40, PIC = 0x50, IPI = 0x60 };
+enum {
+	NMI = 2, UD = 6, GP = 13, PF = 14,
+	TIMER = 0x40, PIC = 0x50, IPI = 0x60,
+};
 
 static void look_at_cpuid(void)
 {

@@ -36,7 +36,7 @@ stubs:
 	.set	vector, 0
 	.rept	256
 	.balign	16
-	.if	(vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17)
+	.if	vector == 8 || vector == 17 || (vector >= 10 && vector <= 14)
 	.else
 	push	$0
 	.endif
