@@ -74,11 +74,19 @@ static ALWAYS_INLINE bool injects(const struct ec *ec, const struct vmx *v,
 	       unlikely(vmx_not_entered(ec));
 }
 
+/* Entry with it fails, and the VMM is told so. */
+enum { ACTIVITY_INVALID = 4 };
+
+/*
+ * No interrupt ends shutdown, nor waiting for a SIPI: the CPU would be lost to
+ * whoever asks for one of these (SDM 3C 26.7.2).
+ */
 static ALWAYS_INLINE void load_state(struct vmx *v, const struct utcb *u)
 {
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, u->interruptibility);
 	if (unlikely(u->activity | v->activity)) {
-		v->activity = u->activity;
+		v->activity = u->activity <= ACTIVITY_HLT ? u->activity
+							  : ACTIVITY_INVALID;
 		vmwrite(VMCS_GUEST_ACTIVITY, v->activity);
 	}
 }
