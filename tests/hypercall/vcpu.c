@@ -867,6 +867,32 @@ static void invalid_state(void)
 	}
 }
 
+/*
+ * In some activity states of VMX nothing ends a guest that the kernel could
+ * rely on: only active and halted are there.
+ */
+static uint32_t bad_activity;
+
+static void inactive(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->activity = bad_activity;
+}
+
+static void activity(void)
+{
+	static const uint32_t bad[] = {2, 3, 4, 1u << 31, ~0u};
+
+	for (unsigned i = 0; i < 5 && !is_svm(); i++) {
+		bad_activity = bad[i];
+		make_vm(boot_cpu, MTD_RIP_LEN);
+		run(guest_hlt, is_invalid, inactive);
+		EQUAL(vm.event[0], number(INVALID));
+		EQUAL(vm.count, 2);
+		EQUAL(vm.event[1], number(HLT));
+	}
+}
+
 /* A guest is destroyed while it runs, by its EC, SC or PD. */
 static void destroy_on(unsigned cpu)
 {
@@ -969,6 +995,10 @@ static void random_reset(struct utcb *u, unsigned event)
 	}
 	u->mtd = 0x7ffffff;
 	interruptible(u, event);
+	if ((u->inject & INJECT_TYPE) == INJECT_TYPE) {
+		/* No event of this kind is known to Bochs, which stops. */
+		u->inject &= ~INJECT_VALID;
+	}
 	if (is_svm()) {
 		u->ctrl[1] |= INTERCEPT_VMRUN;
 		/*
@@ -1034,6 +1064,7 @@ const struct test vcpu_tests[] = {
 	{"vcpu.tsc", tsc, 0},
 	{"vcpu.fpu", fpu, 0},
 	{"vcpu.invalid_state", invalid_state, 0},
+	{"vcpu.activity", activity, 0},
 	{"vcpu.destroyed", destroyed, 0},
 	{"vcpu.destroyed_other_cpu", destroyed_other_cpu, 2},
 	{"vcpu.churn", churn, 0},
