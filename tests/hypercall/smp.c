@@ -280,6 +280,25 @@ static void reader(struct frame *f)
 	f->value[3] = 1;
 }
 
+/*
+ * Until each thread of the other CPUs has faulted, or has done its loop again;
+ * without a call of ours, which might help the kernel to remember.
+ */
+static void wait_for_them(struct frame *const *t)
+{
+	uint64_t end = in_us(200000), before[MAX_CPUS];
+
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		before[cpu] = t[cpu]->value[0];
+	}
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		while (cpu != boot_cpu && !t[cpu]->value[3] &&
+		       t[cpu]->value[0] < before[cpu] + 10 && rdtsc() < end) {
+			__asm__ volatile("pause");
+		}
+	}
+}
+
 /* After a revoke no CPU has the page: nobody reads what is written then. */
 static void shootdown(void)
 {
@@ -301,6 +320,7 @@ static void shootdown(void)
 		EQUAL(revoke(CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page))),
 		      SUCCESS);
 		*(volatile uint64_t *)page[0] = 2;
+		wait_for_them(t);
 		for (unsigned cpu = 0; cpu < cpus; cpu++) {
 			WAIT(t[cpu]->value[3]);
 			EQUAL(t[cpu]->value[1], 1);
@@ -340,6 +360,7 @@ static void shootdown_write(void)
 	}
 	EQUAL(revoke(CRD(CRD_MEM, MEM_W, 0, page_number(page))), SUCCESS);
 	*(volatile uint64_t *)page[0] = ~0ul;
+	wait_for_them(t);
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		WAIT(t[cpu]->value[3]);
 		EQUAL(t[cpu]->value[1], 7);
