@@ -12,6 +12,7 @@
  * flags that a program can set are clear in the kernel: AC among them, which
  * would switch SMAP off. SFMASK does it for SYSCALL, POPF after a gate.
  */
+#include "gprs.h"
 #include "offsets.h"
 
 #define RFLAGS_SYSRET 0x202
@@ -25,6 +26,23 @@
 
 	.text
 
+/* RAX: the EC. Back from its hypercall, but for what C functions keep. */
+	.macro	to_user
+	mov	EC_R10(%rax), %r10
+	mov	EC_R9(%rax), %r9
+	mov	EC_R8(%rax), %r8
+	mov	EC_RDX(%rax), %rdx
+	mov	EC_RSI(%rax), %rsi
+	mov	EC_RDI(%rax), %rdi
+	mov	EC_RIP(%rax), %rcx
+	mov	EC_RSP(%rax), %rsp
+	mov	EC_RAX(%rax), %rax
+	mov	$RFLAGS_SYSRET, %r11d
+	swapgs
+	sysretq
+	.endm
+
+/* What entry_syscall has not saved yet. */
 	.macro	save_others
 	mov	%rsi, EC_RSI(%rsp)
 	mov	%rdx, EC_RDX(%rsp)
@@ -68,18 +86,7 @@ return:
 
 	/* The same EC goes on: C has kept RBX, RBP and R12 to R15. */
 	mov	%gs:CPU_CURRENT, %rax
-	mov	EC_R10(%rax), %r10
-	mov	EC_R9(%rax), %r9
-	mov	EC_R8(%rax), %r8
-	mov	EC_RDX(%rax), %rdx
-	mov	EC_RSI(%rax), %rsi
-	mov	EC_RDI(%rax), %rdi
-	mov	EC_RIP(%rax), %rcx
-	mov	EC_RSP(%rax), %rsp
-	mov	EC_RAX(%rax), %rax
-	mov	$RFLAGS_SYSRET, %r11d
-	swapgs
-	sysretq
+	to_user
 
 /*
  * Up and down, the most frequent of all calls. Where nobody sleeps or has to,
@@ -219,54 +226,7 @@ resume_sysret:
 	mov	EC_R12(%rax), %r12
 	mov	EC_RBP(%rax), %rbp
 	mov	EC_RBX(%rax), %rbx
-	mov	EC_R10(%rax), %r10
-	mov	EC_R9(%rax), %r9
-	mov	EC_R8(%rax), %r8
-	mov	EC_RDX(%rax), %rdx
-	mov	EC_RSI(%rax), %rsi
-	mov	EC_RDI(%rax), %rdi
-	mov	EC_RIP(%rax), %rcx
-	mov	EC_RSP(%rax), %rsp
-	mov	EC_RAX(%rax), %rax
-	mov	$RFLAGS_SYSRET, %r11d
-	swapgs
-	sysretq
-
-	.macro	pop_gprs
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
-	pop	%r11
-	pop	%r10
-	pop	%r9
-	pop	%r8
-	pop	%rax
-	pop	%rcx
-	pop	%rdx
-	pop	%rsi
-	pop	%rdi
-	.endm
-
-	.macro	push_gprs
-	push	%rdi
-	push	%rsi
-	push	%rdx
-	push	%rcx
-	push	%rax
-	push	%r8
-	push	%r9
-	push	%r10
-	push	%r11
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
-	.endm
+	to_user
 
 /* Back from an exception or interrupt: all registers. */
 	.globl resume_iret

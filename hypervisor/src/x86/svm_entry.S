@@ -6,6 +6,7 @@
  * are in the VMCB. GIF is clear as long as anything but the kernel's own state
  * is loaded; IF is set in the guest's time, or no interrupt would end it.
  */
+#include "gprs.h"
 #include "offsets.h"
 
 	.text
@@ -26,20 +27,7 @@ svm_resume:
 	cmp	VCPU_GENERATION(%rdx), %rcx
 	jne	2f
 1:	lea	EC_VECTOR(%rax), %rsp
-	mov	EC_R15(%rax), %r15
-	mov	EC_R14(%rax), %r14
-	mov	EC_R13(%rax), %r13
-	mov	EC_R12(%rax), %r12
-	mov	EC_RBP(%rax), %rbp
-	mov	EC_RBX(%rax), %rbx
-	mov	EC_R11(%rax), %r11
-	mov	EC_R10(%rax), %r10
-	mov	EC_R9(%rax), %r9
-	mov	EC_R8(%rax), %r8
-	mov	EC_RCX(%rax), %rcx
-	mov	EC_RDX(%rax), %rdx
-	mov	EC_RSI(%rax), %rsi
-	mov	EC_RDI(%rax), %rdi
+	load_gprs_but_rax
 	mov	EC_VCPU(%rax), %rax
 	mov	SVM_VMCB_PHYS(%rax), %rax
 	clgi
@@ -47,21 +35,7 @@ svm_resume:
 	vmload	%rax
 	vmrun	%rax
 	vmsave	%rax
-	push	%rdi
-	push	%rsi
-	push	%rdx
-	push	%rcx
-	push	%rax			/* the guest's is in the VMCB */
-	push	%r8
-	push	%r9
-	push	%r10
-	push	%r11
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_gprs			/* RAX: the guest's is in the VMCB */
 	lea	-EC_REGS(%rsp), %rdi
 	mov	EC_VCPU(%rdi), %rdx
 	mov	SVM_HOST_PHYS(%rdx), %rax

@@ -6,25 +6,8 @@
  * the exit, for which HOST_RSP points behind them (regs.h). RSP, RIP and RFLAGS
  * are in the VMCS.
  */
+#include "gprs.h"
 #include "offsets.h"
-
-	.macro load_registers		/* RAX: the EC */
-	mov	EC_R15(%rax), %r15
-	mov	EC_R14(%rax), %r14
-	mov	EC_R13(%rax), %r13
-	mov	EC_R12(%rax), %r12
-	mov	EC_RBP(%rax), %rbp
-	mov	EC_RBX(%rax), %rbx
-	mov	EC_R11(%rax), %r11
-	mov	EC_R10(%rax), %r10
-	mov	EC_R9(%rax), %r9
-	mov	EC_R8(%rax), %r8
-	mov	EC_RCX(%rax), %rcx
-	mov	EC_RDX(%rax), %rdx
-	mov	EC_RSI(%rax), %rsi
-	mov	EC_RDI(%rax), %rdi
-	mov	EC_RAX(%rax), %rax
-	.endm
 
 	.text
 
@@ -46,7 +29,7 @@ vmx_resume:
 	mov	%cr2, %rcx
 	cmp	VMX_CR2(%rdx), %rcx
 	jne	1f
-	load_registers
+	load_gprs
 	vmresume
 	jmp	2f
 
@@ -56,10 +39,10 @@ vmx_resume:
 	test	%al, %al
 	mov	%rbx, %rax
 	jne	3f
-	load_registers
+	load_gprs
 	vmresume
 	jmp	2f
-3:	load_registers
+3:	load_gprs
 	vmlaunch
 
 /* VMfail: the guest's registers are loaded and did not change. */
@@ -70,21 +53,7 @@ vmx_resume:
 /* HOST_RIP; HOST_RSP is the end of the general registers in the EC. */
 	.globl	vmx_exit_entry
 vmx_exit_entry:
-	push	%rdi
-	push	%rsi
-	push	%rdx
-	push	%rcx
-	push	%rax
-	push	%r8
-	push	%r9
-	push	%r10
-	push	%r11
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_gprs
 	lea	-EC_REGS(%rsp), %rdi
 	mov	EC_VCPU(%rdi), %rdx
 	mov	%cr2, %rcx
