@@ -42,7 +42,7 @@ class Console:
             logfile=open(self.logs / "terminal", "w", encoding="utf-8"))
         self.child.delaybeforesend = None
 
-    def expect(self, pattern, seconds=20):
+    def expect(self, pattern, seconds=60):
         """Wait for a pattern in the output; the match.
 
         A panic or the end of the emulator is a failure at once, unless it is
@@ -68,7 +68,7 @@ class Console:
         self.expect(re.escape(PROMPT), seconds)
         return screen(self.child.before)
 
-    def shell(self, command, seconds=20):
+    def shell(self, command, seconds=60):
         """Run a command in the guest's shell: its status and output."""
         number = next(self.numbers)
         # The marks are computed, so that what is typed does not look like
@@ -81,7 +81,7 @@ class Console:
         self.expect(re.escape(PROMPT), seconds)
         return int(status), text
 
-    def output(self, command, seconds=20):
+    def output(self, command, seconds=60):
         """Run a command that must succeed: its output."""
         status, text = self.shell(command, seconds)
         assert status == 0, f"{command}: status {status}\n{text}"
