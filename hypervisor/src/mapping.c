@@ -40,19 +40,17 @@ static enum status apply(const struct mapping *m, unsigned rights)
 	enum memory_type type = m->flags >> MAPPING_TYPE_SHIFT;
 	enum status s = SUCCESS;
 
-	switch (m->type) {
-	case CRD_MEM:
-		s = ptab_map(&m->pd->host, m->pd, m->base, m->frame, m->order,
-			     rights, type);
-		if (s == SUCCESS && m->flags & MAPPING_GUEST) {
-			s = ptab_map(&m->pd->guest, m->pd, m->base, m->frame,
-				     m->order, rights, type);
+	if (m->type == CRD_PIO) {
+		return pd_ports(m->pd, m->base, m->order, rights,
+				m->flags & MAPPING_GUEST);
+	}
+	for (unsigned i = 0; s == SUCCESS && i < PTABS; i++) {
+		struct ptab *t = &m->pd->tables[i];
+
+		if (m->flags & 1u << i && t->format) {
+			s = ptab_map(t, m->pd, m->base, m->frame, m->order,
+				     rights, type);
 		}
-		break;
-	case CRD_PIO:
-		s = pd_ports(m->pd, m->base, m->order, rights,
-			     m->flags & MAPPING_GUEST);
-		break;
 	}
 	return s;
 }
@@ -126,7 +124,7 @@ static void destroy(struct mapping *m)
 			panic("unmap failed");
 		}
 		if (m->type == CRD_MEM) {
-			tlb_stale(m->pd, m->flags & MAPPING_GUEST);
+			tlb_stale(m->pd, m->flags & MAPPING_TABLES);
 		}
 	}
 	space_remove(pd_space(m->pd, m->type), m->pd, m);
@@ -161,7 +159,7 @@ static struct mapping *mapping_new(struct pd *pd, enum crd_type type,
 		m->base = base;
 		m->order = (uint8_t)order;
 		m->rights = rights;
-		m->flags = flags;
+		m->flags = flags | MAPPING_HOST;
 	}
 	return m;
 }
@@ -463,7 +461,7 @@ static bool take_away(struct mapping *m, uint8_t rights)
 	if (m->type == CRD_MEM) {
 		/* Fewer rights in place: nothing is allocated. */
 		(void)!apply(m, m->rights);
-		tlb_stale(m->pd, m->flags & MAPPING_GUEST);
+		tlb_stale(m->pd, m->flags & MAPPING_TABLES);
 	}
 	return false;
 }

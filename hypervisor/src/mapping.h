@@ -12,20 +12,24 @@
 
 #include "lock.h"
 #include "object.h"
+#include "ptab.h"
 #include "rcu.h"
 
 struct pd;
 struct utcb;
 
 enum {
-	MAPPING_DMA = 1 << 0,
-	MAPPING_GUEST = 1 << 1,
-	MAPPING_FIXED = 1 << 2,		/* the kernel's, in a user's space */
-	MAPPING_COMBINE = 1 << 3,	/* in a transfer: write-combining */
-	MAPPING_TYPE_SHIFT = 4,		/* enum memory_type */
+	/* The page tables that it is in; the host's always. */
+	MAPPING_HOST = 1 << PTAB_HOST,
+	MAPPING_GUEST = 1 << PTAB_GUEST,
+	MAPPING_DMA = 1 << PTAB_DMA,
+	MAPPING_TABLES = (1 << PTABS) - 1,
+	MAPPING_FIXED = 1 << PTABS,	/* the kernel's, in a user's space */
+	MAPPING_COMBINE = 1 << 4,	/* in a transfer: write-combining */
+	MAPPING_TYPE_SHIFT = 5,		/* enum memory_type */
 
 	/* Not inherited by what is derived. */
-	MAPPING_OWN = MAPPING_DMA | MAPPING_GUEST | MAPPING_FIXED,
+	MAPPING_OWN = MAPPING_TABLES | MAPPING_FIXED,
 };
 
 struct mapping {

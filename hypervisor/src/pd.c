@@ -25,21 +25,23 @@ static void init(struct pd *pd, struct pd *owner, uint64_t quota)
 	pd->mem.levels = MEM_LEVELS;
 	pd->pio.levels = PIO_LEVELS;
 	pd->obj.levels = OBJ_LEVELS;
-	pd->host.format = &ptab_host;
-	pd->guest.format = vcpu_ops ? vcpu_ops->guest : &ptab_host;
+	pd->tables[PTAB_HOST].format = &ptab_host;
+	pd->tables[PTAB_GUEST].format = vcpu_ops ? vcpu_ops->guest : NULL;
 	slab_init(pd);
 }
 
 /* Object lookups test no root, so it is there from the start. */
 static bool make_roots(struct pd *pd)
 {
+	uint64_t *host = page_alloc(pd, 0, true);
+
 	pd->obj.root = page_alloc(pd, 0, true);
-	pd->host.root = page_alloc(pd, 0, true);
-	if (!pd->obj.root || !pd->host.root) {
+	pd->tables[PTAB_HOST].root = host;
+	if (!pd->obj.root || !host) {
 		return false;
 	}
-	kmem_share(pd->host.root);
-	pd->cr3 = pool_to_phys(pd->host.root);
+	kmem_share(host);
+	pd->cr3 = pool_to_phys(host);
 	return true;
 }
 
@@ -98,8 +100,9 @@ void pd_destroy(struct pd *pd)
 	if (pd->guest_io) {
 		page_free(pd, pd->guest_io, GUEST_IO_ORDER);
 	}
-	ptab_free(&pd->host, pd);
-	ptab_free(&pd->guest, pd);
+	for (unsigned i = 0; i < PTABS; i++) {
+		ptab_free(&pd->tables[i], pd);
+	}
 	assert(pd->quota.used == 0);
 	quota_return(&owner->quota, pd->quota.limit);
 	slab_free(pd);

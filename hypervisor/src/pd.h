@@ -16,9 +16,8 @@ struct pd {
 	struct object object;
 	struct quota quota;
 	struct space mem, pio, obj;
-	struct ptab host;		/* threads */
-	struct ptab guest;		/* vCPUs */
-	uint64_t cr3;			/* of `host` */
+	struct ptab tables[PTABS];
+	uint64_t cr3;			/* of the host's */
 	uint64_t guest_generation;	/* atomic: guest tables lost entries */
 
 	uint8_t *io_bitmap;		/* 2 pages, 0 bit: allowed; or NULL */

@@ -126,7 +126,7 @@ static void replace_tables(struct ptab *t, struct pd *payer, uint64_t *e,
 	uint64_t old = *e;
 
 	*e = 0;
-	tlb_stale(payer, t == &payer->guest);
+	tlb_stale(payer, 1u << (t - payer->tables));
 	free_tables(t, payer, old, level, page_free_deferred);
 }
 

@@ -1,12 +1,19 @@
 /*
- * Page tables for threads (host), for guests (EPT or nested paging): one walk,
- * three formats.
+ * The page tables of a PD: for threads (host), for guests (EPT or nested
+ * paging), for devices. One walk, whatever the format.
  */
 #pragma once
 
 #include "types.h"
 
 struct pd;
+
+enum ptab_kind {
+	PTAB_HOST,
+	PTAB_GUEST,
+	PTAB_DMA,
+	PTABS,
+};
 
 enum memory_type {
 	MEMORY_CACHED,
@@ -26,12 +33,12 @@ struct ptab_format {
 	unsigned levels_large;	/* large leaves up to this level: 1 2M, 2 1G */
 };
 
-extern struct ptab_format ptab_host, ptab_ept, ptab_npt;
+extern struct ptab_format ptab_host, ptab_ept;
 
 /* One set of tables; top-level page from the pool. */
 struct ptab {
 	uint64_t *root;			/* NULL until first used */
-	const struct ptab_format *format;
+	const struct ptab_format *format; /* NULL: the machine has none */
 };
 
 /*

@@ -15,8 +15,10 @@ static void ask(struct cpu *cpu)
 	__atomic_store_n(&cpu->flush, 1, __ATOMIC_SEQ_CST);
 }
 
-void tlb_stale(struct pd *pd, bool guest)
+void tlb_stale(struct pd *pd, unsigned tables)
 {
+	bool guest = tables & MAPPING_GUEST;
+
 	/* The entry goes before we look who has the tables loaded. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (guest) {

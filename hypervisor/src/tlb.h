@@ -9,8 +9,8 @@
 struct cpu;
 struct pd;
 
-/* Entries were taken from the PD's tables, from its guests' too if `guest`. */
-void tlb_stale(struct pd *pd, bool guest);
+/* Entries were taken from the PD's tables of these kinds (MAPPING_TABLES). */
+void tlb_stale(struct pd *pd, unsigned tables);
 void tlb_shootdown(void);
 /* A PD without threads ends: no CPU keeps its tables loaded. */
 void tlb_unload(struct pd *pd);

@@ -278,7 +278,8 @@ static void check_mapping(const struct mapping *m, const struct record *r)
 	if (!(r->flags & MAPPING_FIXED)) {
 		assert_int_equal(m->rights, r->rights);
 	}
-	assert_int_equal(m->flags & ~(uint32_t)MAPPING_DMA, r->flags);
+	assert_int_equal(m->flags & ~(uint32_t)(MAPPING_HOST | MAPPING_DMA),
+			 r->flags);
 	if (r->parent < 0) {
 		assert_null(m->parent);
 		assert_null(m->next);
@@ -347,7 +348,7 @@ static void check_leaf(struct pd *pd, const struct ptab *t, uint64_t entry,
 	unsigned rights;
 
 	assert_non_null(m);
-	assert_true(t != &pd->guest || m->flags & MAPPING_GUEST);
+	assert_true(m->flags & 1u << (t - pd->tables));
 	assert_int_equal(frame, m->frame + (page - m->base));
 	assert_true(page + (1ul << 9 * level) <= m->base + (1ul << m->order));
 	rights = m->flags & MAPPING_FIXED ? MEM_W : m->rights;
@@ -381,14 +382,15 @@ static uint64_t check_table(struct pd *pd, const struct ptab *t,
 	return mapped;
 }
 
-static void check_ptab(struct pd *pd, const struct ptab *t)
+static void check_ptab(struct pd *pd, enum ptab_kind kind)
 {
+	const struct ptab *t = &pd->tables[kind];
 	const struct mapping *m;
 	uint64_t expected = 0;
 
 	for (uint64_t at = 0; (m = space_next(&pd->mem, at, ~0ul));
 	     at = m->base + (1ul << m->order)) {
-		if (t == &pd->host || m->flags & MAPPING_GUEST) {
+		if (m->flags & 1u << kind) {
 			expected += 1ul << m->order;
 		}
 	}
@@ -414,8 +416,11 @@ static void check_ports(struct pd *pd)
 
 void check_tables(struct pd *pd)
 {
-	check_ptab(pd, &pd->host);
-	check_ptab(pd, &pd->guest);
+	for (unsigned i = 0; i < PTABS; i++) {
+		if (pd->tables[i].format) {
+			check_ptab(pd, i);
+		}
+	}
 	if (rnd(50) == 0) {
 		check_ports(pd);
 	}

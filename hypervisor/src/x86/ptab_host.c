@@ -1,5 +1,6 @@
 /*
- * The format of threads' page tables.
+ * The format of threads' page tables. It is nested paging's as well, whose walk
+ * is one of user mode, so that all is mapped for it.
  */
 #include "../ptab.h"
 #include "insn.h"

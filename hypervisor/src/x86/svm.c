@@ -19,7 +19,6 @@
 #include "cr.h"
 #include "insn.h"
 #include "msr.h"
-#include "ptab_format.h"
 
 #define CPUID_1_ECX_HYPERVISOR (1u << 31)
 
@@ -47,24 +46,6 @@ static uint32_t asids, exceptions;
 static bool have_tsc_aux;
 static uint32_t tsc_aux[MAX_CPUS];	/* as loaded */
 bool svm_decode_assists;
-
-/* The walk is one of user mode, so that all is mapped for it. */
-struct ptab_format ptab_npt = {
-	.table = PTE_P | PTE_W | PTE_U | PTE_A,
-	.page = PTE_P | PTE_U | PTE_A | PTE_D,
-	.large = PTE_PS,
-	.r = 0,
-	.w = PTE_W,
-	.x = 0,
-	.no_x = PTE_NX,
-	.type = {
-		[MEMORY_CACHED] = 0,
-		[MEMORY_COMBINING] = PTE_PWT,
-		[MEMORY_UNCACHED] = PTE_PWT | PTE_PCD,
-	},
-	.present = PTE_P,
-	.levels_large = 1,	/* 2 with 1 GiB pages */
-};
 
 static void vmsave(uint64_t phys)
 {
@@ -123,7 +104,6 @@ static const char *find_features(void)
 	exceptions = choose_exceptions();
 	svm_decode_assists = s.edx & CPUID_SVM_EDX_DECODE;
 	have_tsc_aux = f.edx & CPUID_FEATURES_EDX_RDTSCP;
-	ptab_npt.levels_large = f.edx & CPUID_FEATURES_EDX_1G ? 2 : 1;
 	log("svm: nested paging%s%s%s, %u ASIDs\n",
 	    f.edx & CPUID_FEATURES_EDX_1G ? " with 1 GiB pages" : "",
 	    s.edx & CPUID_SVM_EDX_NRIP ? ", NRIP save" : "",
@@ -187,7 +167,7 @@ static void write_vmcb(struct ec *ec, struct svm *v)
 	b->msrpm = pool_to_phys(msrpm);
 	b->vintr = VINTR_MASKING;
 	b->np_enable = 1;
-	b->ncr3 = pool_to_phys(ec->pd->guest.root);
+	b->ncr3 = pool_to_phys(ec->pd->tables[PTAB_GUEST].root);
 	b->pat = PAT_RESET;
 	b->efer = EFER_SVME;
 	b->rflags = RFLAGS_FIXED;
@@ -308,7 +288,7 @@ const struct vcpu_ops svm_ops = {
 	.name = "SVM",
 	.feature = HIP_SVM,
 	.event_invalid = EVENT_SVM_INVALID,
-	.guest = &ptab_npt,
+	.guest = &ptab_host,
 	.resume = svm_resume,
 	.create = svm_create,
 	.destroy = svm_destroy,

@@ -21,8 +21,8 @@ enum status vcpu_need_root(struct pd *pd)
 		return OUT_OF_MEMORY;
 	}
 	lock(&mdb_lock);
-	if (!pd->guest.root) {
-		pd->guest.root = root;
+	if (!pd->tables[PTAB_GUEST].root) {
+		pd->tables[PTAB_GUEST].root = root;
 		root = NULL;
 	}
 	unlock(&mdb_lock);

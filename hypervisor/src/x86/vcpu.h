@@ -17,7 +17,7 @@ struct ptab_format;
 
 /* What the vCPUs of both vendors have; each continues it. */
 struct vcpu {
-	uint64_t generation;		/* of pd->guest when last flushed here */
+	uint64_t generation;		/* of the guest tables when last flushed here */
 	uint64_t tsc_offset;
 	uint64_t asid_generation;	/* of cpu->asid_generation */
 	uint32_t asid;			/* or VPID; of this CPU */

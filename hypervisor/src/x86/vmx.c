@@ -39,7 +39,7 @@ static uint64_t vmx_phys(const struct vmx *v, const void *field)
 
 static uint64_t eptp(const struct ec *ec)
 {
-	return pool_to_phys(ec->pd->guest.root) | EPTP_WRITE_BACK |
+	return pool_to_phys(ec->pd->tables[PTAB_GUEST].root) | EPTP_WRITE_BACK |
 	       EPTP_4_LEVELS;
 }
 
