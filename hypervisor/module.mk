@@ -24,6 +24,10 @@ HYPERVISOR_SRC := \
 	hypervisor/src/string.c \
 	hypervisor/src/space.c \
 	hypervisor/src/state.c \
+	hypervisor/src/sys_control.c \
+	hypervisor/src/sys_create.c \
+	hypervisor/src/sys_device.c \
+	hypervisor/src/sys_memory.c \
 	hypervisor/src/syscall.c \
 	hypervisor/src/timeout.c \
 	hypervisor/src/tlb.c

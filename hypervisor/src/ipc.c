@@ -124,8 +124,7 @@ static struct ec *fail(struct ec *self, enum status s)
 	return pt->ec;
 }
 
-struct ec *sys_call(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
-		    uint64_t r8, struct ec *self)
+struct ec *sys_call(uint64_t id, struct ec *self)
 {
 	const struct mapping *m =
 		pd_capability(self->pd, syscall_selector(id), OBJECT_PT);
@@ -133,7 +132,6 @@ struct ec *sys_call(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
 	uint64_t items;
 	struct pt *pt;
 
-	(void)rsi, (void)rdx, (void)rax, (void)r8;
 	if (unlikely(!m || !(m->rights & PT_CALL))) {
 		return fail(self, BAD_CAPABILITY);
 	}
@@ -237,13 +235,11 @@ static void load_message(struct ec *self, struct ec *caller, uint64_t items)
 	return ec_block(caller);
 }
 
-struct ec *sys_reply(uint64_t id, uint64_t rsi, uint64_t rdx, uint64_t rax,
-		     uint64_t r8, struct ec *self)
+struct ec *sys_reply(uint64_t id, struct ec *self)
 {
 	struct ec *caller = self->caller;
 	uint64_t items;
 
-	(void)rsi, (void)rdx, (void)rax, (void)r8;
 	self->resume = resume_sysret;
 	if (unlikely(self->global)) {
 		return fail(self, BAD_HYPERCALL);

@@ -1,23 +1,23 @@
 /*
- * Hypercalls. Each is a function of the registers, called by entry.S; its
- * result is the EC to run next, or NULL for the caller, whose callee-saved
- * registers are then still in the processor.
+ * Hypercalls. Each is a function, called by entry.S; its result is the EC to
+ * run next, or NULL for the caller, whose callee-saved registers are then still
+ * in the processor.
  */
 #pragma once
 
-#include "types.h"
+#include "ec.h"
+#include "pd.h"
+#include "sm.h"
 
-struct ec;
 
-typedef struct ec *syscall_function(uint64_t id, uint64_t rsi, uint64_t rdx,
-				    uint64_t rax, uint64_t r8,
-				    struct ec *self);
+/* id: RDI; the other registers are where they were saved. */
+typedef struct ec *syscall_function(uint64_t id, struct ec *self);
 
 extern syscall_function *const syscall_table[CALLS];
 
 /* ipc.c */
 syscall_function sys_call, sys_reply;
-/* syscall.c */
+/* sys_*.c */
 syscall_function sys_create_pd, sys_create_ec, sys_create_sc, sys_create_pt,
 	sys_create_sm, sys_revoke, sys_misc, sys_ec_ctrl, sys_sc_ctrl,
 	sys_pt_ctrl, sys_sm_ctrl, sys_assign_pci, sys_assign_gsi, sys_pd_ctrl;
@@ -26,7 +26,6 @@ syscall_function sys_create_pd, sys_create_ec, sys_create_sc, sys_create_pt,
  * entry.S: of sm_ctrl, an up where somebody sleeps and a down where the count
  * is 0. The semaphore's lock is held, which they release.
  */
-struct sm;
 struct ec *sys_sm_wake(struct sm *sm, struct ec *self);
 struct ec *sys_sm_sleep(struct sm *sm, struct ec *self);
 
@@ -41,6 +40,13 @@ struct ec *syscall_retry(struct ec *self);
  */
 struct ec *syscall_no_memory(struct ec *self, enum status s);
 
+/* The end of a call. */
+struct ec *syscall_done(struct ec *self, enum status s);
+/* The same; it may have made something else more urgent, or changed `self`. */
+struct ec *syscall_done_preempt(struct ec *self, enum status s);
+/* Long work was interrupted: go on after what is more urgent. */
+struct ec *syscall_later(struct ec *self);
+
 static inline unsigned syscall_flags(uint64_t id)
 {
 	return id >> 4 & 15;
@@ -49,4 +55,26 @@ static inline unsigned syscall_flags(uint64_t id)
 static inline uint64_t syscall_selector(uint64_t id)
 {
 	return id >> 8;
+}
+
+/* The object of a type at a selector, with the rights, or NULL. */
+static inline struct pd *pd_with(struct ec *self, uint64_t selector, unsigned rights)
+{
+	struct object *o = pd_object(self->pd, selector, OBJECT_PD, rights);
+
+	return o ? container_of(o, struct pd, object) : NULL;
+}
+
+static inline struct ec *ec_with(struct ec *self, uint64_t selector, unsigned rights)
+{
+	struct object *o = pd_object(self->pd, selector, OBJECT_EC, rights);
+
+	return o ? container_of(o, struct ec, object) : NULL;
+}
+
+static inline struct sm *sm_with(struct ec *self, uint64_t selector, unsigned rights)
+{
+	struct object *o = pd_object(self->pd, selector, OBJECT_SM, rights);
+
+	return o ? container_of(o, struct sm, object) : NULL;
 }

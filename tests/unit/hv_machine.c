@@ -174,7 +174,7 @@ struct ec *hypercall(enum call call, unsigned flags, uint64_t selector,
 	self->regs.rdx = rdx;
 	self->regs.rax = rax;
 	self->regs.r8 = r8;
-	next = syscall_table[call](id, rsi, rdx, rax, r8, self);
+	next = syscall_table[call](id, self);
 	if (!next) {
 		/* It goes straight back, whatever its `resume`. */
 		assert_ptr_not_equal(self->resume, resume_work);

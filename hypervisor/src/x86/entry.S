@@ -74,9 +74,8 @@ entry_syscall:
 	je	entry_sm
 entry_full:
 	save_others
-	mov	%rsp, %r9
+	mov	%rsp, %rsi
 	mov	%gs:CPU_STACK_TOP, %rsp
-	mov	%rax, %rcx
 	mov	%edi, %eax
 	and	$CALL_MASK, %eax
 	call	*syscall_table(, %rax, 8)

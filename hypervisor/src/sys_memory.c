@@ -1,0 +1,98 @@
+/*
+ * Hypercalls about what PDs hold: delegate, look up, revoke, quota.
+ */
+#include "syscall.h"
+
+#include "item.h"
+#include "mapping.h"
+
+struct ec *sys_revoke(uint64_t id, struct ec *self)
+{
+	struct regs *r = &self->regs;
+	unsigned flags = syscall_flags(id);
+	uint64_t signal = syscall_selector(id);
+	struct pd *pd = self->pd;
+	struct sm *sm = NULL;
+
+	if (flags & FLAG_REVOKE_REMOTE) {
+		pd = pd_with(self, r->rdx, 0);
+	}
+	if (signal) {
+		sm = sm_with(self, signal, SM_RIGHT_UP);
+	}
+	if (!pd || (signal && !sm)) {
+		return syscall_done(self, BAD_CAPABILITY);
+	}
+	/* The call may revoke what it uses. */
+	object_get(&pd->object);
+	if (!mapping_revoke(pd, r->rsi, flags & FLAG_REVOKE_SELF,
+			    flags & FLAG_REVOKE_KEEP)) {
+		object_put(&pd->object);
+		return syscall_later(self);
+	}
+	object_put(&pd->object);
+	if (flags & FLAG_REVOKE_REMOTE) {
+		r->rdx = 0;
+	}
+	if (sm) {
+		sm_up(sm);
+	}
+	return syscall_done_preempt(self, SUCCESS);
+}
+
+static struct ec *delegate(uint64_t id, uint64_t window, uint64_t target,
+			   struct ec *self)
+{
+	struct pd *from = pd_with(self, syscall_selector(id), 0);
+	struct pd *to = pd_with(self, target, 0);
+	enum status s = BAD_CAPABILITY;
+
+	if (from && to) {
+		s = items_delegate(from, self->utcb, to, window,
+				   self->pd == pd_root);
+	}
+	return syscall_done(self, s);
+}
+
+struct ec *sys_misc(uint64_t id, struct ec *self)
+{
+	struct regs *r = &self->regs;
+
+	switch (syscall_flags(id)) {
+	case MISC_LOOKUP:
+		r->rsi = mapping_lookup(self->pd, r->rsi);
+		return syscall_done(self, SUCCESS);
+	case MISC_DELEGATE:
+		return delegate(id, r->rsi, r->rdx, self);
+	default:
+		return syscall_done(self, BAD_PARAMETER);
+	}
+}
+
+struct ec *sys_pd_ctrl(uint64_t id, struct ec *self)
+{
+	struct regs *r = &self->regs;
+	struct pd *pd = pd_with(self, syscall_selector(id), 0), *to;
+
+	if (!pd) {
+		return syscall_done(self, BAD_CAPABILITY);
+	}
+	switch (syscall_flags(id)) {
+	case PD_TRANSFER:
+		to = pd_with(self, r->rsi, 0);
+		if (!to) {
+			return syscall_done(self, BAD_CAPABILITY);
+		}
+		if (!quota_pass(&pd->quota, r->rdx)) {
+			return syscall_done(self, BAD_PARAMETER);
+		}
+		quota_return(&to->quota, r->rdx);
+		return syscall_done(self, SUCCESS);
+	case PD_QUOTA:
+		r->rsi = pd->quota.limit;
+		r->rdx = pd->quota.used;
+		return syscall_done(self, SUCCESS);
+	default:
+		return syscall_done(self, BAD_PARAMETER);
+	}
+}
