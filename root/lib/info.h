@@ -114,7 +114,7 @@ const struct info_channel *info_channel(enum info_channel_kind kind,
  * What a program tells root and the console about itself, at LAYOUT_STATUS:
  * for the status view only. Its readers trust nothing in it.
  */
-enum { STATUS_THREADS = 32, STATUS_COUNTERS = 8, STATUS_NAME = 16 };
+enum { STATUS_THREADS = 32, STATUS_COUNTERS = 16, STATUS_NAME = 16 };
 
 struct status_thread {
 	char name[STATUS_NAME];

@@ -140,6 +140,7 @@ void exit_recall(struct vcpu *v)
 
 	if (deferred != NULL) {
 		v->deferred = NULL;
+		v->reason = REASON_DEFERRED;
 		v->utcb->qual[0] = v->deferred_qual[0];
 		v->utcb->qual[1] = v->deferred_qual[1];
 		v->utcb->length = v->deferred_length;

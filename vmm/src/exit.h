@@ -17,9 +17,26 @@
 
 struct vcpu;
 
+/* What exits are counted by; the names are in report.c. */
+enum reason {
+	REASON_OTHER,
+	REASON_PORT,
+	REASON_MEMORY,		/* device memory */
+	REASON_CPUID,
+	REASON_HLT,
+	REASON_RDMSR,
+	REASON_WRMSR,
+	REASON_CR,		/* CR8 as well */
+	REASON_WINDOW,
+	REASON_RECALL,
+	REASON_DEFERRED,	/* no exit: the second part of one */
+	REASONS,
+};
+
 struct exit {
 	void (*handler)(struct vcpu *v);	/* NULL: unexpected */
 	uint64_t mtd;
+	uint8_t reason;		/* enum reason; a handler may know better */
 };
 
 struct vendor {

@@ -1,10 +1,13 @@
 #include "report.h"
 
+#include <lib/info.h>
 #include <lib/log.h>
 #include <lib/print.h>
 
 #include "emulate.h"
 #include "vcpu.h"
+
+enum { MESSAGE = 400 };	/* bytes of a line */
 
 #define number unsigned long long	/* printf's */
 
@@ -90,19 +93,38 @@ void report_vcpu(struct vcpu *v)
 	}
 }
 
+static const char *const reasons[REASONS] = {
+	[REASON_OTHER] = "other",
+	[REASON_PORT] = "port",
+	[REASON_MEMORY] = "memory",
+	[REASON_CPUID] = "cpuid",
+	[REASON_HLT] = "hlt",
+	[REASON_RDMSR] = "rdmsr",
+	[REASON_WRMSR] = "wrmsr",
+	[REASON_CR] = "cr",
+	[REASON_WINDOW] = "window",
+	[REASON_RECALL] = "recall",
+	[REASON_DEFERRED] = "deferred",
+};
+
+void report_count(struct vcpu *v)
+{
+	v->exits = status_add_counter("exits");
+	for (unsigned i = 0; i < REASONS; i++) {
+		v->counts[i] = status_add_counter(reasons[i]);
+	}
+}
+
+/* Benchmarks read this: docs/vmm.md has the format. */
 void report_exits(const struct vcpu *v)
 {
-	char line[160] = "";
-	uint64_t all = 0;
+	char line[MESSAGE] = "";
 	int used = 0;
 
-	for (unsigned i = 0; i < EVENTS_VCPU; i++) {
-		all += v->counts[i];
-		if (v->counts[i] != 0 && used < (int)sizeof(line)) {
-			used += snprintf(line + used,
-					 sizeof(line) - (size_t)used,
-					 " %x:%llu", i, (number)v->counts[i]);
-		}
+	for (unsigned i = 0; i < REASONS; i++) {
+		used += snprintf(line + used, sizeof(line) - (size_t)used,
+				 " %s=%llu", reasons[i],
+				 (number)*v->counts[i]);
 	}
-	log_info("vcpu %u: %llu exits, by event%s", v->id, (number)all, line);
+	log_info("exits: %llu%s", (number)*v->exits, line);
 }

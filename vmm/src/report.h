@@ -7,5 +7,9 @@ struct vcpu;
 
 void report_vcpu(struct vcpu *v);
 
-/* How many exits there were, and of which events. */
+/*
+ * Make the counters of the status view, and say what they have come to: all
+ * exits, and those of each reason.
+ */
+void report_count(struct vcpu *v);
 void report_exits(const struct vcpu *v);

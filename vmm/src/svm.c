@@ -74,6 +74,7 @@ static void hlt(struct vcpu *v)
 static void msr(struct vcpu *v)
 {
 	if (v->utcb->qual[0] == MSR_WRITE) {
+		v->reason = REASON_WRMSR;
 		length_find(v, &wrmsr_bytes);
 		exit_wrmsr(v);
 	} else {
@@ -121,37 +122,43 @@ static void cr8_write(struct vcpu *v)
 
 #define GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)
 
+/* An instruction that the guest's processor does not have: #UD. */
+#define REFUSED {exit_invalid_opcode, MTD_INJECTION, REASON_OTHER}
+
 static const struct exit exits[EVENTS_VCPU] = {
-	[0x08] = {cr8_read, GPRS | MTD_CODE | MTD_INJECTION},
-	[0x18] = {cr8_write, GPRS | MTD_CODE | MTD_INJECTION},
-	[0x64] = {exit_window, MTD_INJECTION},			/* VINTR */
-	[0x6f] = {exit_invalid_opcode, MTD_INJECTION},		/* RDPMC */
-	[0x72] = {cpuid, MTD_GPR_ACDB | MTD_CODE},
-	[0x74] = {exit_iret, MTD_INJECTION},
-	[0x76] = {invd, MTD_CODE | MTD_INJECTION},
-	[0x78] = {hlt, MTD_CODE | MTD_INJECTION | MTD_TSC},
-	[0x7a] = {exit_invalid_opcode, MTD_INJECTION},		/* INVLPGA */
-	[0x7b] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
+	[0x08] = {cr8_read, GPRS | MTD_CODE | MTD_INJECTION, REASON_CR},
+	[0x18] = {cr8_write, GPRS | MTD_CODE | MTD_INJECTION, REASON_CR},
+	[0x64] = {exit_window, MTD_INJECTION, REASON_WINDOW},	/* VINTR */
+	[0x6f] = REFUSED,	/* RDPMC */
+	[0x72] = {cpuid, MTD_GPR_ACDB | MTD_CODE, REASON_CPUID},
+	[0x74] = {exit_iret, MTD_INJECTION, REASON_OTHER},
+	[0x76] = {invd, MTD_CODE | MTD_INJECTION, REASON_OTHER},
+	[0x78] = {hlt, MTD_CODE | MTD_INJECTION | MTD_TSC, REASON_HLT},
+	[0x7a] = REFUSED,	/* INVLPGA */
+	[0x7b] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION,
+		  REASON_PORT},
 	[0x7c] = {msr, MTD_GPR_ACDB | MTD_CODE | MTD_QUAL | MTD_TSC |
-		       MTD_INJECTION},
-	[0x7d] = {exit_task_switch, MTD_REPORT},
-	[0x7f] = {exit_shutdown, MTD_REPORT},
-	[0x80] = {exit_invalid_opcode, MTD_INJECTION},		/* VMRUN */
-	[0x81] = {exit_invalid_opcode, MTD_INJECTION},		/* VMMCALL */
-	[0x82] = {exit_invalid_opcode, MTD_INJECTION},		/* VMLOAD */
-	[0x83] = {exit_invalid_opcode, MTD_INJECTION},		/* VMSAVE */
-	[0x84] = {exit_invalid_opcode, MTD_INJECTION},		/* STGI */
-	[0x85] = {exit_invalid_opcode, MTD_INJECTION},		/* CLGI */
-	[0x86] = {exit_invalid_opcode, MTD_INJECTION},		/* SKINIT */
-	[0x89] = {invd, MTD_CODE | MTD_INJECTION},	/* WBINVD */
-	[0x8a] = {exit_invalid_opcode, MTD_INJECTION},		/* MONITOR */
-	[0x8b] = {exit_invalid_opcode, MTD_INJECTION},		/* MWAIT */
-	[0x8c] = {exit_invalid_opcode, MTD_INJECTION},		/* MWAIT */
-	[0x8d] = {xsetbv, MTD_GPR_ACDB | MTD_CODE | MTD_INJECTION},
-	[EVENT_SVM_NPF] = {exit_memory, MTD_EMULATION},
-	[EVENT_SVM_INVALID] = {exit_invalid_state, MTD_REPORT},
-	[EVENT_VCPU_STARTUP] = {exit_startup, 0},
-	[EVENT_VCPU_RECALL] = {exit_recall, MTD_RECALL},
+		       MTD_INJECTION, REASON_RDMSR},
+	[0x7d] = {exit_task_switch, MTD_REPORT, REASON_OTHER},
+	[0x7f] = {exit_shutdown, MTD_REPORT, REASON_OTHER},
+	[0x80] = REFUSED,	/* VMRUN */
+	[0x81] = REFUSED,	/* VMMCALL */
+	[0x82] = REFUSED,	/* VMLOAD */
+	[0x83] = REFUSED,	/* VMSAVE */
+	[0x84] = REFUSED,	/* STGI */
+	[0x85] = REFUSED,	/* CLGI */
+	[0x86] = REFUSED,	/* SKINIT */
+	/* WBINVD */
+	[0x89] = {invd, MTD_CODE | MTD_INJECTION, REASON_OTHER},
+	[0x8a] = REFUSED,	/* MONITOR */
+	[0x8b] = REFUSED,	/* MWAIT */
+	[0x8c] = REFUSED,	/* MWAIT */
+	[0x8d] = {xsetbv, MTD_GPR_ACDB | MTD_CODE | MTD_INJECTION,
+		  REASON_OTHER},
+	[EVENT_SVM_NPF] = {exit_memory, MTD_EMULATION, REASON_MEMORY},
+	[EVENT_SVM_INVALID] = {exit_invalid_state, MTD_REPORT, REASON_OTHER},
+	[EVENT_VCPU_STARTUP] = {exit_startup, 0, REASON_OTHER},
+	[EVENT_VCPU_RECALL] = {exit_recall, MTD_RECALL, REASON_RECALL},
 };
 
 const struct vendor svm = {

@@ -10,6 +10,7 @@
 #include <lib/time.h>
 
 #include "emulate.h"
+#include "report.h"
 #include "vm.h"
 
 enum {
@@ -36,8 +37,7 @@ void vcpu_exit(unsigned long event, struct vcpu *v)
 
 	v->have = exit_mtd(exit);
 	v->mtd = 0;
-	v->counts[event]++;
-	++*v->exits;
+	v->reason = exit->reason;
 	if (exit->handler != NULL) {
 		exit->handler(v);
 	} else {
@@ -45,6 +45,8 @@ void vcpu_exit(unsigned long event, struct vcpu *v)
 			event, (unsigned long long)v->utcb->qual[0],
 			(unsigned long long)v->utcb->qual[1]);
 	}
+	++*v->counts[v->reason];
+	*v->exits += v->reason != REASON_DEFERRED;
 	v->utcb->mtd = v->mtd;
 	v->utcb->items = 0;
 }
@@ -278,7 +280,7 @@ const char *vcpu_start(struct vcpu *v, struct vm *vm, unsigned id, unsigned cpu)
 	v->cpu = cpu;
 	v->memory = (struct mmio){read_memory, write_memory, v};
 	v->ports = (struct mmio){read_port, write_port, v};
-	v->exits = status_add_counter("exits");
+	report_count(v);
 	init_state(v);
 	if (!init_lapic(v)) {
 		return "local APIC";

@@ -43,6 +43,7 @@ struct vcpu {
 	struct mmio memory, ports;	/* the buses, for the emulator */
 
 	/* Of the exit under way. */
+	uint8_t reason;			/* enum reason, to count it by */
 	uint64_t have;			/* MTD that came */
 	uint64_t mtd;			/* MTD to go back */
 
@@ -55,7 +56,7 @@ struct vcpu {
 	bool in_nmi;			/* until IRET; only on SVM */
 	bool window;			/* the kernel has our window request */
 	uint64_t *exits;		/* counter, for the status view */
-	uint64_t counts[EVENTS_VCPU];	/* exits by event */
+	uint64_t *counts[REASONS];	/* by reason, likewise */
 
 	enum vcpu_place place;		/* under the VM's lock */
 	struct lapic lapic;		/* under the VM's lock */

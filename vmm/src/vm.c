@@ -322,6 +322,7 @@ void vm_start(struct vm *vm)
 	}
 	load_guest(vm);
 	start_threads(vm);
+	log_info("starts at TSC %llu", (unsigned long long)time_tsc());
 	for (unsigned i = 0; i < VM_VCPUS; i++) {
 		wrong = vcpu_start(&vm->vcpu[i], vm, i, program_info->cpus[0]);
 		if (wrong != NULL) {

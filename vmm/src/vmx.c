@@ -63,43 +63,51 @@ static void cr_access(struct vcpu *v)
 
 #define GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)
 
+/* An instruction that the guest's processor does not have: #UD. */
+#define REFUSED {exit_invalid_opcode, MTD_INJECTION, REASON_OTHER}
+
 static const struct exit exits[EVENTS_VCPU] = {
-	[2] = {exit_shutdown, MTD_REPORT},
-	[7] = {exit_window, MTD_INJECTION},
-	[8] = {exit_window, MTD_INJECTION},		/* NMI window */
-	[9] = {exit_task_switch, MTD_REPORT},
-	[10] = {exit_cpuid, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_CR},
-	[12] = {exit_hlt, MTD_RIP_LEN | MTD_INJECTION | MTD_TSC},
-	[13] = {exit_nothing, MTD_RIP_LEN | MTD_INJECTION},	/* INVD */
-	[15] = {exit_invalid_opcode, MTD_INJECTION},		/* RDPMC */
-	[18] = {exit_invalid_opcode, MTD_INJECTION},		/* VMCALL */
-	[19] = {exit_invalid_opcode, MTD_INJECTION},		/* VMCLEAR */
-	[20] = {exit_invalid_opcode, MTD_INJECTION},		/* VMLAUNCH */
-	[21] = {exit_invalid_opcode, MTD_INJECTION},		/* VMPTRLD */
-	[22] = {exit_invalid_opcode, MTD_INJECTION},		/* VMPTRST */
-	[23] = {exit_invalid_opcode, MTD_INJECTION},		/* VMREAD */
-	[24] = {exit_invalid_opcode, MTD_INJECTION},		/* VMRESUME */
-	[25] = {exit_invalid_opcode, MTD_INJECTION},		/* VMWRITE */
-	[26] = {exit_invalid_opcode, MTD_INJECTION},		/* VMXOFF */
-	[27] = {exit_invalid_opcode, MTD_INJECTION},		/* VMXON */
+	[2] = {exit_shutdown, MTD_REPORT, REASON_OTHER},
+	[7] = {exit_window, MTD_INJECTION, REASON_WINDOW},
+	[8] = {exit_window, MTD_INJECTION, REASON_WINDOW},	/* NMI */
+	[9] = {exit_task_switch, MTD_REPORT, REASON_OTHER},
+	[10] = {exit_cpuid, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_CR, REASON_CPUID},
+	[12] = {exit_hlt, MTD_RIP_LEN | MTD_INJECTION | MTD_TSC, REASON_HLT},
+	/* INVD */
+	[13] = {exit_nothing, MTD_RIP_LEN | MTD_INJECTION, REASON_OTHER},
+	[15] = REFUSED,	/* RDPMC */
+	[18] = REFUSED,	/* VMCALL */
+	[19] = REFUSED,	/* VMCLEAR */
+	[20] = REFUSED,	/* VMLAUNCH */
+	[21] = REFUSED,	/* VMPTRLD */
+	[22] = REFUSED,	/* VMPTRST */
+	[23] = REFUSED,	/* VMREAD */
+	[24] = REFUSED,	/* VMRESUME */
+	[25] = REFUSED,	/* VMWRITE */
+	[26] = REFUSED,	/* VMXOFF */
+	[27] = REFUSED,	/* VMXON */
 	[28] = {cr_access, GPRS | MTD_RIP_LEN | MTD_QUAL | MTD_CR | MTD_EFER |
-			   MTD_INJECTION},
-	[30] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION},
-	[31] = {exit_rdmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_INJECTION},
+			   MTD_INJECTION, REASON_CR},
+	[30] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION,
+		REASON_PORT},
+	[31] = {exit_rdmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_INJECTION,
+		REASON_RDMSR},
 	[32] = {exit_wrmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_TSC |
-			    MTD_INJECTION},
-	[33] = {exit_invalid_state, MTD_REPORT},
-	[36] = {exit_invalid_opcode, MTD_INJECTION},		/* MWAIT */
-	[39] = {exit_invalid_opcode, MTD_INJECTION},		/* MONITOR */
-	[48] = {exit_memory, MTD_EMULATION},
-	[50] = {exit_invalid_opcode, MTD_INJECTION},		/* INVEPT */
-	[53] = {exit_invalid_opcode, MTD_INJECTION},		/* INVVPID */
-	[54] = {exit_nothing, MTD_RIP_LEN | MTD_INJECTION},	/* WBINVD */
-	[55] = {exit_xsetbv, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_INJECTION},
-	[58] = {exit_invalid_opcode, MTD_INJECTION},		/* INVPCID */
-	[59] = {exit_invalid_opcode, MTD_INJECTION},		/* VMFUNC */
-	[EVENT_VCPU_STARTUP] = {exit_startup, 0},
-	[EVENT_VCPU_RECALL] = {exit_recall, MTD_RECALL},
+			    MTD_INJECTION, REASON_WRMSR},
+	[33] = {exit_invalid_state, MTD_REPORT, REASON_OTHER},
+	[36] = REFUSED,	/* MWAIT */
+	[39] = REFUSED,	/* MONITOR */
+	[48] = {exit_memory, MTD_EMULATION, REASON_MEMORY},
+	[50] = REFUSED,	/* INVEPT */
+	[53] = REFUSED,	/* INVVPID */
+	/* WBINVD */
+	[54] = {exit_nothing, MTD_RIP_LEN | MTD_INJECTION, REASON_OTHER},
+	[55] = {exit_xsetbv, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_INJECTION,
+		REASON_OTHER},
+	[58] = REFUSED,	/* INVPCID */
+	[59] = REFUSED,	/* VMFUNC */
+	[EVENT_VCPU_STARTUP] = {exit_startup, 0, REASON_OTHER},
+	[EVENT_VCPU_RECALL] = {exit_recall, MTD_RECALL, REASON_RECALL},
 };
 
 const struct vendor vmx = {
