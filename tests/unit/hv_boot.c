@@ -100,7 +100,7 @@ static void good_mb2(void)
 
 	clear();
 	tag_end = INFO + 8;
-	tag(1, "serial nodl", 12);
+	tag(1, "serial  level=3=x nodl", 23);
 	tag(6, &map, sizeof(map));
 	tag(3, &module, sizeof(module));
 	tag(15, rsdp, sizeof(rsdp));
@@ -149,13 +149,19 @@ static void test_multiboot(void **state)
 	seal();
 	assert_true(multiboot_parse(MB2_MAGIC, INFO));
 	check_module();
-	assert_string_equal(boot_info.command_line, "serial nodl");
+	assert_string_equal(boot_option("serial"), "");
+	assert_string_equal(boot_option("nodl"), "");
+	assert_string_equal(boot_option("level"), "3=x");
+	assert_null(boot_option("node"));
+	assert_null(boot_option("no"));
+	assert_null(boot_option("eve"));
 	assert_int_equal(boot_info.rsdp_size, 36);
 	good_mb1();
 	seal();
 	assert_true(multiboot_parse(MB1_MAGIC, INFO));
 	check_module();
-	assert_string_equal(boot_info.command_line, "kernel serial");
+	assert_string_equal(boot_option("serial"), "");
+	assert_null(boot_option("level"));
 	assert_false(multiboot_parse(0, INFO));
 	assert_false(multiboot_parse(MB1_MAGIC, 0));
 	assert_false(multiboot_parse(MB2_MAGIC, MEMORY - 4));

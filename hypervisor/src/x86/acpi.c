@@ -185,3 +185,17 @@ uint16_t acpi_pm_timer(void)
 	}
 	return (uint16_t)(byte[FADT_PM_TIMER] | byte[FADT_PM_TIMER + 1] << 8);
 }
+
+void acpi_parse(const struct acpi_table *t, uint32_t first,
+		struct record_format format, const struct record_parser *parser,
+		unsigned parsers)
+{
+	uint32_t size = t && t->length > first ? t->length - first : 0;
+	uint32_t done = records_parse((const char *)t + first, size, format,
+				      parser, parsers);
+
+	if (done < size) {
+		log("acpi: bad entry at %u of a table, the rest is ignored\n",
+		    first + done);
+	}
+}

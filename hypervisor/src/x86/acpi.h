@@ -5,6 +5,7 @@
 #pragma once
 
 #include "../types.h"
+#include "records.h"
 
 /* ACPI 6.4, 5.2.6 */
 struct acpi_table {
@@ -31,6 +32,14 @@ void acpi_init(void);
 
 /* The first table with this signature whose length and checksum are right. */
 const struct acpi_table *acpi_find(const char signature[4]);
+
+/*
+ * Its records from `first` on; where one lies, the rest is ignored with a
+ * message. Without a table (NULL) there are none.
+ */
+void acpi_parse(const struct acpi_table *t, uint32_t first,
+		struct record_format format, const struct record_parser *parser,
+		unsigned parsers);
 
 /* From the FADT: port of the power management timer, 3.579545 MHz; or 0. */
 uint16_t acpi_pm_timer(void);

@@ -17,10 +17,10 @@ enum {
 	RSDP_SIZE = 36,
 };
 
-/* A range of the loader's memory map; type 1 is RAM to use (hip.h). */
+/* A range of memory, as in Multiboot; type 1 is RAM to use (hip.h). */
 struct boot_range {
 	uint64_t address, size;
-	uint32_t type;
+	uint32_t type, reserved;
 };
 
 struct boot_module {
@@ -28,8 +28,15 @@ struct boot_module {
 	uint64_t string;	/* physical address of its command line or 0 */
 };
 
+/* As in Multiboot. */
+struct boot_framebuffer {
+	uint64_t address;	/* 0: none */
+	uint32_t pitch, width, height;
+	uint8_t bits, type;
+};
+
 struct boot_info {
-	char command_line[256];
+	char command_line[256];	/* words, each ended by 0 */
 	struct boot_range range[BOOT_RANGES];
 	uint32_t ranges;
 	struct boot_module module[BOOT_MODULES];
@@ -37,14 +44,16 @@ struct boot_info {
 	uint8_t rsdp[RSDP_SIZE];	/* valid if rsdp_size is not 0 */
 	uint32_t rsdp_size;
 	uint64_t efi;			/* system table or 0 */
-	struct {
-		uint64_t address;	/* 0: none */
-		uint32_t pitch, width, height;
-		uint8_t bits, type;
-	} framebuffer;
+	struct boot_framebuffer framebuffer;
 };
 
 extern struct boot_info boot_info;
+
+/*
+ * A word of the kernel's command line: of "name=value" the value, of "name"
+ * "", NULL if it is not there. What nobody asks for is ignored.
+ */
+const char *boot_option(const char *name);
 
 /* Module 0, the root task. Panics without one. */
 const struct boot_module *boot_root(void);

@@ -5,6 +5,7 @@
 
 #include "../log.h"
 #include "acpi.h"
+#include "records.h"
 
 struct machine machine;
 
@@ -26,31 +27,27 @@ enum {
 	DEFAULT_IOAPIC = 0xfec00000l,
 };
 
-struct entry {
-	uint8_t type, length;
-} __attribute__((packed));
-
 struct entry_lapic {
-	struct entry head;
+	uint8_t type, length;
 	uint8_t acpi_id, apic_id;
 	uint32_t flags;
 } __attribute__((packed));
 
 struct entry_ioapic {
-	struct entry head;
+	uint8_t type, length;
 	uint8_t id, reserved;
 	uint32_t address, gsi;
 } __attribute__((packed));
 
 struct entry_override {
-	struct entry head;
+	uint8_t type, length;
 	uint8_t bus, irq;
 	uint32_t gsi;
 	uint16_t flags;
 } __attribute__((packed));
 
 struct entry_x2apic {
-	struct entry head;
+	uint8_t type, length;
 	uint16_t reserved;
 	uint32_t apic_id, flags, acpi_id;
 } __attribute__((packed));
@@ -70,28 +67,31 @@ static void add_cpu(uint32_t apic_id, uint32_t acpi_id)
 		(struct madt_cpu){apic_id, (uint8_t)acpi_id};
 }
 
-static void lapic(const void *p)
+static void lapic(const void *p, uint32_t length)
 {
 	const struct entry_lapic *e = p;
 
+	(void)length;
 	if (e->flags & LAPIC_ENABLED && e->apic_id != 0xff) {
 		add_cpu(e->apic_id, e->acpi_id);
 	}
 }
 
-static void x2apic(const void *p)
+static void x2apic(const void *p, uint32_t length)
 {
 	const struct entry_x2apic *e = p;
 
+	(void)length;
 	if (e->flags & LAPIC_ENABLED && e->apic_id != ~0u) {
 		add_cpu(e->apic_id, e->acpi_id);
 	}
 }
 
-static void ioapic(const void *p)
+static void ioapic(const void *p, uint32_t length)
 {
 	const struct entry_ioapic *e = p;
 
+	(void)length;
 	if (machine.ioapics < MAX_IOAPICS) {
 		machine.ioapic[machine.ioapics++] =
 			(struct madt_ioapic){e->address, e->gsi};
@@ -99,10 +99,11 @@ static void ioapic(const void *p)
 }
 
 /* The ISA bus is edge-triggered, active high. */
-static void override(const void *p)
+static void override(const void *p, uint32_t length)
 {
 	const struct entry_override *e = p;
 
+	(void)length;
 	if (e->bus != 0 || e->irq >= ISA_IRQS) {
 		return;
 	}
@@ -116,44 +117,21 @@ static void override(const void *p)
 	};
 }
 
-static const struct {
-	uint8_t type, length;
-	void (*parse)(const void *);
-} kinds[] = {
-	{ENTRY_LAPIC, sizeof(struct entry_lapic), lapic},
-	{ENTRY_IOAPIC, sizeof(struct entry_ioapic), ioapic},
-	{ENTRY_OVERRIDE, sizeof(struct entry_override), override},
-	{ENTRY_X2APIC, sizeof(struct entry_x2apic), x2apic},
-};
-
-static void parse(const struct entry *e)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (kinds[i].type == e->type && kinds[i].length <= e->length) {
-			kinds[i].parse(e);
-		}
-	}
-}
-
 void madt_init(void)
 {
-	const struct acpi_table *t = acpi_find("APIC");
-	uint32_t at = MADT_ENTRIES;
+	static const struct record_format format = {1, 1, 1, 1};
+	static const struct record_parser entries[] = {
+		{ENTRY_LAPIC, sizeof(struct entry_lapic), lapic},
+		{ENTRY_IOAPIC, sizeof(struct entry_ioapic), ioapic},
+		{ENTRY_OVERRIDE, sizeof(struct entry_override), override},
+		{ENTRY_X2APIC, sizeof(struct entry_x2apic), x2apic},
+	};
 
 	for (uint32_t i = 0; i < ISA_IRQS; i++) {
 		machine.isa[i].gsi = i;
 	}
-	while (t && at + sizeof(struct entry) <= t->length) {
-		const struct entry *e =
-			(const void *)((const char *)t + at);
-
-		if (e->length < sizeof(*e) || e->length > t->length - at) {
-			log("madt: bad entry at %u, the rest is ignored\n", at);
-			break;
-		}
-		parse(e);
-		at += e->length;
-	}
+	acpi_parse(acpi_find("APIC"), MADT_ENTRIES, format, entries,
+		   ARRAY_SIZE(entries));
 	if (machine.ioapics == 0) {
 		machine.ioapic[machine.ioapics++].phys = DEFAULT_IOAPIC;
 	}

@@ -8,41 +8,40 @@
 #include "../log.h"
 #include "../page.h"
 #include "boot.h"
+#include "records.h"
 
 struct boot_info boot_info;
 
 enum {
 	MB1_MAGIC = 0x2badb002,
 	MB2_MAGIC = 0x36d76289,
+
+	STRING_MAX = 1024,	/* Multiboot 1 tells no length */
+	FRAMEBUFFER_SIZE = 22,
 };
 
-enum { STRINGS_SIZE = PAGE_SIZE };
+static_assert(offsetof(struct boot_framebuffer, type) == FRAMEBUFFER_SIZE - 1);
 
 static uint32_t strings_used;
 
 /* Ranges that continue the last one are joined with it: EFI maps are long. */
-static void add_range(uint64_t address, uint64_t size, uint32_t type)
+static void add_range(const struct boot_range *new)
 {
 	struct boot_info *b = &boot_info;
+	struct boot_range *last = b->ranges ? &b->range[b->ranges - 1] : NULL;
 
-	if (size == 0 || address + size < address) {
+	if (new->size == 0 || new->address + new->size < new->address) {
 		return;
 	}
-	if (b->ranges > 0) {
-		struct boot_range *last = &b->range[b->ranges - 1];
-
-		if (last->type == type &&
-		    last->address + last->size == address) {
-			last->size += size;
-			return;
-		}
-	}
-	if (b->ranges == BOOT_RANGES) {
+	if (last && last->type == new->type &&
+	    last->address + last->size == new->address) {
+		last->size += new->size;
+	} else if (b->ranges < BOOT_RANGES) {
+		b->range[b->ranges++] = *new;
+	} else {
 		log("boot: memory at 0x%lx left out, the map is too long\n",
-		    address);
-		return;
+		    new->address);
 	}
-	b->range[b->ranges++] = (struct boot_range){address, size, type};
 }
 
 /* Copy at most size - 1 characters; returns how many. */
@@ -51,7 +50,7 @@ static uint32_t copy_string(char *to, uint32_t size, const char *from,
 {
 	uint32_t n = 0;
 
-	while (n + 1 < size && n < from_size && from[n] != 0) {
+	while (from && n + 1 < size && n < from_size && from[n] != 0) {
 		to[n] = from[n];
 		n++;
 	}
@@ -60,41 +59,59 @@ static uint32_t copy_string(char *to, uint32_t size, const char *from,
 }
 
 /* The modules' strings go to the page that root may read (hypervisor.ld). */
-static uint64_t keep_string(const char *from, uint64_t size)
-{
-	uint32_t room = STRINGS_SIZE - strings_used;
-	char *to = boot_strings + strings_used;
-
-	if (from == NULL || room <= 1) {
-		return 0;
-	}
-	strings_used += copy_string(to, room, from, size) + 1;
-	return (uint64_t)to - KERNEL_BASE;
-}
-
 static void add_module(uint64_t start, uint64_t end, const char *string,
 		       uint64_t string_size)
 {
 	struct boot_info *b = &boot_info;
+	struct boot_module *m = &b->module[b->modules];
+	uint32_t room = PAGE_SIZE - strings_used;
+	char *to = boot_strings + strings_used;
 
 	if (end <= start || b->modules == BOOT_MODULES) {
 		log("boot: module at 0x%lx left out\n", start);
 		return;
 	}
-	b->module[b->modules++] = (struct boot_module){
-		.phys = start,
-		.size = end - start,
-		.string = keep_string(string, string_size),
-	};
+	b->modules++;
+	*m = (struct boot_module){.phys = start, .size = end - start};
+	if (string && room > 1) {
+		m->string = (uint64_t)to - KERNEL_BASE;
+		strings_used += copy_string(to, room, string, string_size) + 1;
+	}
 }
 
+/* Words are separated by 0 from here on. */
 static void set_command_line(const char *from, uint64_t size)
 {
-	if (from == NULL) {
-		return;
+	char *to = boot_info.command_line;
+	uint32_t n = copy_string(to, sizeof(boot_info.command_line), from,
+				 size);
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (to[i] == ' ') {
+			to[i] = 0;
+		}
 	}
-	copy_string(boot_info.command_line, sizeof(boot_info.command_line),
-		    from, size);
+}
+
+const char *boot_option(const char *name)
+{
+	const char *p = boot_info.command_line;
+
+	for (; p < boot_info.command_line + sizeof(boot_info.command_line);
+	     p++) {
+		const char *n = name;
+
+		for (; *n && *n == *p; n++) {
+			p++;
+		}
+		if (!*n && (!*p || *p == '=')) {
+			return *p ? p + 1 : p;
+		}
+		while (*p) {
+			p++;
+		}
+	}
+	return NULL;
 }
 
 /* Multiboot 1 */
@@ -103,51 +120,22 @@ struct mb1_info {
 	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline;
 	uint32_t mods_count, mods_addr, syms[4], mmap_length, mmap_addr;
 	uint32_t drives[2], config_table, loader_name, apm_table, vbe[4];
-	uint32_t fb_addr[2], fb_pitch, fb_width, fb_height;
-	uint8_t fb_bits, fb_type;
+	char framebuffer[FRAMEBUFFER_SIZE];
 };
 
 static_assert(offsetof(struct mb1_info, mmap_length) == 44);
-static_assert(offsetof(struct mb1_info, fb_addr) == 88);
-static_assert(offsetof(struct mb1_info, fb_type) == 109);
+static_assert(offsetof(struct mb1_info, framebuffer) == 88);
 
 enum {
 	MB1_CMDLINE = 1 << 2,
 	MB1_MODULES = 1 << 3,
 	MB1_MMAP = 1 << 6,
 	MB1_FRAMEBUFFER = 1 << 12,
-
-	MB1_STRING_MAX = 1024,
 };
 
 struct mb1_module {
 	uint32_t start, end, string, reserved;
 };
-
-struct mb1_range {
-	uint32_t size;		/* of what follows it */
-	uint32_t address[2], length[2], type;
-};
-
-static uint64_t u64_of(const uint32_t half[2])
-{
-	return (uint64_t)half[1] << 32 | half[0];
-}
-
-static void mb1_ranges(const struct mb1_info *i)
-{
-	uint64_t at = i->mmap_addr, end = at + i->mmap_length;
-
-	while (at + sizeof(struct mb1_range) <= end) {
-		const struct mb1_range *r = boot_memory(at, sizeof(*r));
-
-		if (r == NULL || r->size < sizeof(*r) - 4) {
-			return;
-		}
-		add_range(u64_of(r->address), u64_of(r->length), r->type);
-		at += r->size + 4ul;
-	}
-}
 
 /* One more than there is room for, so that this is said. */
 static void mb1_modules(const struct mb1_info *i)
@@ -160,8 +148,26 @@ static void mb1_modules(const struct mb1_info *i)
 			return;
 		}
 		add_module(m->start, m->end,
-			   boot_memory(m->string, MB1_STRING_MAX),
-			   MB1_STRING_MAX);
+			   boot_memory(m->string, STRING_MAX), STRING_MAX);
+	}
+}
+
+/* A range without padding, behind the number of bytes that follow it. */
+static void mb1_ranges(const struct mb1_info *i)
+{
+	const uint64_t size = offsetof(struct boot_range, type) + 4;
+	const char *map = boot_memory(i->mmap_addr, i->mmap_length);
+	uint64_t at = 0, step;
+
+	for (; map && at + 4 + size <= i->mmap_length; at += 4 + step) {
+		struct boot_range r;
+
+		step = record_number(map + at, 4);
+		if (step < size) {
+			return;
+		}
+		__builtin_memcpy(&r, map + at + 4, size);
+		add_range(&r);
 	}
 }
 
@@ -173,8 +179,8 @@ static bool mb1_parse(uint64_t info)
 		return false;
 	}
 	if (i->flags & MB1_CMDLINE) {
-		set_command_line(boot_memory(i->cmdline, MB1_STRING_MAX),
-				 MB1_STRING_MAX);
+		set_command_line(boot_memory(i->cmdline, STRING_MAX),
+				 STRING_MAX);
 	}
 	if (i->flags & MB1_MMAP) {
 		mb1_ranges(i);
@@ -183,24 +189,15 @@ static bool mb1_parse(uint64_t info)
 		mb1_modules(i);
 	}
 	if (i->flags & MB1_FRAMEBUFFER) {
-		boot_info.framebuffer.address = u64_of(i->fb_addr);
-		boot_info.framebuffer.pitch = i->fb_pitch;
-		boot_info.framebuffer.width = i->fb_width;
-		boot_info.framebuffer.height = i->fb_height;
-		boot_info.framebuffer.bits = i->fb_bits;
-		boot_info.framebuffer.type = i->fb_type;
+		__builtin_memcpy(&boot_info.framebuffer, i->framebuffer,
+				 FRAMEBUFFER_SIZE);
 	}
 	return true;
 }
 
-/* Multiboot 2 */
-
-struct mb2_tag {
-	uint32_t type, size;
-};
+/* Multiboot 2: tags, each with its head of eight bytes. */
 
 enum {
-	MB2_END = 0,
 	MB2_CMDLINE = 1,
 	MB2_MODULE = 3,
 	MB2_MMAP = 6,
@@ -208,132 +205,86 @@ enum {
 	MB2_EFI64 = 12,
 	MB2_RSDP_OLD = 14,
 	MB2_RSDP_NEW = 15,
+
+	MB2_HEAD = 8,
 };
 
-struct mb2_range {
-	uint64_t address, length;
-	uint32_t type, reserved;
-};
-
-struct mb2_framebuffer {
-	uint64_t address;
-	uint32_t pitch, width, height;
-	uint8_t bits, type;
-};
-
-static void mb2_cmdline(const void *data, uint64_t size)
+static void mb2_cmdline(const void *tag, uint32_t size)
 {
-	set_command_line(data, size);
+	set_command_line((const char *)tag + MB2_HEAD, size - MB2_HEAD);
 }
 
-static void mb2_module(const void *data, uint64_t size)
+static void mb2_module(const void *tag, uint32_t size)
 {
-	const uint32_t *bounds = data;
+	const uint32_t *word = tag;
 
-	if (size >= 8) {
-		add_module(bounds[0], bounds[1], (const char *)&bounds[2],
-			   size - 8);
+	add_module(word[2], word[3], (const char *)&word[4], size - 16);
+}
+
+static void mb2_mmap(const void *tag, uint32_t size)
+{
+	uint64_t at = 16, step = ((const uint32_t *)tag)[2];
+
+	while (step >= sizeof(struct boot_range) && at + step <= size) {
+		add_range((const void *)((const char *)tag + at));
+		at += step;
 	}
 }
 
-static void mb2_mmap(const void *data, uint64_t size)
+static void mb2_framebuffer(const void *tag, uint32_t size)
 {
-	const uint32_t *head = data;
-	uint64_t step = size >= 8 ? head[0] : 0;
-
-	if (step < sizeof(struct mb2_range)) {
-		return;
-	}
-	for (uint64_t at = 8; at + step <= size; at += step) {
-		const struct mb2_range *r =
-			(const void *)((const char *)data + at);
-
-		add_range(r->address, r->length, r->type);
-	}
+	(void)size;
+	__builtin_memcpy(&boot_info.framebuffer, (const char *)tag + MB2_HEAD,
+			 FRAMEBUFFER_SIZE);
 }
 
-static void mb2_framebuffer(const void *data, uint64_t size)
+static void mb2_efi(const void *tag, uint32_t size)
 {
-	const struct mb2_framebuffer *f = data;
-
-	if (size < offsetof(struct mb2_framebuffer, type) + 1) {
-		return;
-	}
-	boot_info.framebuffer.address = f->address;
-	boot_info.framebuffer.pitch = f->pitch;
-	boot_info.framebuffer.width = f->width;
-	boot_info.framebuffer.height = f->height;
-	boot_info.framebuffer.bits = f->bits;
-	boot_info.framebuffer.type = f->type;
-}
-
-static void mb2_efi(const void *data, uint64_t size)
-{
-	if (size >= 8) {
-		boot_info.efi = *(const uint64_t *)data;
-	}
+	(void)size;
+	boot_info.efi = ((const uint64_t *)tag)[1];
 }
 
 /* Either version; the newer one has more, and is kept. */
-static void mb2_rsdp(const void *data, uint64_t size)
+static void mb2_rsdp(const void *tag, uint32_t size)
 {
-	uint32_t n = size < RSDP_SIZE ? (uint32_t)size : RSDP_SIZE;
+	uint32_t n = size - MB2_HEAD;
 
+	n = n < RSDP_SIZE ? n : RSDP_SIZE;
 	if (n > boot_info.rsdp_size) {
-		__builtin_memcpy(boot_info.rsdp, data, n);
+		__builtin_memcpy(boot_info.rsdp, (const char *)tag + MB2_HEAD,
+				 n);
 		boot_info.rsdp_size = n;
-	}
-}
-
-static const struct {
-	uint32_t type;
-	void (*parse)(const void *data, uint64_t size);
-} mb2_tags[] = {
-	{MB2_CMDLINE, mb2_cmdline},	{MB2_MODULE, mb2_module},
-	{MB2_MMAP, mb2_mmap},		{MB2_FRAMEBUFFER, mb2_framebuffer},
-	{MB2_EFI64, mb2_efi},		{MB2_RSDP_OLD, mb2_rsdp},
-	{MB2_RSDP_NEW, mb2_rsdp},
-};
-
-static void mb2_tag(const struct mb2_tag *tag)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(mb2_tags); i++) {
-		if (mb2_tags[i].type == tag->type) {
-			mb2_tags[i].parse(tag + 1, tag->size - sizeof(*tag));
-		}
 	}
 }
 
 static bool mb2_parse(uint64_t info)
 {
+	static const struct record_format format = {4, 4, 4, 8};
+	static const struct record_parser tags[] = {
+		{MB2_CMDLINE, MB2_HEAD, mb2_cmdline},
+		{MB2_MODULE, 16, mb2_module},
+		{MB2_MMAP, 16, mb2_mmap},
+		{MB2_FRAMEBUFFER, MB2_HEAD + FRAMEBUFFER_SIZE,
+		 mb2_framebuffer},
+		{MB2_EFI64, 16, mb2_efi},
+		{MB2_RSDP_OLD, MB2_HEAD, mb2_rsdp},
+		{MB2_RSDP_NEW, MB2_HEAD, mb2_rsdp},
+	};
 	const uint32_t *head = boot_memory(info, 8);
 
-	if (head == NULL || boot_memory(info, *head) == NULL) {
+	if (!head || *head < 8 || !boot_memory(info, *head)) {
 		return false;
 	}
-	uint64_t end = info + *head;
-
-	for (uint64_t at = info + 8; at + sizeof(struct mb2_tag) <= end;) {
-		const struct mb2_tag *tag = boot_memory(at, sizeof(*tag));
-
-		if (tag->type == MB2_END || tag->size < sizeof(*tag) ||
-		    tag->size > end - at) {
-			break;
-		}
-		mb2_tag(tag);
-		at += (tag->size + 7ul) & ~7ul;
+	if (records_parse(head + 2, *head - 8, format, tags,
+			  ARRAY_SIZE(tags)) < *head - 8) {
+		log("boot: the loader's information is cut short\n");
 	}
 	return true;
 }
 
 bool multiboot_parse(uint32_t magic, uint64_t info)
 {
-	switch (magic) {
-	case MB1_MAGIC:
-		return mb1_parse(info);
-	case MB2_MAGIC:
-		return mb2_parse(info);
-	default:
-		return false;
-	}
+	return magic == MB1_MAGIC   ? mb1_parse(info)
+	       : magic == MB2_MAGIC ? mb2_parse(info)
+				    : false;
 }
