@@ -134,8 +134,17 @@ HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
 	semaphore.c delegate.c translate.c revoke.c exception.c recall.c \
 	schedule.c time.c gsi.c quota.c fpu.c smp.c vcpu.c guest.S \
-	hostile.c)
+	hostile.c matrix.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
+
+# The list of what the document names: a case each.
+$(B)/user/tests/hypercall/matrix.inc: tests/hypercall/matrix.py docs/abi.md \
+		$(wildcard hypervisor/include/abi/*.h)
+	@mkdir -p $(@D); $(call say,GEN)
+	$(Q)$(PYTHON) $< > $@
+$(B)/user/tests/hypercall/matrix.o: $(B)/user/tests/hypercall/matrix.inc
+$(B)/user/tests/hypercall/matrix.o: USER_EXTRA := \
+	-I$(B)/user/tests/hypercall
 
 # Guest tests: small guests that boot as Linux does. NAME is one file beside
 # lib.c; build/guest/NAME.bin is a bzImage.

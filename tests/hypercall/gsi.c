@@ -18,7 +18,7 @@ enum {
 	SECOND = 1000000,
 };
 
-static unsigned long gsi_sm(unsigned gsi)
+unsigned long gsi_sm(unsigned gsi)
 {
 	unsigned long sm = sel();
 
@@ -58,7 +58,7 @@ static void rtc_write(unsigned index, unsigned value)
 	out(RTC_DATA, value);
 }
 
-static void rtc_start(void)
+void rtc_start(void)
 {
 	ports(RTC, 1);
 	rtc_write(RTC_A, RTC_A_64HZ);
@@ -66,7 +66,7 @@ static void rtc_start(void)
 	rtc_read(RTC_C);
 }
 
-static void rtc_stop(void)
+void rtc_stop(void)
 {
 	rtc_write(RTC_B, RTC_B_24H);
 	rtc_read(RTC_C);

@@ -31,7 +31,8 @@ extern const struct test boot_tests[], call_tests[], reply_tests[],
 	create_tests[], delegate_tests[], translate_tests[], revoke_tests[],
 	semaphore_tests[], exception_tests[], recall_tests[],
 	schedule_tests[], time_tests[], gsi_tests[], quota_tests[],
-	fpu_tests[], smp_tests[], vcpu_tests[], hostile_tests[];
+	fpu_tests[], smp_tests[], vcpu_tests[], hostile_tests[],
+	matrix_tests[];
 
 /* Results */
 
@@ -297,6 +298,10 @@ void send_item(struct frame *servant, uint64_t crd, uint64_t how);
 
 /* Until the end of the test: an EC that has an exception just stops. */
 extern volatile bool may_fault;
+
+/* gsi.c: the semaphore of an interrupt; a clock that ticks 64 times a second. */
+unsigned long gsi_sm(unsigned gsi);
+void rtc_start(void), rtc_stop(void);
 
 /* What the end of a test does: all that was made goes. For rounds of one. */
 void clean(void);
