@@ -114,6 +114,10 @@ static void start_root(void)
 	must(ec_create(&ec, pd_root, &p));
 	must(sc_create(&sc, pd_root, ec, ROOT_PRIORITY, ROOT_QUANTUM));
 	object_get(&pd_root->object);	/* it stays, and the HIP in it */
+	object_get(&ec->object);	/* so does its UTCB, which it may map */
+	ec->utcb_mapping->flags &= ~(uint32_t)MAPPING_FIXED;
+	ec->utcb_mapping->rights = MEM_R | MEM_W;
+	ec->utcb_mapping = NULL;
 	must(mapping_fix(pd_root, ROOT_HIP >> PAGE_BITS,
 			 pool_to_phys(hip_page) >> PAGE_BITS, MEM_R, &hip));
 	give(pd_root, SEL_ROOT_PD, &pd_root->object);

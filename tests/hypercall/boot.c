@@ -72,10 +72,25 @@ static void hip_page_is_fixed(void)
 {
 	EQUAL(probe_write((void *)ROOT_HIP, 0), FAULT(VECTOR_PF));
 	EQUAL(look(CRD(CRD_MEM, 0, 0, ROOT_HIP / PAGE_SIZE)), 0);
-	SETUP(revoke_self(CRD(CRD_MEM, RIGHTS_ALL, 1,
-			      ROOT_UTCB / PAGE_SIZE)));
+	SETUP(revoke_self(CRD(CRD_MEM, RIGHTS_ALL, 0, ROOT_HIP / PAGE_SIZE)));
 	EQUAL(hip->signature, HIP_SIGNATURE);
-	EQUAL(probe_write(&my_utcb->word[0], 7), 0);
+}
+
+/* Root's UTCB is memory of root's: it may be where root wants it as well. */
+static void root_utcb_elsewhere(void)
+{
+	static char room[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
+	uint64_t at = (uintptr_t)room / PAGE_SIZE;
+	const volatile struct utcb *other = (const void *)room;
+
+	SETUP(revoke_self(CRD(CRD_MEM, RIGHTS_ALL, 0, at)));
+	set_item(CRD(CRD_MEM, MEM_R | MEM_W, 0, ROOT_UTCB / PAGE_SIZE),
+		 ITEM_DELEGATE);
+	EQUAL(delegate(SEL_ROOT_PD, CRD(CRD_MEM, RIGHTS_ALL, 0, at), SEL_ROOT_PD),
+	      SUCCESS);
+	EQUAL(look(CRD(CRD_MEM, 0, 0, at)), CRD(CRD_MEM, MEM_R | MEM_W, 0, at));
+	my_utcb->word[17] = 0x1234567;
+	EQUAL(other->word[17], 0x1234567);
 }
 
 /* 32 PD, 33 EC, 34 SC, with all rights; what comes before is root's. */
@@ -116,6 +131,7 @@ static void no_ports(void)
 }
 
 const struct test boot_tests[] = {
+	{"boot.root_utcb_elsewhere", root_utcb_elsewhere, 0},
 	{"boot.hip_header", hip_header, 0},
 	{"boot.hip_checksum", hip_checksum, 0},
 	{"boot.hip_cpus", hip_cpus, 0},

@@ -639,7 +639,7 @@ static void lookups(void)
 	EQUAL(look(CRD(CRD_MEM, 0, 0, ~0ul >> 12)), 0);
 	EQUAL(look(CRD(CRD_PIO, 0, 0, ~0ul >> 12)), 0);
 	EQUAL(look(CRD(CRD_PIO, 0, 0, 0x3fb)), CRD(CRD_PIO, 1, 3, 0x3f8));
-	EQUAL(look(page_crd(0, 0, ROOT_UTCB)), 0);
+	EQUAL(look(page_crd(0, 0, ROOT_HIP)), 0);
 	EQUAL(look(page_crd(0, 0, USER_END)), 0);
 }
 
