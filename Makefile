@@ -27,7 +27,7 @@ LINK	 := -static -nostdlib -Wl,--build-id=none \
 	    -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,--fatal-warnings
 
 include hypervisor/module.mk root/module.mk vmm/module.mk guests/module.mk
-include tests/module.mk
+include tests/module.mk tests/bench/module.mk
 
 all: kernel user iso				## build everything
 kernel: $(B)/hypervisor.elf			## build the hypervisor

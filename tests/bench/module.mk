@@ -1,0 +1,42 @@
+# The benchmark: docs/benchmark.md.
+BENCH_SRC := $(addprefix tests/hypercall/,start.S machine.c ecs.c) \
+	     $(addprefix tests/bench/,stubs.S main.c stats.c ipc.c object.c schedule.c \
+	     vm.c)
+
+# NAME, and 2 if it is the one to be traced.
+define bench_program
+BENCH_IMAGES	+= $(B)/$(1).iso
+TEST_PROGRAMS	+= $(B)/$(1).elf
+$(call program_rules,$(1),$(BENCH_SRC),-Wl$(comma)--defsym=bench_tracing=$(2))
+$(B)/$(1).iso: $(B)/hypervisor.elf $(B)/$(1).elf tests/platform/image.py
+	@$$(call say,ISO)
+	$(Q)$$(PYTHON) tests/platform/image.py $$@ $(B)/hypervisor.elf \
+		$(B)/$(1).elf
+endef
+
+comma := ,
+$(eval $(call bench_program,bench,1))
+$(eval $(call bench_program,bench-trace,2))
+
+# The guest that measures what exits cost it, under the VMM: NAME, and 2.
+BENCH_GUEST	:= $(addprefix $(B)/tests/,guest/start.o guest/lib.o \
+		   bench/guest.o bench/guest_entry.o bench/stats.o)
+OBJECTS		+= $(BENCH_GUEST)
+BENCH_GUESTS	:= $(addprefix $(B)/guest/,bench.bin bench-trace.bin)
+
+$(B)/tests/bench/%.o: tests/bench/%.c $(B)/flags
+	@mkdir -p $(@D); $(call say,CC)
+	$(Q)$(CC) $(MACHINE) -MMD -MP -c -o $@ $<
+
+$(B)/tests/bench/%.o: tests/bench/%.S $(B)/flags
+	@mkdir -p $(@D); $(call say,AS)
+	$(Q)$(CC) $(MACHINE) -MMD -MP -c -o $@ $<
+
+$(B)/guest/bench.bin: BENCH_TRACING := 1
+$(B)/guest/bench-trace.bin: BENCH_TRACING := 2
+$(BENCH_GUESTS): $(BENCH_GUEST) tests/guest/guest.ld
+	@mkdir -p $(@D); $(call say,LD)
+	$(Q)$(CC) $(LINK) -Wl,--no-warn-rwx-segments \
+		-Wl,--defsym=bench_tracing=$(BENCH_TRACING) \
+		-Wl,-T,tests/guest/guest.ld -o $(@:.bin=.elf) $(filter %.o,$^)
+	$(Q)objcopy -O binary $(@:.bin=.elf) $@

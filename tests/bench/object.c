@@ -1,0 +1,171 @@
+/*
+ * Making objects and ending them; delegating memory and taking it back.
+ */
+#include "bench.h"
+
+enum {
+	CHAIN = 64,
+	FAN = 256,
+	WIDE_FAN = 1024,
+	ORDER_2M = 9,
+	ORDER_1G = 18,
+	PD_PAGES = 32,
+};
+
+/* Physical addresses that belong to no RAM of the machines we run on. */
+#define NOBODYS 0x1000000000ul
+
+/* Time both, each with the other outside the measured time. */
+#define MEASURE_BOTH(create, destroy, make, crd)                            \
+	do {                                                                \
+		MEASURE(create, SAMPLES, SUCCESS, , make,                   \
+			(void)!revoke_self(crd); settle_sometimes());       \
+		settle();                                                   \
+		MEASURE(destroy, SAMPLES, SUCCESS, SETUP(make),             \
+			revoke_self(crd), settle_sometimes());              \
+		settle();                                                   \
+	} while (0)
+
+static unsigned long ec_pt;	/* a local EC, of a portal */
+static unsigned long ec_utcb;
+
+static enum status make_thread_ec(unsigned long ec)
+{
+	return create_ec(ec, SEL_ROOT_PD, EC_GLOBAL, ec_utcb, boot_cpu, 0,
+			 common_events(SEL_ROOT_PD, boot_cpu));
+}
+
+void bench_object(void)
+{
+	unsigned long at = sel(), ec = sel();
+	unsigned long crd = CRD(CRD_OBJ, RIGHTS_ALL, 0, at);
+
+	ec_pt = make_handler(SEL_ROOT_PD, boot_cpu, NULL)->ec;
+	ec_utcb = free_pages(0);
+	MEASURE_BOTH("create_sm", "destroy_sm", create_sm(at, SEL_ROOT_PD, 0),
+		     crd);
+	MEASURE_BOTH("create_pt", "destroy_pt",
+		     create_pt(at, SEL_ROOT_PD, ec_pt, 0,
+			       (unsigned long)stub_echo),
+		     crd);
+	MEASURE_BOTH("create_ec", "destroy_ec",
+		     create_ec(at, SEL_ROOT_PD, EC_LOCAL, ec_utcb, boot_cpu, 0,
+			       0),
+		     crd);
+	MEASURE_BOTH("create_thread", "destroy_thread", make_thread_ec(at), crd);
+	if (hip->features & (HIP_VMX | HIP_SVM)) {
+		MEASURE_BOTH("create_vcpu", "destroy_vcpu",
+			     create_vcpu(at, SEL_ROOT_PD, boot_cpu, 0), crd);
+	} else {
+		report_skipped("create_vcpu", "no virtualisation");
+	}
+	MEASURE_BOTH("create_pd", "destroy_pd",
+		     create_pd(at, SEL_ROOT_PD, 0, PD_PAGES), crd);
+	/* The thread never gets to run: it has the main thread's priority. */
+	SETUP(make_thread_ec(ec));
+	MEASURE_BOTH("create_sc", "destroy_sc",
+		     create_sc(at, SEL_ROOT_PD, ec, QPD(PRIORITY_MIN, 10000)),
+		     crd);
+}
+
+/* Memory */
+
+static unsigned long pd;	/* the receiver */
+static unsigned long window;	/* page number of its first free pages */
+
+static enum status give_memory(unsigned long from, unsigned long what,
+			       unsigned long at, unsigned order)
+{
+	set_item(CRD(CRD_MEM, MEM_R | MEM_W, order, what),
+		 ITEM(ITEM_DELEGATE, 0, at));
+	return delegate(from, CRD(CRD_MEM, MEM_R | MEM_W, order, at), pd);
+}
+
+static enum status give_chain(unsigned long what)
+{
+	enum status s = give_memory(SEL_ROOT_PD, what, window, 0);
+
+	for (unsigned i = 1; i < CHAIN && s == SUCCESS; i++) {
+		s = give_memory(pd, window + i - 1, window + i, 0);
+	}
+	return s;
+}
+
+static enum status give_fan(unsigned long what, unsigned n)
+{
+	enum status s = SUCCESS;
+
+	for (unsigned i = 0; i < n && s == SUCCESS; i++) {
+		s = give_memory(SEL_ROOT_PD, what, window + i, 0);
+	}
+	return s;
+}
+
+static void measure_memory(const char *give_name, const char *revoke_name,
+			   unsigned long what, unsigned order)
+{
+	unsigned long crd = CRD(CRD_MEM, RIGHTS_ALL, order, what);
+
+	MEASURE(give_name, SAMPLES, SUCCESS, ,
+		give_memory(SEL_ROOT_PD, what, window, order),
+		(void)!revoke(crd));
+	settle();
+	MEASURE(revoke_name, SAMPLES, SUCCESS,
+		SETUP(give_memory(SEL_ROOT_PD, what, window, order)),
+		revoke(crd), );
+	settle();
+}
+
+/* Not RAM: how much of that there is differs. */
+static unsigned long take_nobodys(unsigned order)
+{
+	unsigned long at = page_number((void *)free_pages(order));
+
+	SETUP(take(CRD(CRD_MEM, MEM_R | MEM_W, order, NOBODYS / PAGE_SIZE), 0,
+		   CRD(CRD_MEM, MEM_R | MEM_W, order, at)));
+	NEED(look(CRD(CRD_MEM, 0, 0, at)));
+	return at;
+}
+
+#define MEASURE_MANY(name, make, crd)                                       \
+	do {                                                                \
+		MEASURE("delegate_" name, FEW, SUCCESS, , make,             \
+			(void)!revoke(crd));                                \
+		settle();                                                   \
+		MEASURE("revoke_" name, FEW, SUCCESS, SETUP(make),          \
+			revoke(crd), );                                     \
+		settle();                                                   \
+	} while (0)
+
+void bench_memory(void)
+{
+	unsigned long what = page_number(page[0]);
+	unsigned long crd = CRD(CRD_MEM, RIGHTS_ALL, 0, what);
+	struct frame *servant;
+
+	pd = make_pd_quota(SEL_ROOT_PD, BIG_QUOTA);
+	window = page_number((void *)free_pages(ORDER_1G));
+	servant = make_servant(pd);
+
+	/* What only says that it delegates would look fast. */
+	page[0][0] = 42;
+	SETUP(give_memory(SEL_ROOT_PD, what, window, 0));
+	EQUAL(ask(servant, OP_READ, window * PAGE_SIZE, 0), 0);
+	EQUAL(my_utcb->word[1] & 0xff, 42);
+	SETUP(revoke(crd));
+	EQUAL(ask(servant, OP_READ, window * PAGE_SIZE, 0), FAULT(VECTOR_PF));
+
+	measure_memory("delegate_4k", "revoke_4k", what, 0);
+	MEASURE("revoke_nothing", SAMPLES, SUCCESS, , revoke(crd), );
+	measure_memory("delegate_2m", "revoke_2m", take_nobodys(ORDER_2M),
+		       ORDER_2M);
+	if (hip->page_sizes >> (ORDER_1G + 12) & 1) {
+		measure_memory("delegate_1g", "revoke_1g",
+			       take_nobodys(ORDER_1G), ORDER_1G);
+	} else {
+		report_skipped("delegate_1g", "no pages of 1 GiB");
+	}
+	MEASURE_MANY("chain_64", give_chain(what), crd);
+	MEASURE_MANY("fan_256", give_fan(what, FAN), crd);
+	MEASURE_MANY("fan_1024", give_fan(what, WIDE_FAN), crd);
+}

@@ -1,0 +1,202 @@
+/*
+ * VM exits: a vCPU loops in real mode over an instruction that exits, and the
+ * handler, in root, steps it over that. One vCPU for each set of state that is
+ * transferred both ways.
+ */
+#include "bench.h"
+
+#include <lib/print.h>
+#include <lib/string.h>
+
+enum {
+	PORT = 0x300,
+	MSR_APIC_BASE = 0x1b,
+	NAME = 40,
+
+	INTERCEPT_CPUID = 1 << 18,
+	INTERCEPT_VMRUN = 1 << 0,
+	INTERCEPT_VMMCALL = 1 << 1,
+
+	MTD_GPR = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15,
+	MTD_SEGMENTS = MTD_DS_ES | MTD_FS_GS | MTD_CS_SS,
+	MTD_TABLES = MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR,
+	/* All that both vendors have, but controls and FPU. */
+	MTD_ALL = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS |
+		  MTD_TABLES | MTD_CR | MTD_DR | MTD_SYSENTER | MTD_QUAL |
+		  MTD_INJ | MTD_STA | MTD_TSC | MTD_EFER | MTD_SYSCALL |
+		  MTD_TSC_AUX,
+};
+
+static const struct kind {
+	const char *name;
+	const char *vmx, *svm;		/* the loop */
+	uint8_t vmx_event, svm_event;
+	uint8_t length;			/* SVM does not tell it */
+} kinds[] = {
+	{"cpuid", vm_cpuid, vm_cpuid, 10, 0x72, 2},
+	{"hypercall", vm_vmcall, vm_vmmcall, 18, 0x81, 3},
+	{"in", vm_in, vm_in, 30, 0x7b, 1},
+	{"hlt", vm_hlt, vm_hlt, 12, 0x78, 1},
+	{"rdmsr", vm_rdmsr, vm_rdmsr, 31, 0x7c, 2},
+	{"mmio_read", vm_read, vm_read, 48, EVENT_SVM_NPF, 3},
+};
+
+enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
+
+static const struct transfer {
+	const char *name;
+	unsigned long mtd;
+} transfers[] = {
+	{"rip", MTD_RIP_LEN},
+	{"gpr", MTD_RIP_LEN | MTD_GPR},
+	{"all", MTD_ALL},
+	{"all_fpu", MTD_ALL | MTD_FPU},
+};
+
+/* The VM that runs: one at a time. */
+static struct {
+	struct frame *handler;
+	const struct transfer *transfer;
+	unsigned long done;		/* SM */
+	unsigned kind;
+	unsigned round;
+} vm;
+
+/* stubs.S calls it. */
+void vm_exit(unsigned long event, uint64_t now);
+
+static bool is_svm(void)
+{
+	return hip->features & HIP_SVM;
+}
+
+static uint64_t loop(unsigned kind)
+{
+	return (uint64_t)((is_svm() ? kinds[kind].svm : kinds[kind].vmx) -
+			  vm_page);
+}
+
+static void set_segment(struct segment *s, unsigned rights)
+{
+	*s = (struct segment){0, (uint16_t)rights, 0xffff, 0};
+}
+
+/* A processor after reset, but at the first loop. */
+static void set_reset_state(struct utcb *u)
+{
+	memset(u->word, 0, (uint64_t)((char *)u->fpu - (char *)u->word));
+	set_segment(&u->cs, 0x9b);
+	set_segment(&u->ss, 0x93);
+	set_segment(&u->ds, 0x93);
+	set_segment(&u->es, 0x93);
+	set_segment(&u->fs, 0x93);
+	set_segment(&u->gs, 0x93);
+	set_segment(&u->ldtr, 0x82);
+	set_segment(&u->tr, 0x8b);
+	set_segment(&u->gdtr, 0);
+	set_segment(&u->idtr, 0);
+	u->rip = loop(0);
+	u->rflags = 2;
+	u->cr0 = 0x30;
+	u->dr7 = 0x400;
+	u->rcx = MSR_APIC_BASE;
+	u->rdx = PORT;
+	u->ctrl[0] = is_svm() ? INTERCEPT_CPUID : 0;
+	u->ctrl[1] = is_svm() ? INTERCEPT_VMRUN | INTERCEPT_VMMCALL : 0;
+	u->mtd = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS |
+		 MTD_TABLES | MTD_CR | MTD_DR | MTD_SYSENTER | MTD_SYSCALL |
+		 MTD_CTRL | MTD_INJ | MTD_STA;
+	u->items = 0;
+}
+
+/* Behind the next reply the vCPU sleeps. */
+static _Noreturn void stop(void)
+{
+	SETUP(sm_up(vm.done));
+	for (;;) {
+		SETUP(sm_down(SEL_FOREVER, 0));
+	}
+}
+
+static void next_kind(struct utcb *u)
+{
+	char name[NAME];
+
+	snprintf(name, sizeof(name), "vmexit_%s_%s", kinds[vm.kind].name,
+		 vm.transfer->name);
+	report(name);
+	vm.round = 0;
+	if (++vm.kind == KINDS) {
+		stop();
+	}
+	u->rip = loop(vm.kind);
+}
+
+void vm_exit(unsigned long event, uint64_t now)
+{
+	struct utcb *u = vm.handler->utcb;
+	const struct kind *k = &kinds[vm.kind];
+
+	if (event == EVENT_VCPU_STARTUP) {
+		set_reset_state(u);
+		return;
+	}
+	if (event != (is_svm() ? k->svm_event : k->vmx_event)) {
+		report_failed("vmexit, event", event);
+		stop();
+	}
+	/* The first exit has no one before it. */
+	if (vm.round > 0) {
+		if (traced(vm.round - 1, SAMPLES)) {
+			trace_mark();
+		}
+		record(vm.round - 1, now - vm_left);
+	}
+	u->inject = 0;			/* nothing was being delivered */
+	u->tsc_offset = 0;		/* is added */
+	u->items = 0;
+	if (vm.round++ == rounds(SAMPLES)) {
+		next_kind(u);
+		return;
+	}
+	u->rip += k->length;
+	if (traced(vm.round - 1, SAMPLES)) {
+		trace_mark();
+	}
+}
+
+static void run(const struct transfer *transfer)
+{
+	unsigned long first = sel_range(8), ec = sel(), sc = sel();
+	unsigned long pd = make_empty_pd(BIG_QUOTA);
+
+	vm.handler = make_handler(SEL_ROOT_PD, boot_cpu, NULL);
+	vm.transfer = transfer;
+	vm.done = make_sm(0);
+	vm.kind = vm.round = 0;
+	for (unsigned i = 0; i < EVENTS_VCPU; i++) {
+		SETUP(create_pt(first + i, SEL_ROOT_PD, vm.handler->ec,
+				transfer->mtd, (unsigned long)stub_vm));
+		SETUP(pt_ctrl(first + i, i));
+	}
+	SETUP(give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, 8, first), ITEM_DELEGATE,
+		      CRD(CRD_OBJ, RIGHTS_ALL, 8, 0)));
+	SETUP(give_at(pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(vm_page)),
+		      ITEM_DELEGATE | ITEM_GUEST,
+		      CRD(CRD_MEM, RIGHTS_ALL, 0, 0)));
+	SETUP(create_vcpu(ec, pd, boot_cpu, 0));
+	SETUP(create_sc(sc, SEL_ROOT_PD, ec, QPD(PRIORITY_PEER, 10000)));
+	SETUP(sm_down(vm.done, in_us(10000000)));
+	clean();
+}
+
+void bench_vm(void)
+{
+	if (!(hip->features & (HIP_VMX | HIP_SVM))) {
+		report_skipped("vmexit", "no virtualisation");
+		return;
+	}
+	for (unsigned i = 0; i < sizeof(transfers) / sizeof(*transfers); i++) {
+		run(&transfers[i]);
+	}
+}
