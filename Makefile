@@ -27,7 +27,7 @@ LINK	 := -static -nostdlib -Wl,--build-id=none \
 	    -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,--fatal-warnings
 
 include hypervisor/module.mk root/module.mk vmm/module.mk guests/module.mk
-include tests/module.mk tests/bench/module.mk
+include tests/bench/module.mk tests/module.mk
 
 all: kernel user iso				## build everything
 kernel: $(B)/hypervisor.elf			## build the hypervisor
@@ -55,9 +55,9 @@ clean:						## remove what was built
 	rm -rf $(B)
 
 help:						## this list
-	@awk -F ':|## ' '/^[a-z]+:.*## / { \
-		printf "  make %-11s %s\n", $$1, $$NF }' \
-		Makefile */module.mk
+	@awk -F ':|## ' '/^[a-z-]+:.*## / { \
+		printf "  make %-13s %s\n", $$1, $$NF }' \
+		Makefile */module.mk */*/module.mk
 	@echo
 	@echo '  B=build CC=gcc|clang V=1; PLATFORM=auto|qemu-kvm|qemu-tcg|bochs-vmx|bochs-svm'
 	@echo '  CPUS=1 MEM=1024 (MiB) GUEST=linux'

@@ -1,4 +1,5 @@
 # The benchmark: docs/benchmark.md.
+comma := ,
 BENCH_SRC := $(addprefix tests/hypercall/,start.S machine.c ecs.c) \
 	     $(addprefix tests/bench/,stubs.S main.c stats.c ipc.c object.c schedule.c \
 	     vm.c)
@@ -14,7 +15,6 @@ $(B)/$(1).iso: $(B)/hypervisor.elf $(B)/$(1).elf tests/platform/image.py
 		$(B)/$(1).elf
 endef
 
-comma := ,
 $(eval $(call bench_program,bench,1))
 $(eval $(call bench_program,bench-trace,2))
 
@@ -40,3 +40,43 @@ $(BENCH_GUESTS): $(BENCH_GUEST) tests/guest/guest.ld
 		-Wl,--defsym=bench_tracing=$(BENCH_TRACING) \
 		-Wl,-T,tests/guest/guest.ld -o $(@:.bin=.elf) $(filter %.o,$^)
 	$(Q)objcopy -O binary $(@:.bin=.elf) $@
+
+# A system with nothing in it but that guest and the console.
+BENCH_SYSTEMS	:= $(addprefix $(B)/bench-,guest.iso guest-trace.iso)
+BENCH_IMAGES	+= $(BENCH_SYSTEMS)
+
+$(B)/bench-%/manifest.dtb: tests/bench/guest.dts root/programs.dtsi
+	@mkdir -p $(@D); $(call say,DTC)
+	$(Q)sed 's/bench\.bin/$(subst guest,bench,$*).bin/' $< | \
+		dtc -q -i root -I dts -O dtb -o $@ -
+
+$(BENCH_SYSTEMS): $(B)/%.iso: $(B)/hypervisor.elf $(B)/root.elf \
+		$(B)/%/manifest.dtb $(B)/console.elf $(B)/vmm.elf \
+		$(BENCH_GUESTS) tests/platform/image.py
+	@$(call say,ISO)
+	$(Q)$(PYTHON) tests/platform/image.py $@ $(filter %.elf %.dtb,$^) \
+		$(B)/guest/$(subst -guest,,$*).bin
+
+BENCH		:= B=$(B) PLATFORM=$(PLATFORM) $(PYTHON) tests/bench/bench.py
+BENCH_COUNTS	:= tests/bench/counts.json
+BENCH_QUICK	:= $(B)/bench.iso $(B)/bench-guest.iso
+
+bench: packages					## measure, for build/bench.html
+	$(Q)$(MAKE) --no-print-directory $(BENCH_IMAGES)
+	$(Q)$(BENCH) run $(B)/bench/result
+
+bench-check: $(BENCH_QUICK)			## is anything slower than it was?
+	$(Q)$(BENCH) check $(BENCH_COUNTS)
+
+bench-update: $(BENCH_QUICK)			## these are the counts from now on
+	$(Q)$(BENCH) update $(BENCH_COUNTS)
+
+bench-compare:					## what changed from A=x.json to B=y.json
+	$(Q)$(PYTHON) tests/bench/bench.py compare $(A) $(B)
+
+.PHONY: bench bench-check bench-update bench-compare
+
+UNIT_TESTS	+= $(B)/unit/bench_tools
+$(B)/unit/bench_tools: tests/unit/bench_tools.py
+	@mkdir -p $(@D)
+	$(Q)install -m755 $< $@

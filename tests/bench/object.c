@@ -27,12 +27,27 @@ enum {
 	} while (0)
 
 static unsigned long ec_pt;	/* a local EC, of a portal */
-static unsigned long ec_utcb;
+
+/* No portals are at its event base: should it ever run, it ends. */
+static unsigned long no_events;
 
 static enum status make_thread_ec(unsigned long ec)
 {
-	return create_ec(ec, SEL_ROOT_PD, EC_GLOBAL, ec_utcb, boot_cpu, 0,
-			 common_events(SEL_ROOT_PD, boot_cpu));
+	return create_ec(ec, SEL_ROOT_PD, EC_GLOBAL, free_pages(0), boot_cpu, 0,
+			 no_events);
+}
+
+static void make_thread_and_sc(unsigned long sc, unsigned long ec)
+{
+	SETUP(make_thread_ec(ec));
+	SETUP(create_sc(sc, SEL_ROOT_PD, ec, QPD(PRIORITY_MIN, 10000)));
+}
+
+static void end_thread(unsigned long sc, unsigned long ec)
+{
+	(void)!revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, sc));
+	(void)!revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, ec));
+	settle_sometimes();
 }
 
 void bench_object(void)
@@ -40,8 +55,8 @@ void bench_object(void)
 	unsigned long at = sel(), ec = sel();
 	unsigned long crd = CRD(CRD_OBJ, RIGHTS_ALL, 0, at);
 
+	no_events = sel_range(5);
 	ec_pt = make_handler(SEL_ROOT_PD, boot_cpu, NULL)->ec;
-	ec_utcb = free_pages(0);
 	MEASURE_BOTH("create_sm", "destroy_sm", create_sm(at, SEL_ROOT_PD, 0),
 		     crd);
 	MEASURE_BOTH("create_pt", "destroy_pt",
@@ -49,8 +64,8 @@ void bench_object(void)
 			       (unsigned long)stub_echo),
 		     crd);
 	MEASURE_BOTH("create_ec", "destroy_ec",
-		     create_ec(at, SEL_ROOT_PD, EC_LOCAL, ec_utcb, boot_cpu, 0,
-			       0),
+		     create_ec(at, SEL_ROOT_PD, EC_LOCAL, free_pages(0), boot_cpu,
+			       0, 0),
 		     crd);
 	MEASURE_BOTH("create_thread", "destroy_thread", make_thread_ec(at), crd);
 	if (hip->features & (HIP_VMX | HIP_SVM)) {
@@ -61,11 +76,13 @@ void bench_object(void)
 	}
 	MEASURE_BOTH("create_pd", "destroy_pd",
 		     create_pd(at, SEL_ROOT_PD, 0, PD_PAGES), crd);
-	/* The thread never gets to run: it has the main thread's priority. */
-	SETUP(make_thread_ec(ec));
-	MEASURE_BOTH("create_sc", "destroy_sc",
-		     create_sc(at, SEL_ROOT_PD, ec, QPD(PRIORITY_MIN, 10000)),
-		     crd);
+	MEASURE("create_sc", SAMPLES, SUCCESS, SETUP(make_thread_ec(ec)),
+		create_sc(at, SEL_ROOT_PD, ec, QPD(PRIORITY_MIN, 10000)),
+		end_thread(at, ec));
+	settle();
+	MEASURE("destroy_sc", SAMPLES, SUCCESS, make_thread_and_sc(at, ec),
+		revoke_self(crd), end_thread(at, ec));
+	settle();
 }
 
 /* Memory */

@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+"""The benchmark: docs/benchmark.md.
+
+bench.py run [OUT]          measure, print tables, write OUT.json and OUT.html
+bench.py check COUNTS       compare exact counts with those in a file
+bench.py update COUNTS      write that file
+bench.py compare A B        what got better and worse between two results
+
+B= is the build directory, PLATFORM= where to measure (default: QEMU and Bochs).
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import compare
+import emulator
+import lines
+import table
+
+BUILD = pathlib.Path(os.environ.get("B", "build"))
+PLATFORM = os.environ.get("PLATFORM", "auto")
+FORMAT = 1
+LIMIT = 240     # seconds for a run
+
+
+def progress(text):
+    """A line that the next one overwrites, on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def measure(platform, image, what, cpus=1):
+    """Boot an image, take its lines until it is done."""
+    start = time.monotonic()
+    run = emulator.Run(platform, BUILD / "bench" / f"{platform}-{what}", LIMIT,
+                       image=BUILD / image, cpus=cpus)
+    results = lines.Results()
+    try:
+        for line in run.lines():
+            if name := results.take(line):
+                progress(f"bench: {platform} {what}: "
+                         f"{time.monotonic() - start:3.0f} s, {name}")
+            if results.done:
+                break
+            if emulator.BAD.search(line):
+                results.failures.append(line)
+                if "panic" in line:
+                    break
+    finally:
+        run.stop()
+        progress("")
+    if results.failures or not results.done:
+        raise emulator.Failed(f"{platform} {what}: " + "; ".join(
+            results.failures or ["no end"]))
+    print(f"bench: {platform} {what}: {len(results.values)} lines, "
+          f"{time.monotonic() - start:.0f} s", flush=True)
+    return results
+
+
+def as_group(results):
+    """The JSON of a run's lines."""
+    return {name: {**lines.summary(values), "quantiles": values}
+            for name, values in results.values.items()}
+
+
+def measure_lines(platform):
+    """All that is measured without a trace and without Linux."""
+    kernel = measure(platform, "bench.iso", "kernel")
+    guest = measure(platform, "bench-guest.iso", "guest")
+    result = {
+        "exact": platform in emulator.EXACT,
+        "unit": "instructions" if platform in emulator.EXACT else "cycles",
+        "tsc_khz": kernel.tsc_khz,
+        "kernel": as_group(kernel), "guest": as_group(guest)}
+    if platform != "qemu-tcg":
+        smp = measure(platform, "bench.iso", "kernel-2-cpus", cpus=2)
+        result["smp"] = as_group(smp)
+    return result
+
+
+def version():
+    """Of what was measured."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty"],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def collect(platforms, function):
+    """A result (docs/benchmark.md) of what function measures."""
+    return {"format": FORMAT, "version": version(),
+            "quantiles": lines.QUANTILES,
+            "platforms": {platform: function(platform)
+                          for platform in platforms}}
+
+
+def exact_counts(result):
+    """What is checked in of a result: medians, by platform and group."""
+    counts = {}
+    for (platform, group, name), value in compare.medians(result).items():
+        if name not in ("clock", "instructions_1000"):
+            counts.setdefault(platform, {}).setdefault(group, {})[name] = value
+    return counts
+
+
+def from_counts(counts):
+    """The same as compare.medians() of it."""
+    return {(platform, group, name): value
+            for platform, groups in counts.items()
+            for group, names in groups.items()
+            for name, value in names.items()}
+
+
+def check(path):
+    """Fail on what takes more than was checked in."""
+    platforms = emulator.choose(PLATFORM)
+    wanted = {key: value for key, value in
+              from_counts(json.loads(pathlib.Path(path).read_text())).items()
+              if key[0] in platforms}
+    result = collect(platforms, measure_lines)
+    classes = compare.classify(wanted, from_counts(exact_counts(result)))
+    print(compare.report(classes))
+    if classes["worse"] or classes["missing"]:
+        return "bench: worse than " + path
+    if classes["better"] or classes["new"]:
+        print("bench: keep what was won: make bench-update")
+    return 0
+
+
+def update(path):
+    """Write the counts to compare with."""
+    path = pathlib.Path(path)
+    counts = json.loads(path.read_text()) if path.exists() else {}
+    counts.update(exact_counts(collect(emulator.choose(PLATFORM),
+                                       measure_lines)))
+    path.write_text(json.dumps(counts, indent=1, sort_keys=True) + "\n")
+    return 0
+
+
+def run(out):
+    """Measure everything."""
+    result = collect(emulator.choose(PLATFORM), measure_lines)
+    out = pathlib.Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    print(table.text(result))
+    print(f"bench: {out}.json")
+    return 0
+
+
+def compare_files(a, b):
+    """Print the difference of two results."""
+    before, after = (compare.medians(json.loads(pathlib.Path(name).read_text()))
+                     for name in (a, b))
+    print(compare.report(compare.classify(before, after)))
+    return 0
+
+
+def main():
+    command, *arguments = sys.argv[1:] or [""]
+    functions = {"run": run, "check": check, "update": update,
+                 "compare": compare_files}
+    if command not in functions:
+        sys.exit(__doc__)
+    try:
+        sys.exit(functions[command](*arguments))
+    except (emulator.Failed, FileNotFoundError) as error:
+        sys.exit(f"bench: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""A result as text, with the most that each operation may take."""
+import json
+import pathlib
+
+TARGETS = json.loads((pathlib.Path(__file__).parent /
+                      "targets.json").read_text())
+TITLES = {"kernel": "kernel operations", "guest": "exits, as the guest sees them",
+          "smp": "other CPUs (two CPUs)"}
+
+
+def target(platform, name):
+    """The most that a line may take, or None."""
+    vendor = "vmx" if platform == "bochs-vmx" else "svm"
+    value = TARGETS.get(name)
+    return value.get(vendor) if isinstance(value, dict) else value
+
+
+def lines_of(platform, group, exact):
+    """One group's table."""
+    rows = []
+    for name, line in group.items():
+        limit = target(platform, name) if exact else None
+        mark = "" if limit is None else "ok" if line["median"] <= limit \
+            else "OVER"
+        rows.append([name, *(f"{line[key]:,}" for key in
+                             ("min", "median", "p90", "p99", "max")),
+                     "" if limit is None else f"{limit:,}", mark])
+    return rows
+
+
+def text(result):
+    """All of it."""
+    out = []
+    for platform, groups in result["platforms"].items():
+        for key, title in TITLES.items():
+            if not groups.get(key):
+                continue
+            out += ["", f"{platform}: {title}, in {groups['unit']}", ""]
+            head = ["", "min", "median", "p90", "p99", "max", "at most", ""]
+            for row in [head, *lines_of(platform, groups[key],
+                                        groups["exact"])]:
+                out.append(f"  {row[0]:30}" + "".join(
+                    f"{word:>11}" for word in row[1:7]) + f" {row[7]}")
+    return "\n".join(out)
