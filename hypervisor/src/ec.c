@@ -83,7 +83,7 @@ static enum status make_vcpu(struct ec *ec)
 	ec->fpu_used = 1;
 	ec->xcr0 = 1;
 	ec_set_work(ec, startup);
-	return vcpu_create(ec);
+	return vcpu_ops->create(ec);
 }
 
 enum status ec_create(struct ec **out, struct pd *owner,
@@ -120,7 +120,7 @@ void ec_destroy(struct ec *ec)
 		page_free(owner, ec->utcb, 0);
 	}
 	if (ec->vcpu) {
-		vcpu_destroy(ec);
+		vcpu_ops->destroy(ec);
 	}
 	if (ec->fpu) {
 		fpu_free(owner, ec->fpu);
@@ -154,7 +154,21 @@ static bool in_chain(const struct ec *ec)
 	return ec->caller || ec->callee || ec->own_sc;
 }
 
-/* On its CPU. */
+/* Nothing of it runs, nor sleeps: its SC is in the queue of its priority. */
+static bool waits_for_turn(const struct ec *ec)
+{
+	const struct cpu *cpu = this_cpu();
+	const struct sc *sc = ec->own_sc;
+
+	return sc && ec->sc == sc && sc->leaf == ec && !ec->callee &&
+	       !ec->blocked && cpu->current != ec && cpu->sc != sc &&
+	       cpu->next != sc;
+}
+
+/*
+ * On its CPU. Its memory is missed by whoever kills it, and that one may be
+ * more urgent: its end does not wait for its turn.
+ */
 static void kill(struct ec *ec)
 {
 	if (ec->dead) {
@@ -168,6 +182,8 @@ static void kill(struct ec *ec)
 	}
 	if (!in_chain(ec)) {
 		ec_end(ec);
+	} else if (waits_for_turn(ec)) {
+		sc_drop(ec->own_sc);
 	}
 }
 

@@ -22,6 +22,22 @@ static void enqueue(struct cpu *cpu, struct sc *sc, bool head)
 	cpu->ready_mask[sc->priority / 64] |= 1ul << sc->priority % 64;
 }
 
+static void unqueue(struct cpu *cpu, struct sc *sc)
+{
+	unsigned priority = sc->priority;
+
+	list_unlink(&sc->queue);
+	if (list_empty(&cpu->ready[priority])) {
+		cpu->ready_mask[priority / 64] &= ~(1ul << priority % 64);
+	}
+}
+
+void sc_drop(struct sc *sc)
+{
+	unqueue(this_cpu(), sc);
+	sc_release(sc);
+}
+
 static struct sc *dequeue(struct cpu *cpu)
 {
 	if (cpu->next) {
@@ -38,13 +54,10 @@ static struct sc *dequeue(struct cpu *cpu)
 		return NULL;
 	}
 	unsigned priority = word * 64 + 63 - (unsigned)__builtin_clzl(mask);
-	struct list *queue = &cpu->ready[priority];
-	struct sc *sc = container_of(queue->next, struct sc, queue);
+	struct sc *sc = container_of(cpu->ready[priority].next, struct sc,
+				     queue);
 
-	list_unlink(&sc->queue);
-	if (list_empty(queue)) {
-		cpu->ready_mask[word] &= ~(1ul << priority % 64);
-	}
+	unqueue(cpu, sc);
 	return sc;
 }
 

@@ -161,6 +161,49 @@ static void test_deaths(void **state)
 	}
 }
 
+/*
+ * A thread that is ready dies at once, though somebody more urgent never lets
+ * it run again: its memory comes back.
+ */
+static void test_ready_dies(void **state)
+{
+	unsigned ecs, scs;
+
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	make_sm(0, 0);
+	make_thread(2, 4);
+	down(0, 0);
+	ecs = slab_live[SLAB_EC];
+	scs = slab_live[SLAB_SC];
+	for (unsigned by = 0; by < 3; by++) {
+		make_thread(1, 2);
+		assert_ptr_equal(up(0), root_ec(EC + 2));
+		if (by != 1) {
+			must(revoke(EC + 1), SUCCESS);
+		}
+		if (by != 0) {
+			must(revoke(SC + 1), SUCCESS);
+		}
+		if (by == 1) {
+			must(revoke(EC + 1), SUCCESS);
+		}
+		interrupts();
+		interrupts();
+		interrupts();
+		assert_int_equal(slab_live[SLAB_EC], ecs);
+		if (by == 0) {
+			must(revoke(SC + 1), SUCCESS);
+		}
+		interrupts();
+		interrupts();
+		interrupts();
+		assert_int_equal(slab_live[SLAB_SC], scs);
+		down(0, 0);
+	}
+	machine_finish();
+}
+
 /* The caller dies while its call is handled: the handler does not notice. */
 static void test_caller_dies(void **state)
 {
@@ -471,6 +514,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deaths),
+		cmocka_unit_test(test_ready_dies),
 		cmocka_unit_test(test_caller_dies),
 		cmocka_unit_test(test_dead_caller_sleeps_not),
 		cmocka_unit_test(test_help),

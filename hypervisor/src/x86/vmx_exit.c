@@ -6,9 +6,12 @@
  */
 #include "vmx.h"
 
+#include <abi/utcb.h>
+
 #include "cr.h"
 #include "insn.h"
 #include "irq.h"
+#include "vmx_bits.h"
 
 enum {
 	VECTOR_DB = 1,
@@ -43,10 +46,10 @@ static struct ec *inject(struct ec *ec, uint32_t vector, uint32_t error)
 	return ec;
 }
 
-void vmx_use_debug(struct ec *ec)
+/* Its first use of debug registers: from now on they are switched. */
+static void use_debug(struct ec *ec, struct vmx *v)
 {
-	struct vmx *v = vmx_of(ec);
-
+	v->vcpu.debugs = 1;
 	vcpu_take_debug(ec);
 	if (!(v->asked & PRIMARY_MOV_DR_EXITING)) {
 		vmx_set_primary(v, v->primary &
@@ -54,20 +57,20 @@ void vmx_use_debug(struct ec *ec)
 	}
 }
 
-/* The handler's IRET lets the next NMI in. */
+/*
+ * Vectors 2 and 18 through the kernel's own IDT, as the processor would have
+ * done it; the handler's IRET lets the next NMI in.
+ */
 static struct ec *nmi(struct ec *ec)
 {
 	__asm__ volatile("int $2" : : : "memory");
 	return vcpu_interrupted(ec);
 }
 
-/* B0 to B3 are what is so now; the others stay until software clears them. */
-static void set_dr6(uint64_t causes)
+static struct ec *machine_check(struct ec *ec)
 {
-	uint64_t dr6;
-
-	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
-	__asm__ volatile("mov %0, %%dr6" : : "r"((dr6 & ~15ul) | causes));
+	__asm__ volatile("int $18" : : : "memory");
+	return vcpu_interrupted(ec);
 }
 
 static void block_nmis(void)
@@ -98,8 +101,8 @@ static struct ec *debug_exception(struct ec *ec, uint32_t info)
 {
 	uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES;
 
-	vmx_use_debug(ec);
-	set_dr6(causes);
+	use_debug(ec, vmx_of(ec));
+	vcpu_set_dr6(causes);
 	if (causes & DR6_BD) {
 		vmwrite(VMCS_GUEST_DR7,
 			vmread(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
@@ -134,7 +137,7 @@ static struct ec *exception(struct ec *ec)
 	case VECTOR_AC:
 		return inject(ec, VECTOR_AC, vmread32(VMCS_EXIT_ERROR_CODE));
 	case VECTOR_MC:
-		return vcpu_machine_check(ec);
+		return machine_check(ec);
 	default:
 		return vcpu_event(ec, REASON_EXCEPTION_NMI);
 	}
@@ -188,10 +191,12 @@ static struct ec *cr_access(struct ec *ec)
 
 static struct ec *mov_dr(struct ec *ec)
 {
-	if (vmx_of(ec)->asked & PRIMARY_MOV_DR_EXITING) {
+	struct vmx *v = vmx_of(ec);
+
+	if (v->asked & PRIMARY_MOV_DR_EXITING) {
 		return vcpu_event(ec, REASON_MOV_DR);
 	}
-	vmx_use_debug(ec);
+	use_debug(ec, v);
 	return ec;
 }
 
@@ -210,33 +215,25 @@ static struct ec *ept_violation(struct ec *ec)
 	return vcpu_event(ec, REASON_EPT_VIOLATION);
 }
 
-/* Now what came while the guest ran is let in, at the latest. */
-static struct ec *preemption_timer(struct ec *ec)
-{
-	__asm__ volatile("sti; nop; cli" : : : "memory");
-	return vcpu_interrupted(ec);
-}
-
 static struct ec *(*const kept[])(struct ec *) = {
 	[REASON_EXCEPTION_NMI] = exception,
 	[REASON_EXTERNAL_INTERRUPT] = external_interrupt,
 	[REASON_CR_ACCESS] = cr_access,
 	[REASON_MOV_DR] = mov_dr,
 	[REASON_EPT_VIOLATION] = ept_violation,
-	[REASON_PREEMPTION_TIMER] = preemption_timer,
 };
 
 /*
- * The entry failed on the guest's state or MSRs (SDM 3C 27.8). The VMCS is not
+ * The entry failed on the guest's state (SDM 3C 27.8). The VMCS is not
  * launched if it was not before: let the next entry launch it anyway.
  */
 static struct ec *entry_failed(struct ec *ec, uint32_t reason)
 {
 	vmx_unload(ec);
-	if (reason == REASON_MACHINE_CHECK) {
-		return vcpu_machine_check(ec);
+	if ((reason & ~REASON_ENTRY_FAILED) == REASON_MACHINE_CHECK) {
+		return machine_check(ec);
 	}
-	return vcpu_event(ec, reason);
+	return vcpu_event(ec, REASON_INVALID_STATE);
 }
 
 struct ec *vmx_exit(struct ec *ec)
@@ -246,7 +243,7 @@ struct ec *vmx_exit(struct ec *ec)
 	vmx_of(ec)->seen_mtd = 0;
 	if (likely(reason >= ARRAY_SIZE(kept) || !kept[reason])) {
 		if (unlikely(reason & REASON_ENTRY_FAILED)) {
-			return entry_failed(ec, reason & REASON_BASIC);
+			return entry_failed(ec, reason);
 		}
 		return vcpu_event(ec, reason & REASON_BASIC);
 	}
