@@ -106,9 +106,9 @@ $(eval $(call hv_unit,death,tests/unit/hv_machine.c))
 $(eval $(call unit,hv_vcpu,tests/unit/hv_vcpu.c \
 	hypervisor/src/x86/vcpu.c,$(HV_FLAGS)))
 $(eval $(call unit,hv_svm,tests/unit/hv_svm.c \
-	hypervisor/src/x86/svm_state.c,$(HV_FLAGS)))
+	$(addprefix hypervisor/src/x86/,svm_save.c svm_load.c),$(HV_FLAGS)))
 $(eval $(call unit,hv_vmx,tests/unit/hv_vmx.c \
-	hypervisor/src/x86/vmx_state.c,\
+	$(addprefix hypervisor/src/x86/,vmx_save.c vmx_load.c),\
 	$(HV_FLAGS) -include tests/unit/hv_vmcs.h))
 
 # The document of the interface and its headers agree.
@@ -146,6 +146,12 @@ $(B)/user/tests/hypercall/matrix.o: $(B)/user/tests/hypercall/matrix.inc
 $(B)/user/tests/hypercall/matrix.o: USER_EXTRA := \
 	-I$(B)/user/tests/hypercall
 
+# The hypercall fuzzer and who stands beside it: programs of a manifest.
+TEST_PROGRAMS	+= $(B)/fuzz.elf $(B)/watchdog.elf
+$(eval $(call program_rules,fuzz,$(addprefix tests/fuzz/hypercall/,entry.S \
+	attack.c main.c vcpu.c)))
+$(eval $(call program_rules,watchdog,tests/fuzz/hypercall/watchdog.c))
+
 # Guest tests: small guests that boot as Linux does. NAME is one file beside
 # lib.c; build/guest/NAME.bin is a bzImage.
 GUEST_TESTS	:= $(addsuffix .bin,$(addprefix $(B)/guest/,exits fuzz))
@@ -168,7 +174,7 @@ $(GUEST_TESTS): $(B)/guest/%.bin: $(call guest_objects,%) tests/guest/guest.ld
 
 test: packages					## all tests, as CI runs them
 	$(Q)$(MAKE) --no-print-directory $(UNIT_TESTS) $(HYPERCALL_TESTS) \
-		$(GUEST_TESTS) iso
+		$(SYSTEM_PROGRAMS) iso
 	$(Q)$(TEST) unit hypercall system
 
 unit: $(UNIT_TESTS)				## unit tests on this machine
@@ -177,7 +183,10 @@ unit: $(UNIT_TESTS)				## unit tests on this machine
 hypercall: $(HYPERCALL_TESTS)			## hypercall tests, QEMU and Bochs
 	$(Q)$(TEST) hypercall
 
-system: iso $(GUEST_TESTS)			## system tests, QEMU and Bochs
+# What system tests boot beside the usual system.
+SYSTEM_PROGRAMS	:= $(GUEST_TESTS) $(B)/fuzz.elf $(B)/watchdog.elf
+
+system: iso $(SYSTEM_PROGRAMS)			## system tests, QEMU and Bochs
 	$(Q)$(TEST) system
 
 .PHONY: test unit hypercall system
