@@ -35,6 +35,7 @@ HYPERVISOR_SRC := \
 # The machine: boot, page tables, interrupts, VMX and SVM.
 HYPERVISOR_SRC += \
 	hypervisor/src/x86/acpi.c \
+	hypervisor/src/x86/amdvi.c \
 	hypervisor/src/x86/apic.c \
 	hypervisor/src/x86/boot.c \
 	hypervisor/src/x86/desc.c \
@@ -44,6 +45,8 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/gsi.c \
 	hypervisor/src/x86/hip.c \
 	hypervisor/src/x86/ioapic.c \
+	hypervisor/src/x86/iommu.c \
+	hypervisor/src/x86/iommu_tables.c \
 	hypervisor/src/x86/irq.c \
 	hypervisor/src/x86/kmem.c \
 	hypervisor/src/x86/madt.c \
@@ -63,6 +66,7 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/trampoline.S \
 	hypervisor/src/x86/tsc.c \
 	hypervisor/src/x86/vcpu.c \
+	hypervisor/src/x86/vtd.c \
 	hypervisor/src/x86/vmx.c \
 	hypervisor/src/x86/vmx_entry.S \
 	hypervisor/src/x86/vmx_exit.c \

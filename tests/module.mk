@@ -134,8 +134,12 @@ HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
 	semaphore.c delegate.c translate.c revoke.c exception.c recall.c \
 	schedule.c time.c gsi.c quota.c fpu.c smp.c vcpu.c guest.S \
-	hostile.c matrix.c)
+	hostile.c matrix.c topics.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
+
+# Devices, with and without IOMMU.
+$(eval $(call hypercall,device,$(addprefix tests/hypercall/,start.S code.S \
+	main.c machine.c ecs.c device.c)))
 
 # The list of what the document names: a case each.
 $(B)/user/tests/hypercall/matrix.inc: tests/hypercall/matrix.py docs/abi.md \

@@ -33,6 +33,11 @@ HYPERCALL_RUNS = [
     ("bochs-svm", 1, 240),
 ]
 
+# Where device tests run: QEMU with these devices (platform/qemu.py).
+DEVICE_RUNS = [
+    ("edu", 1), ("vtd", 1), ("vtd-cm", 1), ("amdvi", 1), ("vtd-ir", 2),
+    ("amdvi-ir", 2),
+]
 
 # Tests give guests bad state on purpose, and emulators say so.
 HYPERCALL_COMPLAINTS = ("VMENTER FAIL|VMFAIL: VM(ENTRY|CS EXEC CTRL)|VMRUN: |"
@@ -88,16 +93,17 @@ def run_unit(program):
                   time.monotonic() - start)
 
 
-def run_hypercall(image, platform, cpus, limit):
+def run_hypercall(image, platform, cpus, limit, devices=None):
     """A program that boots in the place of root, with its own last line."""
     start = time.monotonic()
-    name = f"{image.stem} {platform} {cpus}"
+    name = f"{image.stem} {devices or platform} {cpus}"
     logs = LOGS / name.replace(" ", "-")
     output, status = execute(
         [HERE / "platform" / "run.py", "--quiet", "--platform", platform,
          "--cpus", str(cpus), "--memory", "256", "--logs", logs,
          "--limit", str(limit * FACTOR),
          "--allow", HYPERCALL_COMPLAINTS,
+         *(["--devices", devices] if devices else []),
          "--until", r"^test: done .*\n|^panic: end", image],
         limit * FACTOR + 30)
     output = output.replace("\r", "")
@@ -142,6 +148,9 @@ def jobs(levels):
         for image in sorted(BUILD.glob("hypercall*.iso")):
             for platform, cpus, limit in HYPERCALL_RUNS:
                 yield run_hypercall, (image, platform, cpus, limit)
+        for devices, cpus in DEVICE_RUNS:
+            yield run_hypercall, (BUILD / "device.iso", "qemu-tcg", cpus, 60,
+                                  devices)
     if "unit" in levels:
         for program in sorted(BUILD.glob("unit/*")):
             if program.is_file() and os.access(program, os.X_OK):

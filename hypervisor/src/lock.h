@@ -2,7 +2,8 @@
  * Spinlocks. The kernel runs with interrupts off, so a holder is never
  * interrupted; every critical section is short and bounded. Lock order:
  * mapping database, then slabs of a PD or the list of dying objects, then page
- * pool; a GSI, then its IOAPIC. A semaphore's is held alone, and so is the log's.
+ * pool; a GSI, then its IOAPIC or the IOMMUs', which also comes after the first
+ * and before the last. A semaphore's is held alone, and so is the log's.
  */
 #pragma once
 

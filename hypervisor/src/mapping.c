@@ -10,6 +10,7 @@
 #include "pd.h"
 #include "tlb.h"
 #include "x86/hip.h"
+#include "x86/iommu.h"
 #include "x86/irq.h"
 
 enum { POLL = 32 };	/* mappings removed between two looks for interrupts */
@@ -51,6 +52,9 @@ static enum status apply(const struct mapping *m, unsigned rights)
 			s = ptab_map(t, m->pd, m->base, m->frame, m->order,
 				     rights, type);
 		}
+	}
+	if (unlikely(m->flags & MAPPING_DMA && iommu && iommu->flush_new)) {
+		tlb_stale(m->pd, MAPPING_DMA);
 	}
 	return s;
 }
@@ -401,6 +405,20 @@ struct mapping *mapping_find(struct pd *pd, enum crd_type type, uint64_t base)
 	const struct space *s = pd_space(pd, type);
 
 	return base >> s->levels * SPACE_BITS ? NULL : space_find(s, base);
+}
+
+uint64_t mapping_frame(struct pd *pd, uint64_t address)
+{
+	uint64_t page = address >> PAGE_BITS, frame = 0;
+
+	lock(&mdb_lock);
+	const struct mapping *m = mapping_find(pd, CRD_MEM, page);
+
+	if (m) {
+		frame = m->frame + (page - m->base);
+	}
+	unlock(&mdb_lock);
+	return frame;
 }
 
 static uint64_t crd_of(const struct mapping *m, unsigned rights)

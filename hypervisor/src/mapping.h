@@ -91,6 +91,8 @@ void mapping_unfix(struct mapping *m);
 
 /* The mapping that has `base`; NULL: none. mdb_lock is held. */
 struct mapping *mapping_find(struct pd *pd, enum crd_type type, uint64_t base);
+/* The page frame at a user's address, or 0. */
+uint64_t mapping_frame(struct pd *pd, uint64_t address);
 /* Its CRD, or 0. */
 uint64_t mapping_lookup(struct pd *pd, uint64_t crd);
 

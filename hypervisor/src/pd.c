@@ -9,6 +9,7 @@
 #include "x86/cpu.h"
 #include "x86/desc.h"
 #include "x86/insn.h"
+#include "x86/iommu.h"
 #include "x86/kmem.h"
 #include "x86/vcpu.h"
 
@@ -27,6 +28,7 @@ static void init(struct pd *pd, struct pd *owner, uint64_t quota)
 	pd->obj.levels = OBJ_LEVELS;
 	pd->tables[PTAB_HOST].format = &ptab_host;
 	pd->tables[PTAB_GUEST].format = vcpu_ops ? vcpu_ops->guest : NULL;
+	pd->tables[PTAB_DMA].format = iommu ? iommu->format : NULL;
 	slab_init(pd);
 }
 
@@ -89,6 +91,7 @@ void pd_destroy(struct pd *pd)
 	void *pages[] = {pd->mem.root, pd->pio.root, pd->obj.root};
 
 	tlb_unload(pd);
+	iommu_release(pd);
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
 		if (pages[i]) {
 			page_free(pd, pages[i], 0);

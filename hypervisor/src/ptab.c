@@ -57,7 +57,8 @@ static bool present(const struct ptab *t, uint64_t entry)
 			if (!below) {
 				return NULL;
 			}
-			*e = pool_to_phys(below) | t->format->table;
+			*e = pool_to_phys(below) | t->format->table |
+			     l * t->format->table_level;
 		}
 		table = table_of(*e);
 	}
@@ -187,6 +188,11 @@ enum status ptab_map(struct ptab *t, struct pd *payer, uint64_t page,
 		set(e, bits ? frame << PAGE_BITS | bits : 0);
 	}
 	return SUCCESS;
+}
+
+void *ptab_table(struct ptab *t, struct pd *payer, unsigned level)
+{
+	return walk(t, payer, level - 1, 0);
 }
 
 /* User half only: the kernel's half is shared by all. */

@@ -25,6 +25,7 @@ enum memory_type {
 /* How a format's entry spells what we ask of it. */
 struct ptab_format {
 	uint64_t table;		/* bits of an entry that points to a table */
+	uint64_t table_level;	/* added so often as that one has levels */
 	uint64_t page;		/* bits of every leaf */
 	uint64_t large;		/* added in a leaf above the lowest level */
 	uint64_t r, w, x, no_x;	/* rights */
@@ -50,4 +51,6 @@ struct ptab {
 				   uint64_t page, uint64_t frame,
 				   unsigned order, unsigned rights,
 				   enum memory_type type);
+/* The table at a level, counted from 1, of address 0; NULL: no memory. */
+void *ptab_table(struct ptab *t, struct pd *payer, unsigned level);
 void ptab_free(struct ptab *t, struct pd *payer);

@@ -5,18 +5,26 @@
 
 #include "x86/cpu.h"
 #include "x86/gsi.h"
+#include "x86/iommu.h"
 
 struct ec *sys_assign_pci(uint64_t id, struct ec *self)
 {
-	return syscall_done(self, pd_with(self, syscall_selector(id), 0)
-				    ? BAD_DEVICE : BAD_CAPABILITY);
+	struct pd *pd = pd_with(self, syscall_selector(id), 0);
+
+	if (!pd) {
+		return syscall_done(self, BAD_CAPABILITY);
+	}
+	/* Whose device it becomes must hold its configuration. */
+	return syscall_done(self,
+			    iommu_assign(pd, mapping_frame(pd, self->regs.rsi),
+					 (uint16_t)self->regs.rdx));
 }
 
 struct ec *sys_assign_gsi(uint64_t id, struct ec *self)
 {
 	struct regs *r = &self->regs;
 	struct sm *sm = sm_with(self, syscall_selector(id), 0);
-	enum status s;
+	uint32_t device = SOURCE_UNKNOWN;
 
 	if (!sm || sm->gsi == SM_NO_GSI) {
 		return syscall_done(self, BAD_CAPABILITY);
@@ -24,13 +32,11 @@ struct ec *sys_assign_gsi(uint64_t id, struct ec *self)
 	if (r->rdx >= cpu_count) {
 		return syscall_done(self, BAD_CPU);
 	}
-	if (r->rsi) {
+	if (r->rsi &&
+	    !iommu_device(mapping_frame(self->pd, r->rsi), &device)) {
 		return syscall_done(self, BAD_DEVICE);
 	}
-	s = gsi_assign(sm->gsi, (unsigned)r->rdx, syscall_flags(id));
-	if (s == SUCCESS) {
-		r->rsi = 0;
-		r->rdx = 0;
-	}
-	return syscall_done(self, s);
+	return syscall_done(self, gsi_assign(sm->gsi, device, (uint32_t)r->rdx,
+					     syscall_flags(id), &r->rsi,
+					     &r->rdx));
 }

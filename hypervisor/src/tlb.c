@@ -7,6 +7,7 @@
 #include "pd.h"
 #include "x86/cpu.h"
 #include "x86/insn.h"
+#include "x86/iommu.h"
 #include "x86/irq.h"
 
 static void ask(struct cpu *cpu)
@@ -18,11 +19,19 @@ static void ask(struct cpu *cpu)
 void tlb_stale(struct pd *pd, unsigned tables)
 {
 	bool guest = tables & MAPPING_GUEST;
+	struct cpu *self = this_cpu();
 
 	/* The entry goes before we look who has the tables loaded. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (guest) {
 		__atomic_add_fetch(&pd->guest_generation, 1, __ATOMIC_SEQ_CST);
+	}
+	if (tables & MAPPING_DMA && pd->domain) {
+		if (self->domain_stale && self->domain_stale != pd->domain) {
+			iommu_flush(self->domain_stale);
+		}
+		self->domain_stale = pd->domain;
+		self->flush_asked = 1;
 	}
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		struct cpu *cpu = cpus[i];
@@ -65,6 +74,10 @@ void tlb_shootdown(void)
 		return;
 	}
 	self->flush_asked = 0;
+	if (self->domain_stale) {
+		iommu_flush(self->domain_stale);
+		self->domain_stale = 0;
+	}
 	tlb_flush_requested(self);
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		if (i == self->id ||

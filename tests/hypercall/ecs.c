@@ -228,6 +228,15 @@ enum status take(uint64_t crd, uint64_t how, uint64_t window)
 		       window);
 }
 
+unsigned long gsi_sm(unsigned gsi)
+{
+	unsigned long sm = sel();
+
+	SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0, KERNEL_SEL_GSI + gsi), 0,
+		   CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)));
+	return sm;
+}
+
 unsigned long with_rights(unsigned long object, unsigned rights)
 {
 	unsigned long other = sel();

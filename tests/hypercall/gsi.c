@@ -18,15 +18,6 @@ enum {
 	SECOND = 1000000,
 };
 
-unsigned long gsi_sm(unsigned gsi)
-{
-	unsigned long sm = sel();
-
-	SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0, KERNEL_SEL_GSI + gsi), 0,
-		   CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)));
-	return sm;
-}
-
 static void ports(unsigned base, unsigned order)
 {
 	SETUP(take(CRD(CRD_PIO, PIO_ACCESS, order, base), 0,

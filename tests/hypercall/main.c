@@ -5,16 +5,7 @@
 #include "ecs.h"
 #include "test.h"
 
-static const struct test *const topics[] = {
-	boot_tests, matrix_tests, create_tests, call_tests, reply_tests, semaphore_tests,
-	delegate_tests, translate_tests, revoke_tests,
-	exception_tests, recall_tests, schedule_tests, time_tests,
-	gsi_tests, quota_tests, fpu_tests, smp_tests,
-	vcpu_tests, hostile_tests,
-};
-
 enum {
-	TOPICS = sizeof(topics) / sizeof(*topics),
 	LIMIT_S = 60,		/* for a test */
 	PRIORITY_WATCHDOG = 127,
 };
@@ -151,7 +142,7 @@ void test_main(unsigned long cpu, const struct hip *page_)
 		report();
 		done();
 	}
-	for (unsigned i = 0; i < TOPICS; i++) {
+	for (unsigned i = 0; topics[i]; i++) {
 		for (const struct test *t = topics[i]; t->name; t++) {
 			if (cpus >= t->cpus) {
 				run(t);

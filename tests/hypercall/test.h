@@ -33,6 +33,8 @@ extern const struct test boot_tests[], call_tests[], reply_tests[],
 	schedule_tests[], time_tests[], gsi_tests[], quota_tests[],
 	fpu_tests[], smp_tests[], vcpu_tests[], hostile_tests[],
 	matrix_tests[];
+/* Those of this program, ended by NULL. */
+extern const struct test *const topics[];
 
 /* Results */
 

@@ -22,6 +22,7 @@ class Options:
     cpus: int = 1
     memory: int = 1024              # MiB
     model: str | None = None        # CPU model instead of the platform's
+    devices: str | None = None      # QEMU: a set of devices, see qemu.py
     gdb: bool = False               # wait for gdb at port 1234
     logs: pathlib.Path = pathlib.Path(".")
 

@@ -7,6 +7,18 @@ ACCELERATION = {
     "qemu-kvm": ["-accel", "kvm", "-cpu", "host"],
     "qemu-tcg": ["-accel", "tcg", "-cpu", "max,+svm,+npt"],
 }
+# Two devices for tests of DMA and interrupts, behind an IOMMU or none.
+EDU = ["-device", "edu,addr=0x10,dma_mask=0xffffffff",
+       "-device", "edu,addr=0x11,dma_mask=0xffffffff"]
+DEVICES = {
+    "edu": EDU,
+    "vtd": ["-device", "intel-iommu,intremap=off", *EDU],
+    "vtd-ir": ["-device", "intel-iommu,intremap=on,aw-bits=48", *EDU],
+    "vtd-cm": ["-device", "intel-iommu,intremap=on,caching-mode=on,"
+               "eim=on,x-buggy-eim=on", *EDU],
+    "amdvi": ["-device", "amd-iommu,intremap=off", *EDU],
+    "amdvi-ir": ["-device", "amd-iommu,intremap=on", *EDU],
+}
 BARE_COMMAND_LINE = "console=ttyS0"
 
 
@@ -22,6 +34,8 @@ def command(platform, options, serial_fd):
              "-serial", "chardev:serial"]
     if options.model:
         words += ["-cpu", options.model]
+    if options.devices:
+        words += DEVICES[options.devices]
     if options.gdb:
         words += ["-s", "-S"]
     if options.linux:

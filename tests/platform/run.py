@@ -59,6 +59,8 @@ def arguments():
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--memory", type=int, default=1024, help="MiB")
     parser.add_argument("--model", help="another CPU model")
+    parser.add_argument("--devices", choices=qemu.DEVICES,
+                        help="QEMU: devices for tests, perhaps an IOMMU")
     parser.add_argument("--gdb", action="store_true",
                         help="QEMU: wait for gdb at port 1234")
     parser.add_argument("--bare", metavar="DIRECTORY",
@@ -84,7 +86,8 @@ def run(options, logs):
     module, platform = choose(options.platform)
     wanted = machine.Options(
         image=options.image, cpus=options.cpus, memory=options.memory,
-        model=options.model, gdb=options.gdb, logs=logs,
+        model=options.model, devices=options.devices, gdb=options.gdb,
+        logs=logs,
         linux=options.bare and (f"{options.bare}/bzImage",
                                 f"{options.bare}/initrd"))
     if not options.quiet:

@@ -19,6 +19,7 @@
 #include "x86/desc.h"
 #include "x86/gsi.h"
 #include "x86/hip.h"
+#include "x86/iommu.h"
 #include "x86/irq.h"
 #include "x86/kmem.h"
 #include "x86/tsc.h"
@@ -179,18 +180,37 @@ void gsi_unmask(unsigned gsi)
 	(void)gsi;
 }
 
-enum status gsi_assign(unsigned gsi, unsigned cpu, unsigned flags)
+enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu,
+		       unsigned flags, uint64_t *address, uint64_t *data)
 {
-	(void)gsi, (void)cpu, (void)flags;
+	(void)gsi, (void)device, (void)cpu, (void)flags;
+	*address = *data = 0;
 	return SUCCESS;
 }
 
-enum status gsi_assign_msi(unsigned gsi, unsigned cpu, uint64_t *address,
-			   uint64_t *data)
+/* There is no IOMMU. */
+struct iommu_ops *iommu;
+
+enum status iommu_assign(struct pd *pd, uint64_t frame, uint16_t hint)
 {
-	(void)gsi, (void)cpu;
-	*address = *data = 0;
-	return SUCCESS;
+	(void)pd, (void)frame, (void)hint;
+	return BAD_DEVICE;
+}
+
+bool iommu_device(uint64_t frame, uint32_t *rid)
+{
+	(void)frame, (void)rid;
+	return false;
+}
+
+void iommu_release(struct pd *pd)
+{
+	assert_int_equal(pd->domain, 0);
+}
+
+void iommu_flush(unsigned domain)
+{
+	(void)domain;
 }
 
 /* Marsaglia's xorshift64*. */

@@ -186,7 +186,7 @@ uint16_t acpi_pm_timer(void)
 	return (uint16_t)(byte[FADT_PM_TIMER] | byte[FADT_PM_TIMER + 1] << 8);
 }
 
-void acpi_parse(const struct acpi_table *t, uint32_t first,
+bool acpi_parse(const struct acpi_table *t, uint32_t first,
 		struct record_format format, const struct record_parser *parser,
 		unsigned parsers)
 {
@@ -198,4 +198,5 @@ void acpi_parse(const struct acpi_table *t, uint32_t first,
 		log("acpi: bad entry at %u of a table, the rest is ignored\n",
 		    first + done);
 	}
+	return done == size;
 }

@@ -35,9 +35,9 @@ const struct acpi_table *acpi_find(const char signature[4]);
 
 /*
  * Its records from `first` on; where one lies, the rest is ignored with a
- * message. Without a table (NULL) there are none.
+ * message: false. Without a table (NULL) there are none.
  */
-void acpi_parse(const struct acpi_table *t, uint32_t first,
+bool acpi_parse(const struct acpi_table *t, uint32_t first,
 		struct record_format format, const struct record_parser *parser,
 		unsigned parsers);
 

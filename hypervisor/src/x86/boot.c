@@ -17,6 +17,7 @@
 #include "hip.h"
 #include "insn.h"
 #include "ioapic.h"
+#include "iommu.h"
 #include "kmem.h"
 #include "madt.h"
 #include "multiboot.h"
@@ -85,6 +86,7 @@ void boot_main(uint32_t magic, uint32_t info)
 		panic("no memory for the boot CPU");
 	}
 	setup_cpu(&boot_cpu, boot_acpi_id());
+	iommu_init();		/* from here on no device can do DMA */
 	smp_init();
 	hip_finish();
 

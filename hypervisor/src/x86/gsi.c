@@ -11,20 +11,18 @@
 #include "apic.h"
 #include "cpu.h"
 #include "ioapic.h"
+#include "iommu.h"
 #include "irq.h"
 #include "madt.h"
 #include "pic.h"
 
 static_assert((int)VECTOR_GSI + GSIS <= VECTOR_PIC);
 
-enum { PHYSICAL_ID_MAX = 254 };	/* of 8 bits, 255 is all */
-
 struct gsi {
 	struct lock lock;	/* for all fields */
 	uint8_t defaults;	/* FLAG_GSI_ of the machine; constant */
-	bool line;		/* assigned, at an IOAPIC */
 	bool level;
-	bool masked;
+	bool masked;		/* assigned, a line, and to be unmasked */
 };
 
 static struct gsi gsis[GSIS];
@@ -42,68 +40,44 @@ void gsi_init(void)
 	}
 }
 
-static enum status check(unsigned gsi, unsigned cpu)
+enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu,
+		       unsigned flags, uint64_t *address, uint64_t *data)
 {
-	if (gsi >= GSIS) {
-		return BAD_PARAMETER;
-	}
-	if (cpu >= cpu_count || cpus[cpu]->apic_id > PHYSICAL_ID_MAX) {
-		return BAD_CPU;
-	}
-	return SUCCESS;
-}
-
-enum status gsi_assign(unsigned gsi, unsigned cpu, unsigned flags)
-{
-	enum status status = check(gsi, cpu);
 	struct gsi *g = &gsis[gsi];
+	uint32_t source;
+	bool line = ioapic_has(gsi, &source);
+	enum status s;
 
-	if (status != SUCCESS) {
-		return status;
-	}
-	if (!ioapic_has(gsi)) {
+	if (line == (device != SOURCE_UNKNOWN)) {
 		return BAD_DEVICE;
 	}
-	if (!(flags & FLAG_GSI_MODE)) {
+	if (!line) {
+		flags = 0;
+	} else if (!(flags & FLAG_GSI_MODE)) {
 		flags = g->defaults;
 	}
 	lock(&g->lock);
-	g->line = true;
-	g->level = flags & FLAG_GSI_LEVEL;
-	g->masked = true;
-	ioapic_route(gsi, VECTOR_GSI + gsi, cpus[cpu]->apic_id, flags);
-	unlock(&g->lock);
-	return SUCCESS;
-}
-
-enum status gsi_assign_msi(unsigned gsi, unsigned cpu, uint64_t *address,
-			   uint64_t *data)
-{
-	enum status status = check(gsi, cpu);
-	struct gsi *g = &gsis[gsi];
-
-	if (status != SUCCESS) {
-		return status;
+	s = iommu_interrupt(gsi, line ? source : device, cpus[cpu]->apic_id,
+			    flags & FLAG_GSI_LEVEL, address);
+	if (s == SUCCESS) {
+		*data = VECTOR_GSI + gsi;
+		g->level = flags & FLAG_GSI_LEVEL;
+		g->masked = line;
 	}
-	lock(&g->lock);
-	if (g->line) {
-		ioapic_mask(gsi, true);
+	if (s == SUCCESS && line) {
+		ioapic_route(gsi, VECTOR_GSI + gsi, *address, flags);
+		*address = *data = 0;
 	}
-	g->line = false;
 	unlock(&g->lock);
-	*address = APIC_PHYS | (uint64_t)cpus[cpu]->apic_id << 12;
-	*data = VECTOR_GSI + gsi;
-	return SUCCESS;
+	return s;
 }
 
 static void set_masked(struct gsi *g, bool masked)
 {
-	unsigned gsi = (unsigned)(g - gsis);
-
 	lock(&g->lock);
-	if (g->line && g->masked != masked) {
+	if (g->masked != masked) {
 		g->masked = masked;
-		ioapic_mask(gsi, masked);
+		ioapic_mask((unsigned)(g - gsis), masked);
 	}
 	unlock(&g->lock);
 }

@@ -1,7 +1,6 @@
 /*
  * Interrupts that programs can have: GSIs, each with its semaphore (sm.h) and
- * its vector. Those below the number of IOAPIC pins are lines; any that is not
- * assigned as a line can be a message (MSI).
+ * its vector. Those that an IOAPIC has are lines, the others messages (MSI).
  */
 #pragma once
 
@@ -13,16 +12,19 @@ enum { GSIS = 192 };
 void gsi_init(void);
 
 /*
- * Send a line to a CPU (by number), masked until gsi_unmask(). Without
- * FLAG_GSI_MODE in flags trigger and polarity are the machine's: what ACPI says
- * for an ISA interrupt, else level, active low. BAD_DEVICE: there is no such
- * line. BAD_CPU: no such CPU, or an IOAPIC cannot name it.
+ * Send an interrupt to a CPU (by number, which exists). Without FLAG_GSI_MODE
+ * in flags a line's trigger and polarity are the machine's: what ACPI says for
+ * an ISA interrupt, else level, active low. It is masked until gsi_unmask().
+ *
+ * Where there is no line it is a message: what the device (its RID; of a line
+ * SOURCE_UNKNOWN) is to write, and where; both 0 for a line.
+ *
+ * BAD_CPU: interrupts cannot be sent there. BAD_DEVICE: a line and a device, or
+ * neither. OUT_OF_MEMORY.
  */
-[[nodiscard]] enum status gsi_assign(unsigned gsi, unsigned cpu,
-				     unsigned flags);
-/* A message instead: what the device is to write, and where. */
-[[nodiscard]] enum status gsi_assign_msi(unsigned gsi, unsigned cpu,
-					 uint64_t *address, uint64_t *data);
+[[nodiscard]] enum status gsi_assign(unsigned gsi, uint32_t device,
+				     uint32_t cpu, unsigned flags,
+				     uint64_t *address, uint64_t *data);
 
 /* Its program is ready for the next; a level-triggered line was masked. */
 void gsi_unmask(unsigned gsi);

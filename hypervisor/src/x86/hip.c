@@ -20,6 +20,7 @@
 #include "cpu.h"
 #include "gsi.h"
 #include "insn.h"
+#include "iommu.h"
 #include "kmem.h"
 #include "madt.h"
 #include "msr.h"
@@ -42,10 +43,10 @@ struct hip *hip_page;
 
 static struct {
 	uint64_t start, end;
-} taken[3 + MAX_IOAPICS];
+} taken[3 + MAX_IOAPICS + MAX_IOMMUS];
 static uint32_t takens;
 
-static void take(uint64_t start, uint64_t size)
+void hip_take(uint64_t start, uint64_t size)
 {
 	taken[takens].start = start;
 	taken[takens++].end = start + size;
@@ -107,9 +108,9 @@ static void add_memory(void)
 	for (uint32_t i = 0; i < b->ranges; i++) {
 		add_range(&b->range[i]);
 	}
-	take(IMAGE_PHYS, image);
+	hip_take(IMAGE_PHYS, image);
 	add(IMAGE_PHYS, image, (uint32_t)HIP_MEM_KERNEL, 0);
-	take(pool_phys, pool_size);
+	hip_take(pool_phys, pool_size);
 	add(pool_phys, pool_size, (uint32_t)HIP_MEM_KERNEL, 0);
 	for (uint32_t i = 0; i < b->modules; i++) {
 		add(b->module[i].phys, b->module[i].size,
@@ -165,9 +166,9 @@ void hip_init(void)
 	};
 	hip_page = h;
 	add_memory();
-	take(APIC_PHYS, APIC_SIZE);
+	hip_take(APIC_PHYS, APIC_SIZE);
 	for (uint32_t i = 0; i < machine.ioapics; i++) {
-		take(machine.ioapic[i].phys & ~PAGE_MASK, PAGE_SIZE);
+		hip_take(machine.ioapic[i].phys & ~PAGE_MASK, PAGE_SIZE);
 	}
 }
 
@@ -187,7 +188,8 @@ void hip_finish(void)
 	const uint16_t *word = (const uint16_t *)h;
 	uint16_t sum = 0;
 
-	h->features = vcpu_ops ? vcpu_ops->feature : 0;
+	h->features = (vcpu_ops ? vcpu_ops->feature : 0u) |
+		      (iommu ? HIP_IOMMU : 0u);
 	for (unsigned i = 0; i < h->length / 2; i++) {
 		sum = (uint16_t)(sum + word[i]);
 	}

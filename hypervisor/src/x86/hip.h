@@ -18,9 +18,11 @@ void hip_add_cpu(const struct cpu *cpu, uint8_t acpi_id);
 /* Boot CPU, when all CPUs are there. */
 void hip_finish(void);
 
+/* From now on the range is the kernel's. */
+void hip_take(uint64_t phys, uint64_t size);
 /*
  * Does the range overlap the kernel's memory (image, pool) or the registers of
- * its interrupt controllers? No program gets any of that.
+ * its interrupt controllers and IOMMUs? No program gets any of that.
  */
 bool hip_is_kernel(uint64_t phys, uint64_t size);
 /* Is this the address of RAM? Else it is a device's, or nothing's. */

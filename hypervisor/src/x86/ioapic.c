@@ -6,17 +6,20 @@
 
 #include "../lock.h"
 #include "../log.h"
+#include "iommu.h"
 #include "kmem.h"
 #include "madt.h"
 
 enum {
 	INDEX = 0x00 / 4,
 	DATA = 0x10 / 4,
+	EOI = 0x40 / 4,		/* since version 0x20 */
 
 	REG_VERSION = 1,	/* bits 23..16: last pin */
 	REG_PIN = 0x10,		/* two a pin */
 
 	PIN_LOW = 1 << 13,
+	PIN_WAITS = 1 << 14,	/* for the EOI of a level interrupt */
 	PIN_LEVEL = 1 << 15,
 	PIN_MASKED = 1 << 16,
 };
@@ -24,7 +27,8 @@ enum {
 struct ioapic {
 	struct lock lock;	/* for the registers */
 	volatile uint32_t *registers;
-	uint32_t gsi, pins;
+	const struct madt_ioapic *madt;
+	uint32_t pins;
 };
 
 static struct ioapic ioapic[MAX_IOAPICS];
@@ -45,7 +49,7 @@ static void write(struct ioapic *a, uint32_t reg, uint32_t value)
 static struct ioapic *find(unsigned gsi)
 {
 	for (uint32_t i = 0; i < ioapics; i++) {
-		if (gsi - ioapic[i].gsi < ioapic[i].pins) {
+		if (gsi - ioapic[i].madt->gsi < ioapic[i].pins) {
 			return &ioapic[i];
 		}
 	}
@@ -59,7 +63,7 @@ void ioapic_init(void)
 		uint32_t version;
 
 		a->registers = kmem_device(machine.ioapic[i].phys);
-		a->gsi = machine.ioapic[i].gsi;
+		a->madt = &machine.ioapic[i];
 		version = read(a, REG_VERSION);
 		if (version == ~0u) {
 			log("ioapic: none at 0x%lx\n", machine.ioapic[i].phys);
@@ -73,20 +77,34 @@ void ioapic_init(void)
 	}
 }
 
-bool ioapic_has(unsigned gsi)
+bool ioapic_has(unsigned gsi, uint32_t *source)
 {
-	return find(gsi) != NULL;
+	const struct ioapic *a = find(gsi);
+
+	*source = a ? a->madt->source : SOURCE_UNKNOWN;
+	return a;
 }
 
-void ioapic_route(unsigned gsi, uint32_t vector, uint32_t apic_id,
+bool ioapic_sources_known(void)
+{
+	for (uint32_t i = 0; i < ioapics; i++) {
+		if (ioapic[i].madt->source == SOURCE_UNKNOWN) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Bits 19..4 of the address are the upper half's, whatever their meaning. */
+void ioapic_route(unsigned gsi, uint32_t vector, uint64_t address,
 		  unsigned flags)
 {
 	struct ioapic *a = find(gsi);
-	uint32_t reg = REG_PIN + 2 * (gsi - a->gsi);
+	uint32_t reg = REG_PIN + 2 * (gsi - a->madt->gsi);
 
 	lock(&a->lock);
 	write(a, reg, PIN_MASKED);
-	write(a, reg + 1, apic_id << 24);
+	write(a, reg + 1, (uint32_t)(address << 12));
 	write(a, reg,
 	      PIN_MASKED | vector | (flags & FLAG_GSI_LEVEL ? PIN_LEVEL : 0) |
 		      (flags & FLAG_GSI_LOW ? PIN_LOW : 0));
@@ -96,10 +114,15 @@ void ioapic_route(unsigned gsi, uint32_t vector, uint32_t apic_id,
 void ioapic_mask(unsigned gsi, bool masked)
 {
 	struct ioapic *a = find(gsi);
-	uint32_t reg = REG_PIN + 2 * (gsi - a->gsi), value;
+	uint32_t reg = REG_PIN + 2 * (gsi - a->madt->gsi), value;
 
 	lock(&a->lock);
-	value = read(a, reg) & ~(uint32_t)PIN_MASKED;
+	value = read(a, reg);
+	if (value & PIN_WAITS && !masked) {
+		/* Behind an IOMMU the APIC's EOI may not come to it. */
+		a->registers[EOI] = value & 0xff;
+	}
+	value &= ~(uint32_t)PIN_MASKED;
 	write(a, reg, value | (masked ? PIN_MASKED : 0));
 	unlock(&a->lock);
 }

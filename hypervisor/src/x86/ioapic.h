@@ -8,8 +8,14 @@
 /* Boot CPU: map all of them, mask all pins. */
 void ioapic_init(void);
 
-bool ioapic_has(unsigned gsi);
-/* Where the pin's interrupt goes, and FLAG_GSI_LEVEL, FLAG_GSI_LOW; masked. */
-void ioapic_route(unsigned gsi, uint32_t vector, uint32_t apic_id,
+/* The one that has the pin: as whom it sends interrupts; 0 without one. */
+bool ioapic_has(unsigned gsi, uint32_t *source);
+/* Are they known for all? */
+bool ioapic_sources_known(void);
+/*
+ * The pin sends the message with this address, and the vector as data; flags:
+ * FLAG_GSI_LEVEL, FLAG_GSI_LOW. It is masked.
+ */
+void ioapic_route(unsigned gsi, uint32_t vector, uint64_t address,
 		  unsigned flags);
 void ioapic_mask(unsigned gsi, bool masked);

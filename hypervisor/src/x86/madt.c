@@ -5,6 +5,7 @@
 
 #include "../log.h"
 #include "acpi.h"
+#include "iommu.h"
 #include "records.h"
 
 struct machine machine;
@@ -93,8 +94,8 @@ static void ioapic(const void *p, uint32_t length)
 
 	(void)length;
 	if (machine.ioapics < MAX_IOAPICS) {
-		machine.ioapic[machine.ioapics++] =
-			(struct madt_ioapic){e->address, e->gsi};
+		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){
+			e->address, e->gsi, SOURCE_UNKNOWN, e->id};
 	}
 }
 
@@ -133,6 +134,7 @@ void madt_init(void)
 	acpi_parse(acpi_find("APIC"), MADT_ENTRIES, format, entries,
 		   ARRAY_SIZE(entries));
 	if (machine.ioapics == 0) {
-		machine.ioapic[machine.ioapics++].phys = DEFAULT_IOAPIC;
+		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){
+			DEFAULT_IOAPIC, 0, SOURCE_UNKNOWN, 0};
 	}
 }

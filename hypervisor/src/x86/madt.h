@@ -17,6 +17,8 @@ struct madt_cpu {
 struct madt_ioapic {
 	uint64_t phys;
 	uint32_t gsi;		/* its first */
+	uint32_t source;	/* as whom it sends interrupts (iommu.h) */
+	uint8_t id;
 };
 
 /* An interrupt of the ISA bus: where it arrives, and how. */

@@ -1,0 +1,287 @@
+/*
+ * Intel VT-d (Virtualization Technology for Directed I/O, 3.4), legacy mode:
+ * root table, context tables, second-level page tables, a table of interrupts.
+ * Only units with queued invalidation are used, as interrupt remapping needs it
+ * and hardly one lacks it.
+ */
+#include "iommu.h"
+
+#include "../log.h"
+#include "../page.h"
+#include "apic.h"
+#include "cpu.h"
+#include "gsi.h"
+#include "insn.h"
+#include "irq.h"
+#include "kmem.h"
+#include "tsc.h"
+
+enum {
+	/* Registers, 10.4 */
+	CAP = 0x08,
+	ECAP = 0x10,
+	GCMD = 0x18,
+	GSTS = 0x1c,
+	RTADDR = 0x20,
+	FSTS = 0x34,
+	PMEN = 0x64,
+	IQT = 0x88,
+	IQA = 0x90,
+	IRTA = 0xb8,
+
+	CAP_RWBF = 1 << 4,
+	CAP_PMR = 3 << 5,
+	CAP_CM = 1 << 7,
+	ECAP_COHERENT = 1 << 0,
+	ECAP_QI = 1 << 1,
+	ECAP_IR = 1 << 3,
+	ECAP_EIM = 1 << 4,
+
+	/* Commands and status, the same bits */
+	CFI = 1 << 23,
+	SIRTP = 1 << 24,
+	IRE = 1 << 25,
+	QIE = 1 << 26,
+	SRTP = 1 << 30,
+
+	IRTA_EIME = 1 << 11,
+	IRTA_256 = 7,			/* 2^(7 + 1) entries */
+
+	/* Descriptors, 6.5.2 */
+	CONTEXT_ALL = 1 | 1 << 4,
+	IOTLB_ALL = 2 | 1 << 4,
+	IOTLB_DOMAIN = 2 | 2 << 4,
+	INTERRUPT_ALL = 4,
+	WAIT_WRITE = 5 | 1 << 5,
+
+	/* Entries, 9.1, 9.3, 9.10 */
+	PRESENT = 1 << 0,
+	IRTE_LEVEL = 1 << 4,
+	IRTE_VECTOR_SHIFT = 16,
+	IRTE_VALIDATE = 1 << 18,	/* all of the source */
+	MESSAGE_REMAPPED = 1 << 4,
+	MESSAGE_INDEX_SHIFT = 5,
+
+	CPUID_X2APIC = 1 << 21,		/* 1, ECX */
+	TIMEOUT_MS = 500,
+};
+
+#define TE	   (1u << 31)
+#define GSTS_STATE 0x96fffffful		/* without what is done once */
+#define FRCD_FAULT (1u << 31)
+
+static struct ptab_format format = {
+	.table = 3,
+	.large = 1 << 7,
+	.r = 1,
+	.w = 2,
+	.present = 3,
+	.levels_large = 2,
+};
+
+static unsigned sagaw = 6;		/* bit n: n + 2 levels can be walked */
+static bool coherent = true, wide_ids;
+static uint64_t (*root)[2];		/* by bus */
+static uint64_t (*interrupts)[2];	/* by GSI */
+
+static uint32_t read32(const struct iommu_unit *u, unsigned at)
+{
+	return *(volatile uint32_t *)(u->registers + at);
+}
+
+static uint64_t read64(const struct iommu_unit *u, unsigned at)
+{
+	return *(volatile uint64_t *)(u->registers + at);
+}
+
+static void write32(const struct iommu_unit *u, unsigned at, uint32_t value)
+{
+	*(volatile uint32_t *)(u->registers + at) = value;
+}
+
+static void write64(const struct iommu_unit *u, unsigned at, uint64_t value)
+{
+	*(volatile uint64_t *)(u->registers + at) = value;
+}
+
+bool vtd_unit(struct iommu_unit *u)
+{
+	uint64_t cap, ecap;
+	unsigned domains;
+
+	u->registers = kmem_device(u->phys);
+	cap = read64(u, CAP);
+	ecap = read64(u, ECAP);
+	if (cap == ~0ul || !(ecap & ECAP_QI) || !(sagaw & cap >> 8)) {
+		log("vtd: unit at 0x%lx lacks queued invalidation or page "
+		    "tables, it is left off\n", u->phys);
+		return false;
+	}
+	if (!u->queue) {
+		u->queue = page_alloc(NULL, 0, true);
+	}
+	u->tail = (volatile uint32_t *)(u->registers + IQT);
+	u->wait[0] = WAIT_WRITE | 1ul << 32;
+	u->wait[1] = kmem_image_phys(&u->done);
+
+	sagaw &= (unsigned)(cap >> 8);
+	while (format.levels_large && !(cap >> (33 + format.levels_large) & 1)) {
+		format.levels_large--;
+	}
+	domains = 16u << 2 * (cap & 7);
+	vtd.domains = domains < vtd.domains ? domains : vtd.domains;
+	vtd.flush_new |= cap & (CAP_CM | CAP_RWBF) || !(ecap & ECAP_COHERENT);
+	vtd.remap_interrupts &= !!(ecap & ECAP_IR);
+	wide_ids &= !!(ecap & ECAP_EIM);
+	coherent &= ecap & ECAP_COHERENT;
+	return u->queue;
+}
+
+static bool find(void)
+{
+	vtd.remap_interrupts = true;
+	vtd.domains = DOMAINS;
+	wide_ids = cpuid(1, 0).ecx & CPUID_X2APIC;
+	if (!dmar_parse()) {
+		return false;
+	}
+	root = page_alloc(NULL, 0, true);
+	interrupts = page_alloc(NULL, 0, true);
+	vtd.levels = sagaw & 4 ? 4 : 3;
+	vtd.max_apic_id = wide_ids ? ~0u : 0xff;
+	return root && interrupts;
+}
+
+static bool command(const struct iommu_unit *u, uint32_t bit, bool on)
+{
+	uint64_t end = rdtsc() + TIMEOUT_MS * (uint64_t)tsc_khz;
+	uint32_t state = read32(u, GSTS) & (uint32_t)GSTS_STATE;
+
+	write32(u, GCMD, on ? state | bit : state & ~bit);
+	while (!(read32(u, GSTS) & bit) == on) {
+		if (rdtsc() > end) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What is in caches counts for all units. */
+static void write_back(void)
+{
+	if (!coherent) {
+		wbinvd();
+	}
+}
+
+static bool enable(struct iommu_unit *u)
+{
+	static const iommu_command all[] = {
+		{CONTEXT_ALL}, {IOTLB_ALL}, {INTERRUPT_ALL}
+	};
+
+	/* Firmware may have used it. */
+	u->next = 0;
+	write_back();
+	if (!command(u, TE, false) || !command(u, IRE, false) ||
+	    !command(u, CFI, false) || !command(u, QIE, false)) {
+		return false;
+	}
+	write64(u, IQT, 0);
+	write64(u, IQA, pool_to_phys(u->queue));
+	write64(u, RTADDR, pool_to_phys(root));
+	if (!command(u, QIE, true) || !command(u, SRTP, true) ||
+	    !iommu_run(u, all, 2) || !command(u, TE, true)) {
+		return false;
+	}
+	if (read64(u, CAP) & CAP_PMR) {
+		write32(u, PMEN, 0);
+	}
+	if (!vtd.remap_interrupts) {
+		return true;
+	}
+	write64(u, IRTA, pool_to_phys(interrupts) | IRTA_256 |
+				 (wide_ids ? IRTA_EIME : 0));
+	return command(u, SIRTP, true) && iommu_run(u, all + 2, 1) &&
+	       command(u, IRE, true);
+}
+
+static enum status attach(uint16_t rid, uint64_t table, unsigned domain)
+{
+	static const iommu_command all[] = {{CONTEXT_ALL}, {IOTLB_ALL}};
+	uint64_t *bus = root[rid >> 8];
+	uint64_t(*context)[2] = NULL;
+	volatile uint64_t *entry;
+
+	if (!bus[0]) {
+		context = page_alloc(NULL, 0, true);
+		if (!context) {
+			return OUT_OF_MEMORY;
+		}
+		bus[0] = pool_to_phys(context) | PRESENT;
+	}
+	context = phys_to_pool(bus[0] & ~PAGE_MASK);
+	entry = context[rid & 0xff];
+	entry[0] = 0;
+	if (table) {
+		entry[1] = (uint64_t)domain << 8 | (vtd.levels - 2);
+		entry[0] = table | PRESENT;
+	}
+	write_back();
+	iommu_run_all(all, 2);
+	return SUCCESS;
+}
+
+static void flush(unsigned domain)
+{
+	const iommu_command c = {IOTLB_DOMAIN | (uint64_t)domain << 16};
+
+	write_back();
+	iommu_run_all(&c, 1);
+}
+
+static enum status interrupt(unsigned gsi, uint32_t source, uint32_t apic_id,
+			     bool level, uint64_t *address)
+{
+	static const iommu_command all = {INTERRUPT_ALL};
+	volatile uint64_t *entry = interrupts[gsi];
+	uint64_t to = wide_ids ? apic_id : apic_id << 8;
+
+	entry[0] = 0;
+	entry[1] = source | IRTE_VALIDATE;
+	entry[0] = to << 32 | (VECTOR_GSI + gsi) << IRTE_VECTOR_SHIFT |
+		   (level ? IRTE_LEVEL : 0) | PRESENT;
+	write_back();
+	iommu_run_all(&all, 1);
+	*address = APIC_PHYS | gsi << MESSAGE_INDEX_SHIFT | MESSAGE_REMAPPED;
+	return SUCCESS;
+}
+
+static void faults(struct iommu_unit *u)
+{
+	uint64_t cap = read64(u, CAP);
+	unsigned at = (cap >> 24 & 0x3ff) * 16;
+
+	for (unsigned n = (cap >> 40 & 0xff) + 1; n; n--, at += 16) {
+		uint64_t low = read64(u, at), high = read64(u, at + 8);
+
+		if (high >> 63 && at < PAGE_SIZE) {
+			iommu_fault(high & 0xffff, low & ~PAGE_MASK,
+				    high >> 62 & 1 ? "read" : "write",
+				    high >> 32 & 0xff);
+			write32(u, at + 12, FRCD_FAULT);
+		}
+	}
+	write32(u, FSTS, 1);
+}
+
+struct iommu_ops vtd = {
+	.name = "VT-d",
+	.format = &format,
+	.find = find,
+	.enable = enable,
+	.attach = attach,
+	.flush = flush,
+	.interrupt = interrupt,
+	.faults = faults,
+};
