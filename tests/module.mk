@@ -58,9 +58,12 @@ $(eval $(call unit,vmm_pci,tests/unit/vmm_pci.c $(VMM_FIXTURE) \
 $(eval $(call unit,vmm_acpi,tests/unit/vmm_acpi.c $(VMM_FIXTURE) \
 	$(addprefix vmm/dev/,acpi_pm.c acpi_tables.c pci.c)))
 VMM_EMULATOR	:= $(addprefix vmm/src/,gmem.c walk.c linear.c insn.c opcode.c \
-		   emulate.c alu.c move.c strings.c)
+		   emulate.c alu.c alu_table.S move.c strings.c)
+VMM_SAMPLE	:= tests/unit/vmm_sample.c tests/unit/vmm_sample_native.S
 $(eval $(call unit,vmm_emulate,tests/unit/vmm_emulate.c \
-	tests/unit/vmm_emulate_native.S $(VMM_FIXTURE) $(VMM_EMULATOR)))
+	$(VMM_SAMPLE) $(VMM_FIXTURE) $(VMM_EMULATOR)))
+$(eval $(call unit,vmm_quick,tests/unit/vmm_quick.c $(VMM_SAMPLE) \
+	$(VMM_FIXTURE) $(VMM_EMULATOR) vmm/src/quick.c vmm/src/quick_step.c))
 $(eval $(call unit,vmm_emulate_modes,tests/unit/vmm_emulate_modes.c \
 	$(VMM_FIXTURE) $(VMM_EMULATOR)))
 $(eval $(call unit,vmm_walk,tests/unit/vmm_walk.c $(VMM_FIXTURE) \

@@ -361,6 +361,12 @@ static enum outcome load(struct emulation *e)
 	case FORM_RM_REG:
 		e->src = emulate_reg(e, i->reg, e->bytes);
 		return load_destination(e);
+	case FORM_ACC_IMM:
+		e->dst = emulate_reg(e, REG_RAX, e->bytes);
+		[[fallthrough]];
+	case FORM_REG_IMM:
+		e->src = i->immediate & mask(e->bytes);
+		return OUTCOME_DONE;
 	case FORM_RM_IMM:
 	case FORM_RM_IMM8:
 		e->src = i->immediate & mask(e->bytes);
@@ -393,8 +399,10 @@ static void store(struct emulation *e)
 	case FORM_REG_RM:
 	case FORM_REG_RM_IMM:
 	case FORM_REG_RM_IMM8:
+	case FORM_REG_IMM:
 		emulate_set_reg(e, i->reg, e->bytes, e->dst);
 		break;
+	case FORM_ACC_IMM:
 	case FORM_ACC_MOFFS:
 		emulate_set_reg(e, REG_RAX, e->bytes, e->dst);
 		break;
@@ -416,6 +424,9 @@ enum outcome emulate(struct emulation *e)
 
 	if (out != OUTCOME_DONE) {
 		return out;
+	}
+	if (e->insn.op->run == NULL) {
+		return OUTCOME_UNKNOWN;
 	}
 	e->bytes = e->insn.op->flags & OP_BYTE ? 1 : e->insn.operand_bytes;
 	out = load(e);

@@ -6,6 +6,7 @@
 #include <lib/syscall.h>
 #include <lib/time.h>
 
+#include "ahead.h"
 #include "emulate.h"
 #include "linux.h"
 #include "vcpu.h"
@@ -415,6 +416,14 @@ static void emulate_string(struct vcpu *v)
 	end(v);
 }
 
+static void run_ahead(struct vcpu *v)
+{
+	begin(v);
+	correct_tsc(v);
+	ahead_run(v);
+	end(v);
+}
+
 static void read_port(struct vcpu *v, const struct port_access *a)
 {
 	struct utcb *u = v->utcb;
@@ -431,6 +440,16 @@ static void read_port(struct vcpu *v, const struct port_access *a)
 		u->rax = value & 0xffffffff;
 	}
 	v->mtd |= MTD_GPR_ACDB;
+}
+
+/* The exit is done; shall the guest be run ahead, with all its state? */
+static void consider_ahead(struct vcpu *v)
+{
+	if (!((v->mtd & MTD_INJ) && (v->utcb->inject & INJECT_VALID)) &&
+	    ahead_pays(v, v->utcb->rip - v->utcb->length)) {
+		v->deferred = run_ahead;
+		(void)ec_recall(v->ec);
+	}
 }
 
 void exit_port(struct vcpu *v, const struct port_access *a)
@@ -450,4 +469,5 @@ void exit_port(struct vcpu *v, const struct port_access *a)
 	}
 	vcpu_advance(v);
 	end(v);
+	consider_ahead(v);
 }

@@ -61,7 +61,7 @@ static bool must_redeliver(uint32_t info)
 	}
 }
 
-static bool has_interrupt(const struct vcpu *v)
+bool vcpu_has_interrupt(const struct vcpu *v)
 {
 	return lapic_extint(&v->lapic) || lapic_pending(&v->lapic) >= 0;
 }
@@ -103,7 +103,7 @@ static uint32_t next_event(struct vcpu *v)
 	    !(blocked & (SHADOWS | BLOCKED_BY_NMI))) {
 		return take_nmi(v);
 	}
-	if (has_interrupt(v) && (u->rflags & RFLAGS_IF) &&
+	if (vcpu_has_interrupt(v) && (u->rflags & RFLAGS_IF) &&
 	    !(blocked & SHADOWS)) {
 		return INJECT_VALID | INJECT_INTERRUPT | take_interrupt(v);
 	}
@@ -115,7 +115,7 @@ static uint32_t wanted_windows(const struct vcpu *v)
 {
 	uint32_t windows = 0;
 
-	if (has_interrupt(v)) {
+	if (vcpu_has_interrupt(v)) {
 		windows |= INJECT_INTERRUPT_WINDOW;
 	}
 	if (lapic_nmi_pending(&v->lapic)) {
@@ -151,5 +151,5 @@ void vcpu_inject(struct vcpu *v)
 bool vcpu_is_woken(const struct vcpu *v)
 {
 	return lapic_nmi_pending(&v->lapic) ||
-	       ((v->utcb->rflags & RFLAGS_IF) && has_interrupt(v));
+	       ((v->utcb->rflags & RFLAGS_IF) && vcpu_has_interrupt(v));
 }

@@ -219,7 +219,11 @@ static unsigned immediate_bytes(const struct insn *i)
 	switch (i->op->form) {
 	case FORM_RM_IMM:
 	case FORM_REG_RM_IMM:
+	case FORM_IMM:
+	case FORM_ACC_IMM:
 		return bytes == 8 ? 4 : bytes;
+	case FORM_REG_IMM:
+		return bytes;
 	case FORM_RM_IMM8:
 	case FORM_REG_RM_IMM8:
 	case FORM_IMM8:
@@ -293,8 +297,11 @@ enum outcome insn_decode(struct insn *i, unsigned code_bytes,
 			i->op = &i->op->group[i->reg & 7];
 		}
 	}
+	if (i->op->form == FORM_REG || i->op->form == FORM_REG_IMM) {
+		i->reg = (uint8_t)((i->code & 7) | (i->rex & REX_B ? 8 : 0));
+	}
 	if (d.failure == OUTCOME_DONE &&
-	    (i->op->run == NULL || lock_is_wrong(i) ||
+	    (!opcode_is_known(i->op) || lock_is_wrong(i) ||
 	     (i->mod == 3 && (i->op->flags & OP_MEMORY)))) {
 		return OUTCOME_UNKNOWN;
 	}

@@ -37,7 +37,11 @@ enum form {
 	FORM_REG_RM_IMM8,
 	FORM_ACC_MOFFS,	/* AL/AX/EAX/RAX and an absolute address */
 	FORM_MOFFS_ACC,
-	FORM_IMM8,	/* nothing but an immediate byte */
+	FORM_IMM8,	/* nothing but an immediate byte, sign-extended */
+	FORM_IMM,	/* or of the operand's size, at most 4 bytes */
+	FORM_ACC_IMM,	/* AL/AX/EAX/RAX and such an immediate */
+	FORM_REG,	/* register in the opcode's low bits */
+	FORM_REG_IMM,	/* and an immediate of the operand's size, all of it */
 	FORM_GROUP,	/* see ModRM's reg field */
 };
 
@@ -58,11 +62,12 @@ enum {
 struct emulation;
 
 struct opcode {
-	/* NULL: unknown. */
+	/* NULL: unknown, or by its operation known to runs ahead only. */
 	enum outcome (*run)(struct emulation *e);
 	const struct opcode *group;	/* eight, by ModRM's reg */
 	uint8_t form;			/* enum form */
 	uint16_t flags;
+	uint8_t operation;	/* enum operation, or enum quick_operation */
 };
 
 struct insn {
@@ -102,7 +107,7 @@ struct code {
 };
 
 /*
- * DONE: insn->op is not NULL and its run neither. UNKNOWN: not in the tables;
+ * DONE: insn->op is known. UNKNOWN: not in the tables;
  * AGAIN: too long, which is #GP. Else what fetch gave.
  */
 [[nodiscard]] enum outcome insn_decode(struct insn *insn, unsigned code_bytes,
@@ -110,3 +115,4 @@ struct code {
 
 /* opcode.c: NULL for one that is not known. */
 const struct opcode *opcode_find(uint16_t code);
+bool opcode_is_known(const struct opcode *op);

@@ -3,12 +3,6 @@
  */
 #include "alu.h"
 
-enum outcome move_mov(struct emulation *e)
-{
-	e->dst = e->src;
-	return OUTCOME_DONE;
-}
-
 /* MOVZX is a MOV whose source is narrower: loads are zero-extended. */
 enum outcome move_movsx(struct emulation *e)
 {
@@ -37,7 +31,8 @@ enum outcome move_movnti(struct emulation *e)
 	if (e->insn.operand_prefix || e->insn.rep != REP_NONE) {
 		return OUTCOME_UNKNOWN;
 	}
-	return move_mov(e);
+	e->dst = e->src;
+	return OUTCOME_DONE;
 }
 
 enum outcome move_xchg(struct emulation *e)
@@ -51,7 +46,7 @@ enum outcome move_xadd(struct emulation *e)
 {
 	uint64_t old = e->dst;
 
-	alu_add(e);
+	e->dst = alu_do(e, ALU_ADD, old, e->src);
 	emulate_set_reg(e, e->insn.reg, e->bytes, old);
 	return OUTCOME_DONE;
 }
@@ -61,7 +56,7 @@ enum outcome move_cmpxchg(struct emulation *e)
 {
 	uint64_t accumulator = emulate_reg(e, REG_RAX, e->bytes);
 
-	alu_compare(e, accumulator, e->dst);
+	(void)alu_do(e, ALU_CMP, accumulator, e->dst);
 	if (accumulator == e->dst) {
 		e->dst = e->src;
 	} else {

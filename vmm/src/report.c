@@ -127,4 +127,7 @@ void report_exits(const struct vcpu *v)
 				 (number)*v->counts[i]);
 	}
 	log_info("exits: %llu%s", (number)*v->exits, line);
+	log_info("run-ahead: runs=%llu instructions=%llu exits=%llu",
+		 (number)*v->ahead.runs, (number)*v->ahead.instructions,
+		 (number)*v->ahead.saved);
 }

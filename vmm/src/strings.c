@@ -120,7 +120,7 @@ static void cmps(struct emulation *e, const struct place *si,
 {
 	uint64_t source = place_read(&e->linear, si);
 
-	alu_compare(e, source, place_read(&e->linear, di));
+	(void)alu_do(e, ALU_CMP, source, place_read(&e->linear, di));
 }
 
 static void stos(struct emulation *e, const struct place *,
@@ -138,7 +138,7 @@ static void lods(struct emulation *e, const struct place *si,
 static void scas(struct emulation *e, const struct place *,
 		 const struct place *di)
 {
-	alu_compare(e, emulate_reg(e, REG_RAX, e->bytes),
+	(void)alu_do(e, ALU_CMP, emulate_reg(e, REG_RAX, e->bytes),
 		    place_read(&e->linear, di));
 }
 

@@ -281,6 +281,7 @@ const char *vcpu_start(struct vcpu *v, struct vm *vm, unsigned id, unsigned cpu)
 	v->memory = (struct mmio){read_memory, write_memory, v};
 	v->ports = (struct mmio){read_port, write_port, v};
 	report_count(v);
+	ahead_init(v);
 	init_state(v);
 	if (!init_lapic(v)) {
 		return "local APIC";

@@ -15,6 +15,7 @@
 #include <abi/utcb.h>
 
 #include "../dev/lapic.h"
+#include "ahead.h"
 #include "cpuid.h"
 #include "exit.h"
 #include "length.h"
@@ -60,6 +61,7 @@ struct vcpu {
 
 	enum vcpu_place place;		/* under the VM's lock */
 	struct lapic lapic;		/* under the VM's lock */
+	struct ahead ahead;
 };
 
 /* Create everything and let it run. NULL, or what failed. */
@@ -85,6 +87,9 @@ void vcpu_general_protection(struct vcpu *v);
  * MTD_INJECTION.
  */
 void vcpu_inject(struct vcpu *v);
+
+/* Is there one for it, if it were not for IF? VM locked. */
+bool vcpu_has_interrupt(const struct vcpu *v);
 
 /* Is there an interrupt or NMI that would end HLT? VM locked. */
 bool vcpu_is_woken(const struct vcpu *v);

@@ -145,8 +145,11 @@ static bool is_allowed(const struct state *s, unsigned access)
 	       (!user && !(p->cr0 & CR0_WP));
 }
 
-/* The low byte of an entry has both bits, on either size of entry. */
-static void mark(const struct state *s, unsigned access)
+/*
+ * The low byte of an entry has both bits, on either size of entry. false: one
+ * would have to be set, and must not.
+ */
+static bool mark(const struct state *s, unsigned access)
 {
 	for (unsigned i = 0; i < s->entries; i++) {
 		bool leaf = i + 1 == s->entries;
@@ -154,9 +157,13 @@ static void mark(const struct state *s, unsigned access)
 				       ENTRY_A | ENTRY_D : ENTRY_A;
 
 		if (s->entry[i] != NULL && (*s->entry[i] & bits) != bits) {
+			if (access & ACCESS_PROBE) {
+				return false;
+			}
 			__atomic_or_fetch(s->entry[i], bits, __ATOMIC_RELAXED);
 		}
 	}
+	return true;
 }
 
 static bool walk_tables(struct state *s, uint64_t gva, unsigned access,
@@ -198,8 +205,7 @@ static bool walk_tables(struct state *s, uint64_t gva, unsigned access,
 	if (!is_allowed(s, access)) {
 		return fault(to, access, ACCESS_PRESENT);
 	}
-	mark(s, access);
-	return true;
+	return mark(s, access);
 }
 
 bool walk(const struct gmem *mem, const struct paging *paging, uint64_t gva,

@@ -19,6 +19,7 @@ enum {
 	ACCESS_USER = 1 << 2,
 	ACCESS_RESERVED = 1 << 3,	/* in an error code only */
 	ACCESS_FETCH = 1 << 4,
+	ACCESS_PROBE = 1 << 8,		/* change nothing: see walk() */
 };
 
 enum {
@@ -57,7 +58,8 @@ struct translation {
 
 /*
  * Translate for an access (ACCESS_WRITE, _USER, _FETCH or-ed). false: a page
- * fault with the error code in to->error.
+ * fault with the error code in to->error. With ACCESS_PROBE an access that has
+ * to set an accessed or dirty bit is refused, too, and the error means nothing.
  */
 [[nodiscard]] bool walk(const struct gmem *mem, const struct paging *paging,
 			uint64_t gva, unsigned access, struct translation *to);
