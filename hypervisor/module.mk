@@ -60,8 +60,7 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/svm.c \
 	hypervisor/src/x86/svm_entry.S \
 	hypervisor/src/x86/svm_exit.c \
-	hypervisor/src/x86/svm_load.c \
-	hypervisor/src/x86/svm_save.c \
+	hypervisor/src/x86/svm_state.c \
 	hypervisor/src/x86/topology.c \
 	hypervisor/src/x86/trampoline.S \
 	hypervisor/src/x86/tsc.c \
@@ -71,8 +70,7 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/vmx_entry.S \
 	hypervisor/src/x86/vmx_exit.c \
 	hypervisor/src/x86/vmx_init.c \
-	hypervisor/src/x86/vmx_load.c \
-	hypervisor/src/x86/vmx_save.c
+	hypervisor/src/x86/vmx_state.c
 
 HYPERVISOR_LD	:= hypervisor/src/hypervisor.ld
 HYPERVISOR_OBJ	:= $(addprefix $(B)/,$(addsuffix .o,$(basename $(HYPERVISOR_SRC))))

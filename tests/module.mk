@@ -109,9 +109,9 @@ $(eval $(call hv_unit,death,tests/unit/hv_machine.c))
 $(eval $(call unit,hv_vcpu,tests/unit/hv_vcpu.c \
 	hypervisor/src/x86/vcpu.c,$(HV_FLAGS)))
 $(eval $(call unit,hv_svm,tests/unit/hv_svm.c \
-	$(addprefix hypervisor/src/x86/,svm_save.c svm_load.c),$(HV_FLAGS)))
+	hypervisor/src/x86/svm_state.c,$(HV_FLAGS)))
 $(eval $(call unit,hv_vmx,tests/unit/hv_vmx.c \
-	$(addprefix hypervisor/src/x86/,vmx_save.c vmx_load.c),\
+	hypervisor/src/x86/vmx_state.c,\
 	$(HV_FLAGS) -include tests/unit/hv_vmcs.h))
 
 # The document of the interface and its headers agree.

@@ -83,7 +83,7 @@ static enum status make_vcpu(struct ec *ec)
 	ec->fpu_used = 1;
 	ec->xcr0 = 1;
 	ec_set_work(ec, startup);
-	return vcpu_ops->create(ec);
+	return vcpu_create(ec);
 }
 
 enum status ec_create(struct ec **out, struct pd *owner,
@@ -120,7 +120,7 @@ void ec_destroy(struct ec *ec)
 		page_free(owner, ec->utcb, 0);
 	}
 	if (ec->vcpu) {
-		vcpu_ops->destroy(ec);
+		vcpu_destroy(ec);
 	}
 	if (ec->fpu) {
 		fpu_free(owner, ec->fpu);

@@ -63,7 +63,7 @@ struct ec {
 
 	struct vcpu *vcpu;		/* vendor's state; NULL for a thread */
 	void *fpu;			/* state when not in registers: a page */
-	uint64_t xcr0;			/* of a vCPU */
+	uint64_t xcr0, xss;		/* of a vCPU */
 	struct mapping *utcb_mapping;	/* of the UTCB in its PD */
 
 	struct sm *sm;			/* on which it sleeps */

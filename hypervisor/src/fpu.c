@@ -1,7 +1,10 @@
 /*
- * XSAVE where there is one, else FXSAVE. All that the processor offers and a
- * UTCB has room for is on in XCR0; a vCPU's own XCR0 is loaded while its state
- * is in the registers.
+ * XSAVES where there is one, else XSAVE, else FXSAVE. All that the processor
+ * offers and the kernel knows is on in XCR0 and XSS; a vCPU's own XCR0 and XSS
+ * are loaded while its state is in the registers.
+ *
+ * A guest's XSETBV exits, but not from QEMU's emulated SVM. So XCR0 is read,
+ * never remembered: a guest that changes it there changes its own only.
  */
 #include "fpu.h"
 
@@ -10,57 +13,108 @@
 #include "ec.h"
 #include "page.h"
 #include "x86/cpu.h"
+#include "x86/cr.h"
 #include "x86/insn.h"
+#include "x86/msr.h"
+#include "x86/vcpu.h"
 
 enum {
-	CR0_TS = 1 << 3,
-	CR4_OSXSAVE = 1 << 18,
-
 	CPUID_1_ECX_XSAVE = 1 << 26,
+	CPUID_XSAVE = 0xd,
+	CPUID_XSAVE_1_EAX_XSAVES = 1 << 3,
 
-	/* SDM 1 13.1: x87, SSE, AVX, AVX-512 (three), PKRU not */
-	XCR0_KNOWN = 0xe7,
+	/*
+	 * SDM 1 13.1: x87, SSE, AVX, AVX-512 (three), PKRU; no AMX, which is
+	 * larger than a page. MPX for QEMU's guests (see above), where there
+	 * is no XSAVES; else the rest would not fit into a UTCB.
+	 */
+	XCR0_KNOWN = 0x2e7,
+	XCR0_MPX = 3 << 3,
+	XSS_KNOWN = 3 << 11,	/* CET: user and supervisor */
+	COMPONENTS = 13,
 
 	FPU_CONTROL = 0x37f,	/* after reset */
 	FPU_MXCSR = 0x1f80,
-	AT_MXCSR = 24,
-	AT_HEADER = 512,	/* of the XSAVE area */
 	LEGACY_SIZE = 512,
+	HEADER_SIZE = 64,
 };
 
-uint64_t fpu_xcr0 = 1;
+#define COMPACT (1ul << 63)	/* in XCOMP_BV */
 
-static bool have_xsave;
-static uint32_t size = LEGACY_SIZE;	/* of the state, bytes */
+/* SDM 1 13.4 */
+struct area {
+	uint16_t control, reserved0[11];
+	uint32_t mxcsr, reserved1;
+	uint64_t registers[60];
+	uint64_t xstate_bv, xcomp_bv, reserved2[6];
+};
+static_assert(offsetof(struct area, mxcsr) == 24);
+static_assert(offsetof(struct area, xstate_bv) == LEGACY_SIZE);
+
+uint64_t fpu_xcr0 = 1, fpu_xss;
+
+static enum { FXSAVE, XSAVE, XSAVES } kind;
+
+/* What goes through a UTCB: bytes of the area, and the components there. */
+static uint32_t size = LEGACY_SIZE;
+static uint64_t carried = 3;
 
 /* For programs that never used the FPU. */
 static uint8_t initial[PAGE_SIZE] aligned_to(64);
 
-static void init_area(uint8_t *area)
+static void init_area(void *page)
 {
-	__builtin_memset(area, 0, PAGE_SIZE);
-	*(uint16_t *)area = FPU_CONTROL;
-	*(uint32_t *)(area + AT_MXCSR) = FPU_MXCSR;
+	struct area *a = page;
+
+	__builtin_memset(page, 0, PAGE_SIZE);
+	a->control = FPU_CONTROL;
+	a->mxcsr = FPU_MXCSR;
+	if (kind == XSAVES) {
+		a->xcomp_bv = COMPACT | fpu_xcr0 | fpu_xss;
+	}
+}
+
+/* Where the components of the standard format are: all that fit in front. */
+static void find_carried(void)
+{
+	size = LEGACY_SIZE + HEADER_SIZE;
+	for (uint32_t i = 2; i < COMPONENTS; i++) {
+		struct cpuid c = cpuid(CPUID_XSAVE, i);
+
+		if (fpu_xcr0 >> i & 1 && c.ebx + c.eax <= UTCB_FPU_SIZE) {
+			carried |= 1ul << i;
+			size = c.ebx + c.eax > size ? c.ebx + c.eax : size;
+		}
+	}
+}
+
+static void find_format(void)
+{
+	uint64_t known = XCR0_KNOWN | XCR0_MPX;
+
+	kind = XSAVE;
+	if (cpuid(CPUID_XSAVE, 1).eax & CPUID_XSAVE_1_EAX_XSAVES) {
+		kind = XSAVES;
+		known = XCR0_KNOWN;
+		fpu_xss = cpuid(CPUID_XSAVE, 1).ecx & XSS_KNOWN;
+	}
+	fpu_xcr0 = cpuid(CPUID_XSAVE, 0).eax & known;
 }
 
 void fpu_init(struct cpu *cpu)
 {
 	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE) {
-		struct cpuid c = cpuid(0xd, 0);
-
-		have_xsave = true;
-		write_cr4(read_cr4() | CR4_OSXSAVE);
-		fpu_xcr0 = ((uint64_t)c.edx << 32 | c.eax) & XCR0_KNOWN;
-		xsetbv(0, fpu_xcr0);
-		size = cpuid(0xd, 0).ebx;
-		if (size > UTCB_FPU_SIZE) {
-			/* AVX-512 in an unusual place: do without. */
-			fpu_xcr0 &= 7;
-			xsetbv(0, fpu_xcr0);
-			size = cpuid(0xd, 0).ebx;
+		find_format();
+		xsetbv((uint32_t)fpu_xcr0);
+		if (kind == XSAVES) {
+			wrmsr(MSR_XSS, fpu_xss);
+			carried = fpu_xcr0 | fpu_xss;
+			size = cpuid(CPUID_XSAVE, 1).ebx;
+		} else {
+			find_carried();
 		}
 	}
-	cpu->xcr0 = fpu_xcr0;
+	cpu->xss = fpu_xss;
 	cpu->fpu_owner = NULL;
 	cpu->fpu_live = 0;
 	write_cr0(read_cr0() | CR0_TS);
@@ -69,7 +123,7 @@ void fpu_init(struct cpu *cpu)
 
 void *fpu_alloc(struct pd *payer)
 {
-	uint8_t *area = page_alloc(payer, 0, false);
+	void *area = page_alloc(payer, 0, false);
 
 	if (area) {
 		init_area(area);
@@ -82,44 +136,69 @@ void fpu_free(struct pd *payer, void *fpu)
 	page_free(payer, fpu, 0);
 }
 
-static void set_xcr0(struct cpu *cpu, uint64_t value)
+static void set_xcr0(struct cpu *cpu, uint64_t xcr0, uint64_t xss)
 {
-	if (have_xsave && cpu->xcr0 != value) {
-		cpu->xcr0 = value;
-		xsetbv(0, value);
+	if (kind == FXSAVE) {
+		return;
+	}
+	if (xgetbv() != xcr0) {
+		xsetbv((uint32_t)xcr0);
+	}
+	if (cpu->xss != xss) {
+		cpu->xss = xss;
+		wrmsr(MSR_XSS, xss);
 	}
 }
+
+static void set_xcr0_of(struct cpu *cpu, const struct ec *ec)
+{
+	if (ec_is_vcpu(ec)) {
+		set_xcr0(cpu, ec->xcr0, ec->xss);
+	} else {
+		set_xcr0(cpu, fpu_xcr0, fpu_xss);
+	}
+}
+
+#define AREA(insn, area, mask)                                     \
+	__asm__ volatile(insn " (%0)"                              \
+			 :                                         \
+			 : "r"(area), "a"((uint32_t)(mask)), "d"(0) \
+			 : "memory")
 
 static void save(void *area)
 {
-	if (have_xsave) {
-		__asm__ volatile("xsave64 (%0)"
-				 :
-				 : "r"(area), "a"(~0u), "d"(~0u)
-				 : "memory");
+	if (kind == XSAVES) {
+		AREA("xsaves64", area, ~0u);
+	} else if (kind == XSAVE) {
+		AREA("xsave64", area, ~0u);
 	} else {
-		__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+		AREA("fxsave64", area, ~0u);
 	}
 }
 
-static void restore(const void *area)
+/* Components that are not in the mask stay as they are. */
+static void restore(const void *area, uint64_t mask)
 {
-	if (have_xsave) {
-		__asm__ volatile("xrstor64 (%0)"
-				 :
-				 : "r"(area), "a"(~0u), "d"(~0u)
-				 : "memory");
+	if (kind == XSAVES) {
+		AREA("xrstors64", area, mask);
+	} else if (kind == XSAVE) {
+		AREA("xrstor64", area, mask);
 	} else {
-		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
+		AREA("fxrstor64", area, mask);
 	}
 }
 
-/* Store the owner's state; needs CR0.TS clear, XCR0 the kernel's. */
+/* Store the owner's state; needs CR0.TS clear. XCR0 is the kernel's then. */
 static void save_owner(struct cpu *cpu)
 {
-	set_xcr0(cpu, fpu_xcr0);
-	if (cpu->fpu_owner) {
-		save(cpu->fpu_owner->fpu);
+	struct ec *owner = cpu->fpu_owner;
+
+	if (owner && ec_is_vcpu(owner) && kind != FXSAVE) {
+		owner->xcr0 = xgetbv();
+	}
+	set_xcr0(cpu, fpu_xcr0, fpu_xss);
+	if (owner) {
+		save(owner->fpu);
 	}
 }
 
@@ -147,10 +226,10 @@ void fpu_switch(struct ec *ec)
 	if (cpu->fpu_owner != ec) {
 		live(cpu);
 		save_owner(cpu);
-		restore(ec->fpu);
+		restore(ec->fpu, ~0u);
 		cpu->fpu_owner = ec;
 	}
-	set_xcr0(cpu, ec_is_vcpu(ec) ? ec->xcr0 : fpu_xcr0);
+	set_xcr0_of(cpu, ec);
 	if (!was_live) {
 		fpu_disable(cpu);
 	}
@@ -163,10 +242,22 @@ void fpu_use(struct ec *ec)
 	live(this_cpu());
 }
 
+void fpu_forget(struct cpu *cpu)
+{
+	live(cpu);
+	set_xcr0(cpu, fpu_xcr0, fpu_xss);
+	restore(initial, ~0u);
+	cpu->fpu_owner = NULL;
+	fpu_disable(cpu);
+	/* entry.S takes no owner as a sign that there is nothing to do. */
+	vcpu_hide(cpu);
+}
+
 void fpu_leave(struct cpu *cpu, struct ec *next)
 {
 	struct ec *owner = cpu->fpu_owner;
 
+	vcpu_hide(cpu);
 	if (!owner || owner == next || owner->pd == next->pd) {
 		return;
 	}
@@ -176,60 +267,59 @@ void fpu_leave(struct cpu *cpu, struct ec *next)
 	}
 	live(cpu);
 	save_owner(cpu);
-	restore(initial);
-	cpu->fpu_owner = NULL;
-	fpu_disable(cpu);
+	fpu_forget(cpu);
 }
 
-void fpu_forget(struct cpu *cpu)
-{
-	live(cpu);
-	set_xcr0(cpu, fpu_xcr0);
-	restore(initial);
-	cpu->fpu_owner = NULL;
-	fpu_disable(cpu);
-}
-
-/* The EC's area has its latest state. */
-static void settle(struct ec *ec)
+/* The EC's registers and its area are to be one, in which direction `move`. */
+static void settle(struct ec *ec, bool load)
 {
 	struct cpu *cpu = this_cpu();
 	bool was_live = cpu->fpu_live;
 
-	if (cpu->fpu_owner == ec) {
-		live(cpu);
+	if (cpu->fpu_owner != ec) {
+		return;
+	}
+	live(cpu);
+	if (load) {
+		set_xcr0(cpu, fpu_xcr0, fpu_xss);
+		restore(ec->fpu, carried);
+	} else {
 		save_owner(cpu);
-		set_xcr0(cpu, ec_is_vcpu(ec) ? ec->xcr0 : fpu_xcr0);
-		if (!was_live) {
-			fpu_disable(cpu);
-		}
+	}
+	set_xcr0_of(cpu, ec);
+	if (!was_live) {
+		fpu_disable(cpu);
 	}
 }
 
 void fpu_save(struct ec *ec, struct utcb *utcb)
 {
-	settle(ec);
-	__builtin_memcpy(utcb->fpu, ec->fpu, size);
+	struct area *to = (struct area *)utcb->fpu;
+
+	settle(ec, false);
+	__builtin_memcpy(to, ec->fpu, size);
+	if (kind != FXSAVE) {
+		to->xstate_bv &= carried;
+	}
 }
 
 /*
  * XRSTOR faults on reserved bits of MXCSR, of the component bitmap and of the
- * header: none of them gets as far.
+ * header: none of them gets as far. The format is always the same.
  */
 void fpu_load(struct ec *ec, const struct utcb *utcb)
 {
-	uint8_t *area = ec->fpu;
-	struct cpu *cpu = this_cpu();
-	uint64_t header[8] = {0};
+	struct area *a = ec->fpu;
+	uint64_t rest = a->xstate_bv & ~carried, format = a->xcomp_bv;
 
-	if (cpu->fpu_owner == ec) {
-		fpu_forget(cpu);
-	}
-	__builtin_memcpy(area, utcb->fpu, size);
-	*(uint32_t *)(area + AT_MXCSR) &= 0xffff;
-	if (have_xsave) {
-		header[0] = *(uint64_t *)(area + AT_HEADER) & fpu_xcr0;
-		__builtin_memcpy(area + AT_HEADER, header, sizeof(header));
+	__builtin_memcpy(a, utcb->fpu, size);
+	a->mxcsr &= 0xffff;
+	if (kind != FXSAVE) {
+		__builtin_memset(&a->xstate_bv, 0, HEADER_SIZE);
+		a->xstate_bv = (((const struct area *)utcb->fpu)->xstate_bv &
+				carried) | rest;
+		a->xcomp_bv = format;
 	}
 	ec->fpu_used = 1;
+	settle(ec, true);
 }

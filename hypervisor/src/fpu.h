@@ -21,11 +21,11 @@ void fpu_init(struct cpu *cpu);
 void *fpu_alloc(struct pd *payer);
 void fpu_free(struct pd *payer, void *fpu);
 
-/* Make the registers this EC's, XCR0 included. CR0.TS stays as it is. */
+/* Make the registers this EC's, XCR0 and XSS too. CR0.TS stays as it is. */
 void fpu_switch(struct ec *ec);
 /* #NM: this EC uses the FPU. */
 void fpu_use(struct ec *ec);
-/* Another PD runs: nothing of the owner stays in the registers. */
+/* Another PD runs: nothing of the owner, nor of a vCPU, stays in registers. */
 void fpu_leave(struct cpu *cpu, struct ec *next);
 /* User code must trap before it uses the FPU. */
 void fpu_disable(struct cpu *cpu);
@@ -36,5 +36,5 @@ void fpu_forget(struct cpu *cpu);
 void fpu_save(struct ec *ec, struct utcb *utcb);
 void fpu_load(struct ec *ec, const struct utcb *utcb);
 
-/* XCR0 bits that this processor and the kernel support; 1 without XSAVE. */
-extern uint64_t fpu_xcr0;
+/* Bits that this processor and the kernel support; 1 and 0 without XSAVE. */
+extern uint64_t fpu_xcr0, fpu_xss;

@@ -150,6 +150,17 @@ void kmem_share(uint64_t *root)
 	root[510] = root[511] = 1;
 }
 
+enum status vcpu_create(struct ec *ec)
+{
+	ec->vcpu = page_alloc(ec->object.owner, 0, true);
+	return ec->vcpu ? SUCCESS : OUT_OF_MEMORY;
+}
+
+void vcpu_destroy(struct ec *ec)
+{
+	page_free(ec->object.owner, ec->vcpu, 0);
+}
+
 void *fpu_alloc(struct pd *payer)
 {
 	return page_alloc(payer, 0, true);

@@ -14,17 +14,6 @@
 static const char resume_guest[1];
 static uint64_t free_before;
 
-static enum status guest_create(struct ec *ec)
-{
-	ec->vcpu = page_alloc(ec->object.owner, 0, true);
-	return ec->vcpu ? SUCCESS : OUT_OF_MEMORY;
-}
-
-static void guest_destroy(struct ec *ec)
-{
-	page_free(ec->object.owner, ec->vcpu, 0);
-}
-
 static void guest_save(struct ec *ec, struct utcb *utcb, uint64_t mtd)
 {
 	(void)ec;
@@ -44,8 +33,6 @@ static void guest_unload(struct ec *ec)
 static const struct vcpu_ops ops = {
 	.guest = &ptab_host,
 	.resume = resume_guest,
-	.create = guest_create,
-	.destroy = guest_destroy,
 	.save = guest_save,
 	.load = guest_load,
 	.unload = guest_unload,

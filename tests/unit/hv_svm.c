@@ -13,8 +13,10 @@
 
 #include "ec.h"
 #include "fpu.h"
+#include "x86/cr.h"
+#include "x86/msr.h"
 #include "x86/svm.h"
-#include "x86/vcpu_regs.h"
+#include "x86/vcpu_state.h"
 
 enum { ROUNDS = 200 };
 
@@ -36,17 +38,20 @@ uint64_t fake_rdtsc(void)
 	return 1234;
 }
 
-void vcpu_load_xcr0(struct ec *ec, uint64_t xcr0)
+void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
-	ec->xcr0 = xcr0;
+	if (mtd & MTD_XSAVE) {
+		ec->xcr0 = u->xcr0;
+		ec->xss = u->xss;
+	}
+}
+
+void svm_use_debug(struct ec *ec)
+{
+	ec->vcpu->debugs = 1;
 }
 
 void fpu_save(struct ec *ec, struct utcb *u)
-{
-	(void)ec, (void)u;
-}
-
-void fpu_load(struct ec *ec, const struct utcb *u)
 {
 	(void)ec, (void)u;
 }
@@ -77,7 +82,6 @@ static void randomize(struct utcb *u)
 	u->inject = 0;
 	u->tsc_aux &= 0xffffffff;
 	u->cr8 &= 15;
-	u->xss = 0;
 }
 
 static void loaded_is_saved(uint64_t mtd)
@@ -122,7 +126,7 @@ static void loaded_is_saved(uint64_t mtd)
 	memset(&out, 0xa5, sizeof(out));
 	vcpu.event = 0x72;
 	svm_save(&vcpu, &out, mtd);
-	assert_int_equal(out.mtd, mtd & ~MTD_NOT_SVM);
+	assert_int_equal(out.mtd, mtd & ~(uint64_t)(MTD_PDPTE | MTD_TPR));
 	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (mtd & parts[i].bit) {
 			assert_memory_equal((char *)&in + parts[i].from,
@@ -260,6 +264,58 @@ static void cpl_is_in_ss(void **state)
 	assert_int_equal(utcb.ss.rights, 0xb3);
 }
 
+/* APM 2 15.5.1; VMRUN is not asked, and the VMM gets an event. */
+static void illegal_is_seen(void **state)
+{
+	static const struct {
+		uint64_t cr0, cr4, efer, dr7;
+		uint16_t cs;
+		bool illegal, without_assists;
+	} all[] = {
+		{0, 0, EFER_SVME, 0x400, 0, false, false},
+		{CR0_NW, 0, EFER_SVME, 0, 0, true, true},
+		{CR0_NW | CR0_CD, 0, EFER_SVME, 0, 0, false, false},
+		{1ul << 32, 0, EFER_SVME, 0, 0, true, true},
+		{0, 1ul << 32, EFER_SVME, 0, 0, true, true},
+		{0, 0, EFER_SVME | 1ul << 32, 0, 0, true, true},
+		{0, 0, EFER_SVME, 1ul << 32, 0, true, true},
+		{CR0_PE, 0, EFER_SVME | EFER_LME, 0, 0, false, true},
+		{CR0_PE | CR0_PG, 0, EFER_LME, 0, 0, true, true},
+		{CR0_PE | CR0_PG, CR4_PAE, EFER_LME, 0, SEGMENT_L, false,
+		 false},
+		{CR0_PE | CR0_PG, CR4_PAE, EFER_LME, 0,
+		 SEGMENT_L | SEGMENT_DB, true, true},
+		{CR0_PG, CR4_PAE, EFER_LME, 0, 0, true, true},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+		utcb.cr0 = all[i].cr0, utcb.cr4 = all[i].cr4;
+		utcb.efer = all[i].efer, utcb.dr7 = all[i].dr7;
+		utcb.cs.rights = all[i].cs;
+		svm_decode_assists = true;
+		cpu.vcpu_loaded = &vcpu;
+		svm_load(&vcpu, &utcb,
+			 MTD_CR | MTD_EFER | MTD_DR | MTD_CS_SS);
+		assert_int_equal(svm_illegal(&vmcb), all[i].illegal);
+		assert_int_equal(!cpu.vcpu_loaded, all[i].illegal);
+		svm_decode_assists = false;
+		assert_int_equal(svm_illegal(&vmcb), all[i].without_assists);
+	}
+}
+
+/* DR0 to DR3 must be its own before breakpoints are on. */
+static void breakpoints_take_registers(void **state)
+{
+	(void)state;
+	utcb.dr7 = DR7_FIXED;
+	svm_load(&vcpu, &utcb, MTD_DR);
+	assert_false(svm.vcpu.debugs);
+	utcb.dr7 = DR7_FIXED | 1;
+	svm_load(&vcpu, &utcb, MTD_DR);
+	assert_true(svm.vcpu.debugs);
+}
+
 static void length_where_known(void **state)
 {
 	(void)state;
@@ -281,6 +337,8 @@ int main(void)
 		cmocka_unit_test_setup(window_is_a_virtual_interrupt, setup),
 		cmocka_unit_test_setup(events, setup),
 		cmocka_unit_test_setup(cpl_is_in_ss, setup),
+		cmocka_unit_test_setup(illegal_is_seen, setup),
+		cmocka_unit_test_setup(breakpoints_take_registers, setup),
 		cmocka_unit_test_setup(length_where_known, setup),
 	};
 

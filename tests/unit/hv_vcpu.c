@@ -18,8 +18,10 @@
 static struct cpu cpu;
 static unsigned switches;
 
+uint64_t pool_phys;
+
 struct lock mdb_lock;
-uint64_t fpu_xcr0 = 0xe7;
+uint64_t fpu_xcr0 = 0xe7, fpu_xss = 0x1800;
 
 struct cpu *this_cpu(void)
 {
@@ -48,16 +50,14 @@ void fpu_switch(struct ec *ec)
 	switches++;
 }
 
-bool vmx_init(struct cpu *c)
+void fpu_load(struct ec *ec, const struct utcb *u)
 {
-	(void)c;
-	return false;
+	(void)ec, (void)u;
 }
 
-bool svm_init(struct cpu *c)
+struct ec *vcpu_interrupted(struct ec *ec)
 {
-	(void)c;
-	return false;
+	return ec;
 }
 
 /* Nobody has another's, until all are taken away at once. */
@@ -81,6 +81,18 @@ static void identifiers(void **state)
 	assert_int_equal(cpu.asid_generation, (VCPUS - 1) / (LIMIT - 1) + 1);
 }
 
+static bool taken(uint64_t xcr0, uint64_t xss, uint64_t offered)
+{
+	static struct utcb u;
+	struct ec ec = {.xcr0 = ~0ul, .xss = ~0ul};
+
+	fpu_xcr0 = offered;
+	u.xcr0 = xcr0;
+	u.xss = xss;
+	vcpu_load_xsave(&ec, &u, MTD_XSAVE);
+	return ec.xcr0 == xcr0 && ec.xss == xss;
+}
+
 /* SDM 1 13.3. */
 static void xcr0(void **state)
 {
@@ -91,28 +103,34 @@ static void xcr0(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
-		assert_true(vcpu_xcr0_valid(good[i], fpu_xcr0));
+		assert_true(taken(good[i], 0, 0xe7));
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_false(vcpu_xcr0_valid(bad[i], fpu_xcr0));
+		assert_false(taken(bad[i], 0, 0xe7));
 	}
-	assert_false(vcpu_xcr0_valid(7, 3));
-	assert_true(vcpu_xcr0_valid(0x1f, 0x1f));
-	assert_false(vcpu_xcr0_valid(0xf, 0x1f));
+	assert_false(taken(7, 0, 3));
+	assert_true(taken(0x1f, 0, 0x1f));
+	assert_false(taken(0xf, 0, 0x1f));
+	assert_true(taken(0x207, 0, 0x207));
+	assert_true(taken(3, 0x1800, 3));
+	assert_false(taken(3, 0x100, 3));
 }
 
-static void bad_xcr0_is_not_taken(void **state)
+/* The registers take it at once if they are the vCPU's. */
+static void owner_is_switched(void **state)
 {
 	static struct ec ec = {.xcr0 = 1};
+	static struct utcb u = {.xcr0 = 3};
 
 	(void)state;
-	vcpu_load_xcr0(&ec, 6);
+	switches = 0;
+	vcpu_load_xsave(&ec, &u, MTD_FPU);
 	assert_int_equal(ec.xcr0, 1);
-	vcpu_load_xcr0(&ec, 7);
-	assert_int_equal(ec.xcr0, 7);
+	vcpu_load_xsave(&ec, &u, MTD_XSAVE);
+	assert_int_equal(ec.xcr0, 3);
 	assert_int_equal(switches, 0);
 	cpu.fpu_owner = &ec;
-	vcpu_load_xcr0(&ec, 3);
+	vcpu_load_xsave(&ec, &u, MTD_XSAVE);
 	assert_int_equal(switches, 1);
 }
 
@@ -121,7 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(identifiers),
 		cmocka_unit_test(xcr0),
-		cmocka_unit_test(bad_xcr0_is_not_taken),
+		cmocka_unit_test(owner_is_switched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,6 @@
 #include "ec.h"
 #include "fpu.h"
 #include "x86/vmx.h"
-#include "x86/vmx_bits.h"
 
 enum { RANDOM_ROUNDS = 200 };
 #define FIELDS 0x7000u
@@ -52,9 +51,20 @@ void vmx_make_current(struct ec *ec)
 	cpu.vcpu_loaded = ec;
 }
 
-void vcpu_load_xcr0(struct ec *ec, uint64_t xcr0)
+void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
-	ec->xcr0 = xcr0;
+	if (mtd & MTD_XSAVE) {
+		ec->xcr0 = u->xcr0;
+		ec->xss = u->xss;
+	}
+	if (mtd & MTD_FPU) {
+		fpu_load(ec, u);
+	}
+}
+
+void vmx_use_debug(struct ec *ec)
+{
+	ec->vcpu->debugs = 1;
 }
 
 void fpu_save(struct ec *ec, struct utcb *u)
@@ -82,8 +92,8 @@ static bool is_shadowed(enum vmcs_field field)
 		VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_RIP, VMCS_GUEST_RSP,
 		VMCS_GUEST_RFLAGS, VMCS_GUEST_CR0, VMCS_GUEST_CR3,
 		VMCS_GUEST_CR4, VMCS_CR0_SHADOW, VMCS_CR4_SHADOW,
-		VMCS_GUEST_ES_RIGHTS + 2 * VMCS_CS,
-		VMCS_GUEST_ES_RIGHTS + 2 * VMCS_SS,
+		VMCS_GUEST_RIGHTS + 2 * VMCS_CS,
+		VMCS_GUEST_RIGHTS + 2 * VMCS_SS,
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(shadowed); i++) {
@@ -138,19 +148,20 @@ static int setup(void **state)
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(pages, 0, sizeof(pages));
 	vmx_caps = (struct vmx_caps){
-		.primary = PRIMARY_HLT_EXITING | PRIMARY_CR8_LOAD_EXITING |
-			   PRIMARY_CR8_STORE_EXITING |
-			   PRIMARY_MOV_DR_EXITING,
-		.primary_may = ~0u,
-		.secondary = SECONDARY_EPT | SECONDARY_RDTSCP,
-		.secondary_may = ~0u,
+		.set[VMX_PRIMARY] = PRIMARY_HLT_EXITING |
+				    PRIMARY_CR8_LOAD_EXITING |
+				    PRIMARY_CR8_STORE_EXITING |
+				    PRIMARY_MOV_DR_EXITING,
+		.set[VMX_SECONDARY] = SECONDARY_EPT | SECONDARY_RDTSCP,
+		.may = {~0u, ~0u, ~0u, ~0u, ~0u},
 		.cr0_host = CR0_NE | CR0_NW | CR0_CD,
 		.cr0_fixed = CR0_NE,
-		.cr4_host = CR4_VMXE | CR4_MCE,
+		.cr4_host = CR4_VMXE | CR4_MCE | CR4_KL,
+		.cr4_fixed = CR4_VMXE | CR4_MCE,
 	};
-	vmx.vmcs = pages;
-	vmx.primary = vmx_caps.primary;
-	vmx.secondary = vmx_caps.secondary;
+	vmx.vcpu.block = pages;
+	vmx.primary = vmx_caps.set[VMX_PRIMARY];
+	vmx.secondary = vmx_caps.set[VMX_SECONDARY];
 	vmx.msr_count = 1;
 	vcpu.vcpu = &vmx.vcpu;
 	vcpu.xcr0 = 1;
@@ -312,34 +323,34 @@ static void changed_is_written(void **state)
 	utcb.dr7 = 0x401;
 	utcb.efer = EFER_LME | EFER_LMA;
 	vmx_load(&vcpu, &utcb, MTD_DS_ES | MTD_EFER | MTD_DR | MTD_GDTR);
-	assert_int_equal(vmcs[VMCS_GUEST_DS_BASE], 0x1000);
-	assert_int_equal(vmcs[VMCS_GUEST_ES_RIGHTS], 0x10000);
+	assert_int_equal(vmcs[VMCS_GUEST_BASE + 2 * VMCS_DS], 0x1000);
+	assert_int_equal(vmcs[VMCS_GUEST_RIGHTS], 0x10000);
 	assert_int_equal(vmcs[VMCS_GUEST_GDTR_LIMIT], 7);
 	assert_int_equal(vmcs[VMCS_GUEST_DR7], 0x401);
 	assert_int_equal(vmcs[VMCS_GUEST_EFER], EFER_LME | EFER_LMA);
 	assert_true(vmcs[VMCS_ENTRY_CONTROLS] & ENTRY_GUEST_64);
 
 	/* The guest changed it since: the same value must be written. */
-	vmcs[VMCS_GUEST_DS_BASE] = 0x2000;
+	vmcs[VMCS_GUEST_BASE + 2 * VMCS_DS] = 0x2000;
 	exit_for(10);
 	vmx_load(&vcpu, &utcb, MTD_DS_ES);
-	assert_int_equal(vmcs[VMCS_GUEST_DS_BASE], 0x1000);
+	assert_int_equal(vmcs[VMCS_GUEST_BASE + 2 * VMCS_DS], 0x1000);
 }
 
 static void shadows_hide_host_bits(void **state)
 {
 	(void)state;
 	utcb.cr0 = CR0_PE | CR0_CD;
-	utcb.cr4 = CR4_PAE;
+	utcb.cr4 = CR4_PAE | CR4_KL;
 	vmx_load(&vcpu, &utcb, MTD_CR);
 	assert_int_equal(vmcs[VMCS_GUEST_CR0], CR0_PE | CR0_NE);
 	assert_int_equal(vmcs[VMCS_CR0_SHADOW], CR0_CD);
 	assert_int_equal(vmcs[VMCS_GUEST_CR4], CR4_PAE | CR4_VMXE | CR4_MCE);
-	assert_int_equal(vmcs[VMCS_CR4_SHADOW], 0);
+	assert_int_equal(vmcs[VMCS_CR4_SHADOW], CR4_KL);
 	exit_for(10);
 	vmx_save(&vcpu, &utcb, MTD_CR);
 	assert_int_equal(utcb.cr0, CR0_PE | CR0_CD);
-	assert_int_equal(utcb.cr4, CR4_PAE);
+	assert_int_equal(utcb.cr4, CR4_PAE | CR4_KL);
 }
 
 static void events_come_from_where_they_are(void **state)
@@ -384,22 +395,22 @@ static void windows_are_asked_for_once(void **state)
 	utcb.inject = INJECT_INTERRUPT_WINDOW;
 	vmx_load(&vcpu, &utcb, MTD_INJ);
 	assert_int_equal(vmx.primary,
-			 vmx_caps.primary | PRIMARY_INTERRUPT_WINDOW);
+			 vmx_caps.set[VMX_PRIMARY] | PRIMARY_INTERRUPT_WINDOW);
 	assert_int_equal(writes, 1);
 	vmx_load(&vcpu, &utcb, MTD_INJ);
 	assert_int_equal(writes, 1);
 	utcb.inject = INJECT_NMI_WINDOW;
 	vmx_load(&vcpu, &utcb, MTD_INJ);
-	assert_int_equal(vmx.primary, vmx_caps.primary | PRIMARY_NMI_WINDOW);
+	assert_int_equal(vmx.primary, vmx_caps.set[VMX_PRIMARY] | PRIMARY_NMI_WINDOW);
 	utcb.inject = 0;
 	vmx_load(&vcpu, &utcb, MTD_INJ);
-	assert_int_equal(vmcs[VMCS_PRIMARY_CONTROLS], vmx_caps.primary);
+	assert_int_equal(vmcs[VMCS_PRIMARY_CONTROLS], vmx_caps.set[VMX_PRIMARY]);
 
 	/* A processor without virtual NMIs has no such window. */
-	vmx_caps.primary_may &= ~(uint32_t)PRIMARY_NMI_WINDOW;
+	vmx_caps.may[VMX_PRIMARY] &= ~(uint32_t)PRIMARY_NMI_WINDOW;
 	utcb.inject = INJECT_NMI_WINDOW;
 	vmx_load(&vcpu, &utcb, MTD_INJ);
-	assert_int_equal(vmx.primary, vmx_caps.primary);
+	assert_int_equal(vmx.primary, vmx_caps.set[VMX_PRIMARY]);
 }
 
 static void controls_are_the_kernels(void **state)
@@ -418,14 +429,14 @@ static void controls_are_the_kernels(void **state)
 	utcb.ctrl[0] = utcb.ctrl[1] = 0;
 	vmx_load(&vcpu, &utcb, MTD_CTRL);
 	assert_int_equal(vmx.primary,
-			 vmx_caps.primary | PRIMARY_INTERRUPT_WINDOW);
-	assert_int_equal(vmx.secondary, vmx_caps.secondary);
+			 vmx_caps.set[VMX_PRIMARY] | PRIMARY_INTERRUPT_WINDOW);
+	assert_int_equal(vmx.secondary, vmx_caps.set[VMX_SECONDARY]);
 
 	/* With a TPR shadow the guest may have CR8; without, never. */
 	utcb.ctrl[0] = PRIMARY_TPR_SHADOW;
 	vmx_load(&vcpu, &utcb, MTD_CTRL);
 	assert_false(vmx.primary & PRIMARY_CR8_LOAD_EXITING);
-	vmx_caps.primary_may = ~(uint32_t)PRIMARY_TPR_SHADOW;
+	vmx_caps.may[VMX_PRIMARY] = ~(uint32_t)PRIMARY_TPR_SHADOW;
 	vmx_load(&vcpu, &utcb, MTD_CTRL);
 	assert_true(vmx.primary & PRIMARY_CR8_LOAD_EXITING);
 }
@@ -467,11 +478,11 @@ static void pdptes_in_pae_paging_only(void **state)
 	utcb.cr4 = CR4_PAE;
 	utcb.pdpte[3] = 0x5001;
 	vmx_load(&vcpu, &utcb, MTD_CR | MTD_PDPTE);
-	assert_int_equal(vmcs[VMCS_GUEST_PDPTE3], 0x5001);
+	assert_int_equal(vmcs[VMCS_GUEST_PDPTE0 + 6], 0x5001);
 	utcb.efer = EFER_LME | EFER_LMA;
 	utcb.pdpte[3] = 0x6001;
 	vmx_load(&vcpu, &utcb, MTD_EFER | MTD_PDPTE);
-	assert_int_equal(vmcs[VMCS_GUEST_PDPTE3], 0x5001);
+	assert_int_equal(vmcs[VMCS_GUEST_PDPTE0 + 6], 0x5001);
 }
 
 /* FPU state goes with the whole as with a part. */
@@ -506,13 +517,36 @@ static void controls_follow_capabilities(void **state)
 static void rights_convert(void **state)
 {
 	(void)state;
-	assert_int_equal(vmx_rights_to_utcb(0xa09b), 0xa9b);
 	assert_int_equal(vmx_rights_from_utcb(0xa9b), 0xa09b);
-	assert_int_equal(vmx_rights_to_utcb(0x10000), SEGMENT_UNUSABLE);
 	for (uint32_t r = 0; r < 0x2000; r++) {
-		assert_int_equal(vmx_rights_to_utcb(vmx_rights_from_utcb(
-					 (uint16_t)r)), r);
+		vmcs[VMCS_GUEST_RIGHTS + 2 * VMCS_DS] =
+			vmx_rights_from_utcb((uint16_t)r);
+		touches = 0;
+		vmx_save(&vcpu, &utcb, MTD_DS_ES);
+		assert_int_equal(utcb.ds.rights, r);
 	}
+}
+
+/* Type 7 is refused by all processors, but stops Bochs. */
+static void reserved_events(void **state)
+{
+	(void)state;
+	utcb.inject = INJECT_VALID | 7 << 8 | 0x20;
+	vmx_load(&vcpu, &utcb, MTD_INJ);
+	assert_int_equal(vmcs[VMCS_ENTRY_INTERRUPTION],
+			 INJECT_VALID | 1 << 8 | 0x20);
+}
+
+/* DR0 to DR3 must be its own before breakpoints are on. */
+static void breakpoints_take_registers(void **state)
+{
+	(void)state;
+	utcb.dr7 = DR7_FIXED;
+	vmx_load(&vcpu, &utcb, MTD_DR);
+	assert_false(vmx.vcpu.debugs);
+	utcb.dr7 = DR7_FIXED | 0x80;
+	vmx_load(&vcpu, &utcb, MTD_DR);
+	assert_true(vmx.vcpu.debugs);
 }
 
 int main(void)
@@ -533,7 +567,9 @@ int main(void)
 		cmocka_unit_test_setup(pdptes_in_pae_paging_only, setup),
 		cmocka_unit_test_setup(fpu_goes_along, setup),
 		cmocka_unit_test(controls_follow_capabilities),
-		cmocka_unit_test(rights_convert),
+		cmocka_unit_test_setup(rights_convert, setup),
+		cmocka_unit_test_setup(reserved_events, setup),
+		cmocka_unit_test_setup(breakpoints_take_registers, setup),
 	};
 
 	srand(1);

@@ -48,7 +48,7 @@ struct cpu {
 	uint32_t apic_id;
 	const uint8_t *io_bitmap; /* in the TSS window; kept while unused */
 	struct ec *fpu_owner;	/* whose FPU state is in the registers */
-	uint64_t xcr0;		/* as loaded */
+	uint64_t xss;		/* as loaded */
 
 	/* sched.c */
 	struct sc *sc;		/* the one that pays now; NULL when idle */
@@ -81,6 +81,7 @@ struct cpu {
 	struct ec *vcpu_loaded;	/* last vCPU; on VMX its VMCS is current */
 	struct ec *vcpu_running; /* atomic: NULL: none since boot or the last */
 	struct ec *debug_owner;	/* the vCPU that DR0 to DR3 and DR6 belong to */
+	uint32_t tsc_aux;	/* the register, on SVM; 0 for threads */
 	uint32_t asid_next;	/* SVM ASIDs, VMX VPIDs: next to be given */
 	uint64_t asid_generation;
 

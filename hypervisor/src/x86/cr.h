@@ -21,8 +21,10 @@
 #define CR4_UMIP       (1ul << 11)
 #define CR4_VMXE       (1ul << 13)
 #define CR4_OSXSAVE    (1ul << 18)
+#define CR4_KL	       (1ul << 19)
 #define CR4_SMEP       (1ul << 20)
 #define CR4_SMAP       (1ul << 21)
+#define CR4_UINTR      (1ul << 25)
 
 #define RFLAGS_FIXED 2ul
 #define RFLAGS_TF    (1ul << 8)
@@ -32,4 +34,5 @@
 #define DR6_BS	   (1ul << 14)
 #define DR6_CAUSES (DR6_BD | DR6_BS | 15)
 #define DR7_FIXED  0x400ul
+#define DR7_ENABLED 0xfful	/* any of the four breakpoints */
 #define DR7_GD	   (1ul << 13)

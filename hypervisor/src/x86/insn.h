@@ -34,6 +34,8 @@ struct cpuid {
 	uint32_t eax, ebx, ecx, edx;
 };
 
+#define CPUID_1_ECX_HYPERVISOR (1u << 31)
+
 static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid r;
@@ -137,12 +139,18 @@ static inline void clts(void)
 	__asm__ volatile("clts" : : : "memory");
 }
 
-static inline void xsetbv(uint32_t index, uint64_t value)
+static inline void xsetbv(uint32_t value)
 {
-	__asm__ volatile("xsetbv"
-			 :
-			 : "a"((uint32_t)value), "d"((uint32_t)(value >> 32)),
-			   "c"(index));
+	__asm__ volatile("xsetbv" : : "a"(value), "d"(0), "c"(0));
+}
+
+/* XCR0; its upper half is 0. */
+static inline uint32_t xgetbv(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return low;
 }
 
 static inline void halt_forever(void)

@@ -83,6 +83,6 @@ void offsets(void)
 	OFFSET(VMX_HOST_CR3, vmx, host_cr3);
 	OFFSET(VMX_CR2, vmx, cr2);
 	OFFSET(VMX_GDTR, vmx, gdtr);
-	OFFSET(SVM_VMCB_PHYS, svm, vmcb_phys);
+	OFFSET(VCPU_BLOCK_PHYS, vcpu, block_phys);
 	OFFSET(SVM_HOST_PHYS, svm, host_phys);
 }

@@ -8,7 +8,6 @@
  */
 #include "svm.h"
 
-#include <abi/event.h>
 #include <abi/hip.h>
 
 #include "../fpu.h"
@@ -19,8 +18,6 @@
 #include "cr.h"
 #include "insn.h"
 #include "msr.h"
-
-#define CPUID_1_ECX_HYPERVISOR (1u << 31)
 
 enum {
 	CPUID_FEATURES = 0x80000001,
@@ -44,7 +41,6 @@ enum {
 static uint8_t *iopm, *msrpm;		/* everything exits; almost */
 static uint32_t asids, exceptions;
 static bool have_tsc_aux;
-static uint32_t tsc_aux[MAX_CPUS];	/* as loaded */
 bool svm_decode_assists;
 
 static void vmsave(uint64_t phys)
@@ -158,10 +154,12 @@ bool svm_init(struct cpu *cpu)
 }
 
 /* After reset, as far as the VMM does not say. */
-static void write_vmcb(struct ec *ec, struct svm *v)
+static void svm_init_vcpu(struct ec *ec)
 {
-	struct vmcb *b = v->vmcb;
+	struct svm *v = svm_of(ec);
+	struct vmcb *b = v->vcpu.block;
 
+	v->vmcb = b;
 	b->intercept_dr = INTERCEPT_DR_ALL;
 	b->intercept_exception = exceptions;
 	b->msrpm = pool_to_phys(msrpm);
@@ -176,41 +174,10 @@ static void write_vmcb(struct ec *ec, struct svm *v)
 	svm_set_intercepts(v);
 }
 
-static enum status svm_create(struct ec *ec)
-{
-	struct pd *owner = ec->object.owner;
-	struct svm *v = page_alloc(owner, 0, true);
-
-	if (!v) {
-		return OUT_OF_MEMORY;
-	}
-	v->vmcb = page_alloc(owner, 0, true);
-	if (!v->vmcb || vcpu_need_root(ec->pd) != SUCCESS) {
-		if (v->vmcb) {
-			page_free(owner, v->vmcb, 0);
-		}
-		page_free(owner, v, 0);
-		return OUT_OF_MEMORY;
-	}
-	v->vmcb_phys = pool_to_phys(v->vmcb);
-	ec->vcpu = &v->vcpu;
-	write_vmcb(ec, v);
-	return SUCCESS;
-}
-
-static void svm_destroy(struct ec *ec)
-{
-	struct pd *owner = ec->object.owner;
-	struct svm *v = svm_of(ec);
-
-	page_free(owner, v->vmcb, 0);
-	page_free(owner, v, 0);
-	ec->vcpu = NULL;
-}
-
 /*
  * Translations of its address space went away: a new identifier has none yet.
- * The flush of all, when identifiers begin anew, is to happen once.
+ * The flush of all, when identifiers begin anew, is to happen once. With that
+ * of the host the entry fails: what must not be entered gets it.
  */
 static void prepare_asid(struct ec *ec, struct svm *v)
 {
@@ -219,66 +186,48 @@ static void prepare_asid(struct ec *ec, struct svm *v)
 	uint64_t now = __atomic_load_n(&ec->pd->guest_generation,
 				       __ATOMIC_SEQ_CST);
 
+	if (c->generation != now) {
+		c->generation = now;
+		c->asid = 0;
+	}
 	b->tlb_control = 0;
-	if (c->asid && c->generation == now &&
-	    c->asid_generation == this_cpu()->asid_generation) {
+	b->asid = 0;
+	b->clean &= ~(uint32_t)CLEAN_ASID;
+	if (svm_illegal(b)) {
 		return;
 	}
-	c->generation = now;
 	if (vcpu_take_asid(c, asids)) {
 		b->tlb_control = TLB_FLUSH_ALL;
 		svm_prepare_again();
 	}
 	b->asid = c->asid;
-	b->clean &= ~(uint32_t)CLEAN_ASID;
-}
-
-static void prepare_io(struct ec *ec, struct svm *v)
-{
-	uint8_t *map = ec->pd->guest_io;
-
-	if (!map) {
-		map = iopm;
-	}
-	if (v->guest_io != map) {
-		v->guest_io = map;
-		v->vmcb->iopm = pool_to_phys(map);
-		v->vmcb->clean &= ~(uint32_t)CLEAN_IOPM;
-	}
-}
-
-/* No part of the VMCB; a thread that reads it sees the last vCPU's. */
-static void prepare_tsc_aux(struct cpu *cpu, const struct svm *v)
-{
-	if (have_tsc_aux && tsc_aux[cpu->id] != v->vcpu.tsc_aux) {
-		tsc_aux[cpu->id] = v->vcpu.tsc_aux;
-		wrmsr(MSR_TSC_AUX, v->vcpu.tsc_aux);
-	}
 }
 
 void svm_prepare(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 	struct svm *v = svm_of(ec);
+	uint8_t *map = ec->pd->guest_io ? ec->pd->guest_io : iopm;
 
-	if (!v->made) {
-		v->made = 1;
+	if (!v->vcpu.made) {
+		v->vcpu.made = 1;
 		v->host_phys = cpu->vcpu_host_phys + PAGE_SIZE;
 		vmsave(v->host_phys);
 	}
-	cpu->vcpu_loaded = ec;
-	/* Before the generation is read: tlb.c. */
-	__atomic_store_n(&cpu->vcpu_running, ec, __ATOMIC_SEQ_CST);
-	if (cpu->fpu_owner != ec) {
-		fpu_switch(ec);
-	}
+	vcpu_set_loaded(ec);
+	vcpu_prepare(ec);
 	/* CR0.TS comes back from the guest as it is now. */
 	fpu_disable(cpu);
 	prepare_asid(ec, v);
-	prepare_io(ec, v);
-	prepare_tsc_aux(cpu, v);
-	if (v->vcpu.debugs) {
-		vcpu_take_debug(ec);
+	if (v->vcpu.guest_io != map) {
+		v->vcpu.guest_io = map;
+		v->vmcb->iopm = pool_to_phys(map);
+		v->vmcb->clean &= ~(uint32_t)CLEAN_IOPM;
+	}
+	/* No part of the VMCB: vcpu_hide() takes it back. */
+	if (have_tsc_aux && cpu->tsc_aux != v->vcpu.tsc_aux) {
+		cpu->tsc_aux = v->vcpu.tsc_aux;
+		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
 	}
 	/* VMRUN loads it, but not in every emulator. */
 	write_cr2(v->vmcb->cr2);
@@ -290,8 +239,7 @@ const struct vcpu_ops svm_ops = {
 	.event_invalid = EVENT_SVM_INVALID,
 	.guest = &ptab_host,
 	.resume = svm_resume,
-	.create = svm_create,
-	.destroy = svm_destroy,
+	.init = svm_init_vcpu,
 	.save = svm_save,
 	.load = svm_load,
 	.unload = vcpu_leave,

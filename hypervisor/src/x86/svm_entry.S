@@ -29,7 +29,7 @@ svm_resume:
 1:	lea	EC_VECTOR(%rax), %rsp
 	load_gprs_but_rax
 	mov	EC_VCPU(%rax), %rax
-	mov	SVM_VMCB_PHYS(%rax), %rax
+	mov	VCPU_BLOCK_PHYS(%rax), %rax
 	clgi
 	sti
 	vmload	%rax

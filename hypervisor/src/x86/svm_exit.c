@@ -5,36 +5,16 @@
  */
 #include "svm.h"
 
-#include <abi/event.h>
-#include <abi/utcb.h>
-
-#include "irq.h"
-
 enum {
 	VECTOR_DB = 1,
 	VECTOR_AC = 17,
 	VECTOR_MC = 18,
 };
 
-/*
- * It is still pending, and comes in through the IDT as soon as it may
- * (entry.S); irq_handle() is called from there.
- */
+/* It comes in through the IDT as soon as it may, if it has not at STGI. */
 static struct ec *interrupt(struct ec *ec)
 {
 	__asm__ volatile("sti; nop; cli" : : : "memory");
-	return vcpu_interrupted(ec);
-}
-
-/* The handler has run: STGI let it. */
-static struct ec *nmi(struct ec *ec)
-{
-	return vcpu_interrupted(ec);
-}
-
-static struct ec *machine_check(struct ec *ec)
-{
-	__asm__ volatile("int $18" : : : "memory");
 	return vcpu_interrupted(ec);
 }
 
@@ -43,28 +23,34 @@ static struct ec *machine_check(struct ec *ec)
  * them again without end, and with no instruction between: they go back in,
  * and interrupts get their turn. DR6 is in the VMCB, and up to date.
  */
+static struct ec *inject(struct ec *ec, uint32_t what)
+{
+	svm_of(ec)->vmcb->event = what | INJECT_EXCEPTION | INJECT_VALID;
+	return ec;
+}
+
 static struct ec *alignment_check(struct ec *ec)
 {
-	svm_of(ec)->vmcb->event = VECTOR_AC | INJECT_EXCEPTION |
-				  INJECT_ERROR_CODE | INJECT_VALID;
-	return ec;
+	return inject(ec, VECTOR_AC | INJECT_ERROR_CODE);
 }
 
 static struct ec *debug_exception(struct ec *ec)
 {
-	svm_of(ec)->vmcb->event = VECTOR_DB | INJECT_EXCEPTION | INJECT_VALID;
-	return ec;
+	return inject(ec, VECTOR_DB);
 }
 
-/* From now on they are switched. */
+void svm_use_debug(struct ec *ec)
+{
+	struct vmcb *b = svm_of(ec)->vmcb;
+
+	vcpu_take_debug(ec);
+	b->intercept_dr = 0;
+	b->clean &= ~(uint32_t)CLEAN_INTERCEPTS;
+}
+
 static struct ec *debug_register(struct ec *ec)
 {
-	struct svm *v = svm_of(ec);
-
-	v->vcpu.debugs = 1;
-	vcpu_take_debug(ec);
-	v->vmcb->intercept_dr = 0;
-	v->vmcb->clean &= ~(uint32_t)CLEAN_INTERCEPTS;
+	svm_use_debug(ec);
 	return ec;
 }
 
@@ -72,10 +58,10 @@ static struct ec *(*const kept[])(struct ec *) = {
 	[EXIT_DR_FIRST ... EXIT_DR_LAST] = debug_register,
 	[EXIT_EXCEPTION + VECTOR_DB] = debug_exception,
 	[EXIT_EXCEPTION + VECTOR_AC] = alignment_check,
-	[EXIT_EXCEPTION + VECTOR_MC] = machine_check,
+	[EXIT_EXCEPTION + VECTOR_MC] = vcpu_machine_check,
 	[EXIT_INTR] = interrupt,
-	[EXIT_NMI] = nmi,
-	[EXIT_INIT] = nmi,
+	[EXIT_NMI] = interrupt,
+	[EXIT_INIT] = interrupt,
 };
 
 /* The codes are negative numbers above some; emulators store 32 bits of them. */
@@ -87,6 +73,10 @@ static struct ec *other(struct ec *ec, struct vmcb *b)
 		return vcpu_event(ec, EVENT_SVM_NPF);
 	case EXIT_INVALID:
 		b->clean = 0;
+		svm_prepare_again();
+		if (b->tlb_control) {
+			this_cpu()->asid_next = 0;	/* flush again */
+		}
 		return vcpu_event(ec, EVENT_SVM_INVALID);
 	default:
 		return vcpu_event(ec, EVENT_SVM_OTHER);

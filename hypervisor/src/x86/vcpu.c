@@ -1,6 +1,6 @@
 /*
- * What vCPUs of both vendors need: identifiers of their TLB entries, the debug
- * registers, XCR0, roots of guest page tables.
+ * What vCPUs of both vendors need: their memory, identifiers of their TLB
+ * entries, the registers that guest mode does not switch.
  */
 #include "vcpu.h"
 
@@ -10,15 +10,17 @@
 #include "../pd.h"
 #include "cpu.h"
 #include "insn.h"
+#include "msr.h"
 
 const struct vcpu_ops *vcpu_ops;
 
-enum status vcpu_need_root(struct pd *pd)
+/* Guest page tables of its PD, from now on there. */
+static bool need_root(struct pd *pd)
 {
 	uint64_t *root = page_alloc(pd, 0, true);
 
 	if (!root) {
-		return OUT_OF_MEMORY;
+		return false;
 	}
 	lock(&mdb_lock);
 	if (!pd->tables[PTAB_GUEST].root) {
@@ -29,7 +31,37 @@ enum status vcpu_need_root(struct pd *pd)
 	if (root) {
 		page_free(pd, root, 0);
 	}
+	return true;
+}
+
+enum status vcpu_create(struct ec *ec)
+{
+	struct pd *owner = ec->object.owner;
+	struct vcpu *v = page_alloc(owner, 0, true);
+
+	if (!v) {
+		return OUT_OF_MEMORY;
+	}
+	ec->vcpu = v;
+	v->block = page_alloc(owner, vcpu_ops->block_order, true);
+	if (!v->block || !need_root(ec->pd)) {
+		vcpu_destroy(ec);
+		return OUT_OF_MEMORY;
+	}
+	v->block_phys = pool_to_phys(v->block);
+	vcpu_ops->init(ec);
 	return SUCCESS;
+}
+
+void vcpu_destroy(struct ec *ec)
+{
+	struct pd *owner = ec->object.owner;
+
+	if (ec->vcpu->block) {
+		page_free(owner, ec->vcpu->block, vcpu_ops->block_order);
+	}
+	page_free(owner, ec->vcpu, 0);
+	ec->vcpu = NULL;
 }
 
 /*
@@ -41,6 +73,9 @@ bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit)
 	struct cpu *cpu = this_cpu();
 	bool flush = false;
 
+	if (vcpu->asid && vcpu->asid_generation == cpu->asid_generation) {
+		return false;
+	}
 	if (cpu->asid_next == 0 || cpu->asid_next >= limit) {
 		cpu->asid_next = 1;	/* 0 is the host's */
 		cpu->asid_generation++;
@@ -73,6 +108,7 @@ void vcpu_take_debug(struct ec *ec)
 	struct cpu *cpu = this_cpu();
 	struct vcpu *v = ec->vcpu;
 
+	v->debugs = 1;
 	if (cpu->debug_owner == ec) {
 		return;
 	}
@@ -87,19 +123,39 @@ void vcpu_take_debug(struct ec *ec)
 	cpu->debug_owner = ec;
 }
 
-/* B0 to B3 are what is so now; the others stay until software clears them. */
-void vcpu_set_dr6(uint64_t causes)
+void vcpu_set_loaded(struct ec *ec)
 {
-	uint64_t dr6;
+	struct cpu *cpu = this_cpu();
 
-	DR_READ(6, dr6);
-	DR_WRITE(6, (dr6 & ~15ul) | causes);
+	cpu->vcpu_loaded = ec;
+	/* Before the generation is read: tlb.c. */
+	__atomic_store_n(&cpu->vcpu_running, ec, __ATOMIC_SEQ_CST);
+}
+
+void vcpu_prepare(struct ec *ec)
+{
+	if (this_cpu()->fpu_owner != ec) {
+		fpu_switch(ec);
+	}
+	if (ec->vcpu->debugs) {
+		vcpu_take_debug(ec);
+	}
+}
+
+void vcpu_hide(struct cpu *cpu)
+{
+	if (cpu->tsc_aux) {
+		cpu->tsc_aux = 0;
+		cpu->vcpu_loaded = NULL;
+		wrmsr(MSR_TSC_AUX, 0);
+	}
 }
 
 void vcpu_leave(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 
+	vcpu_hide(cpu);
 	if (cpu->debug_owner == ec) {
 		save_debug(ec->vcpu);
 		cpu->debug_owner = NULL;
@@ -119,7 +175,6 @@ enum {
 	XCR0_AVX = 1 << 2,
 	XCR0_MPX = 3 << 3,
 	XCR0_AVX512 = 7 << 5,
-	XCR0_AMX = 3 << 17,
 };
 
 static bool all_or_none(uint64_t value, uint64_t group)
@@ -127,22 +182,35 @@ static bool all_or_none(uint64_t value, uint64_t group)
 	return (value & group) == 0 || (value & group) == group;
 }
 
-bool vcpu_xcr0_valid(uint64_t xcr0, uint64_t offered)
+/* Would XSETBV take it, and does the kernel keep its state? */
+static bool xcr0_valid(uint64_t xcr0)
 {
-	return (xcr0 & ~offered) == 0 && (xcr0 & XCR0_X87) &&
+	return (xcr0 & ~fpu_xcr0) == 0 && (xcr0 & XCR0_X87) &&
 	       (!(xcr0 & XCR0_AVX) || (xcr0 & XCR0_SSE)) &&
 	       (!(xcr0 & XCR0_AVX512) || (xcr0 & XCR0_AVX)) &&
-	       all_or_none(xcr0, XCR0_MPX) &&
-	       all_or_none(xcr0, XCR0_AVX512) && all_or_none(xcr0, XCR0_AMX);
+	       all_or_none(xcr0, XCR0_MPX) && all_or_none(xcr0, XCR0_AVX512);
 }
 
-void vcpu_load_xcr0(struct ec *ec, uint64_t xcr0)
+void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
-	if (xcr0 == ec->xcr0 || !vcpu_xcr0_valid(xcr0, fpu_xcr0)) {
-		return;
+	if (mtd & MTD_XSAVE) {
+		if (xcr0_valid(u->xcr0)) {
+			ec->xcr0 = u->xcr0;
+		}
+		if (!(u->xss & ~fpu_xss)) {
+			ec->xss = u->xss;
+		}
+		if (this_cpu()->fpu_owner == ec) {
+			fpu_switch(ec);
+		}
 	}
-	ec->xcr0 = xcr0;
-	if (this_cpu()->fpu_owner == ec) {
-		fpu_switch(ec);
+	if (mtd & MTD_FPU) {
+		fpu_load(ec, u);
 	}
+}
+
+struct ec *vcpu_machine_check(struct ec *ec)
+{
+	__asm__ volatile("int $18" : : : "memory");
+	return vcpu_interrupted(ec);
 }

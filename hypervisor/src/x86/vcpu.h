@@ -11,50 +11,37 @@
  */
 #pragma once
 
+#include <abi/event.h>
+
 #include "../ec.h"
 
 struct ptab_format;
 
-/* What the vCPUs of both vendors have; each continues it. */
+/* What the vCPUs of both vendors have; each continues it. In a page. */
 struct vcpu {
 	uint64_t generation;		/* of the guest tables when last flushed here */
 	uint64_t tsc_offset;
 	uint64_t asid_generation;	/* of cpu->asid_generation */
-	uint32_t asid;			/* or VPID; of this CPU */
+	uint32_t asid;			/* or VPID; of this CPU; 0: none yet */
 	uint32_t tsc_aux;
 	uint64_t dr[4], dr6;		/* unless cpu->debug_owner is this EC */
+	uint8_t *guest_io;		/* I/O bitmap that the processor knows */
+	void *block;			/* VMCB, or VMCS and virtual APIC */
+	uint64_t block_phys;
 	uint8_t debugs;			/* has touched a debug register */
+	uint8_t made;			/* the block is written */
 };
-
-/*
- * vcpu.c, for both vendors: an address space identifier below `limit` that no
- * other vCPU of this CPU has. True: the TLB may hold what an earlier user of
- * the identifiers left, in all of them.
- */
-[[nodiscard]] bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit);
-/* DR0 to DR3 and DR6 are the EC's from now on; they were another's. */
-void vcpu_take_debug(struct ec *ec);
-/* Note in DR6, of the EC that has it, why there is a #DB. */
-void vcpu_set_dr6(uint64_t causes);
-/* Guest page tables of its PD, from now on there. */
-[[nodiscard]] enum status vcpu_need_root(struct pd *pd);
-/* It ends, or is to be loaded anew: nothing of it stays in this CPU. */
-void vcpu_leave(struct ec *ec);
-/* Would XSETBV take it (SDM 1 13.3), and does the kernel keep its state? */
-bool vcpu_xcr0_valid(uint64_t xcr0, uint64_t offered);
-/* MTD_XSAVE from a VMM; a bad XCR0 is not taken. */
-void vcpu_load_xcr0(struct ec *ec, uint64_t xcr0);
 
 struct vcpu_ops {
 	const char *name;		/* "VMX", "SVM" */
 	uint32_t feature;		/* HIP_VMX, HIP_SVM */
 	uint32_t event_invalid;		/* event number of a failed entry */
+	uint32_t block_order;		/* pages of struct vcpu's block */
 	const struct ptab_format *guest; /* of guest page tables */
 	const void *resume;		/* label that enters the guest */
 
-	/* ec->vcpu is made, or OUT_OF_MEMORY; charged to the EC's owner. */
-	enum status (*create)(struct ec *ec);
-	void (*destroy)(struct ec *ec);
+	/* What of a new vCPU is not 0; it has its block. Any CPU. */
+	void (*init)(struct ec *ec);
 
 	/* Copy the state that mtd names to and from the UTCB. */
 	void (*save)(struct ec *ec, struct utcb *utcb, uint64_t mtd);
@@ -74,15 +61,41 @@ extern const struct vcpu_ops *vcpu_ops;	/* NULL: none on this machine */
 bool vmx_init(struct cpu *cpu);
 bool svm_init(struct cpu *cpu);
 
+/* ec->vcpu is made, or OUT_OF_MEMORY; charged to the EC's owner. */
+[[nodiscard]] enum status vcpu_create(struct ec *ec);
+void vcpu_destroy(struct ec *ec);
+/* Threads of another PD run, or it ended: no register tells of a vCPU. */
+void vcpu_hide(struct cpu *cpu);
+
+/* For both vendors, in vcpu.c: */
+
+/* It is the one whose state this CPU's guest mode has. */
+void vcpu_set_loaded(struct ec *ec);
+/* Before an entry: what this CPU has in registers is its own from now on. */
+void vcpu_prepare(struct ec *ec);
+/*
+ * An address space identifier below `limit` that no other vCPU of this CPU has,
+ * if it needs one. True: the TLB may hold what an earlier user of the
+ * identifiers left, in all of them.
+ */
+[[nodiscard]] bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit);
+/* DR0 to DR3 and DR6 are the EC's from now on; they were another's. */
+void vcpu_take_debug(struct ec *ec);
+/* It ends, or is to be loaded anew: nothing of it stays in this CPU. */
+void vcpu_leave(struct ec *ec);
+/* MTD_XSAVE and MTD_FPU from a VMM; a bad XCR0 or XSS is not taken. */
+void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd);
+/* Exits through the kernel's own IDT, as the processor would have done it. */
+struct ec *vcpu_machine_check(struct ec *ec);
+/*
+ * An external interrupt, NMI or machine check ended guest mode and has been
+ * handled, or is pending: go on with the guest or with what is more urgent.
+ */
+struct ec *vcpu_interrupted(struct ec *ec);
+
 /*
  * ipc.c: hand the exit of `ec` (the current EC) to the portal at its event base
  * + event. Returns the EC to run next (the portal's handler; or another EC,
  * when the vCPU had no such portal and is dead now).
  */
 struct ec *vcpu_event(struct ec *ec, uint32_t event);
-
-/*
- * An external interrupt, NMI or machine check ended guest mode and has been
- * handled (irq.h): go on with the guest or with what is more urgent.
- */
-struct ec *vcpu_interrupted(struct ec *ec);

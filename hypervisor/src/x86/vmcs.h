@@ -7,29 +7,113 @@
  */
 #pragma once
 
+#include <abi/utcb.h>
+
 #include "../types.h"
 
 enum vmcs_field {
-#define FIELD(name, encoding, start) VMCS_##name = encoding,
-#include "vmcs.def"
-#undef FIELD
+	/* 16 bits; the four fields of a segment register: see below */
+	VMCS_VPID = 0x0000,
+	VMCS_GUEST_SELECTOR = 0x0800,
+	VMCS_HOST_CS_SELECTOR = 0x0c02,
+	VMCS_HOST_SS_SELECTOR = 0x0c04,
+	VMCS_HOST_TR_SELECTOR = 0x0c0c,
+
+	/* 64 bits: controls, exit information, guest, host */
+	VMCS_IO_BITMAP_A = 0x2000,
+	VMCS_IO_BITMAP_B = 0x2002,
+	VMCS_MSR_BITMAP = 0x2004,
+	VMCS_EXIT_MSR_STORE = 0x2006,
+	VMCS_EXIT_MSR_LOAD = 0x2008,
+	VMCS_ENTRY_MSR_LOAD = 0x200a,
+	VMCS_TSC_OFFSET = 0x2010,
+	VMCS_VIRTUAL_APIC = 0x2012,
+	VMCS_EPTP = 0x201a,
+	VMCS_XSS_EXITING_BITMAP = 0x202c,
+	VMCS_GUEST_PHYSICAL_ADDRESS = 0x2400,
+	VMCS_LINK_POINTER = 0x2800,
+	VMCS_GUEST_PAT = 0x2804,
+	VMCS_GUEST_EFER = 0x2806,
+	VMCS_GUEST_PDPTE0 = 0x280a,
+	VMCS_HOST_PAT = 0x2c00,
+	VMCS_HOST_EFER = 0x2c02,
+
+	/* 32 bits: controls, exit information, guest */
+	VMCS_PIN_CONTROLS = 0x4000,
+	VMCS_PRIMARY_CONTROLS = 0x4002,
+	VMCS_EXCEPTION_BITMAP = 0x4004,
+	VMCS_EXIT_CONTROLS = 0x400c,
+	VMCS_EXIT_MSR_STORE_COUNT = 0x400e,
+	VMCS_EXIT_MSR_LOAD_COUNT = 0x4010,
+	VMCS_ENTRY_CONTROLS = 0x4012,
+	VMCS_ENTRY_MSR_LOAD_COUNT = 0x4014,
+	VMCS_ENTRY_INTERRUPTION = 0x4016,
+	VMCS_ENTRY_ERROR_CODE = 0x4018,
+	VMCS_ENTRY_INSTRUCTION_LENGTH = 0x401a,
+	VMCS_TPR_THRESHOLD = 0x401c,
+	VMCS_SECONDARY_CONTROLS = 0x401e,
+	VMCS_EXIT_REASON = 0x4402,
+	VMCS_EXIT_INTERRUPTION = 0x4404,
+	VMCS_EXIT_ERROR_CODE = 0x4406,
+	VMCS_IDT_VECTORING = 0x4408,
+	VMCS_IDT_VECTORING_ERROR = 0x440a,
+	VMCS_EXIT_INSTRUCTION_LENGTH = 0x440c,
+	VMCS_GUEST_LIMIT = 0x4800,
+	VMCS_GUEST_GDTR_LIMIT = 0x4810,
+	VMCS_GUEST_IDTR_LIMIT = 0x4812,
+	VMCS_GUEST_RIGHTS = 0x4814,
+	VMCS_GUEST_INTERRUPTIBILITY = 0x4824,
+	VMCS_GUEST_ACTIVITY = 0x4826,
+	VMCS_GUEST_SYSENTER_CS = 0x482a,
+	VMCS_PREEMPTION_TIMER = 0x482e,
+
+	/* Natural width: controls, exit information, guest, host */
+	VMCS_CR0_MASK = 0x6000,
+	VMCS_CR4_MASK = 0x6002,
+	VMCS_CR0_SHADOW = 0x6004,
+	VMCS_CR4_SHADOW = 0x6006,
+	VMCS_EXIT_QUALIFICATION = 0x6400,
+	VMCS_GUEST_CR0 = 0x6800,
+	VMCS_GUEST_CR3 = 0x6802,
+	VMCS_GUEST_CR4 = 0x6804,
+	VMCS_GUEST_BASE = 0x6806,
+	VMCS_GUEST_GDTR_BASE = 0x6816,
+	VMCS_GUEST_IDTR_BASE = 0x6818,
+	VMCS_GUEST_DR7 = 0x681a,
+	VMCS_GUEST_RSP = 0x681c,
+	VMCS_GUEST_RIP = 0x681e,
+	VMCS_GUEST_RFLAGS = 0x6820,
+	VMCS_GUEST_PENDING_DEBUG = 0x6822,
+	VMCS_GUEST_SYSENTER_RSP = 0x6824,
+	VMCS_GUEST_SYSENTER_RIP = 0x6826,
+	VMCS_HOST_CR0 = 0x6c00,
+	VMCS_HOST_CR3 = 0x6c02,
+	VMCS_HOST_CR4 = 0x6c04,
+	VMCS_HOST_GS_BASE = 0x6c08,
+	VMCS_HOST_TR_BASE = 0x6c0a,
+	VMCS_HOST_GDTR_BASE = 0x6c0c,
+	VMCS_HOST_IDTR_BASE = 0x6c0e,
+	VMCS_HOST_RSP = 0x6c14,
+	VMCS_HOST_RIP = 0x6c16,
 };
 
-/* The four fields of a segment register are at the same distance for all. */
+/* A segment's number; the fields above are ES's. */
 enum vmcs_segment {
 	VMCS_ES, VMCS_CS, VMCS_SS, VMCS_DS, VMCS_FS, VMCS_GS, VMCS_LDTR, VMCS_TR,
 	VMCS_SEGMENTS,
 };
-static_assert(VMCS_GUEST_TR_SELECTOR == VMCS_GUEST_ES_SELECTOR + 2 * VMCS_TR);
-static_assert(VMCS_GUEST_TR_LIMIT == VMCS_GUEST_ES_LIMIT + 2 * VMCS_TR);
-static_assert(VMCS_GUEST_TR_RIGHTS == VMCS_GUEST_ES_RIGHTS + 2 * VMCS_TR);
-static_assert(VMCS_GUEST_TR_BASE == VMCS_GUEST_ES_BASE + 2 * VMCS_TR);
+
+static inline enum vmcs_field vmcs_of(enum vmcs_field es, unsigned segment)
+{
+	return es + 2 * segment;
+}
 
 /* Pin-based controls: SDM 3C 25.6.1. */
 enum {
 	PIN_INTERRUPT_EXITING = 1 << 0,
 	PIN_NMI_EXITING = 1 << 3,
 	PIN_VIRTUAL_NMIS = 1 << 5,
+	PIN_PREEMPTION_TIMER = 1 << 6,
 };
 
 /* Primary processor-based controls: SDM 3C 25.6.2. */
@@ -92,26 +176,32 @@ enum {
 	REASON_CR_ACCESS = 28,
 	REASON_MOV_DR = 29,
 	REASON_INVALID_STATE = 33,
+	REASON_MSR_LOADING = 34,
 	REASON_MACHINE_CHECK = 41,
 	REASON_EPT_VIOLATION = 48,
+	REASON_PREEMPTION_TIMER = 52,
 	REASON_BASIC = 0xff,	/* all that there are */
 };
 #define REASON_ENTRY_FAILED (1u << 31)
 
-/* Interruption information, on exit: SDM 3C 25.9.2; types as in utcb.h. */
 enum {
+	/* Interruption information, on exit: SDM 3C 25.9.2; types as in utcb.h. */
 	INTERRUPTION_NMI_UNBLOCKED = 1 << 12,
-};
 
-/* Exit qualification: SDM 3C 28.2.1. */
-enum {
+	/* Exit qualification: SDM 3C 28.2.1. */
 	QUALIFICATION_NMI_UNBLOCKED = 1 << 12,	/* of an EPT violation */
-
 	CR_NUMBER = 15,
 	CR_TYPE = 3 << 4,
 	CR_MOV_TO = 0 << 4,
 	CR_REGISTER_SHIFT = 8,
 };
+
+/*
+ * The fields that report an event are as the UTCB has it, but for bits that
+ * say other things there (SDM 3C 25.9.3), and so is the one that injects.
+ */
+#define INJECT_EVENT \
+	(INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
 
 /* An entry of an MSR area: SDM 3C 25.7.2. */
 struct vmx_msr {
@@ -121,6 +211,30 @@ struct vmx_msr {
 };
 
 static_assert(sizeof(struct vmx_msr) == 16);
+
+/*
+ * Controls from what is wanted and a capability MSR: its low half has the bits
+ * that must be 1, its high half those that may be (SDM 3D A.3 to A.5).
+ */
+static inline uint32_t vmx_controls(uint64_t capability, uint32_t wanted)
+{
+	return (wanted | (uint32_t)capability) & (uint32_t)(capability >> 32);
+}
+
+/* Bits that `need` names and a control's capability does not allow. */
+static inline uint32_t vmx_missing(uint64_t capability, uint32_t need)
+{
+	return need & ~(uint32_t)(capability >> 32);
+}
+
+/*
+ * Access rights: bits 7..0 are the same; AVL, L, D/B, G and unusable are at
+ * 12..16 in the VMCS (SDM 3C 25.4.1), at 8..12 in the UTCB. All others are 0.
+ */
+static inline uint32_t vmx_rights_from_utcb(uint16_t utcb)
+{
+	return (utcb & 0xffu) | (utcb & 0x1f00u) << 4;
+}
 
 static inline uint64_t vmread(enum vmcs_field field)
 {

@@ -11,7 +11,6 @@
 
 #include <abi/hip.h>
 
-#include "../fpu.h"
 #include "../page.h"
 #include "../panic.h"
 #include "../pd.h"
@@ -43,37 +42,12 @@ static uint64_t eptp(const struct ec *ec)
 	       EPTP_4_LEVELS;
 }
 
-static enum status vmx_create(struct ec *ec)
+static void vmx_init_vcpu(struct ec *ec)
 {
-	struct pd *owner = ec->object.owner;
-	struct vmx *v = page_alloc(owner, 0, true);
-
-	if (!v) {
-		return OUT_OF_MEMORY;
-	}
-	v->vmcs = page_alloc(owner, VMCS_ORDER, true);
-	if (!v->vmcs || vcpu_need_root(ec->pd) != SUCCESS) {
-		if (v->vmcs) {
-			page_free(owner, v->vmcs, VMCS_ORDER);
-		}
-		page_free(owner, v, 0);
-		return OUT_OF_MEMORY;
-	}
-	v->vmcs_phys = pool_to_phys(v->vmcs);
-	*(uint32_t *)v->vmcs = vmx_caps.revision;
-	v->host_cr3 = NO_VMCS;
-	ec->vcpu = &v->vcpu;
-	return SUCCESS;
-}
-
-static void vmx_destroy(struct ec *ec)
-{
-	struct pd *owner = ec->object.owner;
 	struct vmx *v = vmx_of(ec);
 
-	page_free(owner, v->vmcs, VMCS_ORDER);
-	page_free(owner, v, 0);
-	ec->vcpu = NULL;
+	*(uint32_t *)v->vcpu.block = vmx_caps.revision;
+	v->host_cr3 = NO_VMCS;
 }
 
 void vmx_unload(struct ec *ec)
@@ -81,7 +55,7 @@ void vmx_unload(struct ec *ec)
 	struct vmx *v = vmx_of(ec);
 
 	vcpu_leave(ec);
-	if (v->active && !vmclear(v->vmcs_phys)) {
+	if (v->active && !vmclear(v->vcpu.block_phys)) {
 		panic("VMCLEAR failed");
 	}
 	v->active = 0;
@@ -89,20 +63,23 @@ void vmx_unload(struct ec *ec)
 	v->host_cr3 = NO_VMCS;
 }
 
+/* A clear VMCS has anything in its fields. Those that are always there. */
 static void write_zeroes(void)
 {
-	static const uint16_t zero[] = {
-#define ZERO(encoding) encoding,
-#define SET(encoding)
-#define FIELD(name, encoding, start) start(encoding)
-#include "vmcs.def"
-#undef FIELD
-#undef SET
-#undef ZERO
+	static const struct {
+		uint16_t first, last;
+	} zero[] = {
+		{0x0800, 0x080e}, {0x0c00, 0x0c0c}, {0x200c, 0x200c},
+		{0x2010, 0x2010}, {0x2802, 0x2802}, {0x2806, 0x2806},
+		{0x280a, 0x2810}, {0x4006, 0x400a}, {0x4016, 0x401a},
+		{0x4800, 0x482a}, {0x4c00, 0x4c00}, {0x6004, 0x6006},
+		{0x6800, 0x6826}, {0x6c06, 0x6c06}, {0x6c10, 0x6c12},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++) {
-		vmwrite((enum vmcs_field)zero[i], 0);
+		for (unsigned f = zero[i].first; f <= zero[i].last; f += 2) {
+			vmwrite((enum vmcs_field)f, 0);
+		}
 	}
 }
 
@@ -135,7 +112,7 @@ static void write_host(struct ec *ec, struct vmx *v)
 	vmwrite(VMCS_HOST_CR3, read_cr3());
 	vmwrite(VMCS_HOST_CR4, read_cr4());
 	vmwrite(VMCS_HOST_EFER, rdmsr(MSR_EFER));
-	if (vmx_caps.exit & EXIT_LOAD_PAT) {
+	if (vmx_caps.set[VMX_EXIT] & EXIT_LOAD_PAT) {
 		vmwrite(VMCS_HOST_PAT, rdmsr(MSR_PAT));
 	}
 	vmwrite(VMCS_HOST_RIP, (uint64_t)vmx_exit_entry);
@@ -145,23 +122,28 @@ static void write_host(struct ec *ec, struct vmx *v)
 
 static void write_controls(struct vmx *v)
 {
-	v->primary = vmx_caps.primary;
-	v->secondary = vmx_caps.secondary;
-	vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin);
+	const uint32_t *set = vmx_caps.set;
+
+	v->primary = set[VMX_PRIMARY];
+	v->secondary = set[VMX_SECONDARY];
+	vmwrite(VMCS_PIN_CONTROLS, set[VMX_PIN]);
 	vmwrite(VMCS_PRIMARY_CONTROLS, v->primary);
 	vmwrite(VMCS_SECONDARY_CONTROLS, v->secondary);
-	vmwrite(VMCS_EXIT_CONTROLS, vmx_caps.exit);
-	vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.entry);
+	vmwrite(VMCS_EXIT_CONTROLS, set[VMX_EXIT]);
+	vmwrite(VMCS_ENTRY_CONTROLS, set[VMX_ENTRY]);
 	vmwrite(VMCS_EXCEPTION_BITMAP, EXCEPTIONS);
 	vmwrite(VMCS_CR0_MASK, vmx_caps.cr0_host);
 	vmwrite(VMCS_CR4_MASK, vmx_caps.cr4_host);
 	vmwrite(VMCS_MSR_BITMAP, pool_to_phys(vmx_caps.msr_bitmap));
-	vmwrite(VMCS_VIRTUAL_APIC, pool_to_phys(v->vmcs) + PAGE_SIZE);
-	if (vmx_caps.primary_may & PRIMARY_TPR_SHADOW) {
+	vmwrite(VMCS_VIRTUAL_APIC, v->vcpu.block_phys + PAGE_SIZE);
+	if (vmx_caps.may[VMX_PRIMARY] & PRIMARY_TPR_SHADOW) {
 		vmwrite(VMCS_TPR_THRESHOLD, 0);
 	}
 	if (v->secondary & SECONDARY_XSAVES) {
 		vmwrite(VMCS_XSS_EXITING_BITMAP, 0);
+	}
+	if (vmx_caps.timer) {
+		vmwrite(VMCS_PREEMPTION_TIMER, vmx_caps.timer);
 	}
 }
 
@@ -177,10 +159,10 @@ static void write_msrs(struct vmx *v)
 
 	for (unsigned i = 0; i < VMX_MSRS; i++) {
 		v->guest_msr[i].index = v->host_msr[i].index = index[i];
+		if (i >= VMX_STAR && i <= VMX_SFMASK) {
+			v->host_msr[i].value = rdmsr(index[i]);
+		}
 	}
-	v->host_msr[VMX_STAR].value = rdmsr(MSR_STAR);
-	v->host_msr[VMX_LSTAR].value = rdmsr(MSR_LSTAR);
-	v->host_msr[VMX_SFMASK].value = rdmsr(MSR_SFMASK);
 	v->msr_count = 1;
 	vmwrite(VMCS_EXIT_MSR_STORE, vmx_phys(v, v->guest_msr));
 	vmwrite(VMCS_ENTRY_MSR_LOAD, vmx_phys(v, v->guest_msr));
@@ -190,39 +172,34 @@ static void write_msrs(struct vmx *v)
 	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, v->msr_count);
 }
 
-static void write_guest(struct vmx *v)
+static void write_guest(void)
 {
-	vmwrite(VMCS_VMCS_LINK_POINTER, NO_VMCS);
+	vmwrite(VMCS_LINK_POINTER, NO_VMCS);
 	vmwrite(VMCS_GUEST_CR0, vmx_caps.cr0_fixed);
-	vmwrite(VMCS_GUEST_CR4, vmx_caps.cr4_host);
-	vmwrite(VMCS_CR0_SHADOW, 0);
-	vmwrite(VMCS_CR4_SHADOW, 0);
+	vmwrite(VMCS_GUEST_CR4, vmx_caps.cr4_fixed);
 	vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
 	vmwrite(VMCS_GUEST_DR7, DR7_FIXED);
-	if (vmx_caps.entry & ENTRY_LOAD_PAT) {
+	if (vmx_caps.set[VMX_ENTRY] & ENTRY_LOAD_PAT) {
 		vmwrite(VMCS_GUEST_PAT, PAT_RESET);
 	}
-	v->cr0_shadow = v->cr4_shadow = 0;
 }
 
 void vmx_make_current(struct ec *ec)
 {
-	struct cpu *cpu = this_cpu();
 	struct vmx *v = vmx_of(ec);
 
-	if ((!v->active && !vmclear(v->vmcs_phys)) || !vmptrld(v->vmcs_phys)) {
+	if ((!v->active && !vmclear(v->vcpu.block_phys)) ||
+	    !vmptrld(v->vcpu.block_phys)) {
 		panic("VMCLEAR or VMPTRLD failed");
 	}
 	v->active = 1;
-	cpu->vcpu_loaded = ec;
-	/* Before the generation is read: tlb.c. */
-	__atomic_store_n(&cpu->vcpu_running, ec, __ATOMIC_SEQ_CST);
-	if (!v->made) {
-		v->made = 1;
+	vcpu_set_loaded(ec);
+	if (!v->vcpu.made) {
+		v->vcpu.made = 1;
 		write_zeroes();
 		write_controls(v);
 		write_host(ec, v);
-		write_guest(v);
+		write_guest();
 		write_msrs(v);
 		vmwrite(VMCS_EPTP, eptp(ec));
 	}
@@ -231,77 +208,52 @@ void vmx_make_current(struct ec *ec)
 /* Its linear translations must not be another vCPU's. */
 static void prepare_vpid(struct vmx *v)
 {
-	struct vcpu *c = &v->vcpu;
+	uint32_t old = v->vcpu.asid;
 
-	if (!(v->secondary & SECONDARY_VPID) ||
-	    (c->asid && c->asid_generation == this_cpu()->asid_generation)) {
+	if (!(v->secondary & SECONDARY_VPID)) {
 		return;
 	}
-	if (vcpu_take_asid(c, VPIDS)) {
-		(void)invvpid(INVVPID_ALL, 0);
+	if (vcpu_take_asid(&v->vcpu, VPIDS)) {
+		invvpid(INVVPID_ALL, 0);
 	}
-	vmwrite(VMCS_VPID, c->asid);
-}
-
-/* SDM 3C 29.4.3.3: EPT entries went away or lost rights. */
-static void prepare_ept(struct ec *ec, struct vmx *v)
-{
-	uint64_t now = __atomic_load_n(&ec->pd->guest_generation,
-				       __ATOMIC_SEQ_CST);
-
-	if (v->vcpu.generation != now || !v->launched) {
-		v->vcpu.generation = now;
-		(void)invept(INVEPT_SINGLE, eptp(ec));
-	}
-}
-
-static void prepare_io(struct ec *ec, struct vmx *v)
-{
-	uint8_t *bitmap = ec->pd->guest_io;
-
-	if (!bitmap) {
-		bitmap = vmx_caps.io_bitmap;
-	}
-	if (v->guest_io != bitmap) {
-		v->guest_io = bitmap;
-		vmwrite(VMCS_IO_BITMAP_A, pool_to_phys(bitmap));
-		vmwrite(VMCS_IO_BITMAP_B, pool_to_phys(bitmap) + PAGE_SIZE);
-	}
-}
-
-static void prepare_cr3(struct vmx *v)
-{
-	uint64_t now = read_cr3();
-
-	if (v->host_cr3 != now) {
-		v->host_cr3 = now;
-		vmwrite(VMCS_HOST_CR3, now);
+	if (v->vcpu.asid != old) {
+		vmwrite(VMCS_VPID, v->vcpu.asid);
 	}
 }
 
 bool vmx_prepare(struct ec *ec)
 {
-	struct cpu *cpu = this_cpu();
 	struct vmx *v = vmx_of(ec);
-	bool launch;
+	uint8_t *map = ec->pd->guest_io;
+	bool launch = !v->launched;
+	uint64_t now;
 
 	if (!vmx_is_current(ec)) {
 		vmx_make_current(ec);
 	}
-	if (cpu->fpu_owner != ec) {
-		fpu_switch(ec);
+	vcpu_prepare(ec);
+	if (v->host_cr3 != read_cr3()) {
+		v->host_cr3 = read_cr3();
+		vmwrite(VMCS_HOST_CR3, v->host_cr3);
 	}
-	prepare_cr3(v);
-	prepare_ept(ec, v);
+	/* EPT entries went away or lost rights: SDM 3C 29.4.3.3. */
+	now = __atomic_load_n(&ec->pd->guest_generation, __ATOMIC_SEQ_CST);
+	if (v->vcpu.generation != now || launch) {
+		v->vcpu.generation = now;
+		invept(INVEPT_SINGLE, eptp(ec));
+	}
 	prepare_vpid(v);
-	prepare_io(ec, v);
-	if (v->vcpu.debugs) {
-		vcpu_take_debug(ec);
+	if (!map) {
+		map = vmx_caps.io_bitmap;
+	}
+	if (v->vcpu.guest_io != map) {
+		v->vcpu.guest_io = map;
+		vmwrite(VMCS_IO_BITMAP_A, pool_to_phys(map));
+		vmwrite(VMCS_IO_BITMAP_B, pool_to_phys(map) + PAGE_SIZE);
 	}
 	if (read_cr2() != v->cr2) {
 		write_cr2(v->cr2);
 	}
-	launch = !v->launched;
 	v->launched = 1;
 	return launch;
 }
@@ -310,10 +262,10 @@ const struct vcpu_ops vmx_ops = {
 	.name = "VMX",
 	.feature = HIP_VMX,
 	.event_invalid = REASON_INVALID_STATE,
+	.block_order = VMCS_ORDER,
 	.guest = &ptab_ept,
 	.resume = vmx_resume,
-	.create = vmx_create,
-	.destroy = vmx_destroy,
+	.init = vmx_init_vcpu,
 	.save = vmx_save,
 	.load = vmx_load,
 	.unload = vmx_unload,

@@ -1,12 +1,10 @@
 /*
  * VMX inside: what its files share. vmx_init.c finds out what the processor
  * can do and turns it on, vmx.c makes vCPUs and gets them ready to run,
- * vmx_save.c and vmx_load.c move their state, vmx_exit.c is where exits arrive in C,
+ * vmx_state.c moves their state, vmx_exit.c is where exits arrive in C,
  * vmx_entry.S is the way in and out of the guest.
  */
 #pragma once
-
-#include <abi/event.h>
 
 #include "cpu.h"
 #include "cr.h"
@@ -14,15 +12,20 @@
 #include "vcpu.h"
 #include "vmcs.h"
 
+/* Kinds of controls. */
+enum vmx_control {
+	VMX_PIN, VMX_PRIMARY, VMX_EXIT, VMX_ENTRY, VMX_SECONDARY,
+	VMX_CONTROLS,
+};
+
 /* What the processors here offer, and what a vCPU starts with. */
 struct vmx_caps {
 	uint32_t revision;		/* of the VMCS */
-	uint32_t pin, exit, entry;	/* controls, constant */
-	uint32_t primary, secondary;	/* controls of a new vCPU */
-	uint32_t primary_may;		/* what may be set at all */
-	uint32_t secondary_may;
+	uint32_t set[VMX_CONTROLS];	/* controls of a new vCPU */
+	uint32_t may[VMX_CONTROLS];	/* what may be set at all */
+	uint32_t timer;			/* VMX-preemption timer, or 0 */
 	uint64_t cr0_host, cr4_host;	/* bits that are not the guest's own */
-	uint64_t cr0_fixed;		/* what they are in the register */
+	uint64_t cr0_fixed, cr4_fixed;	/* what they are in the register */
 	uint64_t ept_vpid;		/* MSR_VMX_EPT_VPID_CAP */
 	uint8_t *io_bitmap, *msr_bitmap; /* everything exits; almost */
 };
@@ -34,13 +37,15 @@ extern struct vmx_caps vmx_caps;
  * the kernel's at entry and exit. That is no instruction of ours, and under KVM
  * it is several times cheaper than WRMSRs, most of which exit. KERNEL_GS_BASE
  * is first, since the guest may change it: the exit stores that one. The
- * others count only while the guest can use them.
+ * others count only while the guest can use them; CSTAR never: no Intel
+ * processor does.
  */
 enum vmx_msrs {
 	VMX_KERNEL_GS_BASE,
 	VMX_STAR, VMX_LSTAR, VMX_SFMASK,
 	VMX_TSC_AUX,
 	VMX_MSRS,
+	VMX_CSTAR = VMX_MSRS,
 };
 
 /* State that a VMM does not change as a rule: what it last saw of it. */
@@ -51,7 +56,7 @@ struct vmx_seen {
 };
 
 struct vmx {
-	struct vcpu vcpu;		/* first */
+	struct vcpu vcpu;		/* first; its block: VMCS, virtual APIC */
 
 	/* vmx_entry.S: what it compares */
 	uint64_t host_cr3;		/* in the VMCS; ~0: not to be trusted */
@@ -67,20 +72,15 @@ struct vmx {
 	uint32_t activity;		/* active, or what the VMM last made it */
 	uint32_t tpr_threshold;
 	uint64_t cr0_shadow, cr4_shadow;	/* of the host's bits */
-	uint64_t cstar;			/* no Intel processor uses it */
-	uint64_t sysenter[3];		/* cs, rsp, rip */
+	uint64_t sysenter_cs, sysenter_rsp, sysenter_rip;
 	uint64_t efer;			/* as the VMM last wrote it */
-	uint8_t *guest_io;		/* I/O bitmap */
 	struct vmx_seen seen;
 
-	struct vmx_msr guest_msr[VMX_MSRS] aligned_to(16);
+	struct vmx_msr guest_msr[VMX_MSRS + 1] aligned_to(16);
 	struct vmx_msr host_msr[VMX_MSRS] aligned_to(16);
 
-	void *vmcs;			/* two pages: and the virtual APIC */
-	uint64_t vmcs_phys;
 	uint8_t active;			/* this CPU may cache the VMCS */
 	uint8_t launched;
-	uint8_t made;			/* the fields are written */
 };
 
 static_assert(sizeof(struct vmx) <= PAGE_SIZE);
@@ -113,23 +113,17 @@ static inline void vmx_set_primary(struct vmx *v, uint32_t controls)
 static inline bool vmx_not_entered(const struct ec *ec)
 {
 	return ec->event >= EVENT_VCPU_STARTUP ||
-	       ec->event == REASON_INVALID_STATE;
-}
-
-/* With paging and PAE, and not in long mode: SDM 3A 4.1.1. */
-static inline bool vmx_pae_paging(const struct vmx *v)
-{
-	return !(v->efer & EFER_LME) && vmread(VMCS_GUEST_CR4) & CR4_PAE &&
-	       vmread(VMCS_GUEST_CR0) & CR0_PG;
+	       ec->event == REASON_INVALID_STATE ||
+	       ec->event == REASON_MSR_LOADING;
 }
 
 /* In the virtual-APIC page: SDM 3C 30.1. */
 static inline uint32_t *vmx_tpr(const struct vmx *v)
 {
-	return (uint32_t *)((char *)v->vmcs + PAGE_SIZE + 0x80);
+	return (uint32_t *)((char *)v->vcpu.block + PAGE_SIZE + 0x80);
 }
 
-/* vmx_save.c, vmx_load.c */
+/* vmx_state.c */
 void vmx_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);
 void vmx_load(struct ec *ec, const struct utcb *utcb, uint64_t mtd);
 
@@ -142,6 +136,8 @@ bool vmx_prepare(struct ec *ec);
 struct ec *vmx_exit(struct ec *ec);
 /* VMLAUNCH or VMRESUME refused: VMfail. */
 struct ec *vmx_entry_refused(struct ec *ec);
+/* Debug registers are its own to use from now on, and switched. */
+void vmx_use_debug(struct ec *ec);
 
 /* vmx_entry.S */
 extern const char vmx_resume[], vmx_exit_entry[];

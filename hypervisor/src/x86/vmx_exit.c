@@ -6,12 +6,9 @@
  */
 #include "vmx.h"
 
-#include <abi/utcb.h>
-
 #include "cr.h"
 #include "insn.h"
 #include "irq.h"
-#include "vmx_bits.h"
 
 enum {
 	VECTOR_DB = 1,
@@ -46,10 +43,10 @@ static struct ec *inject(struct ec *ec, uint32_t vector, uint32_t error)
 	return ec;
 }
 
-/* Its first use of debug registers: from now on they are switched. */
-static void use_debug(struct ec *ec, struct vmx *v)
+void vmx_use_debug(struct ec *ec)
 {
-	v->vcpu.debugs = 1;
+	struct vmx *v = vmx_of(ec);
+
 	vcpu_take_debug(ec);
 	if (!(v->asked & PRIMARY_MOV_DR_EXITING)) {
 		vmx_set_primary(v, v->primary &
@@ -57,20 +54,20 @@ static void use_debug(struct ec *ec, struct vmx *v)
 	}
 }
 
-/*
- * Vectors 2 and 18 through the kernel's own IDT, as the processor would have
- * done it; the handler's IRET lets the next NMI in.
- */
+/* The handler's IRET lets the next NMI in. */
 static struct ec *nmi(struct ec *ec)
 {
 	__asm__ volatile("int $2" : : : "memory");
 	return vcpu_interrupted(ec);
 }
 
-static struct ec *machine_check(struct ec *ec)
+/* B0 to B3 are what is so now; the others stay until software clears them. */
+static void set_dr6(uint64_t causes)
 {
-	__asm__ volatile("int $18" : : : "memory");
-	return vcpu_interrupted(ec);
+	uint64_t dr6;
+
+	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+	__asm__ volatile("mov %0, %%dr6" : : "r"((dr6 & ~15ul) | causes));
 }
 
 static void block_nmis(void)
@@ -101,8 +98,8 @@ static struct ec *debug_exception(struct ec *ec, uint32_t info)
 {
 	uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES;
 
-	use_debug(ec, vmx_of(ec));
-	vcpu_set_dr6(causes);
+	vmx_use_debug(ec);
+	set_dr6(causes);
 	if (causes & DR6_BD) {
 		vmwrite(VMCS_GUEST_DR7,
 			vmread(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
@@ -137,7 +134,7 @@ static struct ec *exception(struct ec *ec)
 	case VECTOR_AC:
 		return inject(ec, VECTOR_AC, vmread32(VMCS_EXIT_ERROR_CODE));
 	case VECTOR_MC:
-		return machine_check(ec);
+		return vcpu_machine_check(ec);
 	default:
 		return vcpu_event(ec, REASON_EXCEPTION_NMI);
 	}
@@ -191,12 +188,10 @@ static struct ec *cr_access(struct ec *ec)
 
 static struct ec *mov_dr(struct ec *ec)
 {
-	struct vmx *v = vmx_of(ec);
-
-	if (v->asked & PRIMARY_MOV_DR_EXITING) {
+	if (vmx_of(ec)->asked & PRIMARY_MOV_DR_EXITING) {
 		return vcpu_event(ec, REASON_MOV_DR);
 	}
-	use_debug(ec, v);
+	vmx_use_debug(ec);
 	return ec;
 }
 
@@ -215,25 +210,33 @@ static struct ec *ept_violation(struct ec *ec)
 	return vcpu_event(ec, REASON_EPT_VIOLATION);
 }
 
+/* Now what came while the guest ran is let in, at the latest. */
+static struct ec *preemption_timer(struct ec *ec)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+	return vcpu_interrupted(ec);
+}
+
 static struct ec *(*const kept[])(struct ec *) = {
 	[REASON_EXCEPTION_NMI] = exception,
 	[REASON_EXTERNAL_INTERRUPT] = external_interrupt,
 	[REASON_CR_ACCESS] = cr_access,
 	[REASON_MOV_DR] = mov_dr,
 	[REASON_EPT_VIOLATION] = ept_violation,
+	[REASON_PREEMPTION_TIMER] = preemption_timer,
 };
 
 /*
- * The entry failed on the guest's state (SDM 3C 27.8). The VMCS is not
+ * The entry failed on the guest's state or MSRs (SDM 3C 27.8). The VMCS is not
  * launched if it was not before: let the next entry launch it anyway.
  */
 static struct ec *entry_failed(struct ec *ec, uint32_t reason)
 {
 	vmx_unload(ec);
-	if ((reason & ~REASON_ENTRY_FAILED) == REASON_MACHINE_CHECK) {
-		return machine_check(ec);
+	if (reason == REASON_MACHINE_CHECK) {
+		return vcpu_machine_check(ec);
 	}
-	return vcpu_event(ec, REASON_INVALID_STATE);
+	return vcpu_event(ec, reason);
 }
 
 struct ec *vmx_exit(struct ec *ec)
@@ -243,7 +246,7 @@ struct ec *vmx_exit(struct ec *ec)
 	vmx_of(ec)->seen_mtd = 0;
 	if (likely(reason >= ARRAY_SIZE(kept) || !kept[reason])) {
 		if (unlikely(reason & REASON_ENTRY_FAILED)) {
-			return entry_failed(ec, reason);
+			return entry_failed(ec, reason & REASON_BASIC);
 		}
 		return vcpu_event(ec, reason & REASON_BASIC);
 	}

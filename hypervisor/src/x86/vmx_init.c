@@ -15,23 +15,21 @@
 #include "cr.h"
 #include "insn.h"
 #include "msr.h"
-#include "vmx_bits.h"
+#include "tsc.h"
 #include "vmx_insn.h"
 
 enum {
 	CPUID_1_ECX_VMX = 1 << 5,
+	TIMER_MS = 2,
 
 	MSR_FEATURE_CONTROL = 0x3a,
 	MSR_VMX_BASIC = 0x480,
-	MSR_VMX_PINBASED = 0x481,
-	MSR_VMX_PROCBASED = 0x482,
-	MSR_VMX_EXIT = 0x483,
-	MSR_VMX_ENTRY = 0x484,
+	MSR_VMX_MISC = 0x485,
 	MSR_VMX_CR0_FIXED0 = 0x486,
 	MSR_VMX_CR4_FIXED0 = 0x488,
-	MSR_VMX_PROCBASED2 = 0x48b,
 	MSR_VMX_EPT_VPID_CAP = 0x48c,
-	MSR_VMX_TRUE_PINBASED = 0x48d,	/* the others follow in order */
+
+	MISC_TIMER_RATE = 0x1f,
 
 	FEATURE_CONTROL_LOCK = 1 << 0,
 	FEATURE_CONTROL_VMX = 1 << 2,	/* outside SMX */
@@ -46,7 +44,6 @@ enum {
 #define EPT_1G		  (1ul << 17)
 #define EPT_INVEPT	  (1ul << 20)
 #define EPT_INVEPT_SINGLE (1ul << 25)
-#define EPT_INVEPT_ALL	  (1ul << 26)
 #define EPT_INVVPID	  (1ul << 32)
 #define EPT_INVVPID_ALL	  (1ul << 42)
 
@@ -55,37 +52,20 @@ enum {
 	 EPT_INVEPT_SINGLE)
 #define VPID_NEEDED (EPT_INVVPID | EPT_INVVPID_ALL)
 
-enum {
-	PIN_NEEDED = PIN_INTERRUPT_EXITING | PIN_NMI_EXITING,
-	PIN_WANTED = PIN_NEEDED | PIN_VIRTUAL_NMIS,
-
-	EXIT_NEEDED = EXIT_HOST_64 | EXIT_ACKNOWLEDGE | EXIT_SAVE_EFER |
-		      EXIT_LOAD_EFER,
-	EXIT_WANTED = EXIT_NEEDED | EXIT_SAVE_DEBUG | EXIT_LOAD_PAT,
-
-	ENTRY_NEEDED = ENTRY_LOAD_EFER,
-	ENTRY_WANTED = ENTRY_NEEDED | ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT,
-
-	SECONDARY_NEEDED = SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST,
-	SECONDARY_WANTED = SECONDARY_NEEDED | SECONDARY_VPID |
-			   SECONDARY_RDTSCP | SECONDARY_INVPCID |
-			   SECONDARY_XSAVES,
-};
-
 /*
  * Without exits on CR8 the guest would change the priority of the host's local
  * APIC, and without those on debug registers what other vCPUs have in them.
  */
 #define PRIMARY_NEEDED                                               \
-	(PRIMARY_INTERRUPT_WINDOW | PRIMARY_HLT_EXITING |            \
-	 PRIMARY_RDPMC_EXITING | PRIMARY_CR8_LOAD_EXITING |          \
-	 PRIMARY_CR8_STORE_EXITING | PRIMARY_MOV_DR_EXITING |        \
-	 PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS | PRIMARY_SECONDARY)
-#define PRIMARY_WANTED                                               \
-	((PRIMARY_NEEDED & ~(uint32_t)PRIMARY_INTERRUPT_WINDOW) |    \
-	 PRIMARY_TSC_OFFSETTING)
+	(PRIMARY_HLT_EXITING | PRIMARY_RDPMC_EXITING |               \
+	 PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING |      \
+	 PRIMARY_MOV_DR_EXITING | PRIMARY_IO_BITMAPS |               \
+	 PRIMARY_MSR_BITMAPS | PRIMARY_SECONDARY)
 /* What must be possible to turn off. */
 #define PRIMARY_UNWANTED (PRIMARY_CR3_LOAD_EXITING | PRIMARY_CR3_STORE_EXITING)
+
+/* Keys and user interrupts: state that no exit and no XSAVE takes along. */
+#define CR4_NOT_KEPT (CR4_KL | CR4_UINTR)
 
 enum { MSR_BITMAP_SIZE = 4096, IO_BITMAP_ORDER = 1 };
 
@@ -110,82 +90,108 @@ struct ptab_format ptab_ept = {
 	.levels_large = 1,
 };
 
-/* Capability MSRs of the controls. */
-struct offered {
-	uint64_t pin, primary, exit, entry, secondary;
+/*
+ * Kinds of controls: the capability MSR, and the one that tells the truth, what
+ * must be possible, and what is set from the start if it is.
+ */
+static const struct {
+	uint32_t msr, true_msr, need, want;
+} controls[VMX_CONTROLS] = {
+	[VMX_PIN] = {0x481, 0x48d, PIN_INTERRUPT_EXITING | PIN_NMI_EXITING,
+		     PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER},
+	[VMX_PRIMARY] = {0x482, 0x48e,
+			 PRIMARY_NEEDED, PRIMARY_TSC_OFFSETTING},
+	[VMX_EXIT] = {0x483, 0x48f, EXIT_HOST_64 | EXIT_ACKNOWLEDGE |
+			      EXIT_SAVE_EFER | EXIT_LOAD_EFER,
+		      EXIT_SAVE_DEBUG | EXIT_LOAD_PAT},
+	[VMX_ENTRY] = {0x484, 0x490, ENTRY_LOAD_EFER,
+		       ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT},
+	[VMX_SECONDARY] = {0x48b, 0x48b,
+			   SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST,
+			   SECONDARY_VPID | SECONDARY_RDTSCP |
+				   SECONDARY_INVPCID | SECONDARY_XSAVES},
 };
 
-static void read_offered(struct offered *o, struct vmx_caps *c)
+/* The first thing that is missing, or NULL; `capability` is what there is. */
+static const char *find_missing(const uint64_t *capability, uint64_t ept_vpid)
 {
-	uint64_t basic = rdmsr(MSR_VMX_BASIC);
-	uint32_t first = basic & BASIC_TRUE_CONTROLS ? MSR_VMX_TRUE_PINBASED
-						     : MSR_VMX_PINBASED;
-
-	c->revision = (uint32_t)basic & 0x7fffffff;
-	o->pin = rdmsr(first);
-	o->primary = rdmsr(first + MSR_VMX_PROCBASED - MSR_VMX_PINBASED);
-	o->exit = rdmsr(first + MSR_VMX_EXIT - MSR_VMX_PINBASED);
-	o->entry = rdmsr(first + MSR_VMX_ENTRY - MSR_VMX_PINBASED);
-	o->secondary = 0;
-	if (!vmx_missing(o->primary, PRIMARY_SECONDARY)) {
-		o->secondary = rdmsr(MSR_VMX_PROCBASED2);
-	}
-	if (!vmx_missing(o->secondary, SECONDARY_EPT)) {
-		c->ept_vpid = rdmsr(MSR_VMX_EPT_VPID_CAP);
-	}
-}
-
-/* The first thing that is missing, or NULL. */
-static const char *find_missing(const struct offered *o,
-				const struct vmx_caps *c)
-{
-	const struct {
-		bool missing;
-		const char *name;
-	} needs[] = {
-		{vmx_missing(o->secondary, SECONDARY_EPT),
-		 "extended page tables"},
-		{vmx_missing(o->secondary, SECONDARY_UNRESTRICTED_GUEST),
-		 "unrestricted guest"},
-		{EPT_NEEDED & ~c->ept_vpid, "a feature of EPT"},
-		{vmx_missing(o->pin, PIN_NEEDED), "a pin-based control"},
-		{vmx_missing(o->primary, PRIMARY_NEEDED),
-		 "a primary processor-based control"},
-		{o->primary & PRIMARY_UNWANTED, "CR3 access without exit"},
-		{vmx_missing(o->exit, EXIT_NEEDED), "an exit control"},
-		{vmx_missing(o->entry, ENTRY_NEEDED), "an entry control"},
+	static const char *const name[VMX_CONTROLS] = {
+		"a pin-based control", "a primary processor-based control",
+		"an exit control", "an entry control", "unrestricted guest",
 	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(needs); i++) {
-		if (needs[i].missing) {
-			return needs[i].name;
+	if (vmx_missing(capability[VMX_SECONDARY], SECONDARY_EPT)) {
+		return "extended page tables";
+	}
+	if (EPT_NEEDED & ~ept_vpid) {
+		return "a feature of EPT";
+	}
+	for (unsigned i = 0; i < VMX_CONTROLS; i++) {
+		if (vmx_missing(capability[i], controls[i].need)) {
+			return name[i];
 		}
 	}
-	return NULL;
+	if (vmx_missing(capability[VMX_PRIMARY], PRIMARY_INTERRUPT_WINDOW)) {
+		return "the interrupt window";
+	}
+	return capability[VMX_PRIMARY] & PRIMARY_UNWANTED
+		       ? "CR3 access without exit" : NULL;
 }
 
-static void choose(const struct offered *o, struct vmx_caps *c)
+/*
+ * The timer ends a guest that nothing else does: Bochs holds back interrupts if
+ * the guest was entered with IF = 0. Hypervisors need no such help, and would
+ * have to arm a timer of theirs at each entry.
+ */
+static void choose_timer(struct vmx_caps *c)
 {
-	uint32_t secondary = SECONDARY_WANTED;
+	if (cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR) {
+		c->set[VMX_PIN] &= ~(uint32_t)PIN_PREEMPTION_TIMER;
+	} else if (c->set[VMX_PIN] & PIN_PREEMPTION_TIMER) {
+		c->timer = (uint32_t)(TIMER_MS * tsc_khz >>
+				      (rdmsr(MSR_VMX_MISC) & MISC_TIMER_RATE));
+	}
+}
 
+static const char *choose(struct vmx_caps *c)
+{
+	uint64_t basic = rdmsr(MSR_VMX_BASIC), capability[VMX_CONTROLS] = {0};
+	const char *missing;
+
+	c->revision = (uint32_t)basic & 0x7fffffff;
+	for (unsigned i = 0; i < VMX_CONTROLS; i++) {
+		if (i == VMX_SECONDARY &&
+		    vmx_missing(capability[VMX_PRIMARY], PRIMARY_SECONDARY)) {
+			break;
+		}
+		capability[i] = rdmsr(basic & BASIC_TRUE_CONTROLS
+					      ? controls[i].true_msr
+					      : controls[i].msr);
+		c->set[i] = vmx_controls(capability[i], controls[i].need |
+								controls[i].want);
+		c->may[i] = (uint32_t)(capability[i] >> 32);
+	}
+	if (c->may[VMX_SECONDARY] & SECONDARY_EPT) {
+		c->ept_vpid = rdmsr(MSR_VMX_EPT_VPID_CAP);
+	}
+	missing = find_missing(capability, c->ept_vpid);
+	if (missing) {
+		return missing;
+	}
 	if (VPID_NEEDED & ~c->ept_vpid) {
-		secondary &= ~(uint32_t)SECONDARY_VPID;
+		c->set[VMX_SECONDARY] &= ~(uint32_t)SECONDARY_VPID;
 	}
-	c->pin = vmx_controls(o->pin, PIN_WANTED);
-	c->primary = vmx_controls(o->primary, PRIMARY_WANTED);
-	c->primary_may = (uint32_t)(o->primary >> 32);
-	c->exit = vmx_controls(o->exit, EXIT_WANTED);
-	c->entry = vmx_controls(o->entry, ENTRY_WANTED);
-	c->secondary = vmx_controls(o->secondary, secondary);
-	c->secondary_may = (uint32_t)(o->secondary >> 32);
-	if (!(c->pin & PIN_VIRTUAL_NMIS)) {
-		c->primary_may &= ~(uint32_t)PRIMARY_NMI_WINDOW;
+	if (!(c->set[VMX_PIN] & PIN_VIRTUAL_NMIS)) {
+		c->may[VMX_PRIMARY] &= ~(uint32_t)PRIMARY_NMI_WINDOW;
 	}
+	choose_timer(c);
 	/* With an unrestricted guest PE and PG may be 0 (SDM 3C 24.8). */
 	c->cr0_host = (rdmsr(MSR_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG)) |
 		      CR0_CD | CR0_NW;
 	c->cr0_fixed = c->cr0_host & ~(CR0_CD | CR0_NW);
-	c->cr4_host = rdmsr(MSR_VMX_CR4_FIXED0) | CR4_MCE;
+	c->cr4_fixed = rdmsr(MSR_VMX_CR4_FIXED0) | CR4_MCE;
+	c->cr4_host = c->cr4_fixed | CR4_NOT_KEPT;
+	return NULL;
 }
 
 /* FS_BASE, GS_BASE and KERNEL_GS_BASE are the guest's. SDM 3C 25.6.9. */
@@ -210,24 +216,20 @@ static void say(const struct vmx_caps *c)
 {
 	log("vmx: EPT%s%s, unrestricted guest%s%s\n",
 	    c->ept_vpid & EPT_1G ? " with 1 GiB pages" : "",
-	    c->secondary & SECONDARY_VPID ? ", VPID" : "",
-	    c->pin & PIN_VIRTUAL_NMIS ? ", virtual NMIs" : "",
-	    c->secondary & SECONDARY_XSAVES ? ", XSAVES" : "");
+	    c->set[VMX_SECONDARY] & SECONDARY_VPID ? ", VPID" : "",
+	    c->set[VMX_PIN] & PIN_VIRTUAL_NMIS ? ", virtual NMIs" : "",
+	    c->set[VMX_SECONDARY] & SECONDARY_XSAVES ? ", XSAVES" : "");
 }
 
 /* The first CPU says what all have. */
 static const char *find_caps(bool first)
 {
 	struct vmx_caps c = {0};
-	struct offered o;
-	const char *missing;
+	const char *missing = choose(&c);
 
-	read_offered(&o, &c);
-	missing = find_missing(&o, &c);
 	if (missing) {
 		return missing;
 	}
-	choose(&o, &c);
 	if (first) {
 		if (!make_bitmaps(&c)) {
 			return "memory";

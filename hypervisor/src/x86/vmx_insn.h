@@ -6,62 +6,35 @@
 
 #include "../types.h"
 
-static inline bool vmxon(uint64_t phys)
-{
-	bool ok;
+#define VMX_POINTER(insn)                                                     \
+	static inline bool insn(uint64_t phys)                                \
+	{                                                                     \
+		bool ok;                                                      \
+									      \
+		__asm__ volatile(#insn " %1"                                  \
+				 : "=@cca"(ok)                                \
+				 : "m"(phys)                                  \
+				 : "memory");                                 \
+		return ok;                                                    \
+	}
+VMX_POINTER(vmxon)
+VMX_POINTER(vmclear)
+VMX_POINTER(vmptrld)
+#undef VMX_POINTER
 
-	__asm__ volatile("vmxon %1" : "=@cca"(ok) : "m"(phys) : "memory");
-	return ok;
-}
+enum { INVEPT_SINGLE = 1, INVVPID_ALL = 2 };
 
-static inline bool vmclear(uint64_t phys)
-{
-	bool ok;
-
-	__asm__ volatile("vmclear %1" : "=@cca"(ok) : "m"(phys) : "memory");
-	return ok;
-}
-
-static inline bool vmptrld(uint64_t phys)
-{
-	bool ok;
-
-	__asm__ volatile("vmptrld %1" : "=@cca"(ok) : "m"(phys) : "memory");
-	return ok;
-}
-
-struct invept {
-	uint64_t eptp, reserved;
-};
-
-enum { INVEPT_SINGLE = 1, INVEPT_ALL = 2 };
-
-static inline bool invept(uint64_t type, uint64_t eptp)
-{
-	struct invept d = {eptp, 0};
-	bool ok;
-
-	__asm__ volatile("invept %1, %2"
-			 : "=@cca"(ok)
-			 : "m"(d), "r"(type)
-			 : "memory");
-	return ok;
-}
-
-struct invvpid {
-	uint64_t vpid, address;
-};
-
-enum { INVVPID_SINGLE = 1, INVVPID_ALL = 2 };
-
-static inline bool invvpid(uint64_t type, uint64_t vpid)
-{
-	struct invvpid d = {vpid, 0};
-	bool ok;
-
-	__asm__ volatile("invvpid %1, %2"
-			 : "=@cca"(ok)
-			 : "m"(d), "r"(type)
-			 : "memory");
-	return ok;
-}
+/* what: EPTP or VPID */
+#define VMX_INVALIDATE(insn)                                                  \
+	static inline void insn(uint64_t type, uint64_t what)                 \
+	{                                                                     \
+		uint64_t descriptor[2] = {what, 0};                           \
+									      \
+		__asm__ volatile(#insn " %0, %1"                              \
+				 :                                            \
+				 : "m"(descriptor), "r"(type)                 \
+				 : "cc", "memory");                           \
+	}
+VMX_INVALIDATE(invept)
+VMX_INVALIDATE(invvpid)
+#undef VMX_INVALIDATE
