@@ -50,6 +50,8 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/irq.c \
 	hypervisor/src/x86/kmem.c \
 	hypervisor/src/x86/madt.c \
+	hypervisor/src/x86/mitigate.c \
+	hypervisor/src/x86/mitigate_paths.S \
 	hypervisor/src/x86/multiboot.c \
 	hypervisor/src/x86/pic.c \
 	hypervisor/src/x86/pool.c \

@@ -230,12 +230,12 @@ static bool in_hypervisor(void)
 
 /*
  * For a guest that runs until it is interrupted, which happens whatever its
- * interrupt flag. Bochs, unlike QEMU and processors, does not see to that.
+ * interrupt flag. Bochs' SVM, unlike others, does not see to that.
  */
 static void interruptible(struct utcb *u, unsigned event)
 {
 	(void)event;
-	if (!in_hypervisor()) {
+	if (is_svm() && !in_hypervisor()) {
 		u->rflags |= RFLAGS_IF;
 	}
 }

@@ -37,7 +37,7 @@ enum {
 struct cpu {
 	struct cpu *self;	/* at %gs:0 */
 	uint64_t stack;		/* top of the kernel's stack here */
-	uint64_t scratch;	/* entry.S */
+	uint64_t scratch[2];	/* mitigate_paths.S */
 	struct ec *current;	/* whose registers TSS.RSP0 points at */
 	struct pd *pd;		/* whose page tables are loaded */
 	uint8_t fpu_live;	/* CR0.TS is clear: user code uses the FPU */

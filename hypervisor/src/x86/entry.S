@@ -14,6 +14,7 @@
  */
 #include "gprs.h"
 #include "offsets.h"
+#include "patch.h"
 
 #define RFLAGS_SYSRET 0x202
 #define RFLAGS_KERNEL 0x2
@@ -38,6 +39,7 @@
 	mov	EC_RSP(%rax), %rsp
 	mov	EC_RAX(%rax), %rax
 	mov	$RFLAGS_SYSRET, %r11d
+	patch	MITIGATE_CLEAR, sysret_clear
 	swapgs
 	sysretq
 	.endm
@@ -62,8 +64,11 @@
 	.globl entry_syscall
 	.balign 64
 entry_syscall:
+	patch	MITIGATE_ENTRY, entry_syscall_restrict
 	swapgs
 	mov	%rsp, %r11
+	.globl	entry_syscall_on
+entry_syscall_on:
 	mov	%gs:CPU_CURRENT, %rsp
 	mov	%r11, EC_RSP(%rsp)
 	mov	%rcx, EC_RIP(%rsp)
@@ -131,6 +136,7 @@ entry_sm:
 1:	mov	EC_RIP(%rsp), %rcx
 	mov	$RFLAGS_SYSRET, %r11d
 	mov	EC_RSP(%rsp), %rsp
+	patch	MITIGATE_CLEAR, sysret_clear
 	swapgs
 	sysretq
 
@@ -189,7 +195,8 @@ switch_to:
 	cmpb	$0, %gs:CPU_FPU_LIVE
 	je	5f
 	jmp	4f
-1:	cmpq	$0, %gs:CPU_FPU_OWNER
+1:	patch	MITIGATE_SWITCH, 4f
+	cmpq	$0, %gs:CPU_FPU_OWNER
 	jne	4f
 	mov	PD_IO_BITMAP(%rcx), %rsi
 	mov	$TSS_IO_NONE, %edi
@@ -235,6 +242,7 @@ resume_iret:
 	lea	EC_REGS(%rax), %rsp
 	pop_gprs
 	add	$16, %rsp		/* vector and error code */
+	patch	MITIGATE_CLEAR, iret_clear
 	swapgs
 	iretq
 
@@ -306,6 +314,7 @@ common_exception:
 	popf
 	mov	%gs:CPU_CURRENT, %rdi
 	mov	%gs:CPU_STACK_TOP, %rsp
+	patch	MITIGATE_ENTRY, exception_restrict
 	call	exception
 	jmp	switch_to
 
@@ -331,6 +340,7 @@ common_interrupt:
 	popf
 	mov	%gs:CPU_CURRENT, %rdi
 	mov	%gs:CPU_STACK_TOP, %rsp
+	patch	MITIGATE_ENTRY, interrupt_restrict
 	call	interrupt
 	jmp	switch_to
 

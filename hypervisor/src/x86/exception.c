@@ -14,6 +14,7 @@
 #include "cpu.h"
 #include "insn.h"
 #include "irq.h"
+#include "mitigate.h"
 #include "msr.h"
 
 enum {
@@ -87,6 +88,7 @@ void thread_switch(struct ec *ec)
 	if (cpu->pd != ec->pd) {
 		pd_load(ec->pd);
 		fpu_leave(cpu, ec);
+		mitigate_switch();
 	}
 }
 

@@ -29,6 +29,7 @@ enum {
 	EFER_LMA = 1 << 10,
 	EFER_NXE = 1 << 11,
 	EFER_SVME = 1 << 12,
+	EFER_AUTOIBRS = 1 << 21,
 };
 
 /*

@@ -7,6 +7,7 @@
 #include "../sm.h"
 #include "cpu.h"
 #include "desc.h"
+#include "mitigate.h"
 #include "svm.h"
 #include "vmx.h"
 
@@ -21,6 +22,11 @@ void offsets(void)
 	OFFSET(CPU_STACK_TOP, cpu, stack);
 	OFFSET(CPU_CURRENT, cpu, current);
 	OFFSET(CPU_PD, cpu, pd);
+	OFFSET(CPU_SCRATCH, cpu, scratch);
+	VALUE(MITIGATE_ENTRY, MITIGATE_ENTRY);
+	VALUE(MITIGATE_SWITCH, MITIGATE_IBPB | MITIGATE_RETURNS);
+	VALUE(MITIGATE_EXIT, MITIGATE_ENTRY | MITIGATE_RETURNS);
+	VALUE(MITIGATE_CLEAR, MITIGATE_CLEAR);
 	OFFSET(CPU_FPU_LIVE, cpu, fpu_live);
 	OFFSET(CPU_TSS_ADDRESS, cpu, tss);
 	OFFSET(CPU_IDLE, cpu, idle);

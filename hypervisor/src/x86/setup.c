@@ -16,6 +16,7 @@
 #include "hip.h"
 #include "insn.h"
 #include "kmem.h"
+#include "mitigate.h"
 #include "msr.h"
 #include "vcpu.h"
 
@@ -121,6 +122,7 @@ void setup_cpu(struct cpu *cpu, uint8_t acpi_id)
 {
 	set_control();
 	set_msrs();
+	mitigate_init();
 	desc_init(cpu);
 	apic_init();
 	cpu->apic_id = apic_id();

@@ -8,6 +8,7 @@
  */
 #include "gprs.h"
 #include "offsets.h"
+#include "patch.h"
 
 	.text
 
@@ -43,6 +44,7 @@ svm_resume:
 	mov	%gs:CPU_STACK_TOP, %rsp
 	cli
 	stgi
+	patch	MITIGATE_EXIT, svm_exit_restrict
 	call	svm_exit
 	jmp	switch_to
 

@@ -10,6 +10,7 @@
 #include "../pd.h"
 #include "cpu.h"
 #include "insn.h"
+#include "mitigate.h"
 #include "msr.h"
 
 const struct vcpu_ops *vcpu_ops;
@@ -136,6 +137,7 @@ void vcpu_prepare(struct ec *ec)
 {
 	if (this_cpu()->fpu_owner != ec) {
 		fpu_switch(ec);
+		mitigate_guest();
 	}
 	if (ec->vcpu->debugs) {
 		vcpu_take_debug(ec);

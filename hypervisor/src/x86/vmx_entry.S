@@ -8,6 +8,7 @@
  */
 #include "gprs.h"
 #include "offsets.h"
+#include "patch.h"
 
 	.text
 
@@ -30,6 +31,7 @@ vmx_resume:
 	cmp	VMX_CR2(%rdx), %rcx
 	jne	1f
 	load_gprs
+	patch	MITIGATE_CLEAR, vmresume_clear
 	vmresume
 	jmp	2f
 
@@ -40,12 +42,15 @@ vmx_resume:
 	mov	%rbx, %rax
 	jne	3f
 	load_gprs
+	patch	MITIGATE_CLEAR, vmresume_clear
 	vmresume
 	jmp	2f
 3:	load_gprs
 	vmlaunch
 
 /* VMfail: the guest's registers are loaded and did not change. */
+	.globl	vmx_resume_failed
+vmx_resume_failed:
 2:	mov	%gs:CPU_CURRENT, %rdi
 	call	vmx_entry_refused
 	jmp	switch_to
@@ -61,6 +66,7 @@ vmx_exit_entry:
 	lgdt	VMX_GDTR(%rdx)
 	mov	%gs:CPU_STACK_TOP, %rsp
 	movw	$0x100, %gs:CPU_FPU_LIVE	/* not live; TSS short */
+	patch	MITIGATE_EXIT, vmx_exit_restrict
 	call	vmx_exit
 	jmp	switch_to
 

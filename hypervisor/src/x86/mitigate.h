@@ -1,0 +1,31 @@
+/*
+ * Against leaks by speculation: what the processor needs, and offers, at the
+ * borders of kernel, programs and guests.
+ *
+ * Where it needs nothing the paths are as if this did not exist: mitigate_paths.S has
+ * other ends and beginnings of them, to which boot makes jumps (patch.h).
+ */
+#pragma once
+
+#include "../types.h"
+
+enum mitigation {
+	MITIGATE_IBRS = 1 << 0,		/* set once, for all kernel code */
+	MITIGATE_ENTRY = 1 << 1,	/* IBRS written at each entry */
+	MITIGATE_STIBP = 1 << 2,
+	MITIGATE_IBPB = 1 << 3,
+	MITIGATE_RETURNS = 1 << 4,	/* the return stack is filled */
+	MITIGATE_CLEAR = 1 << 5,	/* VERW */
+	MITIGATE_L1D = 1 << 6,
+	MITIGATE_BHI = 1 << 7,		/* BHI_DIS_S */
+};
+
+/* On each CPU at boot; the first chooses, and says in a line what is on. */
+void mitigate_init(void);
+
+/* Somebody else's code runs from now on: a thread of another PD, or a guest. */
+void mitigate_switch(void);
+void mitigate_guest(void);
+
+/* mitigate_paths.S: entries of the return stack that are nobody's. */
+void stuff_returns(void);
