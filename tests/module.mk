@@ -144,6 +144,13 @@ $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 $(eval $(call hypercall,device,$(addprefix tests/hypercall/,start.S code.S \
 	main.c machine.c ecs.c device.c)))
 
+# The same with all mitigations, needed or not: the paths that boot patches.
+HYPERCALL_TESTS	+= $(B)/hypercall_mitigated.iso
+$(B)/hypercall_mitigated.iso: $(B)/hypercall.iso
+	@$(call say,ISO)
+	$(Q)$(PYTHON) tests/platform/image.py $@ \
+		$(B)/hypervisor.elf:mitigations=all $(B)/hypercall.elf
+
 # The list of what the document names: a case each.
 $(B)/user/tests/hypercall/matrix.inc: tests/hypercall/matrix.py docs/abi.md \
 		$(wildcard hypervisor/include/abi/*.h)

@@ -32,6 +32,7 @@ HYPERCALL_RUNS = [
     ("qemu-tcg", 4, 120),
     ("bochs-svm", 1, 240),
 ]
+MITIGATED_RUNS = [("qemu-tcg", 2, 120)]
 
 # Where device tests run: QEMU with these devices (platform/qemu.py).
 DEVICE_RUNS = [
@@ -146,7 +147,9 @@ def jobs(levels):
             yield run_system, (part, "-m", part)
     if "hypercall" in levels:
         for image in sorted(BUILD.glob("hypercall*.iso")):
-            for platform, cpus, limit in HYPERCALL_RUNS:
+            runs = MITIGATED_RUNS if "mitigated" in image.stem \
+                else HYPERCALL_RUNS
+            for platform, cpus, limit in runs:
                 yield run_hypercall, (image, platform, cpus, limit)
         for devices, cpus in DEVICE_RUNS:
             yield run_hypercall, (BUILD / "device.iso", "qemu-tcg", cpus, 60,

@@ -29,6 +29,7 @@ enum {
 	 * is no XSAVES; else the rest would not fit into a UTCB.
 	 */
 	XCR0_KNOWN = 0x2e7,
+	XCR0_AVX = 1 << 2,
 	XCR0_MPX = 3 << 3,
 	XSS_KNOWN = 3 << 11,	/* CET: user and supervisor */
 	COMPONENTS = 13,
@@ -62,6 +63,12 @@ static uint64_t carried = 3;
 /* For programs that never used the FPU. */
 static uint8_t initial[PAGE_SIZE] aligned_to(64);
 
+#define AREA(insn, area, mask)                                     \
+	__asm__ volatile(insn " (%0)"                              \
+			 :                                         \
+			 : "r"(area), "a"((uint32_t)(mask)), "d"(0) \
+			 : "memory")
+
 static void init_area(void *page)
 {
 	struct area *a = page;
@@ -72,6 +79,23 @@ static void init_area(void *page)
 	if (kind == XSAVES) {
 		a->xcomp_bv = COMPACT | fpu_xcr0 | fpu_xss;
 	}
+}
+
+/*
+ * The compact format begins with AVX behind the header. Bochs 2.7 has it
+ * elsewhere, and the header in its way.
+ */
+static bool xsaves_works(void)
+{
+	struct area *a = (struct area *)initial;
+	uint64_t *avx = (uint64_t *)(a + 1);
+
+	init_area(a);
+	a->xstate_bv = *avx = XCR0_AVX;
+	AREA("xrstor64", a, ~0u);
+	__builtin_memset(a, 0, PAGE_SIZE);
+	AREA("xsaves64", a, ~0u);
+	return *avx == XCR0_AVX && !a->reserved2[0];
 }
 
 /* Where the components of the standard format are: all that fit in front. */
@@ -90,22 +114,47 @@ static void find_carried(void)
 
 static void find_format(void)
 {
-	uint64_t known = XCR0_KNOWN | XCR0_MPX;
+	struct cpuid c = cpuid(CPUID_XSAVE, 1);
 
 	kind = XSAVE;
-	if (cpuid(CPUID_XSAVE, 1).eax & CPUID_XSAVE_1_EAX_XSAVES) {
+	fpu_xcr0 = cpuid(CPUID_XSAVE, 0).eax & (XCR0_KNOWN | XCR0_MPX);
+	xsetbv((uint32_t)fpu_xcr0);
+	if (c.eax & CPUID_XSAVE_1_EAX_XSAVES && fpu_xcr0 & XCR0_AVX &&
+	    xsaves_works()) {
 		kind = XSAVES;
-		known = XCR0_KNOWN;
-		fpu_xss = cpuid(CPUID_XSAVE, 1).ecx & XSS_KNOWN;
+		fpu_xcr0 &= XCR0_KNOWN;
+		fpu_xss = c.ecx & XSS_KNOWN;
+		xsetbv((uint32_t)fpu_xcr0);
 	}
-	fpu_xcr0 = cpuid(CPUID_XSAVE, 0).eax & known;
+}
+
+static void save(void *area)
+{
+	if (kind == XSAVES) {
+		AREA("xsaves64", area, ~0u);
+	} else if (kind == XSAVE) {
+		AREA("xsave64", area, ~0u);
+	} else {
+		AREA("fxsave64", area, ~0u);
+	}
+}
+
+/* Components that are not in the mask stay as they are. */
+static void restore(const void *area, uint64_t mask)
+{
+	if (kind == XSAVES) {
+		AREA("xrstors64", area, mask);
+	} else if (kind == XSAVE) {
+		AREA("xrstor64", area, mask);
+	} else {
+		AREA("fxrstor64", area, mask);
+	}
 }
 
 void fpu_init(struct cpu *cpu)
 {
 	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE) {
 		find_format();
-		xsetbv((uint32_t)fpu_xcr0);
 		if (kind == XSAVES) {
 			wrmsr(MSR_XSS, fpu_xss);
 			carried = fpu_xcr0 | fpu_xss;
@@ -115,10 +164,11 @@ void fpu_init(struct cpu *cpu)
 		}
 	}
 	cpu->xss = fpu_xss;
+	init_area(initial);
+	restore(initial, ~0u);
 	cpu->fpu_owner = NULL;
 	cpu->fpu_live = 0;
 	write_cr0(read_cr0() | CR0_TS);
-	init_area(initial);
 }
 
 void *fpu_alloc(struct pd *payer)
@@ -156,35 +206,6 @@ static void set_xcr0_of(struct cpu *cpu, const struct ec *ec)
 		set_xcr0(cpu, ec->xcr0, ec->xss);
 	} else {
 		set_xcr0(cpu, fpu_xcr0, fpu_xss);
-	}
-}
-
-#define AREA(insn, area, mask)                                     \
-	__asm__ volatile(insn " (%0)"                              \
-			 :                                         \
-			 : "r"(area), "a"((uint32_t)(mask)), "d"(0) \
-			 : "memory")
-
-static void save(void *area)
-{
-	if (kind == XSAVES) {
-		AREA("xsaves64", area, ~0u);
-	} else if (kind == XSAVE) {
-		AREA("xsave64", area, ~0u);
-	} else {
-		AREA("fxsave64", area, ~0u);
-	}
-}
-
-/* Components that are not in the mask stay as they are. */
-static void restore(const void *area, uint64_t mask)
-{
-	if (kind == XSAVES) {
-		AREA("xrstors64", area, mask);
-	} else if (kind == XSAVE) {
-		AREA("xrstor64", area, mask);
-	} else {
-		AREA("fxrstor64", area, mask);
 	}
 }
 

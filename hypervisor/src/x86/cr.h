@@ -24,6 +24,7 @@
 #define CR4_KL	       (1ul << 19)
 #define CR4_SMEP       (1ul << 20)
 #define CR4_SMAP       (1ul << 21)
+#define CR4_CET	       (1ul << 23)
 #define CR4_UINTR      (1ul << 25)
 
 #define RFLAGS_FIXED 2ul

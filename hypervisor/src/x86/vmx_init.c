@@ -9,6 +9,7 @@
 
 #include <abi/hip.h>
 
+#include "../fpu.h"
 #include "../log.h"
 #include "../page.h"
 #include "../ptab.h"
@@ -190,7 +191,7 @@ static const char *choose(struct vmx_caps *c)
 		      CR0_CD | CR0_NW;
 	c->cr0_fixed = c->cr0_host & ~(CR0_CD | CR0_NW);
 	c->cr4_fixed = rdmsr(MSR_VMX_CR4_FIXED0) | CR4_MCE;
-	c->cr4_host = c->cr4_fixed | CR4_NOT_KEPT;
+	c->cr4_host = c->cr4_fixed | CR4_NOT_KEPT | (fpu_xss ? 0 : CR4_CET);
 	return NULL;
 }
 
