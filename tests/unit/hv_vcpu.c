@@ -13,6 +13,7 @@
 #include "mapping.h"
 #include "page.h"
 #include "x86/cpu.h"
+#include "x86/mitigate.h"
 #include "x86/vcpu.h"
 
 static struct cpu cpu;
@@ -53,6 +54,10 @@ void fpu_switch(struct ec *ec)
 void fpu_load(struct ec *ec, const struct utcb *u)
 {
 	(void)ec, (void)u;
+}
+
+void mitigate_guest(void)
+{
 }
 
 struct ec *vcpu_interrupted(struct ec *ec)
