@@ -46,7 +46,6 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/hip.c \
 	hypervisor/src/x86/ioapic.c \
 	hypervisor/src/x86/iommu.c \
-	hypervisor/src/x86/iommu_tables.c \
 	hypervisor/src/x86/irq.c \
 	hypervisor/src/x86/kmem.c \
 	hypervisor/src/x86/madt.c \

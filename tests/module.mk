@@ -102,6 +102,8 @@ $(eval $(call hv_unit,elf,hypervisor/src/elf.c))
 # Firmware's tables are where they are.
 $(eval $(call hv_unit,boot,$(addprefix hypervisor/src/x86/,acpi.c madt.c \
 	multiboot.c),-fno-sanitize=alignment))
+$(eval $(call hv_unit,iommu,$(addprefix hypervisor/src/x86/,vtd.c amdvi.c),\
+	-fno-sanitize=alignment))
 $(eval $(call hv_unit,ipc,tests/unit/hv_machine.c))
 $(eval $(call hv_unit,death,tests/unit/hv_machine.c))
 

@@ -91,7 +91,9 @@ void pd_destroy(struct pd *pd)
 	void *pages[] = {pd->mem.root, pd->pio.root, pd->obj.root};
 
 	tlb_unload(pd);
-	iommu_release(pd);
+	if (pd->tables[PTAB_DMA].root) {
+		iommu_release(pd);
+	}
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
 		if (pages[i]) {
 			page_free(pd, pages[i], 0);

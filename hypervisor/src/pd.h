@@ -18,7 +18,6 @@ struct pd {
 	struct space mem, pio, obj;
 	struct ptab tables[PTABS];
 	uint64_t cr3;			/* of the host's */
-	uint32_t domain;		/* iommu.c: its devices'; or 0 */
 	uint64_t guest_generation;	/* atomic: guest tables lost entries */
 
 	uint8_t *io_bitmap;		/* 2 pages, 0 bit: allowed; or NULL */

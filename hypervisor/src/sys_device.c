@@ -16,8 +16,8 @@ struct ec *sys_assign_pci(uint64_t id, struct ec *self)
 	}
 	/* Whose device it becomes must hold its configuration. */
 	return syscall_done(self,
-			    iommu_assign(pd, mapping_frame(pd, self->regs.rsi),
-					 (uint16_t)self->regs.rdx));
+			    iommu_assign(pd,
+					 mapping_frame(pd, self->regs.rsi)));
 }
 
 struct ec *sys_assign_gsi(uint64_t id, struct ec *self)

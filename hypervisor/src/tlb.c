@@ -26,11 +26,11 @@ void tlb_stale(struct pd *pd, unsigned tables)
 	if (guest) {
 		__atomic_add_fetch(&pd->guest_generation, 1, __ATOMIC_SEQ_CST);
 	}
-	if (tables & MAPPING_DMA && pd->domain) {
-		if (self->domain_stale && self->domain_stale != pd->domain) {
-			iommu_flush(self->domain_stale);
+	if (tables & MAPPING_DMA && iommu) {
+		if (self->dma_stale && self->dma_stale != pd) {
+			iommu_flush(self->dma_stale);
 		}
-		self->domain_stale = pd->domain;
+		self->dma_stale = pd;
 		self->flush_asked = 1;
 	}
 	for (uint32_t i = 0; i < cpu_count; i++) {
@@ -74,9 +74,9 @@ void tlb_shootdown(void)
 		return;
 	}
 	self->flush_asked = 0;
-	if (self->domain_stale) {
-		iommu_flush(self->domain_stale);
-		self->domain_stale = 0;
+	if (self->dma_stale) {
+		iommu_flush(self->dma_stale);
+		self->dma_stale = NULL;
 	}
 	tlb_flush_requested(self);
 	for (uint32_t i = 0; i < cpu_count; i++) {

@@ -8,13 +8,34 @@
 
 #include "../log.h"
 #include "../page.h"
+#include "acpi.h"
 #include "apic.h"
 #include "gsi.h"
 #include "irq.h"
 #include "kmem.h"
+#include "madt.h"
 
 enum {
-	/* Registers, 3.4; those from 0x2000 on are in a page of their own */
+	/* ACPI table, 5.2 */
+	IVRS_ENTRIES = 48,
+	IVHD_10 = 0x10,
+	IVHD_11 = 0x11,
+	IVHD_40 = 0x40,
+	IVHD_SIZE_LONG = 40,		/* of the last two */
+	ENTRY_ALL = 1,
+	ENTRY_DEVICE = 2,
+	ENTRY_FIRST = 3,
+	ENTRY_LAST = 4,
+	ENTRY_ALIAS = 66,
+	ENTRY_ALIAS_FIRST = 67,
+	ENTRY_LONG = 70,
+	ENTRY_LONG_FIRST = 71,
+	ENTRY_SPECIAL = 72,
+	SPECIAL_IOAPIC = 1,
+	ENTRY_ACPI = 240,		/* as long as its name is */
+	ENTRY_ACPI_NAME = 21,
+
+	/* Registers, 3.4 */
 	DEVICE_TABLE = 0x00,
 	COMMANDS = 0x08,
 	EVENTS = 0x10,
@@ -25,7 +46,6 @@ enum {
 	EVENT_HEAD = 0x2010,
 	EVENT_TAIL = 0x2018,
 	STATUS = 0x2020,
-	LATER = 0x2000,
 
 	FEATURE_XT = 1 << 2,		/* 32-bit destinations */
 	FEATURE_GA = 1 << 7,		/* interrupt entries of 128 bits */
@@ -56,6 +76,16 @@ enum {
 /* An event is a write, 2.5.3 */
 #define EVENT_WRITE   (1ul << 53)
 
+struct ivhd {
+	uint8_t type, flags;
+	uint16_t length, rid, capability;
+	uint64_t phys;
+	uint16_t segment, info;
+	uint32_t features;
+} __attribute__((packed));
+
+static_assert(sizeof(struct ivhd) == 24);
+
 #define CONTROL_XT    (1ul << 50)
 #define LENGTH_256    (8ul << 56)	/* of both queues */
 #define READ_WRITE    (3ul << 61)
@@ -85,54 +115,113 @@ static unsigned interrupt_tables;
 static uint16_t sources[GSIS];		/* who may send them */
 static bool wide_ids = true;
 
-static volatile uint64_t *reg(const struct iommu_unit *u, unsigned at)
+/* Length of an entry; 0: it lies. */
+static uint32_t entry_length(const uint8_t *entry, uint32_t left)
 {
-	/* kmem_device() maps one page after the other. */
-	at = at >= LATER ? at - LATER + (unsigned)PAGE_SIZE : at;
-	return (volatile uint64_t *)(u->registers + at);
+	uint32_t length = 4u << (entry[0] >> 6);
+
+	if (entry[0] >= ENTRY_ACPI) {
+		length = left <= ENTRY_ACPI_NAME ? ~0u :
+			 ENTRY_ACPI_NAME + 1u + entry[ENTRY_ACPI_NAME];
+	}
+	return length <= left ? length : 0;
 }
 
-bool amdvi_unit(struct iommu_unit *u, uint8_t flags)
+/* Devices, ranges of them, and IOAPICs. False: a lie. */
+static bool parse_entries(const uint8_t *entry, uint32_t left)
 {
-	uint64_t features;
+	uint32_t length, rid, first = 0;
 
-	if (!u->queue) {
-		u->registers = kmem_device(u->phys);
-		kmem_device(u->phys + LATER);
-		/* The second page is for events. */
-		u->queue = page_alloc(NULL, 1, true);
+	for (; left; entry += length, left -= length) {
+		length = entry_length(entry, left);
+		if (!length) {
+			return false;
+		}
+		rid = entry[1] | (uint32_t)entry[2] << 8;
+		switch (entry[0]) {
+		case ENTRY_ALL:
+			iommu_cover(0, 0xffff);
+			break;
+		case ENTRY_DEVICE:
+		case ENTRY_ALIAS:
+		case ENTRY_LONG:
+			first = rid;
+			/* and no others */
+			[[fallthrough]];
+		case ENTRY_LAST:
+			iommu_cover(first, rid);
+			break;
+		case ENTRY_FIRST:
+		case ENTRY_ALIAS_FIRST:
+		case ENTRY_LONG_FIRST:
+			first = rid;
+			break;
+		case ENTRY_SPECIAL:
+			if (entry[7] == SPECIAL_IOAPIC) {
+				madt_source(entry[4], entry[5] |
+					    (uint32_t)entry[6] << 8);
+			}
+			break;
+		}
 	}
-	features = *reg(u, FEATURES);
-	if (features == ~0ul || !u->queue) {
-		log("amdvi: unit at 0x%lx is not there, it is left off\n",
-		    u->phys);
-		return false;
-	}
+	return true;
+}
+
+static bool check(struct iommu_unit *u, unsigned flags)
+{
+	uint64_t features = *reg64(u, FEATURES);
+
 	/* HT tunnel, posted writes (2), isochronous, coherent */
-	u->flags = (flags & 1u) << 1 | (flags & 6u) << 7 | (flags & 8u) << 8 |
-		   (flags & 0x20u) << 5;
-	u->tail = (volatile uint32_t *)reg(u, COMMAND_TAIL);
+	u->flags = (flags & 1) << 1 | (flags & 6) << 7 | (flags & 8) << 8 |
+		   (flags & 0x20) << 5;
+	u->tail = reg32(u, COMMAND_TAIL);
 	u->wait[0] = WAIT_STORE | kmem_image_phys(&u->done);
 	u->wait[1] = 1;
 	amdvi.remap_interrupts &= !!(features & FEATURE_GA);
 	wide_ids &= !!(features & FEATURE_XT);
-	return true;
+	return features != ~0ul;
+}
+
+/* A unit may be in several, for those who do not know the later ones. */
+static void ivhd(const void *record, uint32_t length)
+{
+	const struct ivhd *h = record;
+	uint32_t size = h->type == IVHD_10 ? sizeof(*h) : IVHD_SIZE_LONG;
+	struct iommu_unit *u = NULL;
+
+	if (h->segment) {
+		return;
+	}
+	if (!(h->phys & PAGE_MASK) &&
+	    parse_entries((const uint8_t *)record + size, length - size)) {
+		u = iommu_unit(h->phys);
+	}
+	if (!u || !check(u, h->flags)) {
+		log("amdvi: unit at 0x%lx cannot be used\n", h->phys);
+		amdvi.complete = false;
+	}
 }
 
 static bool find(void)
 {
-	amdvi.remap_interrupts = true;
-	if (!ivrs_parse()) {
-		return false;
-	}
-	amdvi.levels = LEVELS;
-	amdvi.domains = DOMAINS;
-	amdvi.max_apic_id = wide_ids ? ~0u : 0xff;
-	devices = page_alloc(NULL, DEVICES_ORDER, true);
+	static const struct record_format records = {1, 2, 2, 1};
+	static const struct record_parser parsers[] = {
+		{IVHD_10, sizeof(struct ivhd), ivhd},
+		{IVHD_11, IVHD_SIZE_LONG, ivhd},
+		{IVHD_40, IVHD_SIZE_LONG, ivhd},
+	};
+	const struct acpi_table *t = acpi_find("IVRS");
+
+	devices = t ? page_alloc(NULL, DEVICES_ORDER, true) : NULL;
 	if (!devices) {
-		log("amdvi: no memory for the device table\n");
 		return false;
 	}
+	amdvi.complete = amdvi.remap_interrupts = true;
+	amdvi.complete &= acpi_parse(t, IVRS_ENTRIES, records, parsers,
+				     ARRAY_SIZE(parsers));
+	amdvi.levels = LEVELS;
+	amdvi.domains = IOMMU_DOMAINS;
+	amdvi.max_apic_id = wide_ids ? ~0u : 0xff;
 	return true;
 }
 
@@ -140,10 +229,10 @@ static bool find(void)
 static void start_log(const struct iommu_unit *u)
 {
 	__builtin_memset(u->queue + IOMMU_QUEUE, 0, PAGE_SIZE);
-	*reg(u, EVENTS) = (pool_to_phys(u->queue) + PAGE_SIZE) | LENGTH_256;
-	*reg(u, EVENT_HEAD) = 0;
-	*reg(u, EVENT_TAIL) = 0;
-	*reg(u, STATUS) = STATUS_OVERFLOW;
+	*reg64(u, EVENTS) = (pool_to_phys(u->queue) + PAGE_SIZE) | LENGTH_256;
+	*reg64(u, EVENT_HEAD) = 0;
+	*reg64(u, EVENT_TAIL) = 0;
+	*reg64(u, STATUS) = STATUS_OVERFLOW;
 }
 
 static bool enable(struct iommu_unit *u)
@@ -157,13 +246,13 @@ static bool enable(struct iommu_unit *u)
 		devices[i][2] |= amdvi.remap_interrupts ? INTERRUPTS_VALID : 0;
 	}
 	u->next = 0;
-	*reg(u, CONTROL) = 0;
-	*reg(u, DEVICE_TABLE) = pool_to_phys(devices) | DEVICES_512;
-	*reg(u, COMMANDS) = pool_to_phys(u->queue) | LENGTH_256;
-	*reg(u, COMMAND_HEAD) = 0;
-	*reg(u, COMMAND_TAIL) = 0;
+	*reg64(u, CONTROL) = 0;
+	*reg64(u, DEVICE_TABLE) = pool_to_phys(devices) | DEVICES_512;
+	*reg64(u, COMMANDS) = pool_to_phys(u->queue) | LENGTH_256;
+	*reg64(u, COMMAND_HEAD) = 0;
+	*reg64(u, COMMAND_TAIL) = 0;
 	start_log(u);
-	*reg(u, CONTROL) = control;
+	*reg64(u, CONTROL) = control;
 	return iommu_run(u, &none, 0);
 }
 
@@ -254,14 +343,14 @@ static void faults(struct iommu_unit *u)
 	if (!log[0][0]) {
 		return;
 	}
-	*reg(u, CONTROL) &= ~(uint64_t)CONTROL_EVENTS;
+	*reg64(u, CONTROL) &= ~(uint64_t)CONTROL_EVENTS;
 	for (unsigned i = 0; i < IOMMU_QUEUE && log[i][0]; i++) {
 		iommu_fault(log[i][0] & 0xffff, log[i][1],
-			    log[i][0] & EVENT_WRITE ? "write" : "read",
+			    log[i][0] & EVENT_WRITE,
 			    (unsigned)(log[i][0] >> 60));
 	}
 	start_log(u);
-	*reg(u, CONTROL) |= CONTROL_EVENTS;
+	*reg64(u, CONTROL) |= CONTROL_EVENTS;
 }
 
 struct iommu_ops amdvi = {

@@ -72,7 +72,7 @@ struct cpu {
 	/* atomic: ECs that others want something of (ec.h, pending) */
 	struct ec *inbox;
 	uint8_t flush_asked;	/* this CPU asked some to flush */
-	uint32_t domain_stale;	/* devices of it may reach what is gone; or 0 */
+	struct pd *dma_stale;	/* its devices may reach what is gone; or NULL */
 	uint32_t flush;		/* atomic: a TLB flush was asked for */
 
 	/* vCPU seam: host state of VMX or SVM on this CPU */

@@ -85,16 +85,6 @@ bool ioapic_has(unsigned gsi, uint32_t *source)
 	return a;
 }
 
-bool ioapic_sources_known(void)
-{
-	for (uint32_t i = 0; i < ioapics; i++) {
-		if (ioapic[i].madt->source == SOURCE_UNKNOWN) {
-			return false;
-		}
-	}
-	return true;
-}
-
 /* Bits 19..4 of the address are the upper half's, whatever their meaning. */
 void ioapic_route(unsigned gsi, uint32_t vector, uint64_t address,
 		  unsigned flags)

@@ -10,8 +10,6 @@ void ioapic_init(void);
 
 /* The one that has the pin: as whom it sends interrupts; 0 without one. */
 bool ioapic_has(unsigned gsi, uint32_t *source);
-/* Are they known for all? */
-bool ioapic_sources_known(void);
 /*
  * The pin sends the message with this address, and the vector as data; flags:
  * FLAG_GSI_LEVEL, FLAG_GSI_LOW. It is masked.

@@ -1,9 +1,7 @@
 /*
- * What is the same for all IOMMUs: which units there are and which devices pass
- * them, which PD has which device, and who may send which interrupt.
- *
- * One lock guards all of it and the units' queues. It is taken after mdb_lock
- * or a GSI's lock, or alone.
+ * What is the same for all IOMMUs: which units there are, which PD has which
+ * device, and that interrupts go where they can. A device's domain, by which
+ * units know its page tables, is its number here.
  */
 #include "iommu.h"
 
@@ -13,80 +11,74 @@
 #include "../panic.h"
 #include "../pd.h"
 #include "../timeout.h"
+#include "acpi.h"
 #include "apic.h"
 #include "cpu.h"
 #include "hip.h"
 #include "insn.h"
-#include "ioapic.h"
+#include "kmem.h"
+#include "madt.h"
 #include "tsc.h"
 
 enum {
-	MAX_COVERS = 128,
-	MAX_DEVICES = 256,		/* that PDs have */
+	UNIT_PAGES = 3,			/* of registers */
 	TIMEOUT_MS = 500,
 	FAULTS_MS = 1000,		/* between two looks for faults */
 	FAULTS_TOLD = 2,		/* at one look */
 	MAX_PHYSICAL_ID = 254,		/* of 8 bits, 255 is all */
+	MCFG_ENTRIES = 44,
 };
+
+/* PCI Firmware Specification 3.3, 4.1.2; memory begins with bus 0. */
+struct mcfg_entry {
+	uint64_t phys;
+	uint16_t segment;
+	uint8_t first, last;
+	uint32_t reserved;
+} __attribute__((packed));
 
 struct iommu_ops *iommu;
 
-static struct lock iommu_lock;		/* for all that follows */
+static struct lock iommu_lock;		/* for the rest, and units' queues */
 static struct iommu_unit units[MAX_IOMMUS];
 static unsigned unit_count;
-static struct {
-	uint32_t first, last;		/* RIDs */
-	struct iommu_unit *unit;
-} covers[MAX_COVERS];
-static unsigned cover_count;
-static struct pd *domains[DOMAINS];
-static struct {
-	uint16_t rid;
-	uint16_t domain;		/* 0: the entry is free */
-} devices[MAX_DEVICES];
 static unsigned faults_told;
+static struct {
+	struct pd *pd;			/* whose it is; NULL: a free entry */
+	uint16_t rid;
+} devices[IOMMU_DOMAINS];		/* from 1 on */
 
-/* Configuration space in memory. */
-static uint64_t config_frame;
-static uint32_t config_first, config_last;
+static uint8_t covered[(1 << 16) / 8];	/* bits by RID: passes a unit */
+
+/* Configuration space of the first segment. */
+static const struct mcfg_entry *config;
 
 struct iommu_unit *iommu_unit(uint64_t phys)
 {
-	unsigned i = 0;
+	struct iommu_unit *u = units;
 
-	while (i < unit_count && units[i].phys != phys) {
-		i++;
-	}
-	if (i == MAX_IOMMUS) {
-		log("iommu: unit at 0x%lx is one too many\n", phys);
-		return NULL;
-	}
-	if (i == unit_count) {
-		units[unit_count++].phys = phys;
-	}
-	return &units[i];
-}
-
-void iommu_cover(struct iommu_unit *u, unsigned first, unsigned last)
-{
-	if (cover_count == MAX_COVERS) {
-		log("iommu: too many devices are listed\n");
-		return;
-	}
-	covers[cover_count].first = first;
-	covers[cover_count].last = last;
-	covers[cover_count++].unit = u;
-}
-
-/* Does a device pass a unit that is on? -1: nobody says so. */
-static int confined(uint32_t rid)
-{
-	for (unsigned i = 0; i < cover_count; i++) {
-		if (rid >= covers[i].first && rid <= covers[i].last) {
-			return covers[i].unit && covers[i].unit->on;
+	while (u->phys && u->phys != phys) {
+		if (++u == units + MAX_IOMMUS) {
+			return NULL;
 		}
 	}
-	return -1;
+	if (!u->phys) {
+		u->phys = phys;
+		u->registers = (volatile char *)kmem_device(phys);
+		for (unsigned i = 1; i < UNIT_PAGES; i++) {
+			kmem_device(phys + i * PAGE_SIZE);
+		}
+		u->queue = page_alloc(NULL, 1, true);
+		unit_count++;
+	}
+	return u->queue ? u : NULL;
+}
+
+void iommu_cover(uint32_t first, uint32_t last)
+{
+	for (uint32_t rid = first; rid <= last; rid++) {
+		covered[rid / 8] |= (uint8_t)(1 << rid % 8);
+	}
 }
 
 static void put(struct iommu_unit *u, const iommu_command c)
@@ -103,7 +95,7 @@ bool iommu_run(struct iommu_unit *u, const iommu_command *commands,
 	for (unsigned i = 0; i < count; i++) {
 		put(u, commands[i]);
 	}
-	__atomic_store_n(&u->done, 0, __ATOMIC_RELAXED);
+	u->done = 0;
 	put(u, u->wait);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	*u->tail = u->next * (uint32_t)sizeof(iommu_command);
@@ -126,12 +118,12 @@ void iommu_run_all(const iommu_command *commands, unsigned count)
 	}
 }
 
-void iommu_fault(uint32_t rid, uint64_t address, const char *what,
-		 unsigned reason)
+void iommu_fault(uint32_t rid, uint64_t address, bool write, unsigned reason)
 {
 	if (faults_told++ < FAULTS_TOLD) {
 		log("iommu: device %02x:%02x.%u must not %s 0x%lx (%u)\n",
-		    rid >> 8, rid >> 3 & 31, rid & 7, what, address, reason);
+		    rid >> 8, rid >> 3 & 31, rid & 7,
+		    write ? "write" : "read", address, reason);
 	}
 }
 
@@ -150,40 +142,12 @@ static void look_for_faults(struct timeout *t)
 	timeout_add(this_cpu(), t);
 }
 
-/* The lock is held. */
-static unsigned domain_of(struct pd *pd)
-{
-	for (unsigned i = 1; !pd->domain && i < iommu->domains; i++) {
-		if (!domains[i]) {
-			domains[i] = pd;
-			pd->domain = i;
-		}
-	}
-	return pd->domain;
-}
-
-/* The lock is held. Its entry, or a free one, or NULL. */
-static unsigned device_of(uint32_t rid)
-{
-	unsigned free = MAX_DEVICES;
-
-	for (unsigned i = 0; i < MAX_DEVICES; i++) {
-		if (devices[i].domain && devices[i].rid == rid) {
-			return i;
-		}
-		if (!devices[i].domain && free == MAX_DEVICES) {
-			free = i;
-		}
-	}
-	return free;
-}
-
 bool iommu_device(uint64_t frame, uint32_t *rid)
 {
-	uint64_t at = frame - config_frame;
+	uint64_t at = config ? frame - (config->phys >> PAGE_BITS) : ~0ul;
 
 	*rid = (uint32_t)at;
-	return config_frame && at >= config_first && at <= config_last;
+	return config && at >> 8 >= config->first && at >> 8 <= config->last;
 }
 
 /* The root of the PD's tables, as deep as units walk them; or 0. */
@@ -197,32 +161,47 @@ static uint64_t root_of(struct pd *pd)
 	return table ? pool_to_phys(table) : 0;
 }
 
-enum status iommu_assign(struct pd *pd, uint64_t frame, uint16_t hint)
+/* The lock is held. */
+static enum status attach(struct pd *pd, uint16_t rid, uint64_t root)
 {
+	unsigned domain = 0;
 	enum status s = OUT_OF_MEMORY;
+
+	for (unsigned i = 1; i < iommu->domains; i++) {
+		if (devices[i].pd && devices[i].rid == rid) {
+			(void)!iommu->attach(rid, 0, i);
+			devices[i].pd = NULL;
+		}
+		if (!devices[i].pd) {
+			domain = i;
+		}
+	}
+	if (domain) {
+		s = iommu->attach(rid, root, domain);
+	}
+	if (s == SUCCESS) {
+		devices[domain].pd = pd;
+		devices[domain].rid = rid;
+	}
+	return s;
+}
+
+enum status iommu_assign(struct pd *pd, uint64_t frame)
+{
+	enum status s;
 	uint32_t rid;
 	uint64_t root;
-	unsigned i;
 
-	if (!iommu || !iommu_device(frame, &rid) ||
-	    !(confined(rid) >= 0 ? confined(rid) : confined(hint) > 0)) {
+	if (!iommu || !iommu->complete || !iommu_device(frame, &rid) ||
+	    !(covered[rid / 8] & 1 << rid % 8)) {
 		return BAD_DEVICE;
 	}
 	root = root_of(pd);
+	if (!root) {
+		return OUT_OF_MEMORY;
+	}
 	lock(&iommu_lock);
-	i = device_of(rid);
-	if (root && i < MAX_DEVICES && domain_of(pd)) {
-		if (devices[i].domain) {
-			(void)!iommu->attach((uint16_t)rid, 0,
-					     devices[i].domain);
-			devices[i].domain = 0;
-		}
-		s = iommu->attach((uint16_t)rid, root, pd->domain);
-	}
-	if (s == SUCCESS) {
-		devices[i].rid = (uint16_t)rid;
-		devices[i].domain = (uint16_t)pd->domain;
-	}
+	s = attach(pd, (uint16_t)rid, root);
 	unlock(&iommu_lock);
 	return s;
 }
@@ -230,21 +209,23 @@ enum status iommu_assign(struct pd *pd, uint64_t frame, uint16_t hint)
 void iommu_release(struct pd *pd)
 {
 	lock(&iommu_lock);
-	for (unsigned i = 0; pd->domain && i < MAX_DEVICES; i++) {
-		if (devices[i].domain == pd->domain) {
-			(void)!iommu->attach(devices[i].rid, 0, pd->domain);
-			devices[i].domain = 0;
+	for (unsigned i = 1; i < IOMMU_DOMAINS; i++) {
+		if (devices[i].pd == pd) {
+			(void)!iommu->attach(devices[i].rid, 0, i);
+			devices[i].pd = NULL;
 		}
 	}
-	domains[pd->domain] = NULL;
-	pd->domain = 0;
 	unlock(&iommu_lock);
 }
 
-void iommu_flush(unsigned domain)
+void iommu_flush(const struct pd *pd)
 {
 	lock(&iommu_lock);
-	iommu->flush(domain);
+	for (unsigned i = 1; i < IOMMU_DOMAINS; i++) {
+		if (devices[i].pd == pd) {
+			iommu->flush(i);
+		}
+	}
 	unlock(&iommu_lock);
 }
 
@@ -267,46 +248,51 @@ enum status iommu_interrupt(unsigned gsi, uint32_t source, uint32_t apic_id,
 	return s;
 }
 
-/* All units and all IOAPICs take part, or none does. */
-static bool can_remap_interrupts(void)
+void iommu_resume(void)
 {
-	for (unsigned i = 0; i < cover_count; i++) {
-		if (!covers[i].unit) {
-			return false;
+	for (unsigned i = 0; iommu && i < unit_count; i++) {
+		units[i].on = units[i].tail && iommu->enable(&units[i]);
+		if (!units[i].on) {
+			log("iommu: unit at 0x%lx is off\n", units[i].phys);
+			iommu->complete = false;
 		}
 	}
-	return iommu->remap_interrupts && ioapic_sources_known();
+}
+
+static void find_config(void)
+{
+	const struct acpi_table *t = acpi_find("MCFG");
+	const struct mcfg_entry *e =
+		(const void *)((const char *)t + MCFG_ENTRIES);
+
+	if (t && t->length >= MCFG_ENTRIES + sizeof(*e) && !e->segment) {
+		static struct mcfg_entry first;
+
+		first = *e;
+		config = &first;
+	}
 }
 
 void iommu_init(void)
 {
 	static struct timeout timeout = {.fire = look_for_faults};
-	unsigned on = 0;
 
-	if (!mcfg_parse(&config_frame, &config_first, &config_last)) {
-		log("pci: no MCFG, devices cannot be named\n");
-	}
+	find_config();
 	iommu = vtd.find() ? &vtd : amdvi.find() ? &amdvi : NULL;
 	if (!iommu) {
 		log("iommu: none, devices can reach all memory\n");
 		return;
 	}
-	iommu->remap_interrupts = can_remap_interrupts();
+	/* All units and all IOAPICs take part, or none does. */
+	iommu->remap_interrupts &=
+		iommu->complete && machine.sources == machine.ioapics;
+	iommu_resume();
 	for (unsigned i = 0; i < unit_count; i++) {
-		units[i].on = units[i].queue && iommu->enable(&units[i]);
-		if (units[i].on) {
-			hip_take(units[i].phys, IOMMU_SIZE);
-			on++;
-		} else {
-			log("iommu: unit at 0x%lx is off\n", units[i].phys);
-		}
+		hip_take(units[i].phys, UNIT_PAGES * PAGE_SIZE);
 	}
-	if (!on) {
-		iommu = NULL;
-		return;
-	}
-	log("iommu: %s, %u of %u units, %u levels; interrupts are%s remapped\n",
-	    iommu->name, on, unit_count, iommu->levels,
-	    iommu->remap_interrupts ? "" : " not");
+	log("iommu: %s, %u units, %u levels%s; interrupts are %sremapped\n",
+	    iommu->name, unit_count, iommu->levels,
+	    iommu->complete ? "" : ", no device can be assigned",
+	    iommu->remap_interrupts ? "" : "not ");
 	look_for_faults(&timeout);
 }

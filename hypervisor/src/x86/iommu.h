@@ -5,7 +5,7 @@
  * send those that were assigned to it and no others.
  *
  * All units share their tables: it does not matter which of them a device's
- * requests pass, only that it is one that is on.
+ * requests pass, if all are on.
  */
 #pragma once
 
@@ -15,9 +15,8 @@ struct pd;
 
 enum {
 	MAX_IOMMUS = 32,
-	IOMMU_SIZE = 16384,		/* of a unit's registers, at most */
 	IOMMU_QUEUE = 256,		/* commands in a queue */
-	DOMAINS = 256,			/* PDs with devices; number 0 is none */
+	IOMMU_DOMAINS = 256,		/* numbers that devices have; 0 is none */
 	SOURCE_UNKNOWN = 1 << 16,	/* behind the device numbers */
 };
 
@@ -27,11 +26,11 @@ typedef uint64_t iommu_command[2];
 struct iommu_unit {
 	uint64_t phys;			/* of the registers */
 	volatile char *registers;
-	volatile uint32_t *tail;	/* the queue's: a register */
-	iommu_command *queue;		/* a page */
+	volatile uint32_t *tail;	/* the queue's; NULL: not usable */
+	iommu_command *queue;		/* two pages; the second is the vendor's */
 	uint32_t next;			/* entry of the queue */
 	uint32_t flags;			/* the vendor's */
-	uint64_t done;			/* atomic: written by the unit, when told by: */
+	uint64_t done;			/* atomic: written by the unit, told by: */
 	iommu_command wait;
 	bool on;
 };
@@ -60,25 +59,26 @@ struct iommu_ops {
 	uint32_t max_apic_id;		/* of interrupts that are remapped */
 	bool remap_interrupts;
 	bool flush_new;			/* new mappings also need a flush */
+	bool complete;			/* all units are on */
 };
 
 extern struct iommu_ops *iommu;		/* the machine's, or NULL */
 extern struct iommu_ops vtd, amdvi;
 
-/* Boot CPU, before other CPUs and programs run. */
+/* Boot CPU, before other CPUs and programs run; the HIP is there. */
 void iommu_init(void);
+/* Units have lost their registers, but not what was assigned. */
+void iommu_resume(void);
 
 /*
- * The device whose configuration space is at that page frame becomes the PD's;
- * hint: of a virtual function, the physical one. BAD_DEVICE: there is none, or
- * no IOMMU knows it.
+ * The device whose configuration space is at that page frame becomes the PD's.
+ * BAD_DEVICE: there is none, or it may pass no unit that is on. OUT_OF_MEMORY.
  */
-[[nodiscard]] enum status iommu_assign(struct pd *pd, uint64_t frame,
-				       uint16_t hint);
+[[nodiscard]] enum status iommu_assign(struct pd *pd, uint64_t frame);
 /* The PD ends: its devices are blocked. */
 void iommu_release(struct pd *pd);
-/* What was taken from the domain's page tables can no longer be reached. */
-void iommu_flush(unsigned domain);
+/* What was taken from its page tables for devices can no longer be reached. */
+void iommu_flush(const struct pd *pd);
 
 /* The device whose configuration space is at that page frame. */
 bool iommu_device(uint64_t frame, uint32_t *rid);
@@ -91,24 +91,27 @@ bool iommu_device(uint64_t frame, uint32_t *rid);
 					  uint32_t apic_id, bool level,
 					  uint64_t *address);
 
-/* For the vendors, and the tables' parsers. */
+/* For the vendors. */
 
-/* ACPI names a unit, perhaps again: NULL if it is one too many. */
+/* ACPI names a unit, perhaps again. NULL: it cannot be. */
 struct iommu_unit *iommu_unit(uint64_t phys);
-/* Devices pass a unit, or NULL: one that is off. Who is first counts. */
-void iommu_cover(struct iommu_unit *u, unsigned first, unsigned last);
+/* It says that devices pass a unit. */
+void iommu_cover(uint32_t first, uint32_t last);
 /* Have commands done by a unit. False: it does not answer. */
 bool iommu_run(struct iommu_unit *u, const iommu_command *commands,
 	       unsigned count);
 /* The same by all units, which must. */
 void iommu_run_all(const iommu_command *commands, unsigned count);
-void iommu_fault(uint32_t rid, uint64_t address, const char *what,
-		 unsigned reason);
+void iommu_fault(uint32_t rid, uint64_t address, bool write, unsigned reason);
 
-/* iommu_tables.c. False: there is no such table. */
-bool dmar_parse(void);
-bool ivrs_parse(void);
-bool mcfg_parse(uint64_t *frame, uint32_t *first, uint32_t *last);
-/* Of the vendors, called by these: can the unit be used? */
-bool vtd_unit(struct iommu_unit *u);
-bool amdvi_unit(struct iommu_unit *u, uint8_t flags);
+static inline volatile uint32_t *reg32(const struct iommu_unit *u,
+				       unsigned at)
+{
+	return (volatile uint32_t *)(u->registers + at);
+}
+
+static inline volatile uint64_t *reg64(const struct iommu_unit *u,
+				       unsigned at)
+{
+	return (volatile uint64_t *)(u->registers + at);
+}

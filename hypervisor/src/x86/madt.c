@@ -99,6 +99,18 @@ static void ioapic(const void *p, uint32_t length)
 	}
 }
 
+void madt_source(uint8_t ioapic_id, uint32_t source)
+{
+	for (uint32_t i = 0; i < machine.ioapics; i++) {
+		struct madt_ioapic *a = &machine.ioapic[i];
+
+		if (a->id == ioapic_id && a->source == SOURCE_UNKNOWN) {
+			a->source = source;
+			machine.sources++;
+		}
+	}
+}
+
 /* The ISA bus is edge-triggered, active high. */
 static void override(const void *p, uint32_t length)
 {

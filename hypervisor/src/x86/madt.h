@@ -32,9 +32,12 @@ struct machine {
 	uint32_t cpus;
 	struct madt_ioapic ioapic[MAX_IOAPICS];
 	uint32_t ioapics;
+	uint32_t sources;	/* that are known */
 	struct madt_isa isa[ISA_IRQS];
 };
 
 extern struct machine machine;
 
 void madt_init(void);
+/* Another table tells as whom an IOAPIC sends interrupts. */
+void madt_source(uint8_t ioapic_id, uint32_t source);

@@ -8,15 +8,31 @@
 
 #include "../log.h"
 #include "../page.h"
+#include "acpi.h"
 #include "apic.h"
-#include "cpu.h"
 #include "gsi.h"
 #include "insn.h"
 #include "irq.h"
 #include "kmem.h"
+#include "madt.h"
 #include "tsc.h"
 
 enum {
+	/* ACPI table, 8 */
+	DMAR_FLAGS = 37,
+	DMAR_INTERRUPTS = 1 << 0,	/* can be remapped */
+	DMAR_ENTRIES = 48,
+	DRHD = 0,
+	DRHD_REST = 1 << 0,		/* INCLUDE_PCI_ALL */
+	SCOPE_DEVICE = 1,
+	SCOPE_BRIDGE = 2,
+	SCOPE_IOAPIC = 3,
+	SCOPE_LEAST = 8,		/* bytes, with a path of one step */
+
+	PCI_INDEX = 0xcf8,
+	PCI_DATA = 0xcfc,
+	PCI_BUSES = 0x18,		/* 15:8 behind a bridge, 23:16 the last */
+
 	/* Registers, 10.4 */
 	CAP = 0x08,
 	ECAP = 0x10,
@@ -24,6 +40,7 @@ enum {
 	GSTS = 0x1c,
 	RTADDR = 0x20,
 	FSTS = 0x34,
+	FSTS_OVERFLOW = 1 << 0,
 	PMEN = 0x64,
 	IQT = 0x88,
 	IQA = 0x90,
@@ -66,6 +83,24 @@ enum {
 	TIMEOUT_MS = 500,
 };
 
+/* 8.3 */
+struct drhd {
+	uint16_t type, length;
+	uint8_t flags, size;
+	uint16_t segment;
+	uint64_t phys;
+} __attribute__((packed));
+
+struct scope {
+	uint8_t type, length;
+	uint16_t flags;
+	uint8_t id, bus;
+	uint8_t path[];			/* device, function; also of bridges */
+} __attribute__((packed));
+
+static_assert(sizeof(struct drhd) == 16);
+static_assert(sizeof(struct scope) == 6);
+
 #define TE	   (1u << 31)
 #define GSTS_STATE 0x96fffffful		/* without what is done once */
 #define FRCD_FAULT (1u << 31)
@@ -84,69 +119,107 @@ static bool coherent = true, wide_ids;
 static uint64_t (*root)[2];		/* by bus */
 static uint64_t (*interrupts)[2];	/* by GSI */
 
-static uint32_t read32(const struct iommu_unit *u, unsigned at)
+static uint32_t bridge_buses(uint32_t rid)
 {
-	return *(volatile uint32_t *)(u->registers + at);
+	out32(PCI_INDEX, 1u << 31 | rid << 8 | PCI_BUSES);
+	return in32(PCI_DATA);
 }
 
-static uint64_t read64(const struct iommu_unit *u, unsigned at)
+/* A device, a bridge with all behind it, an IOAPIC. */
+static void scope(const void *record, uint32_t length)
 {
-	return *(volatile uint64_t *)(u->registers + at);
+	const struct scope *s = record;
+	uint32_t rid = 0, bus = s->bus;
+
+	for (unsigned i = 0; sizeof(*s) + 2 * i < length; i++) {
+		bus = i ? bridge_buses(rid) >> 8 & 0xff : bus;
+		rid = bus << 8 | (s->path[2 * i] & 31u) << 3 |
+		      (s->path[2 * i + 1] & 7u);
+	}
+	if (s->type == SCOPE_IOAPIC) {
+		madt_source(s->id, rid);
+		return;
+	}
+	iommu_cover(rid, rid);
+	if (s->type == SCOPE_BRIDGE) {
+		bus = bridge_buses(rid);
+		iommu_cover(bus & 0xff00, (bus >> 8 & 0xff00) | 0xff);
+	}
 }
 
-static void write32(const struct iommu_unit *u, unsigned at, uint32_t value)
+/* Can it be used, and what can all do? */
+static bool check(struct iommu_unit *u)
 {
-	*(volatile uint32_t *)(u->registers + at) = value;
-}
+	uint64_t cap = *reg64(u, CAP), ecap = *reg64(u, ECAP);
+	unsigned domains = 16u << 2 * (cap & 7);
 
-static void write64(const struct iommu_unit *u, unsigned at, uint64_t value)
-{
-	*(volatile uint64_t *)(u->registers + at) = value;
-}
-
-bool vtd_unit(struct iommu_unit *u)
-{
-	uint64_t cap, ecap;
-	unsigned domains;
-
-	u->registers = kmem_device(u->phys);
-	cap = read64(u, CAP);
-	ecap = read64(u, ECAP);
 	if (cap == ~0ul || !(ecap & ECAP_QI) || !(sagaw & cap >> 8)) {
-		log("vtd: unit at 0x%lx lacks queued invalidation or page "
-		    "tables, it is left off\n", u->phys);
 		return false;
 	}
-	if (!u->queue) {
-		u->queue = page_alloc(NULL, 0, true);
-	}
-	u->tail = (volatile uint32_t *)(u->registers + IQT);
+	u->tail = reg32(u, IQT);
 	u->wait[0] = WAIT_WRITE | 1ul << 32;
 	u->wait[1] = kmem_image_phys(&u->done);
 
 	sagaw &= (unsigned)(cap >> 8);
-	while (format.levels_large && !(cap >> (33 + format.levels_large) & 1)) {
+	while (!(cap >> (33 + format.levels_large) & 1) &&
+	       format.levels_large) {
 		format.levels_large--;
 	}
-	domains = 16u << 2 * (cap & 7);
 	vtd.domains = domains < vtd.domains ? domains : vtd.domains;
 	vtd.flush_new |= cap & (CAP_CM | CAP_RWBF) || !(ecap & ECAP_COHERENT);
 	vtd.remap_interrupts &= !!(ecap & ECAP_IR);
 	wide_ids &= !!(ecap & ECAP_EIM);
 	coherent &= ecap & ECAP_COHERENT;
-	return u->queue;
+	return true;
+}
+
+static void drhd(const void *record, uint32_t length)
+{
+	static const struct record_format scopes = {1, 1, 1, 1};
+	static const struct record_parser parsers[] = {
+		{SCOPE_DEVICE, SCOPE_LEAST, scope},
+		{SCOPE_BRIDGE, SCOPE_LEAST, scope},
+		{SCOPE_IOAPIC, SCOPE_LEAST, scope},
+	};
+	const struct drhd *d = record;
+	uint32_t size = length - (uint32_t)sizeof(*d);
+	struct iommu_unit *u = NULL;
+
+	if (d->segment) {
+		return;
+	}
+	if (!(d->phys & PAGE_MASK) &&
+	    records_parse(d + 1, size, scopes, parsers,
+			  ARRAY_SIZE(parsers)) == size) {
+		u = iommu_unit(d->phys);
+	}
+	if (!u || !check(u)) {
+		log("vtd: unit at 0x%lx cannot be used\n", d->phys);
+		vtd.complete = false;
+	}
+	if (d->flags & DRHD_REST) {
+		iommu_cover(0, 0xffff);
+	}
 }
 
 static bool find(void)
 {
-	vtd.remap_interrupts = true;
-	vtd.domains = DOMAINS;
-	wide_ids = cpuid(1, 0).ecx & CPUID_X2APIC;
-	if (!dmar_parse()) {
+	static const struct record_format records = {2, 2, 2, 1};
+	static const struct record_parser parser = {DRHD, sizeof(struct drhd),
+						    drhd};
+	const struct acpi_table *t = acpi_find("DMAR");
+
+	if (!t || t->length < DMAR_ENTRIES) {
 		return false;
 	}
 	root = page_alloc(NULL, 0, true);
 	interrupts = page_alloc(NULL, 0, true);
+	vtd.complete = root && interrupts;
+	vtd.remap_interrupts =
+		((const uint8_t *)t)[DMAR_FLAGS] & DMAR_INTERRUPTS;
+	vtd.domains = IOMMU_DOMAINS;
+	wide_ids = cpuid(1, 0).ecx & CPUID_X2APIC;
+	vtd.complete &= acpi_parse(t, DMAR_ENTRIES, records, &parser, 1);
 	vtd.levels = sagaw & 4 ? 4 : 3;
 	vtd.max_apic_id = wide_ids ? ~0u : 0xff;
 	return root && interrupts;
@@ -155,10 +228,10 @@ static bool find(void)
 static bool command(const struct iommu_unit *u, uint32_t bit, bool on)
 {
 	uint64_t end = rdtsc() + TIMEOUT_MS * (uint64_t)tsc_khz;
-	uint32_t state = read32(u, GSTS) & (uint32_t)GSTS_STATE;
+	uint32_t state = *reg32(u, GSTS) & (uint32_t)GSTS_STATE;
 
-	write32(u, GCMD, on ? state | bit : state & ~bit);
-	while (!(read32(u, GSTS) & bit) == on) {
+	*reg32(u, GCMD) = on ? state | bit : state & ~bit;
+	while (!(*reg32(u, GSTS) & bit) == on) {
 		if (rdtsc() > end) {
 			return false;
 		}
@@ -187,21 +260,21 @@ static bool enable(struct iommu_unit *u)
 	    !command(u, CFI, false) || !command(u, QIE, false)) {
 		return false;
 	}
-	write64(u, IQT, 0);
-	write64(u, IQA, pool_to_phys(u->queue));
-	write64(u, RTADDR, pool_to_phys(root));
+	*u->tail = 0;
+	*reg64(u, IQA) = pool_to_phys(u->queue);
+	*reg64(u, RTADDR) = pool_to_phys(root);
 	if (!command(u, QIE, true) || !command(u, SRTP, true) ||
 	    !iommu_run(u, all, 2) || !command(u, TE, true)) {
 		return false;
 	}
-	if (read64(u, CAP) & CAP_PMR) {
-		write32(u, PMEN, 0);
+	if (*reg64(u, CAP) & CAP_PMR) {
+		*reg32(u, PMEN) = 0;
 	}
 	if (!vtd.remap_interrupts) {
 		return true;
 	}
-	write64(u, IRTA, pool_to_phys(interrupts) | IRTA_256 |
-				 (wide_ids ? IRTA_EIME : 0));
+	*reg64(u, IRTA) = pool_to_phys(interrupts) | IRTA_256 |
+			  (wide_ids ? IRTA_EIME : 0);
 	return command(u, SIRTP, true) && iommu_run(u, all + 2, 1) &&
 	       command(u, IRE, true);
 }
@@ -209,8 +282,7 @@ static bool enable(struct iommu_unit *u)
 static enum status attach(uint16_t rid, uint64_t table, unsigned domain)
 {
 	static const iommu_command all[] = {{CONTEXT_ALL}, {IOTLB_ALL}};
-	uint64_t *bus = root[rid >> 8];
-	uint64_t(*context)[2] = NULL;
+	uint64_t *bus = root[rid >> 8], (*context)[2];
 	volatile uint64_t *entry;
 
 	if (!bus[0]) {
@@ -259,20 +331,19 @@ static enum status interrupt(unsigned gsi, uint32_t source, uint32_t apic_id,
 
 static void faults(struct iommu_unit *u)
 {
-	uint64_t cap = read64(u, CAP);
+	uint64_t cap = *reg64(u, CAP);
 	unsigned at = (cap >> 24 & 0x3ff) * 16;
 
 	for (unsigned n = (cap >> 40 & 0xff) + 1; n; n--, at += 16) {
-		uint64_t low = read64(u, at), high = read64(u, at + 8);
+		uint64_t low = *reg64(u, at), high = *reg64(u, at + 8);
 
-		if (high >> 63 && at < PAGE_SIZE) {
+		if (high >> 63) {
 			iommu_fault(high & 0xffff, low & ~PAGE_MASK,
-				    high >> 62 & 1 ? "read" : "write",
-				    high >> 32 & 0xff);
-			write32(u, at + 12, FRCD_FAULT);
+				    !(high >> 62 & 1), high >> 32 & 0xff);
+			*reg32(u, at + 12) = FRCD_FAULT;
 		}
 	}
-	write32(u, FSTS, 1);
+	*reg32(u, FSTS) = FSTS_OVERFLOW;
 }
 
 struct iommu_ops vtd = {

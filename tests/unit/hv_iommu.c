@@ -1,0 +1,328 @@
+/*
+ * What ACPI says of IOMMUs: DMAR and IVRS, good ones and such that lie. A table
+ * is as long as it says and no longer, so that the address sanitizer sees who
+ * reads on.
+ */
+#include "hv_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "x86/acpi.h"
+#include "x86/iommu.h"
+#include "x86/kmem.h"
+#include "x86/madt.h"
+
+enum {
+	STEPS = 30000,
+	UNIT = 0xfed90000,
+	LACKING = 0xfed91000,		/* a unit that cannot be used */
+	CAP = 0x8, ECAP = 0x10, FEATURES = 0x30,
+	BRIDGE = 0x00e0,		/* 00:1c.0: buses 2 to 4 behind it */
+};
+
+struct machine machine;
+
+static uint8_t bytes[4096];
+static uint32_t size;
+static const char *name;
+static struct acpi_table *table;
+static uint8_t covered[1 << 16];
+static uint64_t registers[2][PAGE_SIZE / 8];
+static uint32_t asked;
+
+const struct acpi_table *acpi_find(const char signature[4])
+{
+	return memcmp(signature, name, 4) == 0 ? table : NULL;
+}
+
+bool acpi_parse(const struct acpi_table *t, uint32_t first,
+		struct record_format format, const struct record_parser *parser,
+		unsigned parsers)
+{
+	uint32_t left = t && t->length > first ? t->length - first : 0;
+
+	return records_parse((const char *)t + first, left, format, parser,
+			     parsers) == left;
+}
+
+void madt_source(uint8_t id, uint32_t source)
+{
+	if (machine.ioapic[0].id == id) {
+		machine.ioapic[0].source = source;
+	}
+}
+
+struct iommu_unit *iommu_unit(uint64_t phys)
+{
+	static struct iommu_unit unit[2];
+	unsigned i = phys == LACKING;
+
+	unit[i].phys = phys;
+	unit[i].registers = (volatile char *)registers[i];
+	return &unit[i];
+}
+
+void iommu_cover(uint32_t first, uint32_t last)
+{
+	assert_true(last <= 0xffff);
+	for (uint32_t i = first; i <= last; i++) {
+		covered[i] = 1;
+	}
+}
+
+bool iommu_run(struct iommu_unit *u, const iommu_command *c, unsigned count)
+{
+	(void)u, (void)c, (void)count;
+	return false;
+}
+
+void iommu_run_all(const iommu_command *c, unsigned count)
+{
+	(void)c, (void)count;
+}
+
+void iommu_fault(uint32_t rid, uint64_t address, bool write, unsigned reason)
+{
+	(void)rid, (void)address, (void)write, (void)reason;
+}
+
+void fake_out32(uint16_t port, uint32_t value)
+{
+	assert_int_equal(port, 0xcf8);
+	asked = value;
+}
+
+uint32_t fake_in32(uint16_t port)
+{
+	assert_int_equal(port, 0xcfc);
+	return asked == (0x80000018u | BRIDGE << 8) ? 0x00040200 : 0;
+}
+
+static void put(unsigned n, uint64_t value)
+{
+	memcpy(bytes + size, &value, n);
+	size += n;
+}
+
+static void begin(const char *signature)
+{
+	name = signature;
+	size = 0;
+	memset(bytes, 0, sizeof(bytes));
+	put(4, 0);
+	size = 48;
+}
+
+static bool find(struct iommu_ops *ops)
+{
+	bool found;
+
+	memcpy(bytes, name, 4);
+	memcpy(bytes + 4, &size, 4);
+	bytes[37] = 1;
+	free(table);
+	table = malloc(size);
+	assert_non_null(table);
+	memcpy(table, bytes, size);
+	memset(covered, 0, sizeof(covered));
+	machine.ioapics = 1;
+	machine.ioapic[0] = (struct madt_ioapic){.source = SOURCE_UNKNOWN,
+						 .id = 2};
+	fixture_init(2048, 1);
+	found = ops->find();
+	assert_true(!found || ops->domains <= IOMMU_DOMAINS);
+	return found;
+}
+
+static void put_unit(uint64_t phys, bool rest, unsigned scopes)
+{
+	put(4, (uint64_t)(16 + scopes) << 16);
+	put(4, rest);
+	put(8, phys);
+}
+
+static void put_scope(uint64_t type, uint64_t id, uint64_t bus, uint64_t path)
+{
+	put(4, type | 8 << 8);
+	put(2, id | bus << 8);
+	put(2, path);
+}
+
+static void good_dmar(void)
+{
+	begin("DMAR");
+	put_unit(UNIT, false, 34);
+	put_scope(1, 0, 0, 0x0010);		/* 00:10.0 */
+	put_scope(2, 0, 0, BRIDGE >> 3);	/* the bridge */
+	put_scope(3, 2, 0xff, 0x0101);		/* IOAPIC 2, ff:01.1 */
+	put(4, 1 | 10 << 8);			/* behind it, 02:03.4 */
+	put(2, 0);
+	put(4, BRIDGE >> 3 | 0x04030000);
+}
+
+static unsigned count(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < sizeof(covered); i++) {
+		n += covered[i];
+	}
+	return n;
+}
+
+static void test_dmar(void **state)
+{
+	(void)state;
+	good_dmar();
+	assert_true(find(&vtd));
+	assert_true(vtd.complete && vtd.remap_interrupts);
+	assert_int_equal(vtd.levels, 3);
+	assert_int_equal(machine.ioapic[0].source, 0xff09);
+	assert_true(covered[0x80] && covered[BRIDGE] && covered[0x200] &&
+		    covered[0x4ff]);
+	assert_int_equal(count(), 2 + 3 * 256);
+	/* The rest of the devices, another segment's unit, RMRR. */
+	put_unit(LACKING, true, 0);
+	bytes[size - 10] = 1;
+	put(8, 1 | 24 << 16);
+	put(8, 0x1000);
+	put(8, 0x1fff);
+	put_unit(UNIT, true, 0);
+	assert_true(find(&vtd) && vtd.complete);
+	assert_int_equal(count(), 1 << 16);
+	assert_false(find(&amdvi));
+}
+
+/* A unit that lies, or lacks something, and the others may be used. */
+static void test_dmar_wrong(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < 6; n++) {
+		good_dmar();
+		switch (n) {
+		case 0:
+			put_unit(LACKING, false, 0);
+			break;
+		case 1:
+			put_unit(UNIT + 8, false, 0);
+			break;
+		case 2:		/* scopes that end behind the unit */
+			bytes[48 + 16 + 1] = 200;
+			break;
+		case 3:
+			bytes[48 + 16 + 1] = 0;
+			break;
+		case 4:		/* a unit that ends behind the table */
+			put_unit(UNIT, false, 8);
+			break;
+		case 5:
+			put(4, 0);
+			break;
+		}
+		assert_true(find(&vtd));
+		assert_false(vtd.complete);
+	}
+	begin("DMAR");
+	size = 47;
+	assert_false(find(&vtd));
+}
+
+static void good_ivrs(void)
+{
+	begin("IVRS");
+	put(8, 0x10 | 0x20 << 8 | (24ul + 44) << 16);
+	put(8, UNIT);
+	put(8, 0);
+	put(4, 2 | 0x80 << 8);			/* 00:10.0 */
+	put(4, 3 | 0x200 << 8);			/* 02:00.0 to */
+	put(4, 4 | 0x2ff << 8);			/* 02:1f.7 */
+	put(8, 66 | 0x300 << 8);		/* an alias */
+	put(8, 72 | 2ul << 32 | 0xa0ul << 40 | 1ul << 56);
+	put(8, 240);				/* by name, but cut off */
+	put(8, 0);
+	bytes[size - 16 + 21] = 0;
+}
+
+static void test_ivrs(void **state)
+{
+	(void)state;
+	good_ivrs();
+	size = 48 + 24 + 28;
+	bytes[50] = 24 + 28;
+	assert_true(find(&amdvi));
+	assert_true(amdvi.complete && amdvi.remap_interrupts);
+	assert_int_equal(machine.ioapic[0].source, 0xa0);
+	assert_int_equal(count(), 2 + 256);
+	/* The same unit again, in the long form. */
+	put(8, 0x11 | (40ul + 4 + 27) << 16);
+	put(8, UNIT);
+	for (unsigned i = 0; i < 3; i++) {
+		put(8, 0);
+	}
+	put(4, 1);
+	put(8, 240);
+	put(8, 0);
+	put(6, 5ul << 40);
+	put(5, 0);
+	assert_true(find(&amdvi) && amdvi.complete);
+	assert_int_equal(count(), 1 << 16);
+	assert_false(find(&vtd));
+}
+
+static void test_ivrs_wrong(void **state)
+{
+	(void)state;
+	good_ivrs();
+	put(4, 0);
+	assert_true(find(&amdvi));
+	assert_false(amdvi.complete);
+	begin("IVRS");
+	put(8, 0x10 | 28ul << 16);
+	put(8, LACKING);
+	put(8, 0);
+	put(4, 1);
+	assert_true(find(&amdvi));
+	assert_false(amdvi.complete);
+}
+
+static void test_lies(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < STEPS; n++) {
+		bool intel = rnd(2);
+
+		if (intel) {
+			good_dmar();
+		} else {
+			good_ivrs();
+		}
+		for (uint64_t changes = 1 + rnd(4); changes; changes--) {
+			bytes[48 + rnd(size - 48)] =
+				(uint8_t)(rnd(2) ? rnd(256) : rnd(16));
+		}
+		if (rnd(4) == 0) {
+			size = 40 + (uint32_t)rnd(size - 40);
+		}
+		(void)find(intel ? &vtd : &amdvi);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_dmar),
+		cmocka_unit_test(test_dmar_wrong),
+		cmocka_unit_test(test_ivrs),
+		cmocka_unit_test(test_ivrs_wrong),
+		cmocka_unit_test(test_lies),
+	};
+
+	/* 3 levels, 2 MiB pages; queued invalidation, interrupts; GA. */
+	registers[0][CAP / 8] = 2ul << 8 | 1ul << 34 | 6;
+	registers[0][ECAP / 8] = 1 | 1 << 1 | 1 << 3;
+	registers[0][FEATURES / 8] = 1 << 7;
+	memset(registers[1], 0xff, sizeof(registers[1]));
+	fixture_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
