@@ -190,10 +190,14 @@ bool acpi_parse(const struct acpi_table *t, uint32_t first,
 		struct record_format format, const struct record_parser *parser,
 		unsigned parsers)
 {
-	uint32_t size = t && t->length > first ? t->length - first : 0;
-	uint32_t done = records_parse((const char *)t + first, size, format,
-				      parser, parsers);
+	uint32_t size, done;
 
+	if (!t || t->length <= first) {
+		return;
+	}
+	size = t->length - first;
+	done = records_parse((const char *)t + first, size, format, parser,
+			     parsers);
 	if (done < size) {
 		log("acpi: bad entry at %u of a table, the rest is ignored\n",
 		    first + done);
