@@ -116,6 +116,50 @@ $(eval $(call unit,hv_vmx,tests/unit/hv_vmx.c \
 	hypervisor/src/x86/vmx_state.c,\
 	$(HV_FLAGS) -include tests/unit/hv_vmcs.h))
 
+# Harnesses for libFuzzer, which is clang's: NAME, with sources beside
+# tests/fuzz/NAME.c, flags, and libraries.
+FUZZ_FLAGS	:= -std=gnu2x -O1 -g -Wall -Wextra -Werror -Wno-unused-function \
+		   -fno-omit-frame-pointer -fsanitize=address,undefined \
+		   -fno-sanitize-recover=all -Ihypervisor/include
+
+fuzz_objects	= $(addprefix $(B)/fuzz/$(1).o/,$(addsuffix .o,$(basename $(2))))
+
+define fuzz_objects_rule
+OBJECTS		+= $(call fuzz_objects,$(1),$(2))
+$(B)/fuzz/$(1).o/%.o: %.c $(B)/flags
+	@mkdir -p $$(@D); $$(call say,FUZZ)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(3) -MMD -MP \
+		-c -o $$@ $$<
+$(B)/fuzz/$(1).o/%.o: %.S $(B)/flags
+	@mkdir -p $$(@D); $$(call say,AS)
+	$(Q)clang -c -o $$@ $$<
+endef
+
+define fuzz
+FUZZERS		+= $(B)/fuzz/$(1)
+$(B)/fuzz/$(1): $(call fuzz_objects,$(1),tests/fuzz/$(1).c $(2))
+	@$$(call say,LD)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $$@ $$^ -lcmocka $(4)
+$(call fuzz_objects_rule,$(1),tests/fuzz/$(1).c $(2),$(3))
+endef
+
+$(eval $(call fuzz_objects_rule,hv_core,$(HV_CORE),$(HV_FLAGS)))
+$(B)/fuzz/hv_core.a: $(call fuzz_objects,hv_core,$(HV_CORE))
+	$(Q)rm -f $@ && $(AR) rc $@ $^
+$(eval $(call fuzz,hv_mapping,tests/unit/hv_model.c,$(HV_FLAGS)))
+$(eval $(call fuzz,hv_boot,$(addprefix hypervisor/src/x86/,acpi.c madt.c \
+	multiboot.c),$(HV_FLAGS) -fno-sanitize=alignment))
+$(eval $(call fuzz,hv_elf,hypervisor/src/elf.c,$(HV_FLAGS)))
+$(addprefix $(B)/fuzz/hv_,mapping boot elf): $(B)/fuzz/hv_core.a
+$(eval $(call fuzz,root_elf,root/src/elf.c,-Iroot))
+$(eval $(call fuzz,root_ring,root/lib/ring.c,-Iroot))
+$(eval $(call fuzz,vmm_emulate,$(VMM_FIXTURE) $(VMM_EMULATOR)))
+$(eval $(call fuzz,vmm_bzimage,$(VMM_FIXTURE) $(addprefix vmm/src/,gmem.c \
+	bzimage.c linux.c) $(UNIT_ROOT),-Iroot $(RENAME)))
+$(eval $(call fuzz,vmm_devices,$(VMM_FIXTURE) $(addprefix vmm/dev/,lapic.c \
+	lapic_message.c lapic_register.c lapic_timer.c acpi_pm.c board.c \
+	debug.c i8042.c ioapic.c pci.c pic.c pit.c rtc.c uart.c)))
+
 # The document of the interface and its headers agree.
 UNIT_TESTS	+= $(B)/unit/abi_doc
 $(B)/unit/abi_doc: tests/unit/abi_doc.py
@@ -189,11 +233,11 @@ $(GUEST_TESTS): $(B)/guest/%.bin: $(call guest_objects,%) tests/guest/guest.ld
 	$(Q)objcopy -O binary $(@:.bin=.elf) $@
 
 test: packages					## all tests, as CI runs them
-	$(Q)$(MAKE) --no-print-directory $(UNIT_TESTS) $(HYPERCALL_TESTS) \
-		$(SYSTEM_PROGRAMS) iso
+	$(Q)$(MAKE) --no-print-directory $(UNIT_TESTS) $(FUZZERS) \
+		$(HYPERCALL_TESTS) $(SYSTEM_PROGRAMS) iso
 	$(Q)$(TEST) unit hypercall system
 
-unit: $(UNIT_TESTS)				## unit tests on this machine
+unit: $(UNIT_TESTS) $(FUZZERS)			## unit tests on this machine
 	$(Q)$(TEST) unit
 
 hypercall: $(HYPERCALL_TESTS)			## hypercall tests, QEMU and Bochs
@@ -205,4 +249,8 @@ SYSTEM_PROGRAMS	:= $(GUEST_TESTS) $(B)/fuzz.elf $(B)/watchdog.elf
 system: iso $(SYSTEM_PROGRAMS)			## system tests, QEMU and Bochs
 	$(Q)$(TEST) system
 
-.PHONY: test unit hypercall system
+MINUTES		?= 10
+fuzz: iso $(FUZZERS) $(SYSTEM_PROGRAMS)		## fuzzers, for MINUTES=10
+	$(Q)B=$(B) $(PYTHON) tests/fuzz/run.py minutes $(MINUTES)
+
+.PHONY: test unit fuzz hypercall system

@@ -82,16 +82,24 @@ def number(pattern, text):
     return sum(int(found) for found in re.findall(pattern, text, re.M))
 
 
-def run_unit(program):
+def run_unit(program, command=None):
     """A cmocka program; one that says nothing, or dies, has failed."""
     start = time.monotonic()
-    output, status = execute([program], 300 * FACTOR)
+    output, status = execute(command or [program], 300 * FACTOR)
     passed = number(r"^\[  PASSED  \] (\d+) test", output)
     failed = number(r"^\[  FAILED  \] (\d+) test", output)
     if status != 0 or passed + failed == 0:
         failed = max(failed, 1)
     return Result(f"unit {program.name}", passed, failed, output,
                   time.monotonic() - start)
+
+
+def run_fuzz(program):
+    """A fuzzer's harness over its corpus."""
+    result = run_unit(program, [HERE / "fuzz" / "run.py", "corpus",
+                                program.name])
+    result.name = f"fuzz {program.name}"
+    return result
 
 
 def run_hypercall(image, platform, cpus, limit, devices=None):
@@ -158,6 +166,8 @@ def jobs(levels):
         for program in sorted(BUILD.glob("unit/*")):
             if program.is_file() and os.access(program, os.X_OK):
                 yield run_unit, (program,)
+        for corpus in sorted((HERE / "fuzz" / "corpus").glob("*.hex")):
+            yield run_fuzz, (BUILD / "fuzz" / corpus.stem,)
 
 
 def wanted(arguments):

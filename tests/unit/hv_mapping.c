@@ -9,8 +9,11 @@
 
 #include "x86/vcpu.h"
 
+#ifndef PAGES
+#define PAGES 32768
+#endif
+
 enum {
-	PAGES = 32768,
 	STEPS = 2500,
 	QUOTA = 3000,
 	SELECTORS_USED = 64,
@@ -408,7 +411,7 @@ static void test_model(void **state)
 {
 	(void)state;
 	without_memory = false;
-	start(25000);
+	start(PAGES / 4 * 3);
 	run();
 	finish();
 }

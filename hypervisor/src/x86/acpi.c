@@ -193,7 +193,7 @@ bool acpi_parse(const struct acpi_table *t, uint32_t first,
 	uint32_t size, done;
 
 	if (!t || t->length <= first) {
-		return;
+		return true;
 	}
 	size = t->length - first;
 	done = records_parse((const char *)t + first, size, format, parser,
