@@ -139,6 +139,13 @@ bool lapic_extint(const struct lapic *lapic);
 bool lapic_nmi_take(struct lapic *lapic);
 bool lapic_nmi_pending(const struct lapic *lapic);
 
+/* Nothing is pending, whatever is masked: the usual case, told quickly. */
+static inline bool lapic_is_quiet(const struct lapic *lapic)
+{
+	return (lapic->irr[0] | lapic->irr[1] | lapic->irr[2] |
+		lapic->irr[3]) == 0 && !lapic->lint[0] && !lapic->nmi;
+}
+
 /* Task priority as CR8 has it: bits 7..4 of TPR. */
 uint8_t lapic_cr8_read(const struct lapic *lapic);
 void lapic_cr8_write(struct lapic *lapic, uint8_t cr8);

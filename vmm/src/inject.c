@@ -129,6 +129,11 @@ void vcpu_inject(struct vcpu *v)
 	struct utcb *u = v->utcb;
 	uint32_t info;
 
+	/* Nothing at all, as nearly always. */
+	if (lapic_is_quiet(&v->lapic) && !v->window &&
+	    !(v->mtd & MTD_INJ) && !(u->inject & INJECT_VALID)) {
+		return;
+	}
 	if (v->mtd & MTD_INJ) {
 		info = u->inject;	/* an exception of this exit */
 	} else if (must_redeliver(u->inject)) {
