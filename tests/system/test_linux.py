@@ -50,6 +50,21 @@ def test_prompt(linux):
     assert "Linux version 6.1." in linux.boot_text
 
 
+def test_exits(linux):
+    """The boot took no more exits than it may, and each has its reason."""
+    linux.child.send("\x14s")
+    match = linux.expect(r"exits=(\d+) ([^\r\n]*run-exits=\d+)", 20)
+    count = {name: int(number) for name, number in
+             re.findall(r"([\w-]+)=(\d+)", match[2])}
+    reasons = [count[name] for name in
+               ("other", "port", "memory", "cpuid", "hlt", "rdmsr", "wrmsr",
+                "cr", "window", "recall")]
+    assert int(match[1]) <= 20000
+    assert sum(reasons) == int(match[1])
+    # Of a boot's accesses to ports few are exits: the others were run ahead.
+    assert count["run-exits"] > 10 * count["port"]
+
+
 def test_uname(linux):
     """A command and its output."""
     assert re.match(r"Linux \S+ 6\.1\.\S+-amd64 #1 SMP .* x86_64 GNU/Linux",

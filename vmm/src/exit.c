@@ -393,6 +393,8 @@ static void run_emulator(struct vcpu *v, const struct mmio *ports)
 
 void exit_memory(struct vcpu *v)
 {
+	uint64_t rip = v->utcb->rip;
+
 	if (v->utcb->inject & INJECT_VALID) {
 		vm_fail(v, "an interrupt or exception is delivered through "
 			"device memory 0x%llx",
@@ -400,6 +402,9 @@ void exit_memory(struct vcpu *v)
 	}
 	begin(v);
 	run_emulator(v, NULL);
+	if (!(v->mtd & MTD_INJ) && ahead_pays(v, rip)) {
+		ahead_run(v);
+	}
 	end(v);
 }
 

@@ -57,15 +57,15 @@ extern const struct vendor vmx, svm;
 /* State for finding the bytes at RIP. */
 #define MTD_CODE (MTD_RIP_LEN | MTD_RFLAGS | MTD_CS_SS | MTD_CR | MTD_EFER)
 
-/* State for the emulator. */
+/* State for the emulator, and for running ahead. */
 #define MTD_EMULATION                                                      \
 	(MTD_CODE | MTD_INJECTION | MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | \
-	 MTD_GPR_R8_R15 | MTD_DS_ES | MTD_FS_GS | MTD_QUAL)
+	 MTD_GPR_R8_R15 | MTD_DS_ES | MTD_FS_GS | MTD_QUAL | MTD_DR)
 
 /* State for a report of the end. */
 #define MTD_REPORT                                                \
 	(MTD_EMULATION | MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR | \
-	 MTD_DR | MTD_SYSENTER)
+	 MTD_SYSENTER)
 
 /* State for what exits leave to a recall: see vcpu_defer(). */
 #define MTD_RECALL (MTD_REPORT | MTD_TSC | MTD_SYSCALL)

@@ -30,7 +30,7 @@ static uint8_t *pointer(const struct gmem *mem, uint64_t gpa)
 				 mem->base + mem->low + (gpa - GMEM_HIGH);
 }
 
-void *gmem_at(const struct gmem *mem, uint64_t gpa, uint64_t bytes)
+void *gmem_at_any(const struct gmem *mem, uint64_t gpa, uint64_t bytes)
 {
 	if (bytes == 0 || bytes > run_end(mem, gpa) - gpa) {
 		return NULL;

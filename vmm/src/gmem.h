@@ -32,8 +32,19 @@ struct gmem {
 
 void gmem_init(struct gmem *mem, void *base, uint64_t size);
 
+/* gmem_at() of what is not in the longest run, of nothing, of too much. */
+void *gmem_at_any(const struct gmem *mem, uint64_t gpa, uint64_t bytes);
+
 /* The pointer to all of [gpa, gpa + bytes), or NULL: it is not all RAM. */
-void *gmem_at(const struct gmem *mem, uint64_t gpa, uint64_t bytes);
+static inline void *gmem_at(const struct gmem *mem, uint64_t gpa,
+			    uint64_t bytes)
+{
+	if (gpa >= GMEM_VGA_END && gpa < mem->low && bytes != 0 &&
+	    bytes <= mem->low - gpa) {
+		return mem->base + gpa;
+	}
+	return gmem_at_any(mem, gpa, bytes);
+}
 
 /* false: not all RAM; nothing was copied. */
 [[nodiscard]] bool gmem_read(const struct gmem *mem, uint64_t gpa, void *to,

@@ -108,7 +108,7 @@ struct quick {
 	struct quick_op op[QUICK_SETS][QUICK_WAYS];
 };
 
-/* Is the state one that a run can begin in? Needs MTD_REPORT. */
+/* Is the state one that a run can begin in? Needs MTD_EMULATION. */
 bool quick_can(const struct utcb *u);
 
 void quick_begin(struct quick *q, const struct utcb *u, const struct gmem *mem,

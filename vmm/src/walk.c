@@ -30,8 +30,9 @@ struct state {
 	struct shape shape;
 	uint8_t *entry[LEVELS];	/* those passed, for their A and D bits */
 	unsigned entries;
-	uint64_t rights;	/* RW and US that all entries give */
+	uint64_t rights;	/* RW and US that all entries give, and A */
 	bool nx;		/* one of them forbids to execute */
+	uint64_t reserved;	/* bits that are so in all entries */
 };
 
 static const struct shape legacy = {2, 10, 4, 0xfffff000};
@@ -84,27 +85,34 @@ static unsigned level_shift(const struct state *s, unsigned level)
 static bool is_reserved(const struct state *s, unsigned level, uint64_t entry,
 			bool leaf)
 {
-	uint64_t bits = 0;
+	uint64_t bits = s->reserved;
 
 	if (s->shape.bits == 10) {	/* 4-MiB pages: PSE-36, 40 bits */
 		return leaf && level == 1 && (entry & 1 << 21) != 0;
 	}
-	bits |= 0x000fffffffffffffull &
-		~((1ull << s->paging->address_bits) - 1);
-	if (!(s->paging->efer & EFER_NXE) || is_pdpte(s, level)) {
-		bits |= ENTRY_NX;
-	}
-	if (s->shape.levels == 3) {
-		bits |= 0x7ff0000000000000ull;
-	}
 	if (is_pdpte(s, level)) {
-		bits |= 0x1e6;
+		bits |= ENTRY_NX | 0x1e6;
 	} else if (leaf && level > 0) {
 		bits |= ((1ull << level_shift(s, level)) - 1) & ~0x1fffull;
 	} else if (level > 2) {
 		bits |= ENTRY_PS;
 	}
 	return (entry & bits) != 0;
+}
+
+/* Those of every level. */
+static uint64_t always_reserved(const struct state *s)
+{
+	uint64_t bits = 0x000fffffffffffffull &
+			~((1ull << s->paging->address_bits) - 1);
+
+	if (!(s->paging->efer & EFER_NXE)) {
+		bits |= ENTRY_NX;
+	}
+	if (s->shape.levels == 3) {
+		bits |= 0x7ff0000000000000ull;
+	}
+	return bits;
 }
 
 static uint64_t leaf_address(const struct state *s, unsigned level,
@@ -166,6 +174,12 @@ static bool mark(const struct state *s, unsigned access)
 	return true;
 }
 
+/* With these in all entries, mark() has nothing to do. */
+static uint64_t wanted_marks(unsigned access)
+{
+	return access & ACCESS_WRITE ? ENTRY_A | ENTRY_D : ENTRY_A;
+}
+
 static bool walk_tables(struct state *s, uint64_t gva, unsigned access,
 			struct translation *to)
 {
@@ -205,7 +219,8 @@ static bool walk_tables(struct state *s, uint64_t gva, unsigned access,
 	if (!is_allowed(s, access)) {
 		return fault(to, access, ACCESS_PRESENT);
 	}
-	return mark(s, access);
+	return (s->rights & wanted_marks(access)) == wanted_marks(access) ||
+	       mark(s, access);
 }
 
 bool walk(const struct gmem *mem, const struct paging *paging, uint64_t gva,
@@ -228,8 +243,10 @@ bool walk(const struct gmem *mem, const struct paging *paging, uint64_t gva,
 		.mem = mem,
 		.paging = paging,
 		.shape = shape_of(paging),
-		.rights = ENTRY_RW | ENTRY_US,
+		.rights = ENTRY_RW | ENTRY_US | ENTRY_A | ENTRY_D,
 	};
+
+	s.reserved = always_reserved(&s);
 
 	if (s.shape.levels < 4) {
 		gva &= 0xffffffff;
