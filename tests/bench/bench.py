@@ -18,7 +18,9 @@ import time
 import compare
 import emulator
 import lines
+import page
 import table
+import trace
 
 BUILD = pathlib.Path(os.environ.get("B", "build"))
 PLATFORM = os.environ.get("PLATFORM", "auto")
@@ -60,6 +62,65 @@ def measure(platform, image, what, cpus=1):
     return results
 
 
+def measure_parts(platform, what):
+    """{name: what its trace says} of the kernel's program or the guest's."""
+    start = time.monotonic()
+    guest = what == "guest"
+    image = "bench-guest-trace.iso" if guest else "bench-trace.iso"
+    program = BUILD / ("guest/bench-trace.elf" if guest else "bench-trace.elf")
+    logs = BUILD / "bench" / f"{platform}-{what}-trace"
+    logs.mkdir(parents=True, exist_ok=True)
+    kernel = trace.Symbols(BUILD / "hypervisor.elf")
+    mark = trace.Symbols(program).address("trace_mark")
+    mark_mode = trace.GUEST if guest else trace.USER
+    reader = None
+    if platform == "qemu-tcg":
+        fifo = trace.make_fifo(logs / "trace")
+        reader = trace.QemuReader(
+            fifo, mark, mark_mode, trace.Disassembly(
+                BUILD / "hypervisor.elf", program, BUILD / "vmm.elf"))
+        reader.start()
+    run = emulator.Run(platform, logs, 2 * LIMIT, image=BUILD / image,
+                       trace=reader.fifo if reader else trace.bochs_commands())
+    results = lines.Results()
+    try:
+        for line in run.lines():
+            if name := results.take(line):
+                progress(f"bench: {platform} {what} traced: "
+                         f"{time.monotonic() - start:3.0f} s, {name}")
+            if "press a key" in line:
+                if reader:
+                    run.command("singlestep on")
+                    run.command("log exec,nochain")
+                run.send(b"t")
+            if results.done:
+                break
+    finally:
+        run.stop()
+        progress("")
+    if reader:
+        reader.join(60)
+        traces = reader.traces
+    else:
+        traces = trace.bochs_traces(logs / "emulator", mark, mark_mode)
+    if not results.done or len(traces) != len(results.values):
+        raise emulator.Failed(f"{platform} {what} traced: {len(traces)} traces "
+                              f"of {len(results.values)}")
+    named = dict(zip(results.values, traces))
+    for name in ("clock", "instructions_1000"):
+        del named[name]
+    found = {}
+    for name, steps in named.items():
+        found[name] = trace.analyse(steps, kernel)
+        if guest:
+            found[name]["parts"] = trace.parts(steps)
+        elif name.startswith("vmexit_"):
+            found[name]["parts"] = trace.parts(trace.rotated(steps))
+    print(f"bench: {platform} {what} traced: {len(found)} operations, "
+          f"{time.monotonic() - start:.0f} s", flush=True)
+    return found
+
+
 def as_group(results):
     """The JSON of a run's lines."""
     return {name: {**lines.summary(values), "quantiles": values}
@@ -78,6 +139,15 @@ def measure_lines(platform):
     if platform != "qemu-tcg":
         smp = measure(platform, "bench.iso", "kernel-2-cpus", cpus=2)
         result["smp"] = as_group(smp)
+    return result
+
+
+def measure_all(platform):
+    """That, and the parts where instructions can be traced."""
+    result = measure_lines(platform)
+    if result["exact"]:
+        result["parts"] = {**measure_parts(platform, "kernel"),
+                           **measure_parts(platform, "guest")}
     return result
 
 
@@ -142,12 +212,13 @@ def update(path):
 
 def run(out):
     """Measure everything."""
-    result = collect(emulator.choose(PLATFORM), measure_lines)
+    result = collect(emulator.choose(PLATFORM), measure_all)
     out = pathlib.Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    out.with_suffix(".html").write_text(page.html(result))
     print(table.text(result))
-    print(f"bench: {out}.json")
+    print(f"\nbench: {out}.json, {out}.html")
     return 0
 
 

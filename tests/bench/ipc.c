@@ -60,9 +60,16 @@ static void measure_expiry(void)
 {
 	for (unsigned i = 0; i < rounds(SAMPLES); i++) {
 		uint64_t deadline = clock() + EXPIRE_TICKS;
-		enum status status = sm_down(SEL_FOREVER, deadline);
+		enum status status;
 
+		if (traced(i, SAMPLES)) {
+			trace_mark();
+		}
+		status = sm_down(SEL_FOREVER, deadline);
 		record(i, clock() - deadline);
+		if (traced(i, SAMPLES)) {
+			trace_mark();
+		}
 		if (status != TIMEOUT) {
 			report_failed("timeout_expiry", status);
 			return;

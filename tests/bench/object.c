@@ -182,6 +182,9 @@ void bench_memory(void)
 	} else {
 		report_skipped("delegate_1g", "no pages of 1 GiB");
 	}
+	if (tracing()) {
+		return;			/* of what is above, many times */
+	}
 	MEASURE_MANY("chain_64", give_chain(what), crd);
 	MEASURE_MANY("fan_256", give_fan(what, FAN), crd);
 	MEASURE_MANY("fan_1024", give_fan(what, WIDE_FAN), crd);

@@ -24,7 +24,7 @@ enum {
 	SAMPLES = 450,
 	FEW = 18,		/* for what takes long */
 	WARMUP = 9,		/* a round more for each so many samples */
-	TRACE_ROUNDS = 12,	/* all that a traced operation is done */
+	TRACE_ROUNDS = 8,	/* all that a traced operation is done */
 };
 
 extern uint64_t overhead;

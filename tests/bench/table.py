@@ -28,6 +28,21 @@ def lines_of(platform, group, exact):
     return rows
 
 
+PARTS = ["entry", "before", "handler", "handler_kernel", "after", "alone"]
+VMCS = ["read_shadowed", "read_other", "write_shadowed", "write_other"]
+PARTS_HEAD = ["exits", "hardware", "before", "handler", "its calls", "after",
+              "kernel only", "rd free", "rd exit", "wr free", "wr exit"]
+
+
+def parts_of(groups):
+    """Rows of the exits' parts and VMCS accesses."""
+    for name, part in groups.get("parts", {}).items():
+        if "parts" in part:
+            yield [name, *(part["parts"].get(key, 0)
+                           for key in ["exits", *PARTS]),
+                   *(part.get("vmcs", {}).get(key, "") for key in VMCS)]
+
+
 def text(result):
     """All of it."""
     out = []
@@ -41,4 +56,16 @@ def text(result):
                                         groups["exact"])]:
                 out.append(f"  {row[0]:30}" + "".join(
                     f"{word:>11}" for word in row[1:7]) + f" {row[7]}")
+        rows = list(parts_of(groups))
+        if rows:
+            out += ["", f"{platform}: what exits consist of, in instructions; "
+                    "VMCS accesses, free under KVM or an exit each", ""]
+            out += [f"  {row[0]:30}" + "".join(
+                f"{word:>12}" for word in row[1:])
+                for row in [["", *PARTS_HEAD], *rows]]
+        if groups.get("linux"):
+            out += ["", f"{platform}: Linux", ""]
+            out += [f"  {name:44}{value:>18,}" if isinstance(value, int)
+                    else f"  {name:44}{value:>18}"
+                    for name, value in groups["linux"].items()]
     return "\n".join(out)
