@@ -6,7 +6,8 @@ bench.py check COUNTS       compare exact counts with those in a file
 bench.py update COUNTS      write that file
 bench.py compare A B        what got better and worse between two results
 
-B= is the build directory, PLATFORM= where to measure (default: QEMU and Bochs).
+B= is the build directory, PLATFORM= where to measure (default: QEMU and Bochs),
+LINUX=no leaves out what takes longest.
 """
 import json
 import os
@@ -18,12 +19,14 @@ import time
 import compare
 import emulator
 import lines
+import linux
 import page
 import table
 import trace
 
 BUILD = pathlib.Path(os.environ.get("B", "build"))
 PLATFORM = os.environ.get("PLATFORM", "auto")
+LINUX = os.environ.get("LINUX", "yes")
 FORMAT = 1
 LIMIT = 240     # seconds for a run
 
@@ -148,6 +151,9 @@ def measure_all(platform):
     if result["exact"]:
         result["parts"] = {**measure_parts(platform, "kernel"),
                            **measure_parts(platform, "guest")}
+    if LINUX != "no":
+        result["linux"] = linux.measure(platform, progress)
+        print(f"bench: {platform} Linux: measured", flush=True)
     return result
 
 

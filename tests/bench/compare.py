@@ -10,9 +10,11 @@ def medians(result):
         for group in ("kernel", "guest", "smp"):
             for name, line in groups.get(group, {}).items():
                 found[platform, group, name] = line["median"]
-        for name, value in groups.get("linux", {}).items():
-            if isinstance(value, (int, float)):
-                found[platform, "linux", name] = value
+        for name, line in groups.get("linux", {}).items():
+            for who, value in line.items():
+                value = value if isinstance(value, int) \
+                    else value.get("all", value.get("exits"))
+                found[platform, "linux", f"{name} {who}"] = value
         for name, part in groups.get("parts", {}).items():
             if "vmcs" in part:
                 found[platform, "vmcs", name] = sum(part["vmcs"].values())

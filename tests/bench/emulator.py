@@ -35,7 +35,7 @@ class Run:
     """A machine that runs, line by line."""
 
     def __init__(self, platform, logs, limit, image=None, cpus=1, memory=512,
-                 trace=None, linux=None):
+                 trace=None, linux=None, arguments=None):
         self.logs = pathlib.Path(logs)
         self.logs.mkdir(parents=True, exist_ok=True)
         options = machine.Options(image=image, cpus=cpus, memory=memory,
@@ -46,15 +46,18 @@ class Run:
         self.log = open(self.logs / "console", "wb")
         self.rest = b""
         if platform.startswith("qemu"):
-            self.machine = self.start_qemu(platform, options, trace)
+            self.machine = self.start_qemu(platform, options, trace,
+                                           arguments)
         else:
             self.machine = self.start_bochs(platform, options, trace)
 
-    def start_qemu(self, platform, options, trace):
+    def start_qemu(self, platform, options, trace, arguments):
         """QEMU with a monitor; what it traces goes to the file `trace`."""
         ours, theirs = socket.socketpair()
         self.monitor, monitor = socket.socketpair()
         command = qemu.command(platform, options, theirs.fileno())
+        if arguments:
+            command += ["-append", arguments]
         command += ["-chardev", f"socket,id=monitor,fd={monitor.fileno()}",
                     "-mon", "chardev=monitor,mode=readline"]
         if platform == "qemu-tcg" and options.cpus == 1:

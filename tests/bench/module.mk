@@ -57,7 +57,8 @@ $(BENCH_SYSTEMS): $(B)/%.iso: $(B)/hypervisor.elf $(B)/root.elf \
 	$(Q)$(PYTHON) tests/platform/image.py $@ $(filter %.elf %.dtb,$^) \
 		$(B)/guest/$(subst -guest,,$*).bin
 
-BENCH		:= B=$(B) PLATFORM=$(PLATFORM) $(PYTHON) tests/bench/bench.py
+BENCH		:= B=$(B) PLATFORM=$(PLATFORM) LINUX=$(LINUX) $(PYTHON) tests/bench/bench.py
+LINUX		?= yes
 BENCH_COUNTS	:= tests/bench/counts.json
 BENCH_QUICK	:= $(B)/bench.iso $(B)/bench-guest.iso
 
@@ -80,3 +81,38 @@ UNIT_TESTS	+= $(B)/unit/bench_tools
 $(B)/unit/bench_tools: tests/unit/bench_tools.py
 	@mkdir -p $(@D)
 	$(Q)install -m755 $< $@
+
+# Linux as a guest and bare: an initramfs that measures, and the system.
+BENCH_LINUX	:= $(addprefix $(B)/bench-,linux-boot.iso linux-work.iso)
+BENCH_BARE	:= $(addprefix $(B)/bench-linux/,initrd entry.bin)
+BENCH_IMAGES	+= $(BENCH_LINUX) $(BENCH_BARE)
+
+$(B)/bench-linux/work: tests/bench/linux/work.c $(B)/flags
+	@mkdir -p $(@D); $(call say,CC)
+	$(Q)$(CC) -std=gnu2x -O2 -static $(WARNINGS) -o $@ $<
+
+$(B)/bench-linux/initrd: tests/bench/linux/rootfs tests/bench/linux/profile \
+		$(B)/bench-linux/work $(B)/guest/deb/.done guests/initrd \
+		$(GUEST_ROOTFS)
+	@$(call say,GUEST)
+	$(Q)tests/bench/linux/rootfs $(B)/guest/deb/busybox \
+		$(B)/bench-linux/work $@
+
+$(B)/bench-linux/entry.bin: tests/bench/linux/entry.S
+	@mkdir -p $(@D); $(call say,AS)
+	$(Q)$(CC) -m32 -c -o $(@:.bin=.o) $<
+	$(Q)objcopy -O binary -j .text $(@:.bin=.o) $@
+
+BENCH_COMMAND_LINE := console=ttyS0 nokaslr
+$(B)/bench-linux-%/manifest.dtb: tests/bench/linux/linux.dts \
+		root/programs.dtsi
+	@mkdir -p $(@D); $(call say,DTC)
+	$(Q)sed 's/COMMAND-LINE/$(BENCH_COMMAND_LINE) $*/' $< | \
+		dtc -q -i root -I dts -O dtb -o $@ -
+
+$(BENCH_LINUX): $(B)/%.iso: $(B)/hypervisor.elf $(B)/root.elf \
+		$(B)/%/manifest.dtb $(B)/console.elf $(B)/vmm.elf \
+		$(B)/guest/bzImage $(B)/bench-linux/initrd \
+		tests/platform/image.py
+	@$(call say,ISO)
+	$(Q)$(PYTHON) tests/platform/image.py $@ $(filter-out %.py,$^)

@@ -174,8 +174,11 @@ def platform_part(platform, groups, quantiles):
                     "the box is the middle half.</p>",
                     distributions(groups[key], quantiles)]
     if groups.get("linux"):
-        out += ["<h3>Linux</h3>", html_table(["", ""],
-                                             groups["linux"].items())]
+        out += [f"<h3>Linux (ticks: {groups['unit']})</h3>",
+                html_table(table.LINUX_HEAD, table.linux_rows(groups)),
+                "<h3>Exits of its boot to the prompt</h3>",
+                html_table(["", "number", "a second"],
+                           table.exit_rows(groups))]
     return out
 
 

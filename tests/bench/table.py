@@ -43,6 +43,39 @@ def parts_of(groups):
                    *(part.get("vmcs", {}).get(key, "") for key in VMCS)]
 
 
+LINUX_HEAD = ["", "bare", "as our guest", "overhead", "as KVM's guest",
+              "overhead", "at most"]
+BOOT_OVERHEAD = 3       # per cent
+BOOT_EXITS = 20000
+
+
+def overhead(line, who):
+    """In per cent, as text."""
+    if who not in line:
+        return ""
+    return f"{(line[who] - line['bare']) / line['bare']:+.2%}"
+
+
+def linux_rows(groups):
+    """Rows of what Linux took, and what that is above the bare machine."""
+    return [[name, line["bare"], line["guest"], overhead(line, "guest"),
+             line.get("kvm", ""), overhead(line, "kvm"),
+             f"+{BOOT_OVERHEAD} %" if name == "boot" else ""]
+            for name, line in groups.get("linux", {}).items()
+            if name != "exits"]
+
+
+def exit_rows(groups):
+    """Rows of exits by reason, ours and KVM's, with the rate."""
+    rows = []
+    linux = groups.get("linux", {})
+    for who, exits in linux.get("exits", {}).items():
+        seconds = linux["boot"][who] / (groups["tsc_khz"] * 1000)
+        for name, number in sorted(exits.items(), key=lambda pair: -pair[1]):
+            rows.append([f"{who} {name}", number, f"{number / seconds:,.0f}"])
+    return rows
+
+
 def text(result):
     """All of it."""
     out = []
@@ -63,9 +96,14 @@ def text(result):
             out += [f"  {row[0]:30}" + "".join(
                 f"{word:>12}" for word in row[1:])
                 for row in [["", *PARTS_HEAD], *rows]]
-        if groups.get("linux"):
-            out += ["", f"{platform}: Linux", ""]
-            out += [f"  {name:44}{value:>18,}" if isinstance(value, int)
-                    else f"  {name:44}{value:>18}"
-                    for name, value in groups["linux"].items()]
+        for title, head, rows in (
+                (f"Linux, in ticks of {groups['unit']}", LINUX_HEAD,
+                 linux_rows(groups)),
+                ("exits of Linux's boot to the prompt",
+                 ["", "number", "a second"], exit_rows(groups))):
+            if rows:
+                out += ["", f"{platform}: {title}", ""]
+                out += [f"  {row[0]:20}" + "".join(
+                    f"{f'{word:,}' if isinstance(word, int) else word:>18}"
+                    for word in row[1:]) for row in [head, *rows]]
     return "\n".join(out)

@@ -1,0 +1,34 @@
+/*
+ * Put at a bzImage's entry in a copy of it: says on the serial line what the
+ * TSC is there, and stops. 32-bit code.
+ */
+	.code32
+	.globl	_start
+_start:
+	cli
+	rdtsc
+	mov	%eax, %esi
+	mov	%edx, %edi
+	mov	$16, %ecx
+	/* EDI:ESI, a hexadecimal digit a round. */
+1:	mov	%edi, %ebx
+	shr	$28, %ebx
+	shld	$4, %esi, %edi
+	shl	$4, %esi
+	add	$'0', %bl
+	cmp	$'9', %bl
+	jbe	2f
+	add	$'a' - '0' - 10, %bl
+2:	mov	$0x3fd, %edx
+3:	in	%dx, %al
+	test	$0x20, %al
+	jz	3b
+	mov	$0x3f8, %edx
+	mov	%bl, %al
+	out	%al, %dx
+	dec	%ecx
+	jnz	1b
+	mov	$'\n', %al
+	out	%al, %dx
+4:	hlt
+	jmp	4b
