@@ -58,6 +58,7 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/setup.c \
 	hypervisor/src/x86/smp.c \
 	hypervisor/src/x86/start.S \
+	hypervisor/src/x86/suspend.c \
 	hypervisor/src/x86/svm.c \
 	hypervisor/src/x86/svm_entry.S \
 	hypervisor/src/x86/svm_exit.c \

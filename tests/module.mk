@@ -183,7 +183,7 @@ HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
 	semaphore.c delegate.c translate.c revoke.c exception.c recall.c \
 	schedule.c time.c gsi.c quota.c fpu.c smp.c vcpu.c guest.S \
-	hostile.c matrix.c topics.c)
+	hostile.c suspend.c matrix.c topics.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 # Devices, with and without IOMMU.

@@ -7,7 +7,6 @@
 
 #include "ec.h"
 #include "elf.h"
-#include "fpu.h"
 #include "mapping.h"
 #include "page.h"
 #include "panic.h"
@@ -26,6 +25,8 @@ enum {
 	ROOT_QUANTUM = 10000,		/* us */
 	QUOTA_RESERVE = 64,		/* pages that root does not get */
 };
+
+struct sm *sm_suspend;
 
 extern const char switch_to[];
 
@@ -80,12 +81,13 @@ static void must(enum status s)
 	}
 }
 
-static void create_authority(struct pd *pd, uint64_t selector)
+static struct sm *create_authority(struct pd *pd, uint64_t selector)
 {
 	struct sm *sm;
 
 	must(sm_create(&sm, &pd_kernel, 0));
 	give(pd, selector, &sm->object);
+	return sm;
 }
 
 static uint64_t free_pages(void)
@@ -123,7 +125,8 @@ static void start_root(void)
 	give(pd_root, SEL_ROOT_PD, &pd_root->object);
 	give(pd_root, SEL_ROOT_EC, &ec->object);
 	give(pd_root, SEL_ROOT_SC, &sc->object);
-	create_authority(pd_root, SEL_SUSPEND);
+	sm_suspend = create_authority(pd_root, SEL_SUSPEND);
+	object_get(&sm_suspend->object);
 	create_authority(pd_root, SEL_MSR);
 
 	ec->regs.rip = load_root(pd_root);
@@ -144,6 +147,7 @@ static void init_queues(struct cpu *cpu)
 	for (unsigned i = 0; i < PRIORITIES; i++) {
 		list_init(&cpu->ready[i]);
 	}
+	list_init(&cpu->vcpus);
 	cpu->timer_armed = ~0ul;
 	cpu->idle_since = rdtsc();
 }
@@ -159,7 +163,6 @@ void kernel_init_cpu(struct cpu *cpu)
 	cpu->idle_sc = sc;
 	cpu->current = cpu->idle;
 	cpu->pd = &pd_kernel;
-	fpu_init(cpu);
 }
 
 void kernel_start(struct cpu *cpu)

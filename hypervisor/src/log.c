@@ -1,6 +1,6 @@
 /*
- * A small printf to the serial port COM1, and into a ring in memory from which
- * a debugger can read what scrolled away. One line at a time, whatever the CPU.
+ * A small printf to the serial port COM1, and into a ring in memory that root
+ * and debuggers can read. One line at a time, whatever the CPU.
  *
  * The port belongs to root once it runs; the kernel still writes there when it
  * has something to say, which is at boot, at its end, and hardly ever between.
@@ -26,13 +26,10 @@ enum {
 	STATUS_ROOM = 0x20,	/* the transmit holding register is empty */
 
 	WAIT_MAX = 1 << 16,	/* a dead port must not stop the kernel */
-	RING_SIZE = 16384,
 };
 
-char log_ring[RING_SIZE];
-uint32_t log_ring_next;
-
 static struct lock log_lock;
+static uint32_t next;
 static bool port_works;
 
 void log_init(void)
@@ -61,7 +58,8 @@ static void port_put(char c)
 
 static void put(char c)
 {
-	log_ring[log_ring_next++ % RING_SIZE] = c;
+	log_ring[next++ % LOG_SIZE] = c;
+	log_ring[next % LOG_SIZE] = 0;
 	if (c == '\n' && port_works) {
 		port_put('\r');
 	}

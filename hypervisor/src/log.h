@@ -6,6 +6,14 @@
 
 #include <stdarg.h>
 
+enum { LOG_SIZE = 16384 };
+
+/*
+ * All that was said, which root can read (hypervisor.ld): from the start; when
+ * it is full the oldest gives way to the newest, which always ends with a 0.
+ */
+extern char log_ring[LOG_SIZE];
+
 void log_init(void);
 
 /*

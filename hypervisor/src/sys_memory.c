@@ -4,7 +4,9 @@
 #include "syscall.h"
 
 #include "item.h"
+#include "kernel.h"
 #include "mapping.h"
+#include "x86/suspend.h"
 
 struct ec *sys_revoke(uint64_t id, struct ec *self)
 {
@@ -64,6 +66,11 @@ struct ec *sys_misc(uint64_t id, struct ec *self)
 		return syscall_done(self, SUCCESS);
 	case MISC_DELEGATE:
 		return delegate(id, r->rsi, r->rdx, self);
+	case MISC_SUSPEND:
+		if (sm_with(self, syscall_selector(id), 0) != sm_suspend) {
+			return syscall_done(self, BAD_CAPABILITY);
+		}
+		return syscall_done(self, suspend(r->rsi, r->rdx));
 	default:
 		return syscall_done(self, BAD_PARAMETER);
 	}

@@ -184,6 +184,15 @@ delegate(unsigned long from, unsigned long window, unsigned long to)
 	return syscall_3(CALL_ID(CALL_MISC, MISC_DELEGATE, from), window, to);
 }
 
+/* Sleep with these types for PM1a and PM1b; returns when it has woken up. */
+[[nodiscard]] static inline enum status suspend(unsigned long authority,
+						unsigned long type_a,
+						unsigned long type_b)
+{
+	return syscall_3(CALL_ID(CALL_MISC, MISC_SUSPEND, authority), type_a,
+			 type_b);
+}
+
 [[nodiscard]] static inline enum status ec_recall(unsigned long ec)
 {
 	return syscall_3(CALL_ID(CALL_EC_CTRL, EC_RECALL, ec), 0, 0);

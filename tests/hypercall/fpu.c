@@ -17,8 +17,6 @@ enum {
 static const uint64_t pattern = 0x0123456789ab0000;
 
 /* code.S */
-void fpu_fill(uint64_t with);
-uint64_t fpu_compare(uint64_t with);
 void fpu_fill_ymm(uint64_t with);
 uint64_t fpu_compare_ymm(uint64_t with);
 void fpu_set_mxcsr(uint64_t value);

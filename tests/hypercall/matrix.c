@@ -559,11 +559,9 @@ CASE(misc_delegate, MISC_DELEGATE)
 	misc_delegate__SUCCESS();
 }
 
-/* There is no such semaphore, which is refused whatever there is. */
 CASE(misc_delegate, MISC_SUSPEND)
 {
-	CHECK(syscall_3(CALL_ID(CALL_MISC, MISC_SUSPEND, sel()), 5, 5) !=
-	      SUCCESS);
+	EQUAL(suspend(sel(), 5, 5), BAD_CAPABILITY);
 }
 
 CASE(misc_delegate, BAD_PARAMETER)
@@ -588,6 +586,49 @@ CASE(misc_delegate, OUT_OF_MEMORY)
 	use_up(pd);
 	EQUAL(give(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page))),
 	      OUT_OF_MEMORY);
+}
+
+/* misc suspend: suspend.c has the rest */
+
+CASE(misc_suspend, SUCCESS)
+{
+	suspend_twice();
+}
+
+/* No such type, with which machines do nothing. */
+static enum status stay_awake(void)
+{
+	return suspend(SEL_SUSPEND, 7, 7);
+}
+
+CASE(misc_suspend, BAD_DEVICE)
+{
+	if (stay_awake() == BAD_FEATURE) {
+		test_skip("no ACPI sleep");
+	}
+	EQUAL(stay_awake(), BAD_DEVICE);
+}
+
+CASE(misc_suspend, BAD_FEATURE)
+{
+	if (stay_awake() != BAD_FEATURE) {
+		test_skip("there is ACPI sleep");
+	}
+}
+
+CASE(misc_suspend, TIMEOUT)
+{
+	test_skip("takes two CPUs at one moment");
+}
+
+CASE(misc_suspend, BAD_CAPABILITY)
+{
+	unsigned long few = with_rights(SEL_SUSPEND, SM_RIGHT_UP);
+
+	EQUAL(suspend(SEL_MSR, 7, 7), BAD_CAPABILITY);
+	EQUAL(suspend(make_sm(0), 7, 7), BAD_CAPABILITY);
+	NO_CAPABILITY(SEL_ROOT_PD, suspend(o, 7, 7));
+	CHECK(suspend(few, 7, 7) != BAD_CAPABILITY);
 }
 
 /* revoke */

@@ -531,8 +531,6 @@ static void destroy_called(void)
 }
 
 /* Registers of the FPU on several CPUs at once: fpu.c has the rest. */
-void fpu_fill(uint64_t with);
-uint64_t fpu_compare(uint64_t with);
 
 static void fpu_spin(struct frame *f)
 {

@@ -32,7 +32,7 @@ extern const struct test boot_tests[], call_tests[], reply_tests[],
 	semaphore_tests[], exception_tests[], recall_tests[],
 	schedule_tests[], time_tests[], gsi_tests[], quota_tests[],
 	fpu_tests[], smp_tests[], vcpu_tests[], hostile_tests[],
-	matrix_tests[];
+	matrix_tests[], suspend_tests[];
 /* Those of this program, ended by NULL. */
 extern const struct test *const topics[];
 
@@ -304,6 +304,14 @@ extern volatile bool may_fault;
 /* gsi.c: the semaphore of an interrupt; a clock that ticks 64 times a second. */
 unsigned long gsi_sm(unsigned gsi);
 void rtc_start(void), rtc_stop(void);
+
+/* suspend.c: sleep until an alarm. vcpu.c: with a guest that runs meanwhile. */
+void suspend_twice(void);
+void suspend_vcpu(void);
+
+/* code.S: all FPU registers; how many of them are not so. */
+void fpu_fill(uint64_t with);
+uint64_t fpu_compare(uint64_t with);
 
 /* What the end of a test does: all that was made goes. For rounds of one. */
 void clean(void);

@@ -790,8 +790,6 @@ static void tsc(void)
 }
 
 /* A guest's FPU registers are its own. */
-void fpu_fill(uint64_t with);
-uint64_t fpu_compare(uint64_t with);
 
 static void fpu_check(struct utcb *u, unsigned event)
 {
@@ -1038,6 +1036,19 @@ static void hostile_state(void)
 		sleep_us(1000);
 		clean();
 	}
+}
+
+/* A guest that computes does so on, in the state that it was in. */
+void suspend_vcpu(void)
+{
+	make_vm(cpus - 1, MTD_RIP_LEN);
+	run_on(guest_spin, nothing);
+	WAIT(*data(0));
+	suspend_twice();
+	uint32_t before = *data(0);
+
+	WAIT(*data(0) != before);
+	EQUAL(vm.count, 0);
 }
 
 const struct test vcpu_tests[] = {

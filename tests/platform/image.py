@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Make a bootable image: GRUB, the kernel, and its modules.
+"""Make an image that boots by BIOS and by UEFI: GRUB, the kernel, its modules.
 
 image.py OUT.iso KERNEL[:ARGUMENTS] MODULE[:ARGUMENTS]...
 
@@ -15,8 +15,12 @@ import subprocess
 import sys
 import tempfile
 
+# What GRUB needs of its own, where firmware is a BIOS and where it is UEFI.
+GRUB_MODULES = "normal iso9660 multiboot multiboot2 all_video"
+
 MENU = """\
 set timeout=0
+insmod all_video
 set default={default}
 terminal_input console
 terminal_output console
@@ -57,8 +61,8 @@ def make(out, kernel, modules, multiboot1=False):
         (boot / "grub" / "grub.cfg").write_text(menu)
         part = out.with_name(out.name + ".part")
         done = subprocess.run(
-            ["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--fonts=",
-             "--locales=", "--themes=", "-o", part, tree],
+            ["grub-mkrescue", "--fonts=", "--locales=", "--themes=",
+             f"--install-modules={GRUB_MODULES}", "-o", part, tree],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:

@@ -323,7 +323,7 @@ static void check_good(bool wide)
 	acpi_init();
 	assert_int_equal(acpi_root.rsdt, RSDT);
 	assert_int_equal(acpi_root.xsdt, wide ? XSDT : 0);
-	assert_int_equal(acpi_pm_timer(), 0x608);
+	assert_int_equal(acpi_fadt(FADT_PM_TIMER), 0x608);
 	assert_null(acpi_find("DMAR"));
 	madt_init();
 	assert_int_equal(machine.cpus, 3);
@@ -368,7 +368,7 @@ static void test_acpi_empty_entry(void **state)
 	seal();
 	acpi_init();
 	assert_non_null(acpi_find("APIC"));
-	assert_int_equal(acpi_pm_timer(), 0x608);
+	assert_int_equal(acpi_fadt(FADT_PM_TIMER), 0x608);
 }
 
 /* The root table is the last that there is in memory. */
@@ -394,7 +394,7 @@ static void test_no_acpi(void **state)
 	seal();
 	acpi_init();
 	assert_null(acpi_find("APIC"));
-	assert_int_equal(acpi_pm_timer(), 0);
+	assert_int_equal(acpi_fadt(FADT_PM_TIMER), 0);
 	madt_init();
 	assert_int_equal(machine.ioapics, 1);
 	assert_int_equal(machine.cpus, 0);
@@ -448,7 +448,7 @@ static void test_acpi_lies(void **state)
 			assert_true(t->length >= sizeof(*t));
 		}
 		(void)acpi_find("ABCD");
-		(void)acpi_pm_timer();
+		(void)acpi_fadt(FADT_PM_TIMER);
 		madt_init();
 		check_machine();
 	}

@@ -16,8 +16,6 @@ enum {
 	BIOS_START = 0xe0000,
 	BIOS_SIZE = 0x20000,
 
-	FADT_PM_TIMER = 76,	/* u32: port */
-	FADT_PM_TIMER_LENGTH = 91,
 };
 
 struct rsdp {
@@ -174,16 +172,15 @@ const struct acpi_table *acpi_find(const char signature[4])
 	return NULL;
 }
 
-uint16_t acpi_pm_timer(void)
+uint32_t acpi_fadt(enum acpi_fadt_field field)
 {
-	const struct acpi_table *fadt = acpi_find("FACP");
-	const uint8_t *byte = (const uint8_t *)fadt;
+	const struct acpi_table *t = acpi_find("FACP");
+	uint32_t value = 0;
 
-	if (!fadt || fadt->length <= FADT_PM_TIMER_LENGTH ||
-	    byte[FADT_PM_TIMER_LENGTH] != 4) {
-		return 0;
+	if (t && t->length >= (uint32_t)field + 4) {
+		__builtin_memcpy(&value, (const char *)t + field, 4);
 	}
-	return (uint16_t)(byte[FADT_PM_TIMER] | byte[FADT_PM_TIMER + 1] << 8);
+	return value;
 }
 
 bool acpi_parse(const struct acpi_table *t, uint32_t first,

@@ -41,5 +41,21 @@ bool acpi_parse(const struct acpi_table *t, uint32_t first,
 		struct record_format format, const struct record_parser *parser,
 		unsigned parsers);
 
-/* From the FADT: port of the power management timer, 3.579545 MHz; or 0. */
-uint16_t acpi_pm_timer(void);
+/* Of the FADT (ACPI 6.4, 5.2.9), by offset. */
+enum acpi_fadt_field {
+	FADT_FACS = 36,
+	FADT_PM1A_EVENT = 56,
+	FADT_PM1B_EVENT = 60,
+	FADT_PM1A_CONTROL = 64,
+	FADT_PM1B_CONTROL = 68,
+	FADT_PM_TIMER = 76,
+	FADT_PM1_EVENT_LENGTH = 88,	/* a byte, as the next two */
+	FADT_PM_TIMER_LENGTH = 91,
+	FADT_FLAGS = 112,
+	FADT_X_FACS = 132,		/* its low half */
+};
+
+enum { FADT_HARDWARE_REDUCED = 1 << 20 };
+
+/* Four bytes of it from there on; 0 if there are none. */
+uint32_t acpi_fadt(enum acpi_fadt_field field);

@@ -52,6 +52,8 @@ enum {
 	CPUID_TSC_DEADLINE = 1 << 24,	/* 1, ECX */
 };
 
+uint32_t apic_id_max = 254;	/* of 8 bits, 255 is all */
+
 static bool x2apic, deadline_timer;
 static volatile uint32_t *registers;
 static uint64_t apic_per_tsc;	/* timer ticks in a TSC tick, << 32 */
@@ -77,7 +79,9 @@ void apic_setup(void)
 
 	x2apic = features & CPUID_X2APIC;
 	deadline_timer = features & CPUID_TSC_DEADLINE;
-	if (!x2apic) {
+	if (x2apic) {
+		apic_id_max = ~1u;
+	} else {
 		registers = kmem_device(APIC_PHYS);
 	}
 }

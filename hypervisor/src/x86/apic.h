@@ -18,6 +18,8 @@ void apic_init(void);
 void apic_timer_setup(uint64_t apic_khz, uint64_t tsc_khz);
 
 uint32_t apic_id(void);
+/* The highest that can be sent to. */
+extern uint32_t apic_id_max;
 void apic_eoi(void);
 
 /* One way to start a CPU, SDM 3A 8.4.4.1. */

@@ -26,6 +26,7 @@
 #include "ptab_format.h"
 #include "setup.h"
 #include "smp.h"
+#include "suspend.h"
 #include "tsc.h"
 
 struct cpu boot_cpu = {.self = &boot_cpu};
@@ -85,13 +86,14 @@ void boot_main(uint32_t magic, uint32_t info)
 	if (!setup_window(&boot_cpu)) {
 		panic("no memory for the boot CPU");
 	}
-	setup_cpu(&boot_cpu, boot_acpi_id());
+	boot_cpu.acpi_id = boot_acpi_id();
+	setup_cpu(&boot_cpu);
+	suspend_init();
 	iommu_init();		/* from here on no device can do DMA */
 	smp_init();
 	hip_finish();
 
 	kmem_load();		/* low memory is gone from here on */
-	kmem_forget_boot();
 	smp_release();
 	kernel_start(&boot_cpu);
 }

@@ -12,7 +12,7 @@
 struct cpu;
 
 enum {
-	BOOT_RANGES = 96,
+	BOOT_RANGES = 88,
 	BOOT_MODULES = 32,
 	RSDP_SIZE = 36,
 };
@@ -60,12 +60,12 @@ const struct boot_module *boot_root(void);
 
 /*
  * Physical memory during boot, before the identity map goes; NULL for what is
- * not all below 4 GiB.
+ * not all in it.
  */
 void *boot_memory(uint64_t phys, uint64_t size);
 
-/* The page in the image that is not the kernel's: modules' command lines. */
-extern char boot_strings[];
+/* The modules' command lines; log_ring and the image's end are behind them. */
+extern char boot_strings[], image_end[];
 
 /* The processor that boots; the other cpus[] are in the pool. */
 extern struct cpu boot_cpu;

@@ -38,6 +38,7 @@ struct cpu {
 	struct cpu *self;	/* at %gs:0 */
 	uint64_t stack;		/* top of the kernel's stack here */
 	uint64_t scratch[2];	/* mitigate_paths.S */
+	uint64_t start_sp;	/* start.S: where it begins, or goes on */
 	struct ec *current;	/* whose registers TSS.RSP0 points at */
 	struct pd *pd;		/* whose page tables are loaded */
 	uint8_t fpu_live;	/* CR0.TS is clear: user code uses the FPU */
@@ -46,6 +47,7 @@ struct cpu {
 	uint8_t has_vcpu;	/* VMX or SVM is on here */
 	uint32_t id;		/* index in cpus[], number in the HIP */
 	uint32_t apic_id;
+	uint8_t acpi_id;
 	const uint8_t *io_bitmap; /* in the TSS window; kept while unused */
 	struct ec *fpu_owner;	/* whose FPU state is in the registers */
 	uint64_t xss;		/* as loaded */
@@ -78,6 +80,7 @@ struct cpu {
 	/* vCPU seam: host state of VMX or SVM on this CPU */
 	void *vcpu_host;	/* VMXON region or host save area */
 	uint64_t vcpu_host_phys;
+	struct list vcpus;		/* whose VMCS it may cache */
 	struct ec *vcpu_loaded;	/* last vCPU; on VMX its VMCS is current */
 	struct ec *vcpu_running; /* atomic: NULL: none since boot or the last */
 	struct ec *debug_owner;	/* the vCPU that DR0 to DR3 and DR6 belong to */

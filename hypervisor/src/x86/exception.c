@@ -16,6 +16,7 @@
 #include "irq.h"
 #include "mitigate.h"
 #include "msr.h"
+#include "suspend.h"
 
 enum {
 	VECTOR_NMI = 2,
@@ -128,6 +129,7 @@ void ipi_handle(void)
 	if (__atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED)) {
 		ec_inbox(cpu);
 	}
+	suspend_join(cpu);
 	cpu->resched = 1;
 }
 

@@ -2,9 +2,9 @@
  * The HIP (docs/abi.md, "Boot"): a header, the CPU array, the memory array,
  * all in one page.
  *
- * The page with the modules' command lines lies in RAM that the loader calls
- * available, and root must leave it alone: the range that holds it is listed
- * without it, and it is listed as reserved.
+ * The modules' command lines and the kernel's log lie in RAM that the loader
+ * calls available, and root must leave it alone: the range that holds them is
+ * listed without them, and they are listed as reserved and as the log.
  */
 #include "hip.h"
 
@@ -36,8 +36,8 @@ enum {
 	HIP_MEM_RESERVED = 2,
 };
 
-/* Loader's map, strings, modules, image, pool, RSDT, XSDT, screen, EFI. */
-static_assert((int)BOOT_RANGES + 2 + BOOT_MODULES + 6 <= MEM_MAX);
+/* Loader's map, strings, modules, image, pool, RSDT, XSDT, screen, log, EFI. */
+static_assert((int)BOOT_RANGES + 2 + BOOT_MODULES + 7 <= MEM_MAX);
 
 struct hip *hip_page;
 
@@ -86,15 +86,16 @@ static void add(uint64_t address, uint64_t size, uint32_t type, uint64_t aux)
 
 static void add_range(const struct boot_range *r)
 {
-	uint64_t strings = kmem_image_phys(boot_strings);
-	uint64_t behind = strings + PAGE_SIZE, end = r->address + r->size;
+	uint64_t shared = kmem_image_phys(boot_strings);
+	uint64_t behind = kmem_image_phys(image_end);
+	uint64_t end = r->address + r->size;
 
-	if (strings < r->address || behind > end) {
+	if (shared < r->address || behind > end) {
 		add(r->address, r->size, r->type, 0);
 		return;
 	}
-	add(r->address, strings - r->address, r->type, 0);
-	add(strings, PAGE_SIZE, HIP_MEM_RESERVED, 0);
+	add(r->address, shared - r->address, r->type, 0);
+	add(shared, PAGE_SIZE, HIP_MEM_RESERVED, 0);
 	if (end > behind) {
 		add(behind, end - behind, r->type, 0);
 	}
@@ -132,6 +133,7 @@ static void add_memory(void)
 			    b->framebuffer.bits,
 		    (uint32_t)HIP_MEM_FRAMEBUFFER, b->framebuffer.pitch);
 	}
+	add(kmem_image_phys(log_ring), LOG_SIZE, (uint32_t)HIP_MEM_LOG, 0);
 	if (b->efi) {
 		add(b->efi, 0, (uint32_t)HIP_MEM_EFI, 0);
 	}
@@ -172,14 +174,14 @@ void hip_init(void)
 	}
 }
 
-void hip_add_cpu(const struct cpu *cpu, uint8_t acpi_id)
+void hip_add_cpu(const struct cpu *cpu)
 {
 	struct hip_cpu *array =
 		(struct hip_cpu *)((char *)hip_page + CPU_OFFSET);
 
 	array[cpu->id] = topology_of_this_cpu();
 	array[cpu->id].flags |= HIP_CPU_ENABLED;
-	array[cpu->id].acpi_id = acpi_id;
+	array[cpu->id].acpi_id = cpu->acpi_id;
 }
 
 void hip_finish(void)

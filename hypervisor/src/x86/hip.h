@@ -14,7 +14,7 @@ extern struct hip *hip_page;
 /* Boot CPU, when the pool is there: all but the CPUs and the features. */
 void hip_init(void);
 /* On each CPU: its entry. */
-void hip_add_cpu(const struct cpu *cpu, uint8_t acpi_id);
+void hip_add_cpu(const struct cpu *cpu);
 /* Boot CPU, when all CPUs are there. */
 void hip_finish(void);
 

@@ -17,6 +17,7 @@ enum {
 
 	REG_VERSION = 1,	/* bits 23..16: last pin */
 	REG_PIN = 0x10,		/* two a pin */
+	PINS_MAX = 240,
 
 	PIN_LOW = 1 << 13,
 	PIN_WAITS = 1 << 14,	/* for the EOI of a level interrupt */
@@ -29,6 +30,7 @@ struct ioapic {
 	volatile uint32_t *registers;
 	const struct madt_ioapic *madt;
 	uint32_t pins;
+	uint32_t saved[2 * PINS_MAX];
 };
 
 static struct ioapic ioapic[MAX_IOAPICS];
@@ -70,6 +72,7 @@ void ioapic_init(void)
 			continue;
 		}
 		a->pins = (version >> 16 & 0xff) + 1;
+		a->pins = a->pins < PINS_MAX ? a->pins : PINS_MAX;
 		for (uint32_t pin = 0; pin < a->pins; pin++) {
 			write(a, REG_PIN + 2 * pin, PIN_MASKED);
 		}
@@ -115,4 +118,23 @@ void ioapic_mask(unsigned gsi, bool masked)
 	value &= ~(uint32_t)PIN_MASKED;
 	write(a, reg, value | (masked ? PIN_MASKED : 0));
 	unlock(&a->lock);
+}
+
+void ioapic_save(void)
+{
+	for (struct ioapic *a = ioapic; a < ioapic + ioapics; a++) {
+		for (uint32_t i = 0; i < 2 * a->pins; i++) {
+			a->saved[i] = read(a, REG_PIN + i);
+		}
+	}
+}
+
+/* The halves with the mask last. */
+void ioapic_restore(void)
+{
+	for (struct ioapic *a = ioapic; a < ioapic + ioapics; a++) {
+		for (uint32_t i = 2 * a->pins; i-- > 0;) {
+			write(a, REG_PIN + i, a->saved[i]);
+		}
+	}
 }

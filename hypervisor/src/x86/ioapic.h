@@ -8,6 +8,10 @@
 /* Boot CPU: map all of them, mask all pins. */
 void ioapic_init(void);
 
+/* Around sleep: all pins. */
+void ioapic_save(void);
+void ioapic_restore(void);
+
 /* The one that has the pin: as whom it sends interrupts; 0 without one. */
 bool ioapic_has(unsigned gsi, uint32_t *source);
 /*

@@ -6,6 +6,7 @@
  */
 #include "kmem.h"
 
+#include "../log.h"
 #include "../page.h"
 #include "../panic.h"
 #include "boot.h"
@@ -32,7 +33,7 @@ typedef uint64_t table[ENTRIES] aligned_to(PAGE_SIZE);
 static table kernel_root, pdpt_pool, pdpt_kernel, pd_pool, pd_image,
 	pd_windows, pt_image, pt_cpu[2], pt_device;
 
-extern table boot_pml4;
+extern table boot_pml4, boot_pdpt;
 extern const char boot_stack[], boot_stack_end[];
 
 static unsigned devices;
@@ -70,6 +71,7 @@ void kmem_init(uint64_t pool_start, uint64_t pool_length)
 	map_image(image_text, image_text_end, 0);
 	map_image(image_rodata, image_rodata_end, PTE_NX);
 	map_image(image_data, image_data_end, PTE_W | PTE_NX);
+	map_image(log_ring, image_end, PTE_W | PTE_NX);
 	for (uint64_t i = 0; i < pool_length / LARGE_SIZE; i++) {
 		pd_pool[i] = (pool_start + i * LARGE_SIZE) | PTE_KERNEL |
 			     PTE_PS | PTE_W | PTE_NX;
@@ -83,9 +85,9 @@ void kmem_load(void)
 	write_cr3(kmem_image_phys(kernel_root));
 }
 
-void kmem_forget_boot(void)
+void kmem_identity(bool on)
 {
-	boot_pml4[0] = 0;
+	boot_pml4[0] = on ? entry_of(boot_pdpt) : 0;
 }
 
 void kmem_share(uint64_t *root)
@@ -94,13 +96,22 @@ void kmem_share(uint64_t *root)
 	root[SLOT_KERNEL] = kernel_root[SLOT_KERNEL];
 }
 
-volatile void *kmem_device(uint64_t phys)
+static char *map_foreign(uint64_t phys, uint64_t type)
 {
 	assert(devices < ENTRIES - 1);
 	pt_device[devices] = (phys & ~PAGE_MASK) | PTE_KERNEL | PTE_W |
-			     PTE_NX | PTE_UC;
-	return (volatile char *)DEVICE_BASE + devices++ * PAGE_SIZE +
-	       (phys & PAGE_MASK);
+			     PTE_NX | type;
+	return (char *)DEVICE_BASE + devices++ * PAGE_SIZE + (phys & PAGE_MASK);
+}
+
+volatile void *kmem_device(uint64_t phys)
+{
+	return map_foreign(phys, PTE_UC);
+}
+
+void *kmem_memory(uint64_t phys)
+{
+	return map_foreign(phys, 0);
 }
 
 const void *kmem_peek(uint64_t phys)
@@ -141,10 +152,12 @@ uint64_t kmem_stack_end(uint64_t address)
 	}
 }
 
-/* The identity map of the boot page tables (start.S). */
+/* The identity map of the boot page tables (start.S): 4 GiB, or 512. */
 void *boot_memory(uint64_t phys, uint64_t size)
 {
-	const uint64_t limit = 1ul << 32;
+	enum { PAGES_1G = 1 << 26 };	/* CPUID 0x80000001, EDX */
+	uint64_t limit =
+		cpuid(0x80000001, 0).edx & PAGES_1G ? 1ul << 39 : 1ul << 32;
 
 	if (phys == 0 || phys >= limit || size > limit - phys) {
 		return NULL;

@@ -4,7 +4,7 @@
  *   POOL_BASE    the pool, 2 MiB pages, RW
  *   KERNEL_BASE  the image, 4 KiB pages: text RX, rodata R, data RW
  *   CPU_BASE     for each CPU its TSS and stacks, with holes below the stacks
- *   DEVICE_BASE  registers of interrupt controllers, uncached
+ *   DEVICE_BASE  registers of devices, uncached, and what sleep needs (suspend.c)
  *   PEEK_BASE    one page, read-only, of whatever memory boot looks at
  *
  * All else is not mapped. The tables are static and the same for all PDs, whose
@@ -38,6 +38,12 @@ enum {
 	CPU_PAGES = 16,
 };
 
+/* Of the image, CPU windows excluded. */
+static inline uint64_t kmem_image_phys(const void *p)
+{
+	return (uint64_t)p - KERNEL_BASE;
+}
+
 /*
  * Boot: the tables of all this, with the image and the pool mapped; they take
  * the place of the boot page tables' higher half.
@@ -45,14 +51,15 @@ enum {
 void kmem_init(uint64_t pool_start, uint64_t pool_length);
 /* On each CPU, at the end of boot: leave the boot page tables. */
 void kmem_load(void);
-/* Boot: other CPUs need the identity map no more. */
-void kmem_forget_boot(void);
+/* Others need the identity map on their way here, or no more. */
+void kmem_identity(bool on);
 
 /* Enter the kernel's half into a PD's root table. */
 void kmem_share(uint64_t *root);
 
-/* Registers of a device, one page; for ever. */
+/* Registers of a device, or memory that is not the kernel's: one page, for ever. */
 volatile void *kmem_device(uint64_t phys);
+void *kmem_memory(uint64_t phys);
 /* One page of memory, until the next call; boot CPU only. */
 const void *kmem_peek(uint64_t phys);
 
@@ -66,9 +73,3 @@ void kmem_cpu_map(uint32_t cpu, unsigned page, uint64_t phys, bool writable);
 
 /* The end of the stack that an address is in; 0: in none. */
 uint64_t kmem_stack_end(uint64_t address);
-
-/* Of the image, CPU windows excluded. */
-static inline uint64_t kmem_image_phys(const void *p)
-{
-	return (uint64_t)p - KERNEL_BASE;
-}

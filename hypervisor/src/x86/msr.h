@@ -8,6 +8,7 @@
 
 enum {
 	MSR_APIC_BASE = 0x1b,
+	MSR_TSC_ADJUST = 0x3b,
 	MSR_PAT = 0x277,
 	MSR_TSC_DEADLINE = 0x6e0,
 	MSR_X2APIC = 0x800,

@@ -20,6 +20,7 @@ void offsets(void);
 void offsets(void)
 {
 	OFFSET(CPU_STACK_TOP, cpu, stack);
+	OFFSET(CPU_START_SP, cpu, start_sp);
 	OFFSET(CPU_CURRENT, cpu, current);
 	OFFSET(CPU_PD, cpu, pd);
 	OFFSET(CPU_SCRATCH, cpu, scratch);

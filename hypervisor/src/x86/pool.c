@@ -33,9 +33,7 @@ static uint64_t ram_size(void)
 /* The start of what the range overlaps and must not, or 0. */
 static uint64_t conflict(uint64_t start, uint64_t end)
 {
-	uint64_t image_end = kmem_image_phys(boot_strings) + PAGE_SIZE;
-
-	if (start < image_end && IMAGE_PHYS < end) {
+	if (start < kmem_image_phys(image_end) && IMAGE_PHYS < end) {
 		return IMAGE_PHYS;
 	}
 	for (uint32_t i = 0; i < boot_info.modules; i++) {

@@ -6,6 +6,7 @@
  */
 #include "setup.h"
 
+#include "../fpu.h"
 #include "../kernel.h"
 #include "../log.h"
 #include "../page.h"
@@ -18,6 +19,7 @@
 #include "kmem.h"
 #include "mitigate.h"
 #include "msr.h"
+#include "tsc.h"
 #include "vcpu.h"
 
 extern const char entry_syscall[];	/* entry.S */
@@ -115,18 +117,23 @@ bool setup_window(struct cpu *cpu)
 		kmem_cpu_map(cpu->id, pages[i], pool_to_phys(page), true);
 	}
 	cpu->stack = kmem_cpu_page(cpu->id, CPU_STACK) + STACK_SIZE;
+	cpu->start_sp = cpu->stack;
 	return true;
 }
 
-void setup_cpu(struct cpu *cpu, uint8_t acpi_id)
+void setup_cpu(struct cpu *cpu)
 {
+	tsc_adjust();
 	set_control();
 	set_msrs();
 	mitigate_init();
 	desc_init(cpu);
 	apic_init();
 	cpu->apic_id = apic_id();
-	kernel_init_cpu(cpu);
+	if (!cpu->idle) {
+		kernel_init_cpu(cpu);
+		hip_add_cpu(cpu);
+	}
+	fpu_init(cpu);
 	cpu->has_vcpu = init_vcpu(cpu);
-	hip_add_cpu(cpu, acpi_id);
 }

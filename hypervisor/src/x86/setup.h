@@ -10,5 +10,5 @@ struct cpu;
 /* Its window: TSS and stacks, out of the pool. False: no memory. */
 [[nodiscard]] bool setup_window(struct cpu *cpu);
 
-/* On the CPU itself: every register that is set once. */
-void setup_cpu(struct cpu *cpu, uint8_t acpi_id);
+/* On the CPU itself, at boot and after sleep: every register that is set once. */
+void setup_cpu(struct cpu *cpu);

@@ -1,7 +1,8 @@
 /*
  * Starting the other processors: all are reset at once, then each in its turn
  * gets what it needs and is sent to the trampoline (SDM 3A 8.4.4). The time for
- * each is bounded; one that does not come is reset again and left out.
+ * each is bounded; one that does not come is reset again and left out. After
+ * sleep (suspend.c) the same is done with those that there are.
  *
  * The trampoline's page is borrowed from available memory, and given back as it
  * was.
@@ -13,12 +14,14 @@
 #include "../kernel.h"
 #include "../log.h"
 #include "../page.h"
+#include "../panic.h"
 #include "apic.h"
 #include "boot.h"
 #include "cpu.h"
 #include "kmem.h"
 #include "madt.h"
 #include "setup.h"
+#include "suspend.h"
 #include "tsc.h"
 
 enum {
@@ -26,6 +29,7 @@ enum {
 	STARTUP_US = 200,	/* between the two STARTUPs */
 	ONLINE_US = 200000,	/* for one CPU */
 	POLL_US = 20,
+	TRIES = 8,
 
 	LOW_END = 0x9f000,	/* of memory that real mode can run in */
 };
@@ -33,29 +37,41 @@ enum {
 struct cpu *cpus[MAX_CPUS] = {&boot_cpu};
 uint32_t cpu_count = 1;
 
-/* start.S: the CPU that starts now. Its stack is at offset 8. */
+/* start.S: the CPU that starts now. */
 struct cpu *ap_cpu;
-static_assert(offsetof(struct cpu, stack) == 8);
 static_assert(sizeof(struct cpu) <= PAGE_SIZE);
 
-static uint8_t ap_acpi_id;
 static uint32_t online;		/* atomic: number of the last to come */
 static bool released;		/* atomic */
+
+/* The trampoline's page, and what it held. */
+static uint64_t low_phys;
+static char *low;		/* NULL: there is none */
+static void *saved;
 
 extern const char trampoline_start[], trampoline_end[];
 extern const char trampoline_gdt[], trampoline_target[];
 
-_Noreturn void ap_main(struct cpu *cpu);
+void ap_main(struct cpu *cpu);
 
+/* Returns to where the CPU went to sleep, if it did. */
 void ap_main(struct cpu *cpu)
 {
+	bool woken = cpu->idle;
+
 	kmem_load();
-	setup_cpu(cpu, ap_acpi_id);
+	if (cpu == &boot_cpu) {
+		suspend_wake();
+		return;
+	}
+	setup_cpu(cpu);
 	__atomic_store_n(&online, cpu->id, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE)) {
 		__builtin_ia32_pause();
 	}
-	kernel_start(cpu);
+	if (!woken) {
+		kernel_start(cpu);
+	}
 }
 
 static bool page_is_free(uint64_t phys)
@@ -78,30 +94,46 @@ static bool page_is_free(uint64_t phys)
 	return available;
 }
 
-/* The highest free page below 640 KiB, or 0. */
-static uint64_t trampoline_page(void)
+/* The highest free page below 640 KiB. */
+static void find_page(void)
 {
-	for (uint64_t phys = LOW_END - PAGE_SIZE; phys; phys -= PAGE_SIZE) {
-		if (page_is_free(phys)) {
-			return phys;
-		}
+	for (low_phys = LOW_END; low_phys && !page_is_free(low_phys);
+	     low_phys -= PAGE_SIZE) {
 	}
-	return 0;
+	saved = page_alloc(NULL, 0, false);
+	if (low_phys && saved) {
+		low = kmem_memory(low_phys);
+	}
 }
 
-static void add_to(char *page, const char *field, uint64_t phys)
+static void add_to_word(const char *field)
 {
-	uint32_t *at = (uint32_t *)(page + (field - trampoline_start));
-
-	*at += (uint32_t)phys;
+	*(uint32_t *)(low + (field - trampoline_start)) += (uint32_t)low_phys;
 }
 
-static void put_trampoline(char *page, uint64_t phys)
+uint64_t smp_put_trampoline(void)
 {
-	__builtin_memcpy(page, trampoline_start,
+	if (!low) {
+		return 0;
+	}
+	__atomic_store_n(&released, false, __ATOMIC_RELAXED);
+	kmem_identity(true);
+	__builtin_memcpy(saved, low, PAGE_SIZE);
+	__builtin_memcpy(low, trampoline_start,
 			 (uint64_t)(trampoline_end - trampoline_start));
-	add_to(page, trampoline_gdt, phys);
-	add_to(page, trampoline_target, phys);
+	add_to_word(trampoline_gdt);
+	add_to_word(trampoline_target);
+	ap_cpu = &boot_cpu;
+	return low_phys;
+}
+
+void smp_release(void)
+{
+	if (low) {
+		__builtin_memcpy(low, saved, PAGE_SIZE);
+	}
+	kmem_identity(false);
+	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 }
 
 static struct cpu *new_cpu(uint32_t id)
@@ -127,72 +159,92 @@ static bool wait_online(uint32_t id, uint64_t microseconds)
 	return false;
 }
 
-/* A CPU that failed keeps its number's place for the next. */
-static void start(struct cpu *cpu, const struct madt_cpu *m, uint64_t page)
+static bool start(struct cpu *cpu)
 {
-	ap_acpi_id = m->acpi_id;
 	__atomic_store_n(&ap_cpu, cpu, __ATOMIC_RELEASE);
-	cpus[cpu->id] = cpu;
-
-	apic_send_startup(m->apic_id, page);
-	if (!wait_online(cpu->id, STARTUP_US)) {
-		apic_send_startup(m->apic_id, page);
-		if (!wait_online(cpu->id, ONLINE_US)) {
-			apic_send_init(m->apic_id);
-			cpus[cpu->id] = NULL;
-			log("smp: CPU with APIC ID %u does not start\n",
-			    m->apic_id);
-			return;
-		}
+	apic_send_startup(cpu->apic_id, low_phys);
+	if (wait_online(cpu->id, STARTUP_US)) {
+		return true;
 	}
-	cpu_count++;
+	apic_send_startup(cpu->apic_id, low_phys);
+	return wait_online(cpu->id, ONLINE_US);
 }
 
-static void start_all(uint64_t page)
+/* A CPU that failed keeps its number's place for the next. */
+static void start_listed(const struct madt_cpu *m)
 {
-	struct cpu *cpu = NULL;
+	static struct cpu *cpu;
+
+	if (!cpu || cpu->id != cpu_count) {
+		cpu = new_cpu(cpu_count);
+	}
+	if (!cpu) {
+		log("smp: no memory for the CPU with APIC ID %u\n", m->apic_id);
+		return;
+	}
+	cpu->apic_id = m->apic_id;
+	cpu->acpi_id = m->acpi_id;
+	cpus[cpu->id] = cpu;
+	if (start(cpu)) {
+		cpu_count++;
+	} else {
+		apic_send_init(m->apic_id);
+		cpus[cpu->id] = NULL;
+		log("smp: CPU with APIC ID %u does not start\n", m->apic_id);
+	}
+}
+
+/* Those that are not this one, and can be reached. */
+static uint32_t reset_listed(void)
+{
+	uint32_t others = 0;
 
 	for (uint32_t i = 0; i < machine.cpus; i++) {
-		if (machine.cpu[i].apic_id != boot_cpu.apic_id) {
-			apic_send_init(machine.cpu[i].apic_id);
+		uint32_t id = machine.cpu[i].apic_id;
+
+		if (id > apic_id_max) {
+			log("smp: APIC ID %u needs an x2APIC\n", id);
+		} else if (id != boot_cpu.apic_id) {
+			machine.cpu[others++] = machine.cpu[i];
+			apic_send_init(id);
 		}
 	}
-	tsc_delay(INIT_US);
-	for (uint32_t i = 0; i < machine.cpus; i++) {
-		if (machine.cpu[i].apic_id == boot_cpu.apic_id ||
-		    cpu_count == MAX_CPUS) {
-			continue;
-		}
-		if (!cpu || cpu->id != cpu_count) {
-			cpu = new_cpu(cpu_count);
-		}
-		if (!cpu) {
-			log("smp: no memory for more CPUs\n");
-			return;
-		}
-		start(cpu, &machine.cpu[i], page);
-	}
+	return others;
 }
 
 void smp_init(void)
 {
-	uint64_t phys = trampoline_page();
-	char *page = boot_memory(phys, PAGE_SIZE);
-	void *saved = page_alloc(NULL, 0, false);
+	find_page();
+	if (smp_put_trampoline()) {
+		uint32_t others = reset_listed();
 
-	if (machine.cpus > 1 && page && saved) {
-		__builtin_memcpy(saved, page, PAGE_SIZE);
-		put_trampoline(page, phys);
-		start_all(phys);
-		__builtin_memcpy(page, saved, PAGE_SIZE);
-	}
-	if (saved) {
-		page_free(NULL, saved, 0);
+		tsc_delay(INIT_US);
+		for (uint32_t i = 0; i < others && cpu_count < MAX_CPUS; i++) {
+			start_listed(&machine.cpu[i]);
+		}
+	} else {
+		log("smp: no free page below 640 KiB to start others in\n");
 	}
 	log("smp: %u CPUs\n", cpu_count);
 }
 
-void smp_release(void)
+/* Firmware has just done something with them: the first INIT may be lost. */
+static void restart(struct cpu *cpu)
 {
-	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < TRIES; i++) {
+		apic_send_init(cpu->apic_id);
+		tsc_delay(INIT_US);
+		if (start(cpu)) {
+			return;
+		}
+	}
+	panic("CPU %u does not come back", cpu->id);
+}
+
+void smp_restart(void)
+{
+	__atomic_store_n(&online, 0, __ATOMIC_RELAXED);
+	for (uint32_t i = 1; i < cpu_count; i++) {
+		restart(cpus[i]);
+	}
 }

@@ -6,6 +6,8 @@
  * number in EAX and the address of its information in EBX.
  */
 
+#include "offsets.h"
+
 #define KERNEL_BASE	0xffffffff80000000	/* hypervisor.ld */
 #define CR0_BOOT	0x80010033	/* PG WP NE ET MP PE */
 #define CR4_PAE		(1 << 5)
@@ -13,7 +15,7 @@
 #define EFER_BOOT	0x900		/* NXE LME */
 #define GS_BASE		0xc0000101
 #define TABLE		3		/* present, writable */
-#define LARGE		0x83		/* present, writable, 2 MiB */
+#define LARGE		0x83		/* present, writable, 2 MiB or 1 GiB */
 #define COM1		0x3f8
 
 /* Multiboot 1 (specification 0.6.96, 3.1): loaded as described, not as ELF. */
@@ -60,31 +62,6 @@ _start:
 	and	$(1 << 29 | 1 << 20), %edx
 	cmp	$(1 << 29 | 1 << 20), %edx
 	jne	unfit
-
-	/* Identity map of 4 GiB; the first again at KERNEL_BASE. */
-	mov	$boot_pd - KERNEL_BASE, %edi
-	mov	$LARGE, %eax
-	mov	$2048, %ecx
-1:	mov	%eax, (%edi)
-	add	$0x200000, %eax
-	add	$8, %edi
-	dec	%ecx
-	jnz	1b
-
-	mov	$boot_pdpt - KERNEL_BASE, %edi
-	mov	$boot_pd - KERNEL_BASE + TABLE, %eax
-	mov	$4, %ecx
-1:	mov	%eax, (%edi)
-	add	$0x1000, %eax
-	add	$8, %edi
-	dec	%ecx
-	jnz	1b
-	mov	$boot_pd - KERNEL_BASE + TABLE, %eax
-	mov	%eax, boot_pdpt_high - KERNEL_BASE + 510 * 8
-	mov	$boot_pdpt - KERNEL_BASE + TABLE, %eax
-	mov	%eax, boot_pml4 - KERNEL_BASE
-	mov	$boot_pdpt_high - KERNEL_BASE + TABLE, %eax
-	mov	%eax, boot_pml4 - KERNEL_BASE + 511 * 8
 
 	mov	%cr4, %eax
 	or	$CR4_PAE, %eax
@@ -143,16 +120,38 @@ boot_high:
 	call	boot_main
 	ud2
 
-/* trampoline.S comes here on another CPU, with paging on. */
-	.globl	ap_entry
+/*
+ * cpu_sleep(cpu) calls sleep_here(cpu), and returns from it, or after a reset of
+ * this CPU: trampoline.S comes here with paging on, at its first start and then.
+ */
+	.globl	cpu_sleep, ap_entry
+cpu_sleep:
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	sub	$8, %rsp
+	mov	%rsp, CPU_START_SP(%rdi)
+	call	sleep_here
+1:	add	$8, %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	ret
+
 ap_entry:
 	mov	ap_cpu, %rax
-	mov	8(%rax), %rsp		/* cpu->stack */
+	mov	CPU_START_SP(%rax), %rsp
 	call	set_segments
 	mov	ap_cpu, %rdi
 	xor	%ebp, %ebp
 	call	ap_main
-	ud2
+	jmp	1b
 
 /* Data segments null, the kernel's stack segment, GS base from RAX. */
 set_segments:
@@ -169,17 +168,40 @@ set_segments:
 	wrmsr
 	ret
 
+/*
+ * To begin with: 512 GiB mapped to themselves, as far as the processor has 1 GiB
+ * pages, and the first of them again at KERNEL_BASE.
+ */
+	.macro	large_pages count, size, from
+	.set	address, \from
+	.rept	\count
+	.quad	address + LARGE
+	.set	address, address + \size
+	.endr
+	.endm
+
+	.data
+	.balign	4096
+	.globl	boot_pml4, boot_pdpt
+boot_pml4:
+	.quad	boot_pdpt - KERNEL_BASE + TABLE
+	.fill	510, 8, 0
+	.quad	boot_pdpt_high - KERNEL_BASE + TABLE
+boot_pdpt:
+	.set	number, 0
+	.rept	4
+	.quad	boot_pd - KERNEL_BASE + number * 4096 + TABLE
+	.set	number, number + 1
+	.endr
+	large_pages 508, 1 << 30, 4 << 30
+boot_pdpt_high:
+	.fill	510, 8, 0
+	.quad	boot_pd - KERNEL_BASE + TABLE, 0
+boot_pd:
+	large_pages 2048, 1 << 21, 0
+
 	.bss
 	.balign	4096
-	.globl	boot_pml4
-boot_pml4:
-	.skip	4096
-boot_pdpt:
-	.skip	4096
-boot_pdpt_high:
-	.skip	4096
-boot_pd:
-	.skip	4 * 4096
 	.globl	boot_stack, boot_stack_end
 boot_stack:
 	.skip	8192

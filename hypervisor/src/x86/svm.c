@@ -115,7 +115,9 @@ static bool permitted(void)
 
 static bool turn_on(struct cpu *cpu)
 {
-	cpu->vcpu_host = page_alloc(NULL, HOST_ORDER, true);
+	if (!cpu->vcpu_host) {
+		cpu->vcpu_host = page_alloc(NULL, HOST_ORDER, true);
+	}
 	if (!cpu->vcpu_host) {
 		return false;
 	}
@@ -123,6 +125,7 @@ static bool turn_on(struct cpu *cpu)
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
 	if (have_tsc_aux) {
 		wrmsr(MSR_TSC_AUX, 0);
+		cpu->tsc_aux = 0;
 	}
 	return true;
 }

@@ -2,7 +2,7 @@
  * The frequency of the TSC is measured against the ACPI power management timer
  * or, without that, the PIT's channel 2. What CPUID says is exact where it is
  * true, which it is not everywhere: it is taken if it agrees with the clock to
- * one percent. The TSC is never written.
+ * one percent. The TSC is not written but after sleep.
  */
 #include "tsc.h"
 
@@ -10,6 +10,7 @@
 #include "acpi.h"
 #include "apic.h"
 #include "insn.h"
+#include "msr.h"
 
 enum {
 	PM_HZ = 3579545,
@@ -36,6 +37,8 @@ enum {
 
 uint32_t tsc_khz;
 
+static uint64_t adjustment;	/* made to all TSCs after sleep */
+
 /* A clock that counts up; of one of two kinds. */
 static struct {
 	uint16_t pm_port;	/* 0: the PIT */
@@ -57,7 +60,9 @@ static uint32_t clock_read(void)
 
 static void clock_start(void)
 {
-	clock.pm_port = acpi_pm_timer();
+	if ((acpi_fadt(FADT_PM_TIMER_LENGTH) & 0xff) == 4) {
+		clock.pm_port = (uint16_t)acpi_fadt(FADT_PM_TIMER);
+	}
 	clock.hz = clock.pm_port ? PM_HZ : PIT_HZ;
 	clock.mask = clock.pm_port ? PM_MASK : PIT_MASK;
 	if (!clock.pm_port) {
@@ -131,6 +136,21 @@ void tsc_init(void)
 	apic_timer_setup((uint64_t)(start.apic - end.apic) * clock.hz / ticks /
 			 1000, khz);
 	log("tsc: %u kHz\n", tsc_khz);
+}
+
+void tsc_resume(uint64_t then)
+{
+	uint64_t now = rdtsc();
+
+	adjustment = now < then ? then - now : 0;
+}
+
+/* All have been reset at one time, and all get the same. */
+void tsc_adjust(void)
+{
+	if (adjustment && !wrmsr_safe(MSR_TSC_ADJUST, adjustment)) {
+		log("tsc: it cannot go on where it was, time stands still\n");
+	}
 }
 
 void tsc_delay(uint64_t microseconds)

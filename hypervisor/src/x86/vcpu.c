@@ -170,6 +170,21 @@ void vcpu_leave(struct ec *ec)
 	}
 }
 
+void vcpu_leave_all(struct cpu *cpu)
+{
+	while (!list_empty(&cpu->vcpus)) {
+		vcpu_ops->unload(container_of(cpu->vcpus.next, struct vcpu,
+					      cached)->ec);
+	}
+	if (cpu->vcpu_loaded) {
+		vcpu_ops->unload(cpu->vcpu_loaded);
+	}
+	if (cpu->debug_owner) {
+		vcpu_leave(cpu->debug_owner);
+	}
+	cpu->asid_next = 0;
+}
+
 /* Bits of XCR0, and groups that go together: SDM 1 13.3. */
 enum {
 	XCR0_X87 = 1 << 0,

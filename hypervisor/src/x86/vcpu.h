@@ -30,6 +30,8 @@ struct vcpu {
 	uint64_t block_phys;
 	uint8_t debugs;			/* has touched a debug register */
 	uint8_t made;			/* the block is written */
+	struct list cached;		/* VMX: in cpu->vcpus if active there */
+	struct ec *ec;			/* that it is of, if so */
 };
 
 struct vcpu_ops {
@@ -83,6 +85,8 @@ void vcpu_prepare(struct ec *ec);
 void vcpu_take_debug(struct ec *ec);
 /* It ends, or is to be loaded anew: nothing of it stays in this CPU. */
 void vcpu_leave(struct ec *ec);
+/* No vCPU has anything in this CPU any more. */
+void vcpu_leave_all(struct cpu *cpu);
 /* MTD_XSAVE and MTD_FPU from a VMM; a bad XCR0 or XSS is not taken. */
 void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd);
 /* Exits through the kernel's own IDT, as the processor would have done it. */

@@ -58,6 +58,9 @@ void vmx_unload(struct ec *ec)
 	if (v->active && !vmclear(v->vcpu.block_phys)) {
 		panic("VMCLEAR failed");
 	}
+	if (v->active) {
+		list_remove(&v->vcpu.cached);
+	}
 	v->active = 0;
 	v->launched = 0;
 	v->host_cr3 = NO_VMCS;
@@ -192,7 +195,11 @@ void vmx_make_current(struct ec *ec)
 	    !vmptrld(v->vcpu.block_phys)) {
 		panic("VMCLEAR or VMPTRLD failed");
 	}
-	v->active = 1;
+	if (!v->active) {
+		v->active = 1;
+		v->vcpu.ec = ec;
+		list_append(&this_cpu()->vcpus, &v->vcpu.cached);
+	}
 	vcpu_set_loaded(ec);
 	if (!v->vcpu.made) {
 		v->vcpu.made = 1;

@@ -262,8 +262,11 @@ static bool permitted(void)
 
 static bool turn_on(struct cpu *cpu)
 {
-	uint32_t *region = page_alloc(NULL, 0, true);
+	uint32_t *region = cpu->vcpu_host;
 
+	if (!region) {
+		region = page_alloc(NULL, 0, true);
+	}
 	if (!region) {
 		return false;
 	}

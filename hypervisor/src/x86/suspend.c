@@ -1,0 +1,211 @@
+/*
+ * Sleep (ACPI 6.4, 16.3). Memory is kept and processors and chipset are reset,
+ * so each CPU first brings to memory what only it knows: the FPU's state, what
+ * is cached of vCPUs, dirty lines. Then the last one writes the sleep types to
+ * the PM1 control registers. The firmware wakes the boot CPU where the FACS
+ * says: at the trampoline, by which it comes to suspend_wake() as others come to
+ * ap_main() at boot. In the end every CPU returns from cpu_sleep(), on the stack
+ * on which it called it: to the others it is an interrupt that took long.
+ *
+ * What devices need is their drivers' business.
+ */
+#include "suspend.h"
+
+#include "../fpu.h"
+#include "../log.h"
+#include "../pd.h"
+#include "../tlb.h"
+#include "acpi.h"
+#include "apic.h"
+#include "boot.h"
+#include "cpu.h"
+#include "insn.h"
+#include "ioapic.h"
+#include "irq.h"
+#include "kmem.h"
+#include "pic.h"
+#include "setup.h"
+#include "smp.h"
+#include "tsc.h"
+#include "vcpu.h"
+
+/* PM1 registers, ACPI 6.4, 4.8.3; the firmware's control structure, 5.2.10 */
+enum {
+	PM1_WAKE_STATUS = 1 << 15,
+	PM1_TYPE_SHIFT = 10,
+	PM1_TYPE_MAX = 7,
+	PM1_ENABLE = 1 << 13,
+
+	FACS_WAKING_VECTOR = 12,
+	FACS_X_WAKING_VECTOR = 24,	/* 64 bits: used if not 0 */
+	FACS_SIZE = 64,
+
+	STAY_US = 1000000,	/* awake this long: it does not sleep */
+};
+
+static const enum acpi_fadt_field event[] = {FADT_PM1A_EVENT, FADT_PM1B_EVENT},
+	control[] = {FADT_PM1A_CONTROL, FADT_PM1B_CONTROL};
+enum { PM1_BLOCKS = ARRAY_SIZE(control) };
+
+static struct {
+	char *facs;		/* NULL: no sleep on this machine */
+	uint16_t event[PM1_BLOCKS], control[PM1_BLOCKS];	/* ports or 0 */
+	uint16_t value[PM1_BLOCKS];	/* for `control` */
+	uint64_t tsc;			/* when it went to sleep */
+	bool failed;
+} machine_sleep;
+
+/* Atomic: who does it (number + 1) or 0; how many have stopped. */
+static uint32_t sleeper, stopped;
+
+/* start.S; the former calls the latter. */
+void cpu_sleep(struct cpu *cpu);
+void sleep_here(struct cpu *cpu);
+
+void suspend_init(void)
+{
+	uint32_t phys = acpi_fadt(FADT_FACS);
+	const char *facs;
+
+	phys = phys ? phys : acpi_fadt(FADT_X_FACS);
+	facs = boot_memory(phys, FACS_SIZE);
+	for (unsigned i = 0; i < PM1_BLOCKS; i++) {
+		machine_sleep.event[i] = (uint16_t)acpi_fadt(event[i]);
+		machine_sleep.control[i] = (uint16_t)acpi_fadt(control[i]);
+	}
+	if (!facs || __builtin_memcmp(facs, "FACS", 4) ||
+	    acpi_fadt(FADT_FLAGS) & FADT_HARDWARE_REDUCED ||
+	    !machine_sleep.event[0] || !machine_sleep.control[0] ||
+	    (phys & PAGE_MASK) > PAGE_SIZE - FACS_SIZE) {
+		log("suspend: not on this machine\n");
+		return;
+	}
+	machine_sleep.facs = kmem_memory(phys);
+}
+
+static void write_control(uint16_t bits)
+{
+	for (unsigned i = 0; i < PM1_BLOCKS; i++) {
+		if (machine_sleep.control[i]) {
+			out16(machine_sleep.control[i],
+			      machine_sleep.value[i] | bits);
+		}
+	}
+}
+
+static bool awake(void)
+{
+	return in16(machine_sleep.event[0]) & PM1_WAKE_STATUS;
+}
+
+/* The whole machine; returns if it does not sleep, or not so deep. */
+static void sleep_machine(void)
+{
+	out16(machine_sleep.event[0], PM1_WAKE_STATUS);
+	machine_sleep.failed = awake();		/* no such port */
+	if (!machine_sleep.failed) {
+		write_control(0);
+		__asm__ volatile("wbinvd" : : : "memory");
+		write_control(PM1_ENABLE);
+	}
+	for (uint64_t us = 0; !awake() && us < STAY_US; us++) {
+		tsc_delay(1);
+	}
+	machine_sleep.failed |= !awake();
+}
+
+void sleep_here(struct cpu *cpu)
+{
+	bool mine = sleeper == cpu->id + 1;
+
+	__asm__ volatile("wbinvd" : : : "memory");
+	__atomic_add_fetch(&stopped, 1, __ATOMIC_SEQ_CST);
+	while (mine ? __atomic_load_n(&stopped, __ATOMIC_SEQ_CST) < cpu_count
+		    : __atomic_load_n(&sleeper, __ATOMIC_SEQ_CST) != 0) {
+		tlb_flush_requested(cpu);
+		__builtin_ia32_pause();
+	}
+	if (mine) {
+		sleep_machine();
+		smp_release();
+		__atomic_store_n(&sleeper, 0, __ATOMIC_SEQ_CST);
+	}
+}
+
+static void stop(struct cpu *cpu)
+{
+	fpu_leave(cpu, cpu->idle);
+	vcpu_leave_all(cpu);
+	cpu_sleep(cpu);
+	__atomic_sub_fetch(&stopped, 1, __ATOMIC_SEQ_CST);
+	write_cr3(cpu->pd->cr3);
+	/* The timer has forgotten; with the interrupt it is set again. */
+	timer_set(1);
+}
+
+void suspend_join(struct cpu *cpu)
+{
+	if (__atomic_load_n(&sleeper, __ATOMIC_SEQ_CST)) {
+		stop(cpu);
+	}
+}
+
+static void prepare(uint64_t type_a, uint64_t type_b)
+{
+	const uint64_t type[PM1_BLOCKS] = {type_a, type_b};
+	const uint64_t no_vector = 0;
+	uint32_t page = (uint32_t)smp_put_trampoline();
+
+	for (unsigned i = 0; i < PM1_BLOCKS; i++) {
+		uint16_t value = machine_sleep.control[i]
+					 ? in16(machine_sleep.control[i]) : 0;
+
+		value &= (uint16_t)~(PM1_TYPE_MAX << PM1_TYPE_SHIFT);
+		machine_sleep.value[i] =
+			(uint16_t)(value | (type[i] & PM1_TYPE_MAX)
+						   << PM1_TYPE_SHIFT);
+	}
+	__builtin_memcpy(machine_sleep.facs + FACS_WAKING_VECTOR, &page, 4);
+	__builtin_memcpy(machine_sleep.facs + FACS_X_WAKING_VECTOR, &no_vector,
+			 8);
+	ioapic_save();
+	machine_sleep.tsc = rdtsc();
+}
+
+enum status suspend(uint64_t type_a, uint64_t type_b)
+{
+	struct cpu *cpu = this_cpu();
+	uint32_t nobody = 0;
+
+	if (!machine_sleep.facs) {
+		return BAD_FEATURE;
+	}
+	if (!__atomic_compare_exchange_n(&sleeper, &nobody, cpu->id + 1, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		return TIMEOUT;
+	}
+	while (__atomic_load_n(&stopped, __ATOMIC_SEQ_CST)) {
+		__builtin_ia32_pause();	/* from the last time */
+	}
+	prepare(type_a, type_b);
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		if (i != cpu->id) {
+			ipi_send(i);
+		}
+	}
+	stop(cpu);
+	return machine_sleep.failed ? BAD_DEVICE : SUCCESS;
+}
+
+void suspend_wake(void)
+{
+	log_init();
+	pic_disable();
+	tsc_resume(machine_sleep.tsc);
+	setup_cpu(&boot_cpu);
+	ioapic_restore();
+	smp_restart();
+	log("suspend: awake\n");
+	__atomic_store_n(&sleeper, 0, __ATOMIC_SEQ_CST);
+	smp_release();
+}
