@@ -55,8 +55,14 @@ static struct {
 	bool failed;
 } machine_sleep;
 
-/* Atomic: who does it (number + 1) or 0; how many have stopped. */
-static uint32_t sleeper, stopped;
+/*
+ * Atomic: who does it (number + 1, or 0) in bits 7..0, how often it was done
+ * above; how many have stopped, this time.
+ */
+static uint32_t round, stopped;
+enum { ROUND_SLEEPER = 0xff, ROUND_NEXT = 0x100 };
+
+static_assert(MAX_CPUS < (int)ROUND_SLEEPER);
 
 /* start.S; the former calls the latter. */
 void cpu_sleep(struct cpu *cpu);
@@ -114,21 +120,28 @@ static void sleep_machine(void)
 	machine_sleep.failed |= !awake();
 }
 
+static void end_round(void)
+{
+	smp_release();
+	__atomic_store_n(&round, (round & ~(uint32_t)ROUND_SLEEPER) + ROUND_NEXT,
+			 __ATOMIC_SEQ_CST);
+}
+
 void sleep_here(struct cpu *cpu)
 {
-	bool mine = sleeper == cpu->id + 1;
+	uint32_t now = __atomic_load_n(&round, __ATOMIC_SEQ_CST);
+	bool mine = (now & ROUND_SLEEPER) == cpu->id + 1;
 
 	__asm__ volatile("wbinvd" : : : "memory");
 	__atomic_add_fetch(&stopped, 1, __ATOMIC_SEQ_CST);
 	while (mine ? __atomic_load_n(&stopped, __ATOMIC_SEQ_CST) < cpu_count
-		    : __atomic_load_n(&sleeper, __ATOMIC_SEQ_CST) != 0) {
+		    : __atomic_load_n(&round, __ATOMIC_SEQ_CST) == now) {
 		tlb_flush_requested(cpu);
 		__builtin_ia32_pause();
 	}
 	if (mine) {
 		sleep_machine();
-		smp_release();
-		__atomic_store_n(&sleeper, 0, __ATOMIC_SEQ_CST);
+		end_round();
 	}
 }
 
@@ -137,7 +150,6 @@ static void stop(struct cpu *cpu)
 	fpu_leave(cpu, cpu->idle);
 	vcpu_leave_all(cpu);
 	cpu_sleep(cpu);
-	__atomic_sub_fetch(&stopped, 1, __ATOMIC_SEQ_CST);
 	write_cr3(cpu->pd->cr3);
 	/* The timer has forgotten; with the interrupt it is set again. */
 	timer_set(1);
@@ -145,7 +157,7 @@ static void stop(struct cpu *cpu)
 
 void suspend_join(struct cpu *cpu)
 {
-	if (__atomic_load_n(&sleeper, __ATOMIC_SEQ_CST)) {
+	if (__atomic_load_n(&round, __ATOMIC_SEQ_CST) & ROUND_SLEEPER) {
 		stop(cpu);
 	}
 }
@@ -169,23 +181,22 @@ static void prepare(uint64_t type_a, uint64_t type_b)
 	__builtin_memcpy(machine_sleep.facs + FACS_X_WAKING_VECTOR, &no_vector,
 			 8);
 	ioapic_save();
+	stopped = 0;
 	machine_sleep.tsc = rdtsc();
 }
 
 enum status suspend(uint64_t type_a, uint64_t type_b)
 {
 	struct cpu *cpu = this_cpu();
-	uint32_t nobody = 0;
+	uint32_t nobody = round & ~(uint32_t)ROUND_SLEEPER;
 
 	if (!machine_sleep.facs) {
 		return BAD_FEATURE;
 	}
-	if (!__atomic_compare_exchange_n(&sleeper, &nobody, cpu->id + 1, false,
-					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+	if (!__atomic_compare_exchange_n(&round, &nobody, nobody + cpu->id + 1,
+					 false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST)) {
 		return TIMEOUT;
-	}
-	while (__atomic_load_n(&stopped, __ATOMIC_SEQ_CST)) {
-		__builtin_ia32_pause();	/* from the last time */
 	}
 	prepare(type_a, type_b);
 	for (uint32_t i = 0; i < cpu_count; i++) {
@@ -206,6 +217,5 @@ void suspend_wake(void)
 	ioapic_restore();
 	smp_restart();
 	log("suspend: awake\n");
-	__atomic_store_n(&sleeper, 0, __ATOMIC_SEQ_CST);
-	smp_release();
+	end_round();
 }
