@@ -21,6 +21,7 @@
 #include "cpu.h"
 #include "insn.h"
 #include "ioapic.h"
+#include "iommu.h"
 #include "irq.h"
 #include "kmem.h"
 #include "pic.h"
@@ -214,6 +215,7 @@ void suspend_wake(void)
 	pic_disable();
 	tsc_resume(machine_sleep.tsc);
 	setup_cpu(&boot_cpu);
+	iommu_resume();
 	ioapic_restore();
 	smp_restart();
 	log("suspend: awake\n");
