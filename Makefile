@@ -3,6 +3,7 @@
 B		?= build
 PYTHON		?= /usr/bin/python3
 PLATFORM	?= auto
+FIRMWARE	?= bios
 CPUS		?= 1
 MEM		?= 1024
 GUEST		?= linux
@@ -37,8 +38,8 @@ guest: $(GUEST_FILES)				## put the Linux guest together
 
 run: packages					## boot it, the guest's console is here
 	$(Q)$(MAKE) --no-print-directory iso
-	$(Q)$(RUN) --platform $(PLATFORM) --cpus $(CPUS) --memory $(MEM) \
-		$(B)/micronova.iso
+	$(Q)$(RUN) --platform $(PLATFORM) --firmware $(FIRMWARE) \
+		--cpus $(CPUS) --memory $(MEM) $(B)/micronova.iso
 bare: packages					## boot the guest without us, to compare
 	$(Q)$(MAKE) --no-print-directory guest
 	$(Q)$(RUN) --platform $(PLATFORM) --cpus $(CPUS) --memory $(MEM) \
@@ -60,7 +61,7 @@ help:						## this list
 		Makefile */module.mk */*/module.mk
 	@echo
 	@echo '  B=build CC=gcc|clang V=1; PLATFORM=auto|qemu-kvm|qemu-tcg|bochs-vmx|bochs-svm'
-	@echo '  CPUS=1 MEM=1024 (MiB) GUEST=linux'
+	@echo '  FIRMWARE=bios|uefi CPUS=1 MEM=1024 (MiB) GUEST=linux'
 
 .PHONY: all kernel user iso guest run bare packages size clean help FORCE
 

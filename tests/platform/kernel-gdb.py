@@ -5,6 +5,7 @@
     kpd [PD]        one of them (default: the one that is loaded)
     kcaps [PD] [obj|mem|pio]    its capabilities
     kec [EC]        an execution context and its chain (default: the current)
+    kpages [PD|all] its page tables: what is mapped with which rights
     klog            the kernel's own lines
     $pd()           in expressions: the name of the PD that is loaded
 
@@ -214,15 +215,8 @@ def kpd(text=""):
 @command
 def kpds():
     """All PDs that root can reach, each by capabilities."""
-    todo, seen = [gdb.parse_and_eval("pd_root")], set()
-    while todo:
-        pd = todo.pop(0)
-        if int(pd) in seen:
-            continue
-        seen.add(int(pd))
+    for pd in all_pds():
         kpd(f"{int(pd)}")
-        todo += [pointer("pd", m["object"]) for m in mappings(pd, "obj")
-                 if OBJECTS[int(m["object_type"])] == "PD"]
 
 
 def show_run(run, space):
@@ -263,10 +257,65 @@ def kcaps(text="", space="obj"):
 @command
 def klog():
     """What the kernel has printed."""
-    size = gdb.parse_and_eval("sizeof(log_ring)")
-    end = int(gdb.parse_and_eval("log_ring_next"))
-    ring = gdb.parse_and_eval("&log_ring[0]")
-    data = bytes(gdb.selected_inferior().read_memory(int(ring), int(size)))
-    text = data[:end] if end <= size else \
-        data[end % int(size):] + data[:end % int(size)]
-    print(text.decode(errors="replace"), end="")
+    ring = gdb.parse_and_eval("(char *)&log_ring")
+    data = bytes(gdb.selected_inferior().read_memory(int(ring), 16384))
+    newest, _, oldest = data.partition(b"\0")
+    print((oldest.strip(b"\0") + newest).decode(errors="replace"), end="")
+
+
+PRESENT, WRITABLE, USER, LARGE, NO_EXECUTE = 1, 2, 4, 1 << 7, 1 << 63
+ADDRESS = (1 << 52) - (1 << 12)
+
+
+def pages(table, level=3, base=0, above=WRITABLE | USER):
+    """The pages of page tables: (address, size, bits), bits of all levels."""
+    entries = struct.unpack("<512Q", physical(table & ADDRESS, 4096))
+    for i, entry in enumerate(entries):
+        if not entry & PRESENT:
+            continue
+        address = base + (i << 12 + 9 * level)
+        bits = entry & above & (WRITABLE | USER) | \
+            (entry | above) & NO_EXECUTE
+        if level == 0 or entry & LARGE:
+            yield address, 1 << 12 + 9 * level, bits
+        else:
+            yield from pages(entry, level - 1, address, bits)
+
+
+def show_pages(cr3):
+    """A line for each run of pages that are alike."""
+    start = end = bits = None
+    for address, size, new in [*pages(cr3), (0, 0, None)]:
+        if (address, new) == (end, bits):
+            end += size
+            continue
+        if bits is not None:
+            high = 0xffff << 48 if start >> 47 else 0
+            print(f"{start | high:#x}..{(end | high) - 1:#x} "
+                  f"r{'w' if bits & WRITABLE else '-'}"
+                  f"{'-' if bits & NO_EXECUTE else 'x'} "
+                  f"{'user' if bits & USER else 'kernel'}")
+        start, end, bits = address, address + size, new
+
+
+def all_pds():
+    """All PDs that root can reach, each by capabilities."""
+    todo, seen = [gdb.parse_and_eval("pd_root")], set()
+    while todo:
+        pd = todo.pop(0)
+        if int(pd) in seen:
+            continue
+        seen.add(int(pd))
+        yield pd
+        todo += [pointer("pd", m["object"]) for m in mappings(pd, "obj")
+                 if OBJECTS[int(m["object_type"])] == "PD"]
+
+
+@command
+def kpages(text=""):
+    """The page tables of a PD as the processor walks them; all: of all."""
+    pds = [gdb.parse_and_eval("&pd_kernel"), *all_pds()] if text == "all" \
+        else [pointer("pd", argument(text, f"{int(current()['pd'])}"))]
+    for pd in pds:
+        print(f"PD {int(pd):#x}: {name(pd)}")
+        show_pages(int(pd["cr3"]))

@@ -23,6 +23,8 @@ class Options:
     memory: int = 1024              # MiB
     model: str | None = None        # CPU model instead of the platform's
     devices: str | None = None      # QEMU: a set of devices, see qemu.py
+    firmware: str = "bios"          # or uefi: QEMU
+    control: pathlib.Path | None = None     # for QEMU's sockets
     gdb: bool = False               # wait for gdb at port 1234
     logs: pathlib.Path = pathlib.Path(".")
 

@@ -19,6 +19,7 @@ DEVICES = {
     "amdvi": ["-device", "amd-iommu,intremap=off", *EDU],
     "amdvi-ir": ["-device", "amd-iommu,intremap=on", *EDU],
 }
+UEFI = "/usr/share/OVMF/OVMF_CODE.fd"
 BARE_COMMAND_LINE = "console=ttyS0"
 
 
@@ -27,7 +28,7 @@ def command(platform, options, serial_fd):
     words = ["qemu-system-x86_64", "-machine", "q35",
              *ACCELERATION[platform],
              "-smp", str(options.cpus), "-m", str(options.memory),
-             "-display", "none", "-monitor", "none", "-net", "none",
+             "-display", "none", "-net", "none",
              "-no-reboot",
              "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
              "-chardev", f"socket,id=serial,fd={serial_fd}",
@@ -36,6 +37,13 @@ def command(platform, options, serial_fd):
         words += ["-cpu", options.model]
     if options.devices:
         words += DEVICES[options.devices]
+    if options.firmware == "uefi":
+        words += ["-bios", UEFI]
+    if options.control:
+        words += ["-monitor", f"unix:{options.control}/monitor,server,nowait",
+                  "-gdb", f"unix:{options.control}/gdb,server,nowait"]
+    else:
+        words += ["-monitor", "none"]
     if options.gdb:
         words += ["-s", "-S"]
     if options.linux:

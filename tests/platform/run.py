@@ -61,6 +61,10 @@ def arguments():
     parser.add_argument("--model", help="another CPU model")
     parser.add_argument("--devices", choices=qemu.DEVICES,
                         help="QEMU: devices for tests, perhaps an IOMMU")
+    parser.add_argument("--firmware", choices=["bios", "uefi"],
+                        default="bios", help="QEMU has both")
+    parser.add_argument("--control", type=pathlib.Path, metavar="DIRECTORY",
+                        help="QEMU: sockets there for its monitor and for gdb")
     parser.add_argument("--gdb", action="store_true",
                         help="QEMU: wait for gdb at port 1234")
     parser.add_argument("--bare", metavar="DIRECTORY",
@@ -87,7 +91,7 @@ def run(options, logs):
     wanted = machine.Options(
         image=options.image, cpus=options.cpus, memory=options.memory,
         model=options.model, devices=options.devices, gdb=options.gdb,
-        logs=logs,
+        logs=logs, firmware=options.firmware, control=options.control,
         linux=options.bare and (f"{options.bare}/bzImage",
                                 f"{options.bare}/initrd"))
     if not options.quiet:

@@ -26,7 +26,8 @@ SLOWNESS = {"qemu-kvm": 1, "qemu-tcg": 1, "bochs-vmx": 12, "bochs-svm": 12}
 class Console:
     """A booted system on a platform."""
 
-    def __init__(self, platform, image, name, cpus=1, memory=1024):
+    def __init__(self, platform, image, name, cpus=1, memory=1024,
+                 options=()):
         self.platform = platform
         self.factor = SLOWNESS[platform] * FACTOR
         self.logs = BUILD / "test" / name
@@ -37,7 +38,8 @@ class Console:
         self.child = pexpect.spawn(
             sys.executable,
             [str(RUN), "--platform", platform, "--cpus", str(cpus),
-             "--memory", str(memory), "--logs", str(self.logs), str(image)],
+             "--memory", str(memory), "--logs", str(self.logs), *options,
+             str(image)],
             dimensions=(24, 200), encoding="utf-8", codec_errors="replace",
             logfile=open(self.logs / "terminal", "w", encoding="utf-8"))
         self.child.delaybeforesend = None
