@@ -36,7 +36,7 @@ MITIGATED_RUNS = [("qemu-tcg", 2, 120)]
 
 # Where device tests run: QEMU with these devices (platform/qemu.py).
 DEVICE_RUNS = [
-    ("edu", 1), ("vtd", 1), ("vtd-cm", 1), ("amdvi", 1), ("vtd-ir", 2),
+    ("edu", 2), ("vtd", 1), ("vtd-cm", 1), ("amdvi", 1), ("vtd-ir", 2),
     ("amdvi-ir", 2),
 ]
 

@@ -16,22 +16,29 @@ static void ask(struct cpu *cpu)
 	__atomic_store_n(&cpu->flush, 1, __ATOMIC_SEQ_CST);
 }
 
+/* Those of one PD at a time. */
+[[gnu::noinline]] static void ask_devices(struct pd *pd)
+{
+	struct cpu *self = this_cpu();
+
+	if (self->dma_stale && self->dma_stale != pd) {
+		iommu_flush(self->dma_stale);
+	}
+	self->dma_stale = iommu ? pd : NULL;
+	self->flush_asked = 1;
+}
+
 void tlb_stale(struct pd *pd, unsigned tables)
 {
 	bool guest = tables & MAPPING_GUEST;
-	struct cpu *self = this_cpu();
 
 	/* The entry goes before we look who has the tables loaded. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (guest) {
 		__atomic_add_fetch(&pd->guest_generation, 1, __ATOMIC_SEQ_CST);
 	}
-	if (tables & MAPPING_DMA && iommu) {
-		if (self->dma_stale && self->dma_stale != pd) {
-			iommu_flush(self->dma_stale);
-		}
-		self->dma_stale = pd;
-		self->flush_asked = 1;
+	if (unlikely(tables & MAPPING_DMA)) {
+		ask_devices(pd);
 	}
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		struct cpu *cpu = cpus[i];
@@ -74,7 +81,7 @@ void tlb_shootdown(void)
 		return;
 	}
 	self->flush_asked = 0;
-	if (self->dma_stale) {
+	if (unlikely(self->dma_stale)) {
 		iommu_flush(self->dma_stale);
 		self->dma_stale = NULL;
 	}

@@ -453,6 +453,10 @@ static void message(void)
 					 &address, &data), SUCCESS);
 			EQUAL(address & ~0xffffful, MSI_ADDRESS);
 			CHECK(data);
+			/* Who is not remapped must be told the CPU. */
+			if (!(hip->features & HIP_IOMMU)) {
+				EQUAL(address >> 12 & 0xff, cpu);
+			}
 			send_messages(e, address, data);
 			for (unsigned i = 0; i < 3; i++) {
 				raise(e);

@@ -126,6 +126,7 @@ static bool find(struct iommu_ops *ops)
 	assert_non_null(table);
 	memcpy(table, bytes, size);
 	memset(covered, 0, sizeof(covered));
+	ops->complete = true;
 	machine.ioapics = 1;
 	machine.ioapic[0] = (struct madt_ioapic){.source = SOURCE_UNKNOWN,
 						 .id = 2};

@@ -18,43 +18,27 @@
 enum {
 	/* ACPI table, 5.2 */
 	IVRS_ENTRIES = 48,
-	IVHD_10 = 0x10,
-	IVHD_11 = 0x11,
-	IVHD_40 = 0x40,
+	IVHD_10 = 0x10, IVHD_11 = 0x11, IVHD_40 = 0x40,
 	IVHD_SIZE_LONG = 40,		/* of the last two */
 	ENTRY_ALL = 1,
 	ENTRY_DEVICE = 2,
-	ENTRY_FIRST = 3,
-	ENTRY_LAST = 4,
-	ENTRY_ALIAS = 66,
-	ENTRY_ALIAS_FIRST = 67,
-	ENTRY_LONG = 70,
-	ENTRY_LONG_FIRST = 71,
+	ENTRY_MORE = 0x44,		/* bits of kinds that tell more of it */
+	ENTRY_LAST = 4,			/* of a range that began just before */
 	ENTRY_SPECIAL = 72,
 	SPECIAL_IOAPIC = 1,
 	ENTRY_ACPI = 240,		/* as long as its name is */
 	ENTRY_ACPI_NAME = 21,
 
 	/* Registers, 3.4 */
-	DEVICE_TABLE = 0x00,
-	COMMANDS = 0x08,
-	EVENTS = 0x10,
-	CONTROL = 0x18,
-	FEATURES = 0x30,
-	COMMAND_HEAD = 0x2000,
-	COMMAND_TAIL = 0x2008,
-	EVENT_HEAD = 0x2010,
-	EVENT_TAIL = 0x2018,
-	STATUS = 0x2020,
+	DEVICE_TABLE = 0x00, COMMANDS = 0x08, EVENTS = 0x10, CONTROL = 0x18,
+	FEATURES = 0x30, COMMAND_HEAD = 0x2000, COMMAND_TAIL = 0x2008,
+	EVENT_HEAD = 0x2010, EVENT_TAIL = 0x2018, STATUS = 0x2020,
 
 	FEATURE_XT = 1 << 2,		/* 32-bit destinations */
 	FEATURE_GA = 1 << 7,		/* interrupt entries of 128 bits */
 
-	CONTROL_ON = 1 << 0,
-	CONTROL_EVENTS = 1 << 2,
-	CONTROL_COMMANDS = 1 << 12,
-	CONTROL_GA = 1 << 17,
-
+	CONTROL_ON = 1 << 0, CONTROL_EVENTS = 1 << 2,
+	CONTROL_COMMANDS = 1 << 12, CONTROL_GA = 1 << 17,
 	STATUS_OVERFLOW = 1 << 0,
 
 	/* Device table entry, 2.2.2 */
@@ -63,8 +47,7 @@ enum {
 	INTERRUPTS_VALID = 1 << 0,
 	INTERRUPTS_256 = 8 << 1,
 
-	/* Interrupt entry, 2.2.5.2 */
-	REMAP = 1 << 0,
+	REMAP = 1 << 0,			/* interrupt entry, 2.2.5.2 */
 
 	DEVICES = 1 << 16,
 	DEVICES_ORDER = 9,		/* entries of 32 bytes */
@@ -113,7 +96,6 @@ static struct ptab_format format = {
 static uint64_t (*devices)[4];		/* by RID */
 static unsigned interrupt_tables;
 static uint16_t sources[GSIS];		/* who may send them */
-static bool wide_ids = true;
 
 /* Length of an entry; 0: it lies. */
 static uint32_t entry_length(const uint8_t *entry, uint32_t left)
@@ -138,30 +120,16 @@ static bool parse_entries(const uint8_t *entry, uint32_t left)
 			return false;
 		}
 		rid = entry[1] | (uint32_t)entry[2] << 8;
-		switch (entry[0]) {
-		case ENTRY_ALL:
+		first = entry[0] == ENTRY_LAST ? first : rid;
+		if (entry[0] == ENTRY_ALL) {
 			iommu_cover(0, 0xffff);
-			break;
-		case ENTRY_DEVICE:
-		case ENTRY_ALIAS:
-		case ENTRY_LONG:
-			first = rid;
-			/* and no others */
-			[[fallthrough]];
-		case ENTRY_LAST:
+		} else if (entry[0] == ENTRY_LAST ||
+			   (entry[0] & ~ENTRY_MORE) == ENTRY_DEVICE) {
 			iommu_cover(first, rid);
-			break;
-		case ENTRY_FIRST:
-		case ENTRY_ALIAS_FIRST:
-		case ENTRY_LONG_FIRST:
-			first = rid;
-			break;
-		case ENTRY_SPECIAL:
-			if (entry[7] == SPECIAL_IOAPIC) {
-				madt_source(entry[4], entry[5] |
-					    (uint32_t)entry[6] << 8);
-			}
-			break;
+		} else if (entry[0] == ENTRY_SPECIAL &&
+			   entry[7] == SPECIAL_IOAPIC) {
+			madt_source(entry[4],
+				    entry[5] | (uint32_t)entry[6] << 8);
 		}
 	}
 	return true;
@@ -178,7 +146,9 @@ static bool check(struct iommu_unit *u, unsigned flags)
 	u->wait[0] = WAIT_STORE | kmem_image_phys(&u->done);
 	u->wait[1] = 1;
 	amdvi.remap_interrupts &= !!(features & FEATURE_GA);
-	wide_ids &= !!(features & FEATURE_XT);
+	if (!(features & FEATURE_XT)) {
+		amdvi.max_apic_id = 0xff;
+	}
 	return features != ~0ul;
 }
 
@@ -216,12 +186,8 @@ static bool find(void)
 	if (!devices) {
 		return false;
 	}
-	amdvi.complete = amdvi.remap_interrupts = true;
 	amdvi.complete &= acpi_parse(t, IVRS_ENTRIES, records, parsers,
 				     ARRAY_SIZE(parsers));
-	amdvi.levels = LEVELS;
-	amdvi.domains = IOMMU_DOMAINS;
-	amdvi.max_apic_id = wide_ids ? ~0u : 0xff;
 	return true;
 }
 
@@ -238,8 +204,7 @@ static void start_log(const struct iommu_unit *u)
 static bool enable(struct iommu_unit *u)
 {
 	static const iommu_command none;
-	uint64_t control = CONTROL_ON | CONTROL_EVENTS | CONTROL_COMMANDS |
-			   CONTROL_GA | (wide_ids ? CONTROL_XT : 0) | u->flags;
+	uint64_t xt = amdvi.max_apic_id > 0xff ? CONTROL_XT : 0;
 
 	for (unsigned i = 0; i < DEVICES; i++) {
 		devices[i][0] |= VALID;
@@ -252,7 +217,8 @@ static bool enable(struct iommu_unit *u)
 	*reg64(u, COMMAND_HEAD) = 0;
 	*reg64(u, COMMAND_TAIL) = 0;
 	start_log(u);
-	*reg64(u, CONTROL) = control;
+	*reg64(u, CONTROL) = CONTROL_ON | CONTROL_EVENTS | CONTROL_COMMANDS |
+			     CONTROL_GA | xt | u->flags;
 	return iommu_run(u, &none, 0);
 }
 
@@ -293,11 +259,9 @@ static uint64_t (*table_of(uint32_t rid))[2]
 
 static bool make_table(uint32_t rid)
 {
-	void *table = NULL;
+	void *table = interrupt_tables < INTERRUPT_TABLES
+			      ? page_alloc(NULL, 0, true) : NULL;
 
-	if (interrupt_tables < INTERRUPT_TABLES) {
-		table = page_alloc(NULL, 0, true);
-	}
 	if (table) {
 		interrupt_tables++;
 		devices[rid][2] = pool_to_phys(table) | INTERRUPTS_ON |
@@ -355,6 +319,11 @@ static void faults(struct iommu_unit *u)
 
 struct iommu_ops amdvi = {
 	.name = "AMD-Vi",
+	.levels = LEVELS,
+	.domains = IOMMU_DOMAINS,
+	.max_apic_id = ~0u,
+	.remap_interrupts = true,
+	.complete = true,
 	.format = &format,
 	.find = find,
 	.enable = enable,

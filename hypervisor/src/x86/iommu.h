@@ -39,7 +39,7 @@ struct iommu_unit {
 struct iommu_ops {
 	const char *name;
 	struct ptab_format *format;
-	/* Find units by ACPI, which sets the fields below. False: none. */
+	/* Find units by ACPI, and what all can do, see below. False: none. */
 	bool (*find)(void);
 	/* Block all devices, and with remap_interrupts all interrupts. */
 	bool (*enable)(struct iommu_unit *u);

@@ -24,60 +24,37 @@ enum {
 	DMAR_ENTRIES = 48,
 	DRHD = 0,
 	DRHD_REST = 1 << 0,		/* INCLUDE_PCI_ALL */
-	SCOPE_DEVICE = 1,
-	SCOPE_BRIDGE = 2,
-	SCOPE_IOAPIC = 3,
+	SCOPE_DEVICE = 1, SCOPE_BRIDGE = 2, SCOPE_IOAPIC = 3,
 	SCOPE_LEAST = 8,		/* bytes, with a path of one step */
 
-	PCI_INDEX = 0xcf8,
-	PCI_DATA = 0xcfc,
+	PCI_INDEX = 0xcf8, PCI_DATA = 0xcfc,
 	PCI_BUSES = 0x18,		/* 15:8 behind a bridge, 23:16 the last */
 
 	/* Registers, 10.4 */
-	CAP = 0x08,
-	ECAP = 0x10,
-	GCMD = 0x18,
-	GSTS = 0x1c,
-	RTADDR = 0x20,
-	FSTS = 0x34,
-	FSTS_OVERFLOW = 1 << 0,
-	PMEN = 0x64,
-	IQT = 0x88,
-	IQA = 0x90,
-	IRTA = 0xb8,
+	CAP = 0x08, ECAP = 0x10, GCMD = 0x18, GSTS = 0x1c, RTADDR = 0x20,
+	FSTS = 0x34, PMEN = 0x64, IQT = 0x88, IQA = 0x90, IRTA = 0xb8,
 
-	CAP_RWBF = 1 << 4,
-	CAP_PMR = 3 << 5,
-	CAP_CM = 1 << 7,
-	ECAP_COHERENT = 1 << 0,
-	ECAP_QI = 1 << 1,
-	ECAP_IR = 1 << 3,
+	CAP_RWBF = 1 << 4, CAP_PMR = 3 << 5, CAP_CM = 1 << 7,
+	ECAP_COHERENT = 1 << 0, ECAP_QI = 1 << 1, ECAP_IR = 1 << 3,
 	ECAP_EIM = 1 << 4,
+	FSTS_OVERFLOW = 1 << 0,
 
 	/* Commands and status, the same bits */
-	CFI = 1 << 23,
-	SIRTP = 1 << 24,
-	IRE = 1 << 25,
-	QIE = 1 << 26,
+	CFI = 1 << 23, SIRTP = 1 << 24, IRE = 1 << 25, QIE = 1 << 26,
 	SRTP = 1 << 30,
 
 	IRTA_EIME = 1 << 11,
 	IRTA_256 = 7,			/* 2^(7 + 1) entries */
 
 	/* Descriptors, 6.5.2 */
-	CONTEXT_ALL = 1 | 1 << 4,
-	IOTLB_ALL = 2 | 1 << 4,
-	IOTLB_DOMAIN = 2 | 2 << 4,
-	INTERRUPT_ALL = 4,
-	WAIT_WRITE = 5 | 1 << 5,
+	CONTEXT_ALL = 1 | 1 << 4, IOTLB_ALL = 2 | 1 << 4,
+	IOTLB_DOMAIN = 2 | 2 << 4, INTERRUPT_ALL = 4, WAIT_WRITE = 5 | 1 << 5,
 
 	/* Entries, 9.1, 9.3, 9.10 */
 	PRESENT = 1 << 0,
-	IRTE_LEVEL = 1 << 4,
-	IRTE_VECTOR_SHIFT = 16,
+	IRTE_LEVEL = 1 << 4, IRTE_VECTOR_SHIFT = 16,
 	IRTE_VALIDATE = 1 << 18,	/* all of the source */
-	MESSAGE_REMAPPED = 1 << 4,
-	MESSAGE_INDEX_SHIFT = 5,
+	MESSAGE_REMAPPED = 1 << 4, MESSAGE_INDEX_SHIFT = 5,
 
 	CPUID_X2APIC = 1 << 21,		/* 1, ECX */
 	TIMEOUT_MS = 500,
@@ -115,7 +92,7 @@ static struct ptab_format format = {
 };
 
 static unsigned sagaw = 6;		/* bit n: n + 2 levels can be walked */
-static bool coherent = true, wide_ids;
+static bool coherent = true;
 static uint64_t (*root)[2];		/* by bus */
 static uint64_t (*interrupts)[2];	/* by GSI */
 
@@ -168,7 +145,9 @@ static bool check(struct iommu_unit *u)
 	vtd.domains = domains < vtd.domains ? domains : vtd.domains;
 	vtd.flush_new |= cap & (CAP_CM | CAP_RWBF) || !(ecap & ECAP_COHERENT);
 	vtd.remap_interrupts &= !!(ecap & ECAP_IR);
-	wide_ids &= !!(ecap & ECAP_EIM);
+	if (!(ecap & ECAP_EIM)) {
+		vtd.max_apic_id = 0xff;
+	}
 	coherent &= ecap & ECAP_COHERENT;
 	return true;
 }
@@ -214,14 +193,13 @@ static bool find(void)
 	}
 	root = page_alloc(NULL, 0, true);
 	interrupts = page_alloc(NULL, 0, true);
-	vtd.complete = root && interrupts;
 	vtd.remap_interrupts =
 		((const uint8_t *)t)[DMAR_FLAGS] & DMAR_INTERRUPTS;
-	vtd.domains = IOMMU_DOMAINS;
-	wide_ids = cpuid(1, 0).ecx & CPUID_X2APIC;
+	if (!(cpuid(1, 0).ecx & CPUID_X2APIC)) {
+		vtd.max_apic_id = 0xff;
+	}
 	vtd.complete &= acpi_parse(t, DMAR_ENTRIES, records, &parser, 1);
 	vtd.levels = sagaw & 4 ? 4 : 3;
-	vtd.max_apic_id = wide_ids ? ~0u : 0xff;
 	return root && interrupts;
 }
 
@@ -263,6 +241,8 @@ static bool enable(struct iommu_unit *u)
 	*u->tail = 0;
 	*reg64(u, IQA) = pool_to_phys(u->queue);
 	*reg64(u, RTADDR) = pool_to_phys(root);
+	*reg64(u, IRTA) = pool_to_phys(interrupts) | IRTA_256 |
+			  (vtd.max_apic_id > 0xff ? IRTA_EIME : 0);
 	if (!command(u, QIE, true) || !command(u, SRTP, true) ||
 	    !iommu_run(u, all, 2) || !command(u, TE, true)) {
 		return false;
@@ -270,13 +250,9 @@ static bool enable(struct iommu_unit *u)
 	if (*reg64(u, CAP) & CAP_PMR) {
 		*reg32(u, PMEN) = 0;
 	}
-	if (!vtd.remap_interrupts) {
-		return true;
-	}
-	*reg64(u, IRTA) = pool_to_phys(interrupts) | IRTA_256 |
-			  (wide_ids ? IRTA_EIME : 0);
-	return command(u, SIRTP, true) && iommu_run(u, all + 2, 1) &&
-	       command(u, IRE, true);
+	return !vtd.remap_interrupts ||
+	       (command(u, SIRTP, true) && iommu_run(u, all + 2, 1) &&
+		command(u, IRE, true));
 }
 
 static enum status attach(uint16_t rid, uint64_t table, unsigned domain)
@@ -317,7 +293,7 @@ static enum status interrupt(unsigned gsi, uint32_t source, uint32_t apic_id,
 {
 	static const iommu_command all = {INTERRUPT_ALL};
 	volatile uint64_t *entry = interrupts[gsi];
-	uint64_t to = wide_ids ? apic_id : apic_id << 8;
+	uint64_t to = vtd.max_apic_id > 0xff ? apic_id : apic_id << 8;
 
 	entry[0] = 0;
 	entry[1] = source | IRTE_VALIDATE;
@@ -348,6 +324,9 @@ static void faults(struct iommu_unit *u)
 
 struct iommu_ops vtd = {
 	.name = "VT-d",
+	.domains = IOMMU_DOMAINS,
+	.max_apic_id = ~0u,
+	.complete = true,
 	.format = &format,
 	.find = find,
 	.enable = enable,
