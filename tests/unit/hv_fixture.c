@@ -199,27 +199,27 @@ enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu,
 	return SUCCESS;
 }
 
-/* There is no IOMMU. */
-struct iommu_ops *iommu;
+/* There is no IOMMU, but for who tests it. */
+[[gnu::weak]] struct iommu_ops *iommu;
 
-enum status iommu_assign(struct pd *pd, uint64_t frame)
+[[gnu::weak]] enum status iommu_assign(struct pd *pd, uint64_t frame)
 {
 	(void)pd, (void)frame;
 	return BAD_DEVICE;
 }
 
-bool iommu_device(uint64_t frame, uint32_t *rid)
+[[gnu::weak]] bool iommu_device(uint64_t frame, uint32_t *rid)
 {
 	(void)frame, (void)rid;
 	return false;
 }
 
-void iommu_release(struct pd *pd)
+[[gnu::weak]] void iommu_release(struct pd *pd)
 {
 	(void)pd;
 }
 
-void iommu_flush(const struct pd *pd)
+[[gnu::weak]] void iommu_flush(const struct pd *pd)
 {
 	(void)pd;
 }

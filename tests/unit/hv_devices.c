@@ -1,0 +1,261 @@
+/*
+ * Which PD has which device: an IOMMU that only notes what it is told, and
+ * random assignments and ends of PDs against an array of who has what.
+ */
+#include "hv_fixture.h"
+
+#include <string.h>
+
+#include "x86/acpi.h"
+#include "x86/hip.h"
+#include "x86/iommu.h"
+#include "x86/kmem.h"
+#include "x86/madt.h"
+
+enum {
+	PDS = 12, RIDS = 40, STEPS = 20000,
+	CONFIG = 0x40000,		/* page frame of bus 0 */
+	FIRST = 0x100,			/* RIDs that are covered: bus 1 */
+	NUMBERS = 32,			/* of domains */
+};
+
+static struct {
+	uint64_t root;
+	unsigned domain;
+} attached[1 << 16];
+static unsigned flushed[IOMMU_DOMAINS], attach_fails;
+static struct iommu_unit *unit;
+
+struct machine machine = {.ioapics = 1, .sources = 1};
+
+const struct acpi_table *acpi_find(const char signature[4])
+{
+	/* Length; address, segment 0, buses 0 to 3. */
+	static const uint32_t mcfg[15] = {
+		[1] = 60, [11] = CONFIG << 12, [13] = 3 << 24,
+	};
+
+	return memcmp(signature, "MCFG", 4) == 0 ? (const void *)mcfg : NULL;
+}
+
+volatile void *kmem_device(uint64_t phys)
+{
+	static uint8_t registers[PAGE_SIZE];
+
+	(void)phys;
+	return registers;
+}
+
+void hip_take(uint64_t phys, uint64_t size)
+{
+	assert_int_equal(phys, 0x1000);
+	(void)size;
+}
+
+static bool find(void)
+{
+	unit = iommu_unit(0x1000);
+	assert_ptr_equal(iommu_unit(0x1000), unit);
+	unit->tail = (volatile uint32_t *)unit->registers;
+	iommu_cover(FIRST, FIRST + 0xff);
+	return true;
+}
+
+static bool find_nothing(void)
+{
+	return false;
+}
+
+static bool enable(struct iommu_unit *u)
+{
+	return u == unit;
+}
+
+/* A number is used for one device at a time. */
+static enum status attach(uint16_t rid, uint64_t root, unsigned domain)
+{
+	assert_in_range(domain, 1, NUMBERS - 1);
+	if (!root) {
+		assert_int_equal(attached[rid].domain, domain);
+		attached[rid].root = 0;
+		return SUCCESS;
+	}
+	if (attach_fails) {
+		return OUT_OF_MEMORY;
+	}
+	for (unsigned i = 0; i < 1 << 16; i++) {
+		assert_true(!attached[i].root || attached[i].domain != domain);
+	}
+	assert_int_equal(attached[rid].root, 0);
+	attached[rid].root = root;
+	attached[rid].domain = domain;
+	return SUCCESS;
+}
+
+static void flush(unsigned domain)
+{
+	flushed[domain]++;
+}
+
+static void faults(struct iommu_unit *u)
+{
+	assert_ptr_equal(u, unit);
+}
+
+static enum status interrupt(unsigned gsi, uint32_t source, uint32_t apic_id,
+			     bool level, uint64_t *address)
+{
+	*address = gsi + source + apic_id + level;
+	return SUCCESS;
+}
+
+struct iommu_ops vtd = {
+	.find = find, .enable = enable, .attach = attach, .flush = flush,
+	.faults = faults, .interrupt = interrupt, .format = &ptab_host,
+	.levels = 3, .domains = NUMBERS, .max_apic_id = 1000,
+	.remap_interrupts = true, .complete = true,
+};
+struct iommu_ops amdvi = {.find = find_nothing};
+
+static struct pd *pds[PDS];
+
+static struct pd *new_pd(void)
+{
+	struct pd *pd;
+
+	assert_int_equal(pd_create(&pd, &pd_kernel, 20), SUCCESS);
+	return pd;
+}
+
+static void start(void)
+{
+	static bool started;
+
+	for (unsigned i = 0; started && i < PDS; i++) {
+		iommu_release(pds[i]);
+	}
+	fixture_init(2048, 1);
+	if (!started) {
+		iommu_init();
+		started = true;
+	}
+	assert_ptr_equal(iommu, &vtd);
+	for (unsigned i = 0; i < PDS; i++) {
+		pds[i] = new_pd();
+	}
+}
+
+static uint64_t frame(unsigned n)
+{
+	return CONFIG + FIRST + n;
+}
+
+static void test_model(void **state)
+{
+	unsigned owner[RIDS] = {0};	/* PD's number + 1 */
+
+	(void)state;
+	start();
+	for (unsigned step = 0; step < STEPS; step++) {
+		unsigned p = (unsigned)rnd(PDS), n = (unsigned)rnd(RIDS);
+		unsigned held = 0;
+
+		for (unsigned i = 0; i < RIDS; i++) {
+			held += owner[i] && i != n;
+		}
+		if (rnd(8) == 0) {
+			iommu_release(pds[p]);
+			for (unsigned i = 0; i < RIDS; i++) {
+				owner[i] = owner[i] == p + 1 ? 0 : owner[i];
+			}
+		} else {
+			attach_fails = rnd(10) == 0;
+			enum status s = iommu_assign(pds[p], frame(n));
+			bool good = !attach_fails && held < NUMBERS - 1;
+
+			assert_int_equal(s, good ? SUCCESS : OUT_OF_MEMORY);
+			owner[n] = good ? p + 1 : 0;
+		}
+		memset(flushed, 0, sizeof(flushed));
+		iommu_flush(pds[p]);
+		for (unsigned i = 0; i < RIDS; i++) {
+			uint64_t root = attached[FIRST + i].root;
+
+			assert_int_equal(!!root, !!owner[i]);
+			if (root) {
+				assert_int_equal(flushed[attached[FIRST + i].domain],
+						 owner[i] == p + 1);
+			}
+		}
+	}
+}
+
+/* Its tables' pages are not given back while a device may walk them. */
+static void test_end(void **state)
+{
+	(void)state;
+	start();
+	attach_fails = 0;
+	assert_int_equal(iommu_assign(pds[0], frame(0)), SUCCESS);
+	assert_int_equal(iommu_assign(pds[1], frame(1)), SUCCESS);
+	object_put(&pds[0]->object);
+	run_grace_periods();
+	assert_int_equal(attached[FIRST].root, 0);
+	assert_int_not_equal(attached[FIRST + 1].root, 0);
+	iommu_release(pds[1]);
+}
+
+static void test_refused(void **state)
+{
+	struct pd *poor;
+	uint32_t rid;
+
+	(void)state;
+	start();
+	/* Not covered, no bus that there is, below the first. */
+	assert_int_equal(iommu_assign(pds[0], CONFIG + 0xff), BAD_DEVICE);
+	assert_int_equal(iommu_assign(pds[0], CONFIG + 0x200), BAD_DEVICE);
+	assert_int_equal(iommu_assign(pds[0], CONFIG + 0x400), BAD_DEVICE);
+	assert_int_equal(iommu_assign(pds[0], CONFIG - 1), BAD_DEVICE);
+	assert_int_equal(iommu_assign(pds[0], 0), BAD_DEVICE);
+	assert_int_equal(iommu_assign(pds[0], ~0ul), BAD_DEVICE);
+	assert_true(iommu_device(CONFIG + 0x3ff, &rid));
+	assert_int_equal(rid, 0x3ff);
+	assert_false(iommu_device(CONFIG + 0x400, &rid));
+	/* No quota for the tables. */
+	assert_int_equal(pd_create(&poor, &pd_kernel, 3), SUCCESS);
+	assert_int_equal(iommu_assign(poor, frame(0)), OUT_OF_MEMORY);
+	assert_int_equal(attached[FIRST].root, 0);
+	vtd.complete = false;
+	assert_int_equal(iommu_assign(pds[0], frame(0)), BAD_DEVICE);
+	vtd.complete = true;
+}
+
+static void test_interrupts(void **state)
+{
+	uint64_t address;
+
+	(void)state;
+	start();
+	assert_int_equal(iommu_interrupt(1, 2, 300, true, &address), SUCCESS);
+	assert_int_equal(address, 304);
+	assert_int_equal(iommu_interrupt(1, 2, 1001, true, &address), BAD_CPU);
+	vtd.remap_interrupts = false;
+	assert_int_equal(iommu_interrupt(1, 2, 255, true, &address), BAD_CPU);
+	assert_int_equal(iommu_interrupt(1, 2, 3, true, &address), SUCCESS);
+	assert_int_equal(address, 0xfee03000);
+	vtd.remap_interrupts = true;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_interrupts),
+	};
+
+	fixture_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
