@@ -17,6 +17,7 @@ HYPERVISOR_SRC := \
 	hypervisor/src/pt.c \
 	hypervisor/src/ptab.c \
 	hypervisor/src/rcu.c \
+	hypervisor/src/revoke.c \
 	hypervisor/src/sc.c \
 	hypervisor/src/sched.c \
 	hypervisor/src/slab.c \
@@ -29,6 +30,7 @@ HYPERVISOR_SRC := \
 	hypervisor/src/sys_device.c \
 	hypervisor/src/sys_memory.c \
 	hypervisor/src/syscall.c \
+	hypervisor/src/table.c \
 	hypervisor/src/timeout.c \
 	hypervisor/src/tlb.c
 

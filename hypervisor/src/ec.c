@@ -23,6 +23,9 @@
 
 void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *))
 {
+	if (work != syscall_retry) {
+		syscall_drop(ec);
+	}
 	ec->resume = resume_work;
 	ec->work = work;
 }

@@ -15,6 +15,7 @@
 #include <abi/utcb.h>
 
 #include "list.h"
+#include "mapping.h"
 #include "object.h"
 #include "timeout.h"
 #include "x86/regs.h"
@@ -71,6 +72,8 @@ struct ec {
 	struct timeout timeout;		/* of that sleep */
 	struct list parked;		/* SCs that wait until it is woken */
 
+	struct progress *progress;	/* of items_send, if interrupted */
+	struct revocation revocation;	/* the same */
 	uint64_t retry_until;		/* epoch at which no memory is final */
 	uint32_t pending;		/* atomic: PENDING_ */
 	struct ec *inbox_next;

@@ -110,8 +110,8 @@ static struct ec *fail(struct ec *self, enum status s)
 [[gnu::noinline]] static struct ec *call_typed(struct ec *self, struct pt *pt,
 					       uint64_t items)
 {
-	enum status s = items_transfer(self->pd, self->utcb, pt->ec->pd,
-				       pt->ec->utcb, items);
+	enum status s = items_send(self, self->pd, pt->ec->pd, pt->ec->utcb, 0,
+				   items, false);
 
 	if (s != SUCCESS) {
 		return syscall_no_memory(self, s);
@@ -164,40 +164,54 @@ struct ec *ipc_return(struct ec *caller)
 	return cpu->sc->leaf;
 }
 
-/* The reply to an exception or VM exit: the state, and what is delegated. */
-static void load_state(struct ec *self, struct ec *caller)
+/* The reply to an exception or VM exit: what is delegated, and the state. */
+static bool load_state(struct ec *self, struct ec *caller)
 {
 	uint64_t items = items_of(self->utcb);
 
-	if (unlikely(has_typed(items))) {
-		items_map(self->pd, self->utcb, caller->pd,
-			  caller->fault_address, items);
+	if (unlikely(has_typed(items) &&
+		     items_send(self, self->pd, caller->pd, NULL,
+				items_fault_window(caller->fault_address),
+				items, true) != SUCCESS)) {
+		return false;
 	}
 	if (ec_is_vcpu(caller)) {
 		vcpu_ops->load(caller, self->utcb, self->utcb->mtd);
 	} else {
 		state_load(caller, self->utcb, self->utcb->mtd);
 	}
+	return true;
+}
+
+/* The items were too much for one time. */
+static struct ec *reply_again(struct ec *self, struct ec *caller)
+{
+	self->idle_on = IDLE_NOWHERE;
+	self->caller = caller;
+	caller->callee = self;
+	return syscall_later(self);
 }
 
 [[gnu::noinline]] static struct ec *reply_state(struct ec *self,
 						struct ec *caller)
 {
-	load_state(self, caller);
-	return ipc_return(caller);
+	return load_state(self, caller) ? ipc_return(caller)
+					: reply_again(self, caller);
 }
 
-static void load_message(struct ec *self, struct ec *caller, uint64_t items)
+static bool load_message(struct ec *self, struct ec *caller, uint64_t items)
 {
 	struct utcb *u = caller->utcb;
 
-	if (has_typed(items)) {
-		items_reply(self->pd, self->utcb, caller->pd, u, items);
-		copy_message(u, self->utcb, items);
-		u->items = items_header(items);
-	} else {
-		copy_message(u, self->utcb, items);
+	if (has_typed(items) && items_send(self, self->pd, caller->pd, u, 0,
+					   items, true) != SUCCESS) {
+		return false;
 	}
+	copy_message(u, self->utcb, items);
+	if (has_typed(items)) {
+		u->items = items_header(items);
+	}
+	return true;
 }
 
 /*
@@ -214,9 +228,13 @@ static void load_message(struct ec *self, struct ec *caller, uint64_t items)
 			       SM_RIGHT_DOWN);
 	}
 	if (caller->waits == WAITS_STATE) {
-		load_state(self, caller);
+		if (!load_state(self, caller)) {
+			return reply_again(self, caller);
+		}
 	} else {
-		load_message(self, caller, items_of(self->utcb));
+		if (!load_message(self, caller, items_of(self->utcb))) {
+			return reply_again(self, caller);
+		}
 		if (!sm) {
 			caller->regs.rdi = SUCCESS;
 		} else if (!caller->dead) {

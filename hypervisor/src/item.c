@@ -7,7 +7,9 @@
 
 #include <abi/hip.h>
 
+#include "ec.h"
 #include "mapping.h"
+#include "page.h"
 #include "pd.h"
 #include "tlb.h"
 
@@ -20,6 +22,17 @@ struct item {
 	uint64_t how;
 };
 
+/* Where a sender was interrupted: a page that its PD pays for. */
+struct progress {
+	struct pd *made;		/* by create_pd; it has no capability */
+	uint64_t done;			/* of the item */
+	uint32_t item;
+	uint8_t got;
+	struct item told[UTCB_WORDS / 2]; /* to the receiver, before it */
+};
+
+static_assert(sizeof(struct progress) <= PAGE_SIZE);
+
 static struct item read(const struct utcb *u, unsigned i)
 {
 	const volatile uint64_t *w = &u->word[utcb_item_word(i)];
@@ -27,10 +40,10 @@ static struct item read(const struct utcb *u, unsigned i)
 	return (struct item){w[0], w[1]};
 }
 
-static void write(struct utcb *u, unsigned i, uint64_t crd, uint64_t how)
+static void write(struct utcb *u, unsigned i, const struct item *item)
 {
-	u->word[utcb_item_word(i)] = crd;
-	u->word[utcb_item_word(i) + 1] = how;
+	u->word[utcb_item_word(i)] = item->crd;
+	u->word[utcb_item_word(i) + 1] = item->how;
 }
 
 static uint64_t untyped(uint64_t items)
@@ -53,6 +66,12 @@ uint64_t items_header(uint64_t items)
 	return UTCB_ITEMS(untyped(items), typed(items));
 }
 
+uint64_t items_fault_window(uint64_t address)
+{
+	return CRD(CRD_MEM, RIGHTS_ALL, ORDER_FAULT,
+		   address >> PAGE_BITS >> ORDER_FAULT << ORDER_FAULT);
+}
+
 static inline uint64_t low(unsigned order)
 {
 	return (1ul << order) - 1;
@@ -63,22 +82,22 @@ static inline bool cut(struct transfer *t, uint64_t crd, uint64_t window,
 		       uint64_t hotspot)
 {
 	unsigned sent = CRD_ORDER(crd), room = CRD_ORDER(window);
-	uint64_t from = CRD_BASE(crd) & ~low(sent);
-	uint64_t to = CRD_BASE(window) & ~low(room);
+	uint64_t sent_low = low(sent), room_low = low(room);
+	uint64_t from = CRD_BASE(crd) & ~sent_low;
+	uint64_t to = CRD_BASE(window) & ~room_low;
 
-	if (unlikely(t->type == CRD_PIO)) {
-		t->order = sent < room ? sent : room;
-		t->source = t->target = sent < room ? from : to;
-		return ((from ^ to) & ~low(sent < room ? room : sent)) == 0;
-	}
 	if (sent <= room) {
-		t->order = sent;
+		t->order = (uint8_t)sent;
 		t->source = from;
-		t->target = to | (hotspot & low(room) & ~low(sent));
+		t->target = to | (hotspot & room_low & ~sent_low);
 	} else {
-		t->order = room;
-		t->source = from | (hotspot & low(sent) & ~low(room));
+		t->order = (uint8_t)room;
+		t->source = from | (hotspot & sent_low & ~room_low);
 		t->target = to;
+	}
+	if (unlikely(t->type == CRD_PIO)) {
+		t->source = t->target = sent <= room ? from : to;
+		return ((from ^ to) & ~(sent_low | room_low)) == 0;
 	}
 	return true;
 }
@@ -98,117 +117,166 @@ static inline bool fits(const struct transfer *t)
 	return t->target + last < limit && t->source + last < frames;
 }
 
-static uint32_t mapping_flags(uint64_t how, bool kernel)
+static enum status delegate(struct transfer *t, struct item item,
+			    uint64_t window, bool root)
 {
-	return (how & ITEM_DMA ? MAPPING_DMA : 0u) |
-	       (how & ITEM_GUEST ? MAPPING_GUEST : 0u) |
-	       (kernel && how & ITEM_WC ? MAPPING_COMBINE : 0u);
-}
-
-static enum status delegate(struct pd *from, struct pd *to, struct item item,
-			    uint64_t window, bool root, uint64_t *got)
-{
-	struct transfer t;
-	enum status s;
-	uint8_t rights;
-
-	*got = 0;
-	t.type = (uint8_t)CRD_TYPE(item.crd);
-	t.kernel = root && item.how & ITEM_KERNEL;
-	if (t.type == CRD_NULL || t.type != CRD_TYPE(window) ||
-	    !cut(&t, item.crd, window, item.how >> PAGE_BITS) || !fits(&t)) {
+	t->type = (uint8_t)CRD_TYPE(item.crd);
+	t->kernel = root && item.how & ITEM_KERNEL;
+	if (t->type == CRD_NULL || t->type != CRD_TYPE(window) ||
+	    !cut(t, item.crd, window, item.how >> PAGE_BITS) || !fits(t)) {
 		return SUCCESS;
 	}
-	t.from = from;
-	t.to = to;
-	t.rights = (uint8_t)(CRD_RIGHTS(item.crd) & CRD_RIGHTS(window));
-	t.flags = mapping_flags(item.how, t.kernel);
-	s = mapping_delegate(&t, &rights);
-	if (rights) {
-		*got = CRD(t.type, rights, t.order, t.target);
+	t->rights = (uint8_t)(CRD_RIGHTS(item.crd) & CRD_RIGHTS(window));
+	t->flags = (item.how & ITEM_DMA ? MAPPING_DMA : 0u) |
+		   (item.how & ITEM_GUEST ? MAPPING_GUEST : 0u) |
+		   (item.how & ITEM_WC ? MAPPING_COMBINE : 0u);
+	return mapping_delegate(t);
+}
+
+/* As the receiver is told. */
+static struct item told(const struct transfer *t, struct item item)
+{
+	item.how &= ITEM_WHAT;
+	item.crd = 0;
+	if (t->got) {
+		/* It learns which of the two it was. */
+		item.how |= ITEM_DELEGATE;
+		item.crd = CRD(t->type, t->got, t->order, t->target);
+	}
+	return item;
+}
+
+/* With a message: translated, delegated, or the first of them that works. */
+static enum status transfer(struct transfer *t, struct item *item, bool root,
+			    const struct utcb *windows)
+{
+	unsigned kind = item->how & ITEM_KIND_MASK;
+	enum status s = SUCCESS;
+	uint64_t found = 0;
+
+	if (kind != ITEM_DELEGATE) {
+		found = mapping_translate(t, item->crd, windows->translate);
+	}
+	if (!found && kind != ITEM_TRANSLATE) {
+		s = delegate(t, *item, windows->delegate, root);
+	}
+	*item = told(t, *item);
+	if (found) {
+		item->crd = found;
 	}
 	return s;
 }
 
-static enum status transfer(struct pd *from, struct pd *to, struct item item,
-			    const struct utcb *windows, uint64_t *got,
-			    uint64_t *how)
+/* When the call is made again, what was told is told again. */
+static enum status pause(struct ec *self, const struct transfer *t,
+			 const struct utcb *receiver, unsigned n,
+			 enum status s)
 {
-	unsigned kind = item.how & ITEM_KIND_MASK;
+	struct progress *p = self->progress;
 
-	*got = 0;
-	*how = item.how & ITEM_WHAT;
-	if (kind != ITEM_DELEGATE) {
-		*got = mapping_translate(from, item.crd, to,
-					 windows->translate);
-		if (*got || kind == ITEM_TRANSLATE) {
-			return SUCCESS;
+	tlb_shootdown();
+	if (!p) {
+		p = page_alloc(self->pd, 0, false);
+		if (!p) {
+			return OUT_OF_MEMORY;
+		}
+		p->made = NULL;
+		self->progress = p;
+	}
+	p->done = t->done;
+	p->got = t->got;
+	p->item = n;
+	for (unsigned i = 0; receiver && i < n; i++) {
+		p->told[i] = read(receiver, i);
+	}
+	return s;
+}
+
+static unsigned resume(struct ec *self, struct transfer *t,
+		       struct utcb *receiver)
+{
+	const struct progress *p = self->progress;
+
+	for (unsigned i = 0; receiver && i < p->item; i++) {
+		write(receiver, i, &p->told[i]);
+	}
+	t->done = p->done;
+	t->got = p->got;
+	return p->item;
+}
+
+void items_drop(struct ec *self)
+{
+	struct progress *p = self->progress;
+
+	if (p->made) {
+		lock(&mdb_lock);
+		object_unlinked(&p->made->object);
+		unlock(&mdb_lock);
+	}
+	page_free(self->pd, p, 0);
+	self->progress = NULL;
+}
+
+enum status items_send(struct ec *self, struct pd *from, struct pd *to,
+		       struct utcb *receiver, uint64_t window, uint64_t items,
+		       bool all)
+{
+	struct transfer t = {.from = from, .to = to, .left = TRANSFER_STEPS};
+	bool root = self->pd == pd_root;
+	unsigned n = typed(items), i = 0;
+	enum status s = SUCCESS;
+
+	if (unlikely(self->progress)) {
+		i = resume(self, &t, receiver);
+	}
+	for (; i < n; i++) {
+		struct item item = read(self->utcb, i);
+
+		if (receiver) {
+			s = transfer(&t, &item, root, receiver);
+			write(receiver, i, &item);
+		} else {
+			s = delegate(&t, item, window, root);
+		}
+		if (unlikely(s == AGAIN || (s != SUCCESS && !all))) {
+			return pause(self, &t, receiver, i, s);
+		}
+		t.done = 0;
+		t.got = 0;
+		if (unlikely(t.left <= 0 && i + 1 < n)) {
+			return pause(self, &t, receiver, i + 1, AGAIN);
 		}
 	}
-	enum status s = delegate(from, to, item, windows->delegate,
-				 from == pd_root, got);
-
-	/* The receiver learns which of the two it was. */
-	if (*got) {
-		*how |= ITEM_DELEGATE;
+	tlb_shootdown();
+	if (unlikely(self->progress)) {
+		items_drop(self);
 	}
-	return s;
+	return SUCCESS;
 }
 
-enum status items_transfer(struct pd *from, const struct utcb *sender,
-			   struct pd *to, struct utcb *receiver, uint64_t items)
+struct pd *items_made(const struct ec *self)
 {
-	enum status s = SUCCESS;
-
-	for (unsigned i = 0, n = typed(items); s == SUCCESS && i < n; i++) {
-		uint64_t got, how;
-
-		s = transfer(from, to, read(sender, i), receiver, &got, &how);
-		write(receiver, i, got, how);
-	}
-	tlb_shootdown();
-	return s;
+	return self->progress ? self->progress->made : NULL;
 }
 
-void items_reply(struct pd *from, const struct utcb *sender, struct pd *to,
-		 struct utcb *receiver, uint64_t items)
+enum status items_hand_over(struct ec *self, struct pd *to, uint64_t crd)
 {
-	for (unsigned i = 0, n = typed(items); i < n; i++) {
-		uint64_t got, how;
+	struct transfer t = {
+		.from = self->pd, .to = to, .left = TRANSFER_STEPS,
+	};
+	const uint64_t window = CRD(CRD_OBJ, RIGHTS_ALL, SELECTOR_BITS, 0);
+	enum status s;
 
-		(void)!transfer(from, to, read(sender, i), receiver, &got,
-				&how);
-		write(receiver, i, got, how);
+	if (self->progress) {
+		(void)resume(self, &t, NULL);
 	}
-	tlb_shootdown();
-}
-
-void items_map(struct pd *from, const struct utcb *sender, struct pd *to,
-	       uint64_t fault_address, uint64_t items)
-{
-	uint64_t base = fault_address >> PAGE_BITS & ~low(ORDER_FAULT);
-	uint64_t window = CRD(CRD_MEM, RIGHTS_ALL, ORDER_FAULT, base);
-
-	for (unsigned i = 0, n = typed(items); i < n; i++) {
-		uint64_t got;
-
-		(void)!delegate(from, to, read(sender, i), window,
-				from == pd_root, &got);
+	s = delegate(&t, (struct item){.crd = crd}, window, false);
+	if (s == AGAIN) {
+		s = pause(self, &t, NULL, 0, s);
 	}
-	tlb_shootdown();
-}
-
-enum status items_delegate(struct pd *from, const struct utcb *u,
-			   struct pd *to, uint64_t window, bool root)
-{
-	uint64_t items = u->items;
-	enum status s = SUCCESS;
-
-	for (unsigned i = 0, n = typed(items); s == SUCCESS && i < n; i++) {
-		uint64_t got;
-
-		s = delegate(from, to, read(u, i), window, root, &got);
+	if (self->progress) {
+		self->progress->made = s == AGAIN ? to : NULL;
 	}
-	tlb_shootdown();
 	return s;
 }

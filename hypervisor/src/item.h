@@ -1,5 +1,9 @@
 /*
  * Typed items of messages.
+ *
+ * A range may consist of many mappings: then, after some, the status is AGAIN,
+ * and the call that sends the items is to be made again. The sender keeps how
+ * far it has come, and drops it if it is made to do something else.
  */
 #pragma once
 
@@ -7,24 +11,28 @@
 
 #include "types.h"
 
+struct ec;
 struct pd;
+struct progress;
 
 /* Word 0 as the receiver gets it: counts cut to what fits. */
 uint64_t items_header(uint64_t items);
 
-/* With a call: translated and delegated into the receiver's windows. */
-[[nodiscard]] enum status items_transfer(struct pd *from,
-					 const struct utcb *sender,
-					 struct pd *to, struct utcb *receiver,
-					 uint64_t items);
-/* With a reply: what there is no memory for does not arrive. */
-void items_reply(struct pd *from, const struct utcb *sender, struct pd *to,
-		 struct utcb *receiver, uint64_t items);
-/* With the reply to an event: memory around the fault address. */
-void items_map(struct pd *from, const struct utcb *sender, struct pd *to,
-	       uint64_t fault_address, uint64_t items);
-/* misc/delegate: the items of a UTCB, into one window. */
-[[nodiscard]] enum status items_delegate(struct pd *from,
-					 const struct utcb *items,
-					 struct pd *to, uint64_t window,
-					 bool root);
+/*
+ * The items of the sender's UTCB: from what a PD holds to another.
+ * With a call or a reply (`receiver`) translated and delegated into its
+ * windows, and the receiver is told what arrived. Otherwise all delegated into
+ * one window. With `all`, what there is no memory for does not arrive.
+ */
+[[nodiscard]] enum status items_send(struct ec *sender, struct pd *from,
+				     struct pd *to, struct utcb *receiver,
+				     uint64_t window, uint64_t items,
+				     bool all);
+/* To a new PD: objects, from selector 0 on. */
+[[nodiscard]] enum status items_hand_over(struct ec *sender, struct pd *to,
+					  uint64_t crd);
+/* The PD that it was interrupted to make, or NULL. */
+struct pd *items_made(const struct ec *sender);
+/* The window of the reply to an event: memory around the fault address. */
+uint64_t items_fault_window(uint64_t address);
+void items_drop(struct ec *sender);

@@ -43,10 +43,10 @@ static void map_segment(struct pd *pd, uint64_t phys,
 			.type = CRD_MEM,
 			.rights = (uint8_t)s->rights,
 			.kernel = true,
+			.left = TRANSFER_STEPS,
 		};
-		uint8_t rights;
 
-		if (mapping_delegate(&t, &rights) != SUCCESS || !rights) {
+		if (mapping_delegate(&t) != SUCCESS || !t.got) {
 			panic("root: cannot map its image");
 		}
 	}

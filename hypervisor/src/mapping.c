@@ -1,54 +1,36 @@
 /*
- * Delegate, translate and revoke.
+ * What PDs hold: made, delegated, looked up.
  */
 #include "mapping.h"
 
 #include <abi/hip.h>
 
-#include "page.h"
 #include "panic.h"
 #include "pd.h"
 #include "tlb.h"
 #include "x86/hip.h"
 #include "x86/iommu.h"
-#include "x86/irq.h"
 
-enum { POLL = 32 };	/* mappings removed between two looks for interrupts */
+enum {
+	STEPS_PIECE = 16,	/* that one mapping more counts for */
+	ANCESTORS = 1024,	/* looked at by a translation */
+};
 
 struct lock mdb_lock;
 
-static uint64_t last_of(const struct mapping *m)
+enum status mapping_apply(const struct mapping *m, unsigned rights)
 {
-	return m->base + (1ul << m->order) - 1;
-}
-
-/* The rights that a type has at all. */
-static inline uint8_t type_rights(enum crd_type type)
-{
-	static const uint8_t rights[] = {
-		[CRD_NULL] = 0,
-		[CRD_MEM] = MEM_R | MEM_W | MEM_X,
-		[CRD_PIO] = PIO_ACCESS,
-		[CRD_OBJ] = RIGHTS_ALL,
-	};
-
-	return rights[type];
-}
-
-/* Make hardware agree with the mapping's rights, or with none at all. */
-static enum status apply(const struct mapping *m, unsigned rights)
-{
-	enum memory_type type = m->flags >> MAPPING_TYPE_SHIFT;
+	enum memory_type type = (m->flags & MAPPING_TYPE) >> MAPPING_TYPE_SHIFT;
+	unsigned tables = m->flags & MAPPING_TABLES;
 	enum status s = SUCCESS;
 
 	if (m->type == CRD_PIO) {
 		return pd_ports(m->pd, m->base, m->order, rights,
 				m->flags & MAPPING_GUEST);
 	}
-	for (unsigned i = 0; s == SUCCESS && i < PTABS; i++) {
-		struct ptab *t = &m->pd->tables[i];
-
-		if (m->flags & 1u << i && t->format) {
+	for (struct ptab *t = m->pd->tables; s == SUCCESS && tables;
+	     t++, tables >>= 1) {
+		if (tables & 1 && t->format) {
 			s = ptab_map(t, m->pd, m->base, m->frame, m->order,
 				     rights, type);
 		}
@@ -59,7 +41,7 @@ static enum status apply(const struct mapping *m, unsigned rights)
 	return s;
 }
 
-static void link_child(struct mapping *parent, struct mapping *m)
+void mapping_link(struct mapping *parent, struct mapping *m)
 {
 	m->parent = parent;
 	m->child = NULL;
@@ -74,15 +56,34 @@ static void link_child(struct mapping *parent, struct mapping *m)
 	}
 }
 
-/* Its children become its parent's. */
-static void unlink(struct mapping *m)
-{
-	struct mapping *first = m->child, *last = NULL;
 
-	for (struct mapping *c = first; c; c = c->next) {
-		c->parent = m->parent;
-		last = c;
+void mapping_leave(struct mapping *m)
+{
+	if (m->type == CRD_OBJ) {
+		if (--m->object->caps == 0) {
+			object_unlinked(m->object);
+		}
+	} else {
+		/* Without rights nothing is allocated, so nothing fails. */
+		if (mapping_apply(m, 0) != SUCCESS) {
+			panic("unmap failed");
+		}
+		if (m->type == CRD_MEM) {
+			tlb_stale(m->pd, m->flags & MAPPING_TABLES);
+		}
 	}
+	space_remove(pd_space(m->pd, m->type), m);
+	m->rights = 0;
+	m->flags |= MAPPING_GONE;
+	if (m->child || m->type == CRD_OBJ) {
+		/* It pays for the mapping. */
+		m->flags |= MAPPING_HELD;
+		object_get(&m->pd->object);
+	}
+}
+
+void mapping_unlink(struct mapping *m)
+{
 	if (m->prev) {
 		m->prev->next = m->next;
 	} else if (m->parent) {
@@ -91,53 +92,26 @@ static void unlink(struct mapping *m)
 	if (m->next) {
 		m->next->prev = m->prev;
 	}
-	if (!last) {
-		return;
-	}
-	if (!m->parent) {
-		for (struct mapping *c = first, *n; c; c = n) {
-			n = c->next;
-			c->prev = c->next = NULL;
-		}
-		return;
-	}
-	last->next = m->parent->child;
-	if (last->next) {
-		last->next->prev = last;
-	}
-	m->parent->child = first;
 }
 
 static void mapping_free(struct deferred *d)
 {
 	struct mapping *m = container_of(d, struct mapping, deferred);
-	struct pd *pd = m->pd;
+	struct pd *held = m->flags & MAPPING_HELD ? m->pd : NULL;
 
 	slab_free(m);
-	object_put(&pd->object);
+	if (held) {
+		object_put(&held->object);
+	}
 }
 
-/* mdb_lock is held. */
-static void destroy(struct mapping *m)
+void mapping_release(struct mapping *m)
 {
-	struct object *o = m->type == CRD_OBJ ? m->object : NULL;
-
-	if (m->type != CRD_OBJ) {
-		/* Without rights nothing is allocated, so nothing fails. */
-		if (apply(m, 0) != SUCCESS) {
-			panic("unmap failed");
-		}
-		if (m->type == CRD_MEM) {
-			tlb_stale(m->pd, m->flags & MAPPING_TABLES);
-		}
-	}
-	space_remove(pd_space(m->pd, m->type), m->pd, m);
-	unlink(m);
-	m->type = CRD_NULL;
-	object_get(&m->pd->object);	/* it pays for the mapping */
-	rcu_defer(&m->deferred, mapping_free);
-	if (o && --o->caps == 0) {
-		object_unlinked(o);
+	mapping_unlink(m);
+	if (m->type == CRD_OBJ) {
+		rcu_defer(&m->deferred, mapping_free);
+	} else {
+		mapping_free(&m->deferred);
 	}
 }
 
@@ -150,20 +124,12 @@ static bool closed(const struct pd *pd)
 	return unlikely(pd->object.dying);
 }
 
-static struct mapping *mapping_new(struct pd *pd, enum crd_type type,
-				   uint64_t base, unsigned order,
-				   uint8_t rights, uint32_t flags)
+struct mapping *mapping_new(struct pd *pd)
 {
 	struct mapping *m = slab_alloc(pd, SLAB_MAPPING);
 
-	if (m) {
+	if (likely(m)) {
 		m->pd = pd;
-		m->type = (uint8_t)type;
-		m->object_type = 0;
-		m->base = base;
-		m->order = (uint8_t)order;
-		m->rights = rights;
-		m->flags = flags | MAPPING_HOST;
 	}
 	return m;
 }
@@ -172,44 +138,55 @@ enum status mapping_create(struct pd *pd, uint64_t selector,
 			   struct object *object)
 {
 	enum status s = BAD_CAPABILITY;
+	struct mapping *m = NULL;
 
-	if (selector >= SELECTORS) {
+	if (unlikely(selector >= SELECTORS)) {
 		return s;
 	}
 	lock(&mdb_lock);
-	if (!closed(pd) && !space_object(&pd->obj, selector)) {
-		struct mapping *m = mapping_new(pd, CRD_OBJ, selector, 0,
-						RIGHTS_ALL, 0);
-
-		s = OUT_OF_MEMORY;
-		if (m) {
-			m->object = object;
-			m->object_type = object->type;
-			link_child(NULL, m);
-			s = space_insert(&pd->obj, pd, m);
-			if (s == SUCCESS) {
-				object->caps++;
-			} else {
-				slab_free(m);
-			}
+	if (!closed(pd)) {
+		m = mapping_new(pd);
+	}
+	if (likely(m)) {
+		m->object = object;
+		m->base = selector;
+		m->type = CRD_OBJ;
+		m->object_type = object->type;
+		m->rights = RIGHTS_ALL;
+		m->order = 0;
+		m->flags = 0;
+		mapping_link(NULL, m);
+		s = space_insert(&pd->obj, m);
+		if (likely(s == SUCCESS)) {
+			object->caps++;
+		} else {
+			slab_free(m);
 		}
+	} else if (!closed(pd) && !space_object(&pd->obj, selector)) {
+		s = OUT_OF_MEMORY;
 	}
 	unlock(&mdb_lock);
 	return s;
 }
 
-/* Without memory for it, it is gone. */
-static enum status insert_fixed(struct mapping *m, uint8_t rights)
+/* In its place, and in the page tables; or gone. */
+static enum status settle(struct mapping *m, uint8_t rights)
 {
-	enum status s = space_insert(&m->pd->mem, m->pd, m);
+	enum status s = space_insert(pd_space(m->pd, m->type), m);
 
-	if (s != SUCCESS) {
+	if (unlikely(s != SUCCESS)) {
 		slab_free(m);
 		return s;
 	}
-	s = apply(m, rights);
-	if (s != SUCCESS) {
-		destroy(m);
+	mapping_link(m->parent, m);
+	if (m->type == CRD_OBJ) {
+		m->object->caps++;
+		return s;
+	}
+	s = mapping_apply(m, rights);
+	if (unlikely(s != SUCCESS)) {
+		mapping_leave(m);
+		mapping_release(m);
 	}
 	return s;
 }
@@ -221,108 +198,122 @@ enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame,
 
 	lock(&mdb_lock);
 	if (!closed(pd) && !space_next(&pd->mem, page, page)) {
-		struct mapping *m =
-			mapping_new(pd, CRD_MEM, page, 0, 0, MAPPING_FIXED);
+		struct mapping *m = mapping_new(pd);
 
 		s = OUT_OF_MEMORY;
 		if (m) {
+			m->parent = NULL;
 			m->frame = frame;
-			link_child(NULL, m);
-			s = insert_fixed(m, rights);
+			m->base = page;
+			m->type = CRD_MEM;
+			m->rights = 0;
+			m->order = 0;
+			m->flags = MAPPING_HOST | MAPPING_FIXED;
+			s = settle(m, rights);
 			if (s == SUCCESS) {
 				*out = m;
 			}
 		}
 	}
 	unlock(&mdb_lock);
-	tlb_shootdown();
 	return s;
 }
 
 void mapping_unfix(struct mapping *m)
 {
 	lock(&mdb_lock);
-	destroy(m);
+	mapping_leave(m);
+	mapping_release(m);
 	unlock(&mdb_lock);
 	tlb_shootdown();
 }
 
-struct piece {
+/* A part of a transfer: of the range, so much before and up to the end. */
+struct part {
 	struct mapping *parent;		/* NULL: the kernel's memory or ports */
-	uint64_t frame;			/* or the object's address */
-	uint64_t base;
-	unsigned order;
+	uint64_t frame;			/* at `at`; or the object's address */
+	uint64_t at, end;
 	uint32_t flags;
 	uint8_t rights;
 };
 
-static enum status insert(const struct transfer *t, const struct piece *p,
-			  uint8_t *rights)
+static enum status insert(const struct transfer *t, const struct part *p,
+			  unsigned order)
 {
-	struct mapping *m = mapping_new(t->to, t->type, p->base, p->order,
-					p->rights, p->flags);
-	enum status s = OUT_OF_MEMORY;
+	struct mapping *m = mapping_new(t->to);
 
-	if (!m) {
-		return s;
+	if (unlikely(!m)) {
+		return OUT_OF_MEMORY;
 	}
+	m->parent = p->parent;
 	m->frame = p->frame;
-	if (t->type == CRD_OBJ) {
-		m->object_type = m->object->type;
+	m->base = t->target + p->at;
+	m->type = t->type;
+	m->object_type = t->type == CRD_OBJ ? p->parent->object_type : 0;
+	m->rights = p->rights;
+	m->order = (uint8_t)order;
+	m->flags = p->flags;
+	return settle(m, p->rights);
+}
+
+/* The largest block that begins at `at` and does not go beyond `end`. */
+static unsigned order_of(const struct transfer *t, const struct part *p,
+			 uint64_t end)
+{
+	uint64_t at = p->at;
+	unsigned order = 63 - (unsigned)__builtin_clzl(end - at);
+
+	if (at && (unsigned)__builtin_ctzl(at) < order) {
+		order = (unsigned)__builtin_ctzl(at);
 	}
-	s = space_insert(pd_space(t->to, t->type), t->to, m);
-	if (s != SUCCESS) {
-		slab_free(m);
-		return s;
+	if (unlikely(order > TABLE_BITS && t->type == CRD_MEM)) {
+		unsigned max = ptab_order_max(t->to, p->flags);
+
+		order = order < max ? order : max;
 	}
-	link_child(p->parent, m);
-	*rights = p->rights;
-	if (t->type == CRD_OBJ) {
-		m->object->caps++;
-		return s;
+	return order;
+}
+
+/* One mapping more, of the largest block that is free; or past what is not. */
+static enum status fill(struct transfer *t, struct part *p)
+{
+	unsigned order = p->end == 1 ? 0 : order_of(t, p, p->end);
+	enum status s = insert(t, p, order);
+
+	if (unlikely(s == BAD_CAPABILITY)) {
+		uint64_t base = t->target + p->at;
+		const struct mapping *taken =
+			space_next(pd_space(t->to, t->type), base,
+				   base + (1ul << order) - 1);
+
+		if (taken->base <= base) {
+			t->done = mapping_last(taken) + 1 - t->target;
+			return SUCCESS;
+		}
+		order = order_of(t, p, taken->base - t->target);
+		s = insert(t, p, order);
 	}
-	s = apply(m, m->rights);
-	if (unlikely(s != SUCCESS)) {
-		destroy(m);
+	if (likely(s == SUCCESS)) {
+		t->got = p->rights;
+		t->done = p->at + (1ul << order);
 	}
 	return s;
 }
 
-/* Fill what is free of the target range, in as few pieces as possible. */
-static enum status fill(const struct transfer *t, const struct piece *p,
-			uint8_t *rights)
+static uint32_t flags_of(const struct transfer *t, uint32_t type)
 {
-	const struct space *space = pd_space(t->to, t->type);
-	uint64_t last = p->base + (1ul << p->order) - 1;
-	struct mapping *taken = p->order ? space_next(space, p->base, last)
-					 : space_find(space, p->base);
-
-	if (likely(!taken)) {
-		return insert(t, p, rights);
-	}
-	if (taken->base <= p->base && last_of(taken) >= last) {
-		return SUCCESS;
-	}
-	struct piece half = *p;
-
-	half.order--;
-	enum status s = fill(t, &half, rights);
-
-	half.base += 1ul << half.order;
-	half.frame += 1ul << half.order;
-	return s == SUCCESS ? fill(t, &half, rights) : s;
+	return (t->flags & (MAPPING_GUEST | MAPPING_DMA)) | MAPPING_HOST | type;
 }
 
 /* Memory and ports that the kernel gives to root have no parent. */
-static enum status take_from_kernel(const struct transfer *t, uint8_t *rights)
+static enum status take_from_kernel(struct transfer *t)
 {
-	uint64_t size = 1ul << t->order;
+	uint64_t size = 1ul << t->order, phys = t->source << PAGE_BITS;
 	uint32_t type = MEMORY_CACHED;
 
 	if (t->type == CRD_MEM) {
-		uint64_t phys = t->source << PAGE_BITS;
-
 		if (hip_is_kernel(phys, size << PAGE_BITS)) {
+			t->done = size;
 			return SUCCESS;
 		}
 		if (t->flags & MAPPING_COMBINE) {
@@ -331,70 +322,75 @@ static enum status take_from_kernel(const struct transfer *t, uint8_t *rights)
 			type = MEMORY_UNCACHED;
 		}
 	}
-	const struct piece p = {
-		.frame = t->source,
-		.base = t->target,
-		.order = t->order,
-		.rights = t->rights & type_rights(t->type),
-		.flags = (t->flags & ~(uint32_t)MAPPING_COMBINE) |
-			 type << MAPPING_TYPE_SHIFT,
+	struct part p = {
+		.frame = t->source + t->done,
+		.at = t->done,
+		.end = size,
+		.rights = t->rights & mapping_type_rights(t->type),
+		.flags = flags_of(t, type << MAPPING_TYPE_SHIFT),
 	};
 
-	return p.rights ? fill(t, &p, rights) : SUCCESS;
-}
-
-static inline enum status give(const struct transfer *t, struct mapping *m,
-			       uint8_t *rights)
-{
-	struct piece p;
-	uint64_t base = t->source;
-
-	p.rights = m->rights & t->rights & type_rights(t->type);
 	if (!p.rights) {
+		t->done = size;
 		return SUCCESS;
 	}
-	p.parent = m;
-	p.flags = (t->flags & ~(uint32_t)MAPPING_COMBINE) |
-		  (m->flags & ~(uint32_t)MAPPING_OWN);
-	p.order = t->order;
-	if (m->order < t->order) {
-		base = m->base;
-		p.order = m->order;
-	}
-	p.base = t->target + (base - t->source);
-	p.frame = m->frame;
-	if (t->type != CRD_OBJ) {
-		p.frame += base - m->base;
-	}
-	return fill(t, &p, rights);
+	return fill(t, &p);
 }
 
-enum status mapping_delegate(const struct transfer *t, uint8_t *rights)
+/* The next mapping that the source has. */
+static enum status give(struct transfer *t, const struct space *from)
 {
-	uint64_t key = t->source, last = key + (1ul << t->order) - 1;
+	uint64_t size = 1ul << t->order, key = t->source + t->done;
+	struct mapping *m = space_find(from, key);
+	struct part p;
+
+	if (unlikely(!m)) {
+		m = space_next(from, key, t->source + size - 1);
+		if (!m) {
+			t->done = size;
+			return SUCCESS;
+		}
+		key = m->base;
+	}
+	p.parent = m;
+	p.at = key - t->source;
+	p.end = mapping_last(m) + 1 - t->source;
+	if (p.end > size) {
+		p.end = size;
+	}
+	p.rights = m->rights & t->rights;
+	if (unlikely(!p.rights)) {
+		t->done = p.end;
+		return SUCCESS;
+	}
+	p.frame = m->frame;
+	if (t->type != CRD_OBJ) {
+		p.frame += key - m->base;
+	}
+	p.flags = flags_of(t, m->flags & MAPPING_TYPE);
+	return fill(t, &p);
+}
+
+enum status mapping_delegate(struct transfer *t)
+{
 	const struct space *from =
 		pd_space(t->kernel ? &pd_kernel : t->from, t->type);
+	uint64_t size = 1ul << t->order;
 	enum status s = SUCCESS;
-	struct mapping *m;
 
-	*rights = 0;
 	lock(&mdb_lock);
 	if (closed(t->to)) {
-		key = last + 1;
-	} else if (unlikely(t->kernel && t->type != CRD_OBJ)) {
-		s = take_from_kernel(t, rights);
-		key = last + 1;
+		t->done = size;
 	}
-	while (s == SUCCESS && key <= last) {
-		m = space_find(from, key);
-		if (unlikely(!m)) {
-			m = space_next(from, key, last);
+	while (s == SUCCESS && t->done < size) {
+		t->left -= STEPS_PIECE;
+		if (unlikely(t->left < 0)) {
+			s = AGAIN;
+		} else if (unlikely(t->kernel && t->type != CRD_OBJ)) {
+			s = take_from_kernel(t);
+		} else {
+			s = give(t, from);
 		}
-		if (!m) {
-			break;
-		}
-		key = last_of(m) + 1;
-		s = give(t, m, rights);
 	}
 	unlock(&mdb_lock);
 	return s;
@@ -404,7 +400,7 @@ struct mapping *mapping_find(struct pd *pd, enum crd_type type, uint64_t base)
 {
 	const struct space *s = pd_space(pd, type);
 
-	return base >> s->levels * SPACE_BITS ? NULL : space_find(s, base);
+	return base >> s->levels * TABLE_BITS ? NULL : space_find(s, base);
 }
 
 uint64_t mapping_frame(struct pd *pd, uint64_t address)
@@ -421,150 +417,103 @@ uint64_t mapping_frame(struct pd *pd, uint64_t address)
 	return frame;
 }
 
-static uint64_t crd_of(const struct mapping *m, unsigned rights)
-{
-	return CRD(m->type, m->rights & rights, m->order, m->base);
-}
-
 uint64_t mapping_lookup(struct pd *pd, uint64_t crd)
 {
 	uint64_t found = 0;
 
 	if (CRD_TYPE(crd) != CRD_NULL) {
 		lock(&mdb_lock);
-		struct mapping *m =
+		const struct mapping *m =
 			mapping_find(pd, CRD_TYPE(crd), CRD_BASE(crd));
 
-		if (m && !(m->flags & MAPPING_FIXED)) {
-			found = crd_of(m, RIGHTS_ALL);
+		if (m && m->rights) {
+			found = CRD(m->type, m->rights, m->order, m->base);
 		}
 		unlock(&mdb_lock);
 	}
 	return found;
 }
 
-uint64_t mapping_translate(struct pd *from, uint64_t crd, struct pd *to,
-			   uint64_t window)
+static uint64_t aligned(uint64_t n, unsigned order)
 {
-	uint64_t found = 0, first = CRD_BASE(window);
-	uint64_t last = first + (1ul << CRD_ORDER(window)) - 1;
+	return n & ~((1ul << order) - 1);
+}
+
+/*
+ * The part of a mapping that has 2^order frames from `frame` on, cut to the
+ * window: its CRD, or 0.
+ */
+static uint64_t part_of(const struct mapping *m, uint64_t frame, unsigned order,
+			unsigned rights, uint64_t window)
+{
+	unsigned room = CRD_ORDER(window);
+	uint64_t base = m->base, first = aligned(CRD_BASE(window), room);
+
+	if (order > m->order) {
+		order = m->order;
+	}
+	if (m->type != CRD_OBJ) {
+		base += aligned(frame, order) - m->frame;
+	}
+	if ((base ^ first) >> (order > room ? order : room)) {
+		return 0;
+	}
+	rights &= m->rights & CRD_RIGHTS(window);
+	return order > room ? CRD(m->type, rights, room, first)
+			    : CRD(m->type, rights, order, base);
+}
+
+/* Which has the frame now, where `gone` was split. */
+static const struct mapping *piece_of(const struct mapping *gone,
+				      uint64_t frame)
+{
+	const struct mapping *m = space_find(pd_space(gone->pd, gone->type),
+					     gone->base + frame - gone->frame);
+
+	for (const struct mapping *p = m; p && p->flags & MAPPING_PIECE;) {
+		p = p->parent;
+		if (p == gone) {
+			return m;
+		}
+	}
+	return NULL;
+}
+
+uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
+{
+	uint64_t found = 0, frame = 0;
+	unsigned order = 0, left = ANCESTORS;
 
 	if (CRD_TYPE(crd) == CRD_NULL || CRD_TYPE(crd) != CRD_TYPE(window)) {
 		return 0;
 	}
 	lock(&mdb_lock);
-	struct mapping *m = mapping_find(from, CRD_TYPE(crd), CRD_BASE(crd));
+	const struct mapping *m =
+		mapping_find(t->from, CRD_TYPE(crd), CRD_BASE(crd));
 
-	for (; m && !(m->flags & MAPPING_FIXED); m = m->parent) {
-		if (m->pd == to && m->base >= first && last_of(m) <= last) {
-			found = crd_of(m, CRD_RIGHTS(crd) & CRD_RIGHTS(window));
-			break;
+	if (m) {
+		order = CRD_ORDER(crd) < m->order ? CRD_ORDER(crd) : m->order;
+		frame = m->frame;
+		if (m->type != CRD_OBJ) {
+			frame += aligned(CRD_BASE(crd), order) - m->base;
+		}
+	}
+	for (; m && !found && left--; m = m->parent) {
+		const struct mapping *held = m;
+
+		t->left--;
+		if (m->pd != t->to) {
+			continue;
+		}
+		if (m->flags & MAPPING_GONE) {
+			held = piece_of(m, frame);
+		}
+		/* Of the kernel's own nobody has rights. */
+		if (held && held->rights) {
+			found = part_of(held, frame, order, CRD_RIGHTS(crd),
+					window);
 		}
 	}
 	unlock(&mdb_lock);
 	return found;
-}
-
-/* Take rights away. True: the mapping is gone. */
-static bool take_away(struct mapping *m, uint8_t rights)
-{
-	if (m->flags & MAPPING_FIXED || !(m->rights & rights)) {
-		return false;
-	}
-	m->rights &= (uint8_t)~rights;
-	if (!m->rights) {
-		destroy(m);
-		return true;
-	}
-	if (m->type == CRD_MEM) {
-		/* Fewer rights in place: nothing is allocated. */
-		(void)!apply(m, m->rights);
-		tlb_stale(m->pd, m->flags & MAPPING_TABLES);
-	}
-	return false;
-}
-
-static struct mapping *deepest(struct mapping *m)
-{
-	while (m->child) {
-		m = m->child;
-	}
-	return m;
-}
-
-/*
- * Children first: what is derived never has more rights than its parent, so a
- * mapping that goes has no children left. False: `left` ran out.
- */
-static bool take_from_derived(struct mapping *m, uint8_t rights, unsigned *left)
-{
-	struct mapping *n = deepest(m), *next;
-
-	for (; n != m; n = next) {
-		next = n->next ? deepest(n->next) : n->parent;
-		if (take_away(n, rights) && --*left == 0) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* False: interrupted. */
-static bool revoke_range(struct pd *pd, enum crd_type type, uint64_t key,
-			 uint64_t last, uint8_t rights, bool self, bool keep)
-{
-	bool interrupted = false;
-	struct mapping *m;
-
-	lock(&mdb_lock);
-	while (!interrupted &&
-	       (m = space_next(pd_space(pd, type), key, last))) {
-		unsigned left = POLL;
-
-		if (keep || take_from_derived(m, rights, &left)) {
-			key = last_of(m) + 1;
-			if (self && take_away(m, rights)) {
-				left--;
-			}
-		}
-		if (left < POLL) {
-			unlock(&mdb_lock);
-			interrupted = irq_poll();
-			lock(&mdb_lock);
-		}
-	}
-	unlock(&mdb_lock);
-	return !interrupted;
-}
-
-bool mapping_revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
-{
-	enum crd_type type = CRD_TYPE(crd);
-	uint64_t first = CRD_BASE(crd);
-	bool done = true;
-
-	if (type != CRD_NULL) {
-		uint8_t rights = type_rights(type);
-
-		if (!keep) {
-			rights &= (uint8_t)CRD_RIGHTS(crd);
-		}
-		done = revoke_range(pd, type, first,
-				    first + (1ul << CRD_ORDER(crd)) - 1,
-				    rights, self || keep, keep);
-	}
-	tlb_shootdown();
-	return object_reap() && done;
-}
-
-bool mapping_clear(struct pd *pd)
-{
-	bool done = true;
-
-	for (enum crd_type type = CRD_MEM; done && type <= CRD_OBJ; type++) {
-		done = revoke_range(pd, type, 0, ~0ul, type_rights(type), true,
-				    false);
-	}
-	tlb_shootdown();
-	return done;
 }

@@ -3,8 +3,15 @@
  *
  * A mapping is a range of 2^order pages or ports, or one object, in one PD. It
  * is in the radix tree of its PD (space.h) and in the tree of what was derived
- * from what. All of this is changed under mdb_lock; lookups of objects go
- * without, which is why mappings are freed after a grace period.
+ * from what. Base and frame are aligned to the order: so of two mappings of
+ * the same frames, one has all frames of the other, and what is derived has no
+ * frames that its parent has not.
+ *
+ * One that loses its last right is *gone*: it holds nothing, is in no space,
+ * but stays in the tree as long as something is derived from it.
+ *
+ * All of this is changed under mdb_lock; lookups of objects go without, which
+ * is why their mappings are freed after a grace period.
  */
 #pragma once
 
@@ -16,7 +23,12 @@
 #include "rcu.h"
 
 struct pd;
-struct utcb;
+
+/*
+ * No status of a call: it was interrupted, and goes on where it was when it is
+ * made again.
+ */
+#define AGAIN ((enum status)16)
 
 enum {
 	/* The page tables that it is in; the host's always. */
@@ -26,10 +38,12 @@ enum {
 	MAPPING_TABLES = (1 << PTABS) - 1,
 	MAPPING_FIXED = 1 << PTABS,	/* the kernel's, in a user's space */
 	MAPPING_COMBINE = 1 << 4,	/* in a transfer: write-combining */
-	MAPPING_TYPE_SHIFT = 5,		/* enum memory_type */
-
-	/* Not inherited by what is derived. */
-	MAPPING_OWN = MAPPING_TABLES | MAPPING_FIXED,
+	MAPPING_TYPE = 3 << 5,		/* enum memory_type */
+	MAPPING_TYPE_SHIFT = 5,
+	MAPPING_GONE = 1 << 7,		/* see above */
+	MAPPING_HELD = 1 << 8,		/* gone, it has a reference to its PD */
+	MAPPING_PIECE = 1 << 9,		/* of its parent, which was split */
+	MAPPING_ORPHAN = 1 << 10,	/* gone, and in revoke.c's list */
 };
 
 struct mapping {
@@ -47,7 +61,7 @@ struct mapping {
 	};
 	uint64_t base;				/* page, port or selector */
 	struct pd *pd;				/* who holds it */
-	uint8_t type;				/* enum crd_type; CRD_NULL: gone */
+	uint8_t type;				/* enum crd_type; CRD_NULL: cursor */
 	uint8_t object_type;			/* of *object */
 	uint8_t rights;
 	uint8_t order;
@@ -56,29 +70,46 @@ struct mapping {
 
 static_assert(sizeof(struct mapping) == 64);
 
+/* revoke.c: a revocation, which may be interrupted. */
+struct revocation {
+	struct mapping cursor;	/* in the tree where it goes on, if linked;
+				   frame, order, rights: what is taken */
+	struct mapping *top;	/* of what is looked at */
+	struct mapping *spared;	/* nothing is taken from this one */
+	uint64_t own;		/* the base of what is looked at */
+	uint64_t key;		/* in the range: what comes after that */
+	bool active;
+	bool up;		/* done with all below the cursor's parent */
+};
+
 extern struct lock mdb_lock;
 
 /* The first capability of a new object, at a selector that must be empty. */
 [[nodiscard]] enum status mapping_create(struct pd *pd, uint64_t selector,
 					 struct object *object);
 
+/* Of a transfer, between two looks for interrupts. */
+enum { TRANSFER_STEPS = 512 };
+
 /* One typed item, already cut to size: what is to go from where to where. */
 struct transfer {
 	struct pd *from, *to;
 	uint64_t source, target;	/* bases, aligned to the order */
-	unsigned order;
+	uint64_t done;			/* so much of it was dealt with */
+	int left;			/* of TRANSFER_STEPS */
+	uint32_t flags;			/* MAPPING_ to be set */
+	uint8_t order;
 	uint8_t type;
 	uint8_t rights;			/* at most these */
-	uint32_t flags;			/* MAPPING_ to be set */
+	uint8_t got;			/* those that arrived, 0: nothing did */
 	bool kernel;			/* the source is the kernel */
 };
 
 /*
- * Delegate as much of the range as the source has and the target has room
- * for. What arrived at all is told by *rights (0: nothing).
+ * Delegate as much of the range as the source has and the target has room for.
+ * Or AGAIN: `done` and `got` say how far it came, at first 0.
  */
-[[nodiscard]] enum status mapping_delegate(const struct transfer *t,
-					   uint8_t *rights);
+[[nodiscard]] enum status mapping_delegate(struct transfer *t);
 
 /*
  * A page of the kernel's in a PD's address space, such as a UTCB: nobody can
@@ -97,18 +128,48 @@ uint64_t mapping_frame(struct pd *pd, uint64_t address);
 uint64_t mapping_lookup(struct pd *pd, uint64_t crd);
 
 /*
- * Go up from the sender's mapping to one that `to` holds, inside the window:
- * its CRD, or 0.
+ * Go up from the sender's mapping to one that the receiver holds: the CRD of
+ * the part of it that was sent and is in the window, or 0.
  */
-uint64_t mapping_translate(struct pd *from, uint64_t crd, struct pd *to,
-			   uint64_t window);
+uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window);
 
 /*
  * Remove rights from all that was derived from a range of a PD, and with
- * `self` from the range as well. False: interrupted, call it again.
+ * `self` from the range as well; or with `keep` all from the range alone.
+ * False: interrupted, call it again with the same, or mapping_revoke_drop.
  */
-[[nodiscard]] bool mapping_revoke(struct pd *pd, uint64_t crd, bool self,
-				  bool keep);
+[[nodiscard]] bool mapping_revoke(struct revocation *r, struct pd *pd,
+				  uint64_t crd, bool self, bool keep);
+void mapping_revoke_drop(struct revocation *r);
 
 /* All that a PD holds, and all derived from it, goes. False: as above. */
 [[nodiscard]] bool mapping_clear(struct pd *pd);
+
+/* For revoke.c; mdb_lock is held. */
+struct mapping *mapping_new(struct pd *pd);
+void mapping_link(struct mapping *parent, struct mapping *m);
+void mapping_unlink(struct mapping *m);
+/* Make hardware agree with the mapping's rights, or with none at all. */
+[[nodiscard]] enum status mapping_apply(const struct mapping *m,
+					unsigned rights);
+/* It has no rights any more; then, if nothing is derived from it: the end. */
+void mapping_leave(struct mapping *m);
+void mapping_release(struct mapping *m);
+
+static inline uint64_t mapping_last(const struct mapping *m)
+{
+	return m->base + (1ul << m->order) - 1;
+}
+
+/* The rights that a type has at all. */
+static inline uint8_t mapping_type_rights(enum crd_type type)
+{
+	static const uint8_t rights[] = {
+		[CRD_NULL] = 0,
+		[CRD_MEM] = MEM_R | MEM_W | MEM_X,
+		[CRD_PIO] = PIO_ACCESS,
+		[CRD_OBJ] = RIGHTS_ALL,
+	};
+
+	return rights[type];
+}

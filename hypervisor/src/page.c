@@ -21,41 +21,37 @@ static struct {
 	struct list free[ORDERS];
 } pool;
 
-static void *page_of(uint64_t frame)
+static void put(struct frame *f, unsigned order)
 {
-	return (void *)(POOL_BASE + (frame << PAGE_BITS));
+	f->state = STATE_FREE;
+	f->order = (uint8_t)order;
+	list_prepend(&pool.free[order], frame_page(f));
 }
 
-static void put(uint64_t f, unsigned order)
+static void take(struct frame *f)
 {
-	page_frames[f].state = STATE_FREE;
-	page_frames[f].order = (uint8_t)order;
-	list_prepend(&pool.free[order], page_of(f));
-}
-
-static void take(uint64_t f)
-{
-	page_frames[f].state = STATE_TAIL;
-	list_remove(page_of(f));
+	f->state = STATE_TAIL;
+	list_remove(frame_page(f));
 }
 
 /* Free a block, joined with its buddies as far as they are free. */
-static void join(uint64_t f, unsigned order)
+static void join(struct frame *f, unsigned order)
 {
-	uint64_t total = pool_size >> PAGE_BITS;
+	uint64_t total = pool_size >> PAGE_BITS, at = (uint64_t)(f - page_frames);
 
 	for (; order < ORDERS - 1; order++) {
-		uint64_t buddy = f ^ 1ul << order;
+		uint64_t other = at ^ 1ul << order;
+		struct frame *buddy = &page_frames[other];
 
-		if (buddy >= total || page_frames[buddy].state != STATE_FREE ||
-		    page_frames[buddy].order != order) {
+		if (other >= total || buddy->state != STATE_FREE ||
+		    buddy->order != order) {
 			break;
 		}
 		take(buddy);
-		page_frames[f].state = STATE_TAIL;
-		f &= ~(1ul << order);
+		page_frames[at].state = STATE_TAIL;
+		at &= ~(1ul << order);
 	}
-	put(f, order);
+	put(&page_frames[at], order);
 }
 
 uint64_t page_overhead(void)
@@ -78,11 +74,11 @@ void page_init(uint64_t phys, uint64_t size)
 		page_frames[f] = (struct frame){.state = STATE_TAIL};
 	}
 	for (uint64_t f = page_overhead(); f < total; f++) {
-		join(f, 0);
+		join(&page_frames[f], 0);
 	}
 }
 
-static void *take_block(unsigned order)
+static struct frame *take_block(unsigned order)
 {
 	unsigned o = order;
 
@@ -91,14 +87,16 @@ static void *take_block(unsigned order)
 			return NULL;
 		}
 	}
-	uint64_t f = frame_of(pool.free[o].next);
+	struct frame *f = page_frame(pool.free[o].next);
 
 	take(f);
 	while (o > order) {
 		o--;
 		put(f + (1ul << o), o);
 	}
-	return page_of(f);
+	f->state = STATE_USED;
+	f->order = (uint8_t)order;
+	return f;
 }
 
 void *page_alloc(struct pd *payer, unsigned order, bool zero)
@@ -107,33 +105,31 @@ void *page_alloc(struct pd *payer, unsigned order, bool zero)
 		return NULL;
 	}
 	lock(&pool.lock);
-	void *p = take_block(order);
+	struct frame *f = take_block(order);
 
 	unlock(&pool.lock);
-	if (unlikely(!p)) {
+	if (unlikely(!f)) {
 		if (payer) {
 			quota_give(&payer->quota, 1u << order);
 		}
 		return NULL;
 	}
-	struct frame *f = &page_frames[frame_of(p)];
-
-	f->state = STATE_USED;
-	f->order = (uint8_t)order;
 	f->payer = payer;
-	f->count = 0;
-	f->trim = NULL;
+	f->above = NULL;
+	f->used = 0;
+	f->kinds = 0;
+	f->waits = 0;
 	if (zero) {
-		__builtin_memset(p, 0, PAGE_SIZE << order);
+		__builtin_memset(frame_page(f), 0, PAGE_SIZE << order);
 	}
-	return p;
+	return frame_page(f);
 }
 
 void page_free(struct pd *payer, void *page, unsigned order)
 {
-	uint64_t f = frame_of(page);
+	struct frame *f = page_frame(page);
 
-	assert(page_frames[f].state == STATE_USED && page_frames[f].order == order);
+	assert(f->state == STATE_USED && f->order == order);
 	if (payer) {
 		quota_give(&payer->quota, 1u << order);
 	}
@@ -147,7 +143,7 @@ static void free_later(struct deferred *d)
 	struct frame *f = container_of(d, struct frame, deferred);
 	struct pd *payer = f->payer;
 
-	page_free(payer, page_of((uint64_t)(f - page_frames)), f->order);
+	page_free(payer, frame_page(f), f->order);
 	if (payer) {
 		object_put(&payer->object);
 	}
@@ -155,44 +151,11 @@ static void free_later(struct deferred *d)
 
 void page_free_deferred(struct pd *payer, void *page, unsigned order)
 {
-	struct frame *f = &page_frames[frame_of(page)];
+	struct frame *f = page_frame(page);
 
 	assert(f->state == STATE_USED && f->order == order);
 	if (payer) {
 		object_get(&payer->object);
 	}
 	rcu_defer(&f->deferred, free_later);
-}
-
-/* The page may be freed in it, and wait for that by the same link. */
-static void trim_due(struct deferred *d)
-{
-	struct frame *f = container_of(d, struct frame, deferred);
-	struct pd *payer = f->payer;
-
-	f->trim(payer, page_of((uint64_t)(f - page_frames)), f->tag);
-	object_put(&payer->object);
-}
-
-void page_trim_later(struct pd *payer, void *page, uint64_t tag,
-		     page_trim *trim)
-{
-	struct frame *f = &page_frames[frame_of(page)];
-
-	if (!f->trim) {
-		f->trim = trim;
-		f->tag = tag;
-		object_get(&payer->object);
-		rcu_defer(&f->deferred, trim_due);
-	}
-}
-
-bool page_trim_waits(const void *page)
-{
-	return page_frames[frame_of(page)].trim;
-}
-
-void page_trim_begins(void *page)
-{
-	page_frames[frame_of(page)].trim = NULL;
 }

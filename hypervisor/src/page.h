@@ -29,44 +29,36 @@ void page_free(struct pd *payer, void *page, unsigned order);
 /* The same, once no CPU can be using it any more. */
 void page_free_deferred(struct pd *payer, void *page, unsigned order);
 
-/* After a grace period, once: look whether the page is still needed. */
-typedef void page_trim(struct pd *payer, void *page, uint64_t tag);
-void page_trim_later(struct pd *payer, void *page, uint64_t tag,
-		     page_trim *trim);
-/* Under the lock of those who call the above: it was called and is not due. */
-bool page_trim_waits(const void *page);
-/* Under the same lock, by `trim`: it may be called again. */
-void page_trim_begins(void *page);
-
 extern uint64_t pool_phys, pool_size;
 
 /* One a page of the pool, at its start; of a block, the first page's counts. */
 struct frame {
-	struct deferred deferred;	/* page_free_deferred, trim_later */
+	struct deferred deferred;	/* page_free_deferred, or table.c */
 	struct pd *payer;		/* for it */
-	page_trim *trim;		/* not NULL: waits for it */
-	uint64_t tag;
-	uint16_t count;			/* page_count: for the owner */
+	uint64_t *above;		/* the rest is table.h's */
+	uint16_t used;
+	uint8_t kinds;
+	uint8_t waits;
 	uint8_t order;
 	uint8_t state;
 };
 
-static_assert(sizeof(struct frame) == 48);
+static_assert(sizeof(struct frame) == 40);
 
 #define page_frames ((struct frame *)POOL_BASE)
 
-static inline uint64_t frame_of(const void *page)
-{
-	return ((uint64_t)page - POOL_BASE) >> PAGE_BITS;
-}
-
-/* How many entries of a table in the pool are used: for who owns the page. */
-static inline uint16_t *page_count(const void *page)
-{
-	return &page_frames[frame_of(page)].count;
-}
-
 /* Of memory in the pool only. */
+static inline struct frame *page_frame(const void *page)
+{
+	return &page_frames[((uint64_t)page - POOL_BASE) >> PAGE_BITS];
+}
+
+static inline void *frame_page(const struct frame *f)
+{
+	return (void *)(POOL_BASE +
+			((uint64_t)(f - page_frames) << PAGE_BITS));
+}
+
 static inline uint64_t pool_to_phys(const void *p)
 {
 	return (uint64_t)p - POOL_BASE + pool_phys;

@@ -29,6 +29,7 @@ static void init(struct pd *pd, struct pd *owner, uint64_t quota)
 	pd->tables[PTAB_HOST].format = &ptab_host;
 	pd->tables[PTAB_GUEST].format = vcpu_ops ? vcpu_ops->guest : NULL;
 	pd->tables[PTAB_DMA].format = iommu ? iommu->format : NULL;
+	pd->clearing = CRD_MEM;
 	slab_init(pd);
 }
 
@@ -88,15 +89,17 @@ bool pd_unlink(struct pd *pd)
 void pd_destroy(struct pd *pd)
 {
 	struct pd *owner = pd->object.owner;
-	void *pages[] = {pd->mem.root, pd->pio.root, pd->obj.root};
 
 	tlb_unload(pd);
 	if (pd->tables[PTAB_DMA].root) {
 		iommu_release(pd);
 	}
-	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
-		if (pages[i]) {
-			page_free(pd, pages[i], 0);
+	for (unsigned i = 0; i < PTABS; i++) {
+		ptab_free(&pd->tables[i], pd);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(pd->spaces); i++) {
+		if (pd->spaces[i].root) {
+			page_free(pd, pd->spaces[i].root, 0);
 		}
 	}
 	if (pd->io_bitmap) {
@@ -104,9 +107,6 @@ void pd_destroy(struct pd *pd)
 	}
 	if (pd->guest_io) {
 		page_free(pd, pd->guest_io, GUEST_IO_ORDER);
-	}
-	for (unsigned i = 0; i < PTABS; i++) {
-		ptab_free(&pd->tables[i], pd);
 	}
 	assert(pd->quota.used == 0);
 	quota_return(&owner->quota, pd->quota.limit);
@@ -116,14 +116,15 @@ void pd_destroy(struct pd *pd)
 /* Bits of ports: 0 is allowed. */
 static void set_bits(uint8_t *bitmap, uint64_t base, unsigned order, bool allow)
 {
-	for (uint64_t port = base; port < base + (1ul << order); port++) {
-		uint8_t bit = (uint8_t)(1 << port % 8);
+	uint8_t *byte = &bitmap[base / 8];
+	uint8_t bits = (uint8_t)(((1u << (1u << order % 3)) - 1) << base % 8);
 
-		if (allow) {
-			bitmap[port / 8] &= (uint8_t)~bit;
-		} else {
-			bitmap[port / 8] |= bit;
-		}
+	if (order >= 3) {
+		__builtin_memset(byte, allow ? 0 : 0xff, 1ul << (order - 3));
+	} else if (allow) {
+		*byte &= (uint8_t)~bits;
+	} else {
+		*byte |= bits;
 	}
 }
 

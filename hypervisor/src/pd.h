@@ -15,13 +15,21 @@ struct cpu;
 struct pd {
 	struct object object;
 	struct quota quota;
-	struct space mem, pio, obj;
+	union {
+		struct {
+			struct space mem, pio, obj;
+		};
+		struct space spaces[CRD_OBJ];
+	};
 	struct ptab tables[PTABS];
 	uint64_t cr3;			/* of the host's */
 	uint64_t guest_generation;	/* atomic: guest tables lost entries */
 
 	uint8_t *io_bitmap;		/* 2 pages, 0 bit: allowed; or NULL */
 	uint8_t *guest_io;		/* 4 pages, for vCPUs; or NULL */
+
+	struct revocation revocation;	/* of all that it holds, at its end */
+	uint8_t clearing;		/* and the type where that is */
 
 	struct lock slab_lock;
 	struct slab_cache slabs[SLABS];
@@ -41,8 +49,7 @@ void pd_destroy(struct pd *pd);
 
 static inline struct space *pd_space(struct pd *pd, enum crd_type type)
 {
-	return type == CRD_MEM ? &pd->mem : type == CRD_PIO ? &pd->pio
-							    : &pd->obj;
+	return &pd->spaces[type - CRD_MEM];
 }
 
 /* Access to ports, for threads and with MAPPING_GUEST for vCPUs. */

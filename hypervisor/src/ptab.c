@@ -1,115 +1,95 @@
 /*
  * One walk for all formats. A mapping stands in leaves of one size: the largest
- * that its order, the alignment of its frames and the processor allow; so what
- * was mapped by one call is found again by the call that unmaps it.
+ * that its order and the processor allow; so what was mapped by one call is
+ * found again by the call that unmaps it, and all its leaves are in one table.
  */
 #include "ptab.h"
 
 #include <abi/crd.h>
 
-#include "page.h"
 #include "panic.h"
 #include "pd.h"
+#include "table.h"
 #include "tlb.h"
-#include "x86/ptab_format.h"
 
-enum { LEVELS = 4, BITS = 9, ENTRIES = 1 << BITS };
+enum { LEVELS = 4 };
 
 #define PTE_ADDRESS 0x000ffffffffff000ul
-
-static uint64_t *slot(uint64_t *table, unsigned level, uint64_t page)
-{
-	return &table[page >> BITS * level & (ENTRIES - 1)];
-}
 
 static uint64_t *table_of(uint64_t entry)
 {
 	return phys_to_pool(entry & PTE_ADDRESS);
 }
 
-static bool present(const struct ptab *t, uint64_t entry)
+static bool present(const struct ptab_format *f, uint64_t entry)
 {
-	return entry & t->format->present;
+	return entry & f->present;
+}
+
+/* At a level above 0. */
+static bool is_table(const struct ptab_format *f, uint64_t entry)
+{
+	return present(f, entry) && !(entry & f->large);
+}
+
+static unsigned kind(const struct ptab *t, const struct pd *pd)
+{
+	return 1u << (t - pd->tables);
+}
+
+static uint64_t table_entry(const struct ptab_format *f, const void *table,
+			    unsigned level)
+{
+	return pool_to_phys(table) | f->table | level * f->table_level;
+}
+
+/* NULL: no memory. */
+static uint64_t *make_root(struct ptab *t, struct pd *payer)
+{
+	t->root = page_alloc(payer, 0, true);
+	return t->root;
 }
 
 /*
- * The entry at a level, with tables made on the way if `payer`. NULL: no
- * memory, or without a payer no table.
+ * The entry at a level, with tables made on the way if `make`. NULL: no memory,
+ * or not to be made.
  */
-[[gnu::noinline]] static uint64_t *walk(struct ptab *t, struct pd *payer,
-					unsigned level, uint64_t page)
-{
-	uint64_t *table = t->root;
-
-	if (unlikely(!table)) {
-		table = payer ? page_alloc(payer, 0, true) : NULL;
-		if (!table) {
-			return NULL;
-		}
-		t->root = table;
-	}
-	for (unsigned l = LEVELS - 1; l > level; l--) {
-		uint64_t *e = slot(table, l, page);
-
-		if (unlikely(!present(t, *e))) {
-			void *below = payer ? page_alloc(payer, 0, true) : NULL;
-
-			if (!below) {
-				return NULL;
-			}
-			*e = pool_to_phys(below) | t->format->table |
-			     l * t->format->table_level;
-		}
-		table = table_of(*e);
-	}
-	return slot(table, level, page);
-}
-
-/* The same at the lowest level, where all tables are there already. */
-static inline uint64_t *find(const struct ptab *t, uint64_t page)
+static inline uint64_t *walk(struct ptab *t, struct pd *payer, bool make,
+			     unsigned level, uint64_t page)
 {
 	uint64_t in_use = t->format->present, to_pool = POOL_BASE - pool_phys;
 	uint64_t *table = t->root;
 
 	if (unlikely(!table)) {
-		return NULL;
-	}
-	for (unsigned l = LEVELS - 1; l > 0; l--) {
-		uint64_t e = *slot(table, l, page);
-
-		if (unlikely(!(e & in_use))) {
+		table = make ? make_root(t, payer) : NULL;
+		if (!table) {
 			return NULL;
 		}
-		table = (uint64_t *)((e & PTE_ADDRESS) + to_pool);
 	}
-	return slot(table, 0, page);
-}
+	for (unsigned l = LEVELS - 1; l > level; l--) {
+		uint64_t *e = &table[table_index(page, l)];
 
-/* Tables, not leaves, below an entry at a level above 0. */
-static void free_tables(const struct ptab *t, struct pd *payer, uint64_t entry,
-			unsigned level, void (*free)(struct pd *, void *,
-						     unsigned))
-{
-	uint64_t *table = table_of(entry);
+		if (unlikely(!(*e & in_use))) {
+			uint64_t *below = make ? table_alloc(payer, e,
+							     kind(t, payer))
+					       : NULL;
 
-	for (unsigned i = 0; level > 1 && i < ENTRIES; i++) {
-		if (present(t, table[i]) &&
-		    !(table[i] & t->format->large)) {
-			free_tables(t, payer, table[i], level - 1, free);
+			if (!below) {
+				return NULL;
+			}
+			*e = table_entry(t->format, below, l);
 		}
+		table = (uint64_t *)((*e & PTE_ADDRESS) + to_pool);
 	}
-	free(payer, table, 0);
+	return &table[table_index(page, level)];
 }
 
-static unsigned leaf_level(const struct ptab *t, uint64_t frame, unsigned order)
+static unsigned leaf_level(const struct ptab *t, unsigned order)
 {
-	unsigned level = t->format->levels_large;
+	unsigned level = order / TABLE_BITS;
 
-	while (level && (order < BITS * level ||
-			 frame & ((1ul << BITS * level) - 1))) {
-		level--;
-	}
-	return level;
+	return level < t->format->levels_large ? level
+					       : t->format->levels_large;
 }
 
 static uint64_t leaf(const struct ptab_format *f, unsigned level,
@@ -120,93 +100,116 @@ static uint64_t leaf(const struct ptab_format *f, unsigned level,
 	       (rights & MEM_X ? f->x : f->no_x);
 }
 
-/* A large leaf goes where empty tables were left. */
-static void replace_tables(struct ptab *t, struct pd *payer, uint64_t *e,
-			   unsigned level)
-{
-	uint64_t old = *e;
-
-	*e = 0;
-	tlb_stale(payer, 1u << (t - payer->tables));
-	free_tables(t, payer, old, level, page_free_deferred);
-}
-
 static void set(uint64_t *e, uint64_t value)
 {
 	*(volatile uint64_t *)e = value;
 }
 
-/* Leaves of one size, in one table or several. */
-static enum status map_large(struct ptab *t, struct pd *payer, uint64_t page,
-			     uint64_t frame, unsigned order, unsigned level,
-			     uint64_t bits)
+/* Large leaves: where they go, or were to go, may be tables left empty. */
+static bool in_the_way(struct ptab *t, struct pd *payer, uint64_t *e,
+		       bool to_map)
 {
-	uint64_t step = 1ul << BITS * level, end = page + (1ul << order);
-
-	for (; page < end; page += step, frame += step) {
-		uint64_t *e = walk(t, bits ? payer : NULL, level, page);
-
-		if (!e && bits) {
-			return OUT_OF_MEMORY;
-		}
-		if (!e) {
-			/* To unmap: on to where there may be a table. */
-			page |= (step << BITS) - step;
-			continue;
-		}
-		if (level && present(t, *e) && !(*e & t->format->large)) {
-			if (!bits) {
-				continue;
-			}
-			replace_tables(t, payer, e, level);
-		}
-		set(e, bits ? frame << PAGE_BITS | bits : 0);
+	if (!is_table(t->format, *e)) {
+		return false;
 	}
-	return SUCCESS;
+	if (to_map) {
+		table_detach(table_of(*e));
+		set(e, 0);
+		tlb_stale(payer, kind(t, payer));
+	}
+	return true;
 }
 
 enum status ptab_map(struct ptab *t, struct pd *payer, uint64_t page,
 		     uint64_t frame, unsigned order, unsigned rights,
 		     enum memory_type type)
 {
-	unsigned level = order < BITS ? 0 : leaf_level(t, frame, order);
+	unsigned level = leaf_level(t, order), n = 0, gone = 0;
 	uint64_t bits = rights ? leaf(t->format, level, rights, type) : 0;
-	uint64_t *e;
+	uint64_t step = bits ? 1ul << level * TABLE_BITS : 0;
+	uint64_t *e = walk(t, payer, rights, level, page);
 
-	if (unlikely(level || order > BITS)) {
-		return map_large(t, payer, page, frame, order, level, bits);
-	}
-	/* The usual: small pages in one table, which is often there. */
-	e = find(t, page);
-	if (unlikely(!e && bits)) {
-		e = walk(t, payer, 0, page);
-	}
 	if (unlikely(!e)) {
-		return bits ? OUT_OF_MEMORY : SUCCESS;
+		return rights ? OUT_OF_MEMORY : SUCCESS;
 	}
-	for (uint64_t n = 1ul << order; n; n--, e++, frame++) {
-		set(e, bits ? frame << PAGE_BITS | bits : 0);
+	uint64_t *end = e + (1ul << (order - level * TABLE_BITS));
+
+	for (uint64_t *i = e; i < end; i++, frame += step) {
+		bool used = *i != 0;
+
+		if (level && in_the_way(t, payer, i, rights) && !rights) {
+			continue;
+		}
+		set(i, bits ? frame << PAGE_BITS | bits : 0);
+		n += !used;
+		gone += used;
+	}
+	if (!rights) {
+		table_empty(e, gone);
+	} else if (n) {
+		table_fill(e, n);
 	}
 	return SUCCESS;
 }
 
-void *ptab_table(struct ptab *t, struct pd *payer, unsigned level)
+uint64_t *ptab_table(struct ptab *t, struct pd *payer, unsigned level)
 {
-	return walk(t, payer, level - 1, 0);
+	uint64_t *table = walk(t, payer, true, level - 1, 0);
+
+	if (table) {
+		page_frame(table)->above = NULL;
+	}
+	return table;
 }
 
-/* User half only: the kernel's half is shared by all. */
 void ptab_free(struct ptab *t, struct pd *payer)
 {
-	if (!t->root) {
-		return;
+	uint64_t *table = t->root;
+
+	while (table) {
+		uint64_t e = table[0];
+
+		page_free(payer, table, 0);
+		table = present(t->format, e) ? table_of(e) : NULL;
 	}
-	for (unsigned i = 0; i < ENTRIES / 2; i++) {
-		if (present(t, t->root[i])) {
-			free_tables(t, payer, t->root[i], LEVELS - 1,
-				    page_free);
+}
+
+unsigned ptab_split_levels(const struct ptab *t, unsigned from, unsigned to)
+{
+	return leaf_level(t, from) - leaf_level(t, to);
+}
+
+void ptab_split(struct ptab *t, struct pd *payer, uint64_t page, unsigned from,
+		unsigned to, void **pages)
+{
+	for (unsigned l = leaf_level(t, from); l > leaf_level(t, to); l--) {
+		uint64_t *e = walk(t, payer, false, l, page), *table = *pages++;
+		uint64_t step = PAGE_SIZE << (l - 1) * TABLE_BITS, leaf = *e;
+
+		assert(present(t->format, leaf));
+		page_frame(table)->above = e;
+		page_frame(table)->kinds = (uint8_t)kind(t, payer);
+		if (l == 1) {
+			leaf &= ~t->format->large;
+		}
+		for (unsigned i = 0; i < TABLE_ENTRIES; i++, leaf += step) {
+			table[i] = leaf;
+		}
+		table_fill(table, TABLE_ENTRIES);
+		set(e, table_entry(t->format, table, l));
+	}
+}
+
+unsigned ptab_order_max(const struct pd *pd, unsigned kinds)
+{
+	unsigned levels = LEVELS - 1;
+
+	for (unsigned i = 0; i < PTABS; i++) {
+		const struct ptab_format *f = pd->tables[i].format;
+
+		if (kinds >> i & 1 && f && f->levels_large < levels) {
+			levels = f->levels_large;
 		}
 	}
-	page_free(payer, t->root, 0);
-	t->root = NULL;
+	return (levels + 1) * TABLE_BITS;
 }

@@ -44,13 +44,29 @@ struct ptab {
 
 /*
  * Map 2^order pages from page number `page` to page frame `frame`, or with
- * rights 0 unmap them. Addresses and order are aligned to each other's size on
- * the virtual side. Never fails with rights 0.
+ * rights 0 unmap them. Both are aligned to the order, which is at most
+ * ptab_order_max(). Never fails with rights 0, nor where the pages are mapped.
  */
 [[nodiscard]] enum status ptab_map(struct ptab *t, struct pd *payer,
 				   uint64_t page, uint64_t frame,
 				   unsigned order, unsigned rights,
 				   enum memory_type type);
-/* The table at a level, counted from 1, of address 0; NULL: no memory. */
-void *ptab_table(struct ptab *t, struct pd *payer, unsigned level);
+/*
+ * The table at a level, counted from 1, of address 0, which stays from now on;
+ * NULL: no memory.
+ */
+uint64_t *ptab_table(struct ptab *t, struct pd *payer, unsigned level);
+/* When nothing is mapped any more, and empty tables have gone: what stayed. */
 void ptab_free(struct ptab *t, struct pd *payer);
+
+/*
+ * The pages of a block that is mapped are to be mapped in the way of smaller
+ * ones, as its part of 2^order pages at `page` needs it. It takes one free page
+ * for each level that this is lower.
+ */
+unsigned ptab_split_levels(const struct ptab *t, unsigned from, unsigned to);
+void ptab_split(struct ptab *t, struct pd *payer, uint64_t page, unsigned from,
+		unsigned to, void **pages);
+
+/* So large that changing it does not take long, in tables of these kinds. */
+unsigned ptab_order_max(const struct pd *pd, unsigned kinds);

@@ -1,19 +1,22 @@
 /*
  * A CPU collects what it defers in a batch. When the batch before it is done,
  * the batch gets the next epoch; when all CPUs have been seen outside the
- * kernel in that epoch, it is freed. A CPU says so on its interrupts and
- * whenever it schedules; a CPU that shows no sign is sent an interrupt.
+ * kernel in that epoch, it is over, and freed in small portions. A CPU says so
+ * on its interrupts and whenever it schedules; a CPU that shows no sign is sent
+ * an interrupt.
  */
 #include "rcu.h"
 
 #include "time.h"
 #include "timeout.h"
+#include "tlb.h"
 #include "x86/cpu.h"
 #include "x86/insn.h"
 #include "x86/irq.h"
 
 enum {
 	BATCH = 256,		/* then do not wait for the next timer interrupt */
+	FREED = 32,		/* at once */
 	IDLE_PERIOD = 1000,	/* us between two looks when idle */
 };
 
@@ -33,6 +36,13 @@ void rcu_defer(struct deferred *d, void (*free)(struct deferred *))
 	}
 }
 
+bool rcu_busy(const struct cpu *cpu)
+{
+	return __atomic_load_n(&cpu->deferred, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&cpu->waiting, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&cpu->over, __ATOMIC_RELAXED);
+}
+
 static bool epoch_passed(uint64_t e)
 {
 	for (uint32_t i = 0; i < cpu_count; i++) {
@@ -44,13 +54,27 @@ static bool epoch_passed(uint64_t e)
 	return true;
 }
 
-static void free_all(struct deferred *d)
+static void end(struct cpu *cpu)
 {
-	while (d) {
-		struct deferred *next = d->next;
+	if (!cpu->over && cpu->waiting && epoch_passed(cpu->waiting_epoch)) {
+		cpu->over = cpu->waiting;
+		cpu->waiting = NULL;
+	}
+}
 
+/* What is over, but not too much at once: there is more, after interrupts. */
+static void free_some(struct cpu *cpu)
+{
+	struct deferred *d;
+
+	for (unsigned n = 0; n < FREED && (d = cpu->over); n++) {
+		cpu->over = d->next;
 		d->free(d);
-		d = next;
+	}
+	tlb_shootdown();
+	if (cpu->over) {
+		ipi_send(cpu->id);
+		cpu->resched = 1;
 	}
 }
 
@@ -82,25 +106,18 @@ void rcu_run(struct cpu *cpu)
 	if (cpu->quiescent != now) {
 		__atomic_store_n(&cpu->quiescent, now, __ATOMIC_RELEASE);
 	}
-	if (likely(!cpu->waiting && !cpu->deferred)) {
+	if (likely(!rcu_busy(cpu))) {
 		return;
 	}
-	if (cpu->waiting && epoch_passed(cpu->waiting_epoch)) {
-		struct deferred *d = cpu->waiting;
-
-		cpu->waiting = NULL;
-		free_all(d);
-	}
+	end(cpu);
 	if (!cpu->waiting && cpu->deferred) {
 		start(cpu);
 		if (cpu_count == 1) {
 			cpu->quiescent = cpu->waiting_epoch;
-			struct deferred *d = cpu->waiting;
-
-			cpu->waiting = NULL;
-			free_all(d);
+			end(cpu);
 		}
 	}
+	free_some(cpu);
 }
 
 bool rcu_hurry(void)
@@ -111,8 +128,7 @@ bool rcu_hurry(void)
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		struct cpu *cpu = cpus[i];
 
-		if (!__atomic_load_n(&cpu->waiting, __ATOMIC_RELAXED) &&
-		    !__atomic_load_n(&cpu->deferred, __ATOMIC_RELAXED)) {
+		if (!rcu_busy(cpu)) {
 			continue;
 		}
 		any = true;
@@ -129,7 +145,7 @@ bool rcu_hurry(void)
 /* What waits is looked at again, though nobody may want this CPU for long. */
 void rcu_idle_enter(struct cpu *cpu)
 {
-	if (cpu->waiting || cpu->deferred) {
+	if (rcu_busy(cpu)) {
 		timeout_arm(cpu, rdtsc() + tsc_of_us(IDLE_PERIOD));
 	}
 	__atomic_store_n(&cpu->quiescent, IDLE, __ATOMIC_SEQ_CST);

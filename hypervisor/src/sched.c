@@ -178,8 +178,7 @@ struct ec *preempt(struct ec *ec)
 	if (likely(!cpu->resched)) {
 		return ec;
 	}
-	if (unlikely(cpu->deferred || cpu->waiting ||
-		     cpu->quiescent != rcu_epoch)) {
+	if (unlikely(rcu_busy(cpu) || cpu->quiescent != rcu_epoch)) {
 		rcu_run(cpu);
 	}
 	return schedule_away(ec);
@@ -189,7 +188,7 @@ void sc_tick(struct cpu *cpu, uint64_t now)
 {
 	struct sc *sc = cpu->sc;
 
-	if (cpu->deferred || cpu->waiting) {
+	if (rcu_busy(cpu)) {
 		cpu->resched = 1;
 	}
 	if (!sc) {

@@ -1,14 +1,12 @@
 /*
- * A slab is one page: a head, then objects. Objects never used yet are not in
- * the free list, so that a new slab costs nothing to set up. A slab that is
- * empty again goes back at once: usage is what is used.
+ * A slab is one page: a head, then objects. One that is empty again goes back
+ * at once: usage is what is used.
  */
 #include "slab.h"
 
 #include "ec.h"
 #include "mapping.h"
 #include "page.h"
-#include "panic.h"
 #include "pd.h"
 #include "pt.h"
 #include "sc.h"
@@ -18,9 +16,8 @@ struct slab {
 	struct list link;	/* in the cache's partial list, if not full */
 	struct pd *pd;
 	struct slab_cache *cache;
-	void *free;		/* freed objects, linked by their first word */
-	uint16_t used;		/* objects in use */
-	uint16_t fresh;		/* offset of the first never used */
+	void *free;		/* linked by their first word; NULL: full */
+	uint64_t used;		/* objects in use */
 };
 
 enum { FIRST = 64 };	/* offset of the first object; keeps alignment */
@@ -51,28 +48,25 @@ static struct slab *slab_of(const void *object)
 	return (struct slab *)((uint64_t)object & ~PAGE_MASK);
 }
 
-struct pd *slab_payer(const void *object)
-{
-	return slab_of(object)->pd;
-}
-
-static bool full(const struct slab *s)
-{
-	return !s->free && s->fresh + s->cache->size > PAGE_SIZE;
-}
-
 static struct slab *grow(struct pd *pd, struct slab_cache *cache)
 {
 	struct slab *s = page_alloc(pd, 0, false);
 
-	if (s) {
-		s->pd = pd;
-		s->cache = cache;
-		s->free = NULL;
-		s->used = 0;
-		s->fresh = FIRST;
-		list_prepend(&cache->partial, &s->link);
+	if (!s) {
+		return NULL;
 	}
+	s->pd = pd;
+	s->cache = cache;
+	s->free = NULL;
+	s->used = 0;
+	for (uint64_t at = FIRST; at + cache->size <= PAGE_SIZE;
+	     at += cache->size) {
+		void **object = (void **)((char *)s + at);
+
+		*object = s->free;
+		s->free = object;
+	}
+	list_prepend(&cache->partial, &s->link);
 	return s;
 }
 
@@ -80,28 +74,20 @@ void *slab_alloc(struct pd *pd, enum slab_kind kind)
 {
 	struct slab_cache *cache = &pd->slabs[kind];
 	struct slab *s;
-	void *object;
+	void *object = NULL;
 
 	lock(&pd->slab_lock);
+	s = container_of(cache->partial.next, struct slab, link);
 	if (unlikely(list_empty(&cache->partial))) {
 		s = grow(pd, cache);
-		if (!s) {
-			unlock(&pd->slab_lock);
-			return NULL;
-		}
-	} else {
-		s = container_of(cache->partial.next, struct slab, link);
 	}
-	object = s->free;
-	if (object) {
+	if (likely(s)) {
+		object = s->free;
 		s->free = *(void **)object;
-	} else {
-		object = (char *)s + s->fresh;
-		s->fresh = (uint16_t)(s->fresh + cache->size);
-	}
-	s->used++;
-	if (unlikely(full(s))) {
-		list_remove(&s->link);
+		s->used++;
+		if (unlikely(!s->free)) {
+			list_unlink(&s->link);
+		}
 	}
 	unlock(&pd->slab_lock);
 	return object;
@@ -113,13 +99,13 @@ void slab_free(void *object)
 	struct pd *pd = s->pd;
 
 	lock(&pd->slab_lock);
-	if (unlikely(full(s))) {
+	if (unlikely(!s->free)) {
 		list_prepend(&s->cache->partial, &s->link);
 	}
 	*(void **)object = s->free;
 	s->free = object;
-	if (--s->used == 0) {
-		list_remove(&s->link);
+	if (unlikely(--s->used == 0)) {
+		list_unlink(&s->link);
 		page_free(pd, s, 0);
 	}
 	unlock(&pd->slab_lock);

@@ -29,5 +29,3 @@ void slab_init(struct pd *pd);
 void *slab_alloc(struct pd *pd, enum slab_kind kind);
 /* Of any kind; the PD that paid is known from the slab. */
 void slab_free(void *object);
-/* The PD that pays for an object. */
-struct pd *slab_payer(const void *object);

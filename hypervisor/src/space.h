@@ -6,31 +6,25 @@
 #pragma once
 
 #include "mapping.h"
+#include "table.h"
 
 enum {
-	SPACE_BITS = 9,
-	SPACE_ENTRIES = 1 << SPACE_BITS,
-
 	MEM_LEVELS = 4,
 	PIO_LEVELS = 2,
 	OBJ_LEVELS = 2,
 
-	SELECTOR_BITS = OBJ_LEVELS * SPACE_BITS,
+	SELECTOR_BITS = OBJ_LEVELS * TABLE_BITS,
 	PORT_BITS = 16,
 };
 
 #define SELECTORS (1ul << SELECTOR_BITS)
 #define PORTS	  (1ul << PORT_BITS)
 
-/* An entry: 0, a mapping, or a table's address + TABLE. */
-struct space_table {
-	uint64_t entry[SPACE_ENTRIES];
-};
-
+/* An entry: 0, a mapping, or a table's address + SPACE_TABLE. */
 enum { SPACE_TABLE = 1 };
 
 struct space {
-	struct space_table *root;
+	uint64_t *root;
 	unsigned levels;
 };
 
@@ -38,16 +32,16 @@ struct space {
 static inline struct mapping *space_find(const struct space *s, uint64_t key)
 {
 	uint64_t e = (uint64_t)s->root;
-	unsigned shift = s->levels * SPACE_BITS;
+	unsigned shift = s->levels * TABLE_BITS;
 
 	if (unlikely(!e)) {
 		return NULL;
 	}
 	e += SPACE_TABLE;
 	do {
-		shift -= SPACE_BITS;
-		e = ((struct space_table *)(e - SPACE_TABLE))
-			    ->entry[key >> shift & (SPACE_ENTRIES - 1)];
+		shift -= TABLE_BITS;
+		e = ((uint64_t *)(e - SPACE_TABLE))
+			[key >> shift & (TABLE_ENTRIES - 1)];
 	} while (e & SPACE_TABLE);
 	return (struct mapping *)e;
 }
@@ -55,10 +49,9 @@ static inline struct mapping *space_find(const struct space *s, uint64_t key)
 /* First mapping that overlaps [first, last], or NULL. */
 struct mapping *space_next(const struct space *s, uint64_t first,
 			   uint64_t last);
-/* The range must be free. OUT_OF_MEMORY changes nothing. */
-[[nodiscard]] enum status space_insert(struct space *s, struct pd *payer,
-				       struct mapping *m);
-void space_remove(struct space *s, struct pd *payer, struct mapping *m);
+/* BAD_CAPABILITY: the range is not free. If it fails nothing is changed. */
+[[nodiscard]] enum status space_insert(struct space *s, struct mapping *m);
+void space_remove(struct space *s, struct mapping *m);
 
 /* The object at a selector, without a lock; levels are known. */
 static inline struct mapping *space_object(const struct space *s,
@@ -69,13 +62,12 @@ static inline struct mapping *space_object(const struct space *s,
 	if (unlikely(selector >= SELECTORS)) {
 		return NULL;
 	}
-	table = __atomic_load_n(&s->root->entry[selector >> SPACE_BITS],
+	table = __atomic_load_n(&s->root[selector >> TABLE_BITS],
 				__ATOMIC_RELAXED);
 	if (unlikely(!table)) {
 		return NULL;
 	}
 	return (struct mapping *)__atomic_load_n(
-		&((struct space_table *)(table - SPACE_TABLE))
-			 ->entry[selector % SPACE_ENTRIES],
+		(uint64_t *)(table - SPACE_TABLE) + selector % TABLE_ENTRIES,
 		__ATOMIC_RELAXED);
 }

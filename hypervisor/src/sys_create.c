@@ -5,7 +5,7 @@
 
 #include <abi/hip.h>
 
-#include "mapping.h"
+#include "item.h"
 #include "pt.h"
 #include "sc.h"
 #include "x86/cpu.h"
@@ -23,50 +23,31 @@ static enum status install(struct ec *self, uint64_t selector,
 	return s;
 }
 
-/* What the creator hands over to a new PD: its objects from selector 0 on. */
-static enum status hand_over(struct ec *self, struct pd *pd, uint64_t crd)
-{
-	struct transfer t = {
-		.from = self->pd,
-		.to = pd,
-		.source = CRD_BASE(crd) & ~((1ul << CRD_ORDER(crd)) - 1),
-		.order = CRD_ORDER(crd),
-		.type = CRD_OBJ,
-		.rights = (uint8_t)CRD_RIGHTS(crd),
-	};
-	uint8_t rights;
-
-	if (CRD_TYPE(crd) != CRD_OBJ ||
-	    t.source + (1ul << t.order) > SELECTORS) {
-		return SUCCESS;
-	}
-	return mapping_delegate(&t, &rights);
-}
-
 struct ec *sys_create_pd(uint64_t id, struct ec *self)
 {
 	struct regs *r = &self->regs;
-	struct pd *owner = pd_with(self, r->rsi, PD_CREATE_PD), *pd;
+	struct pd *owner = pd_with(self, r->rsi, PD_CREATE_PD);
+	struct pd *pd = items_made(self);
 	enum status s = BAD_CAPABILITY;
 
 	if (owner) {
-		s = pd_create(&pd, owner, r->rax >> 32);
+		s = pd ? SUCCESS : pd_create(&pd, owner, r->rax >> 32);
 	}
 	if (s == SUCCESS) {
-		s = hand_over(self, pd, r->rdx);
+		s = items_hand_over(self, pd, r->rdx);
 		if (s == SUCCESS) {
 			s = mapping_create(self->pd, syscall_selector(id),
 					   &pd->object);
 		}
-		if (s != SUCCESS) {
-			while (!pd_unlink(pd)) {
-				/* A few capabilities: not worth a retry. */
-			}
-			object_put(&pd->object);
+		if (s != SUCCESS && s != AGAIN) {
+			lock(&mdb_lock);
+			object_unlinked(&pd->object);
+			unlock(&mdb_lock);
+			(void)!object_reap();
 		}
 	}
 	/* BAD_PARAMETER: the owner has not the quota, or not yet. */
-	if (s == OUT_OF_MEMORY || s == BAD_PARAMETER) {
+	if (s >= OUT_OF_MEMORY || s == BAD_PARAMETER) {
 		return syscall_no_memory(self, s);
 	}
 	self->retry_until = 0;

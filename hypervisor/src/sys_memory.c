@@ -27,7 +27,7 @@ struct ec *sys_revoke(uint64_t id, struct ec *self)
 	}
 	/* The call may revoke what it uses. */
 	object_get(&pd->object);
-	if (!mapping_revoke(pd, r->rsi, flags & FLAG_REVOKE_SELF,
+	if (!mapping_revoke(&self->revocation, pd, r->rsi, flags & FLAG_REVOKE_SELF,
 			    flags & FLAG_REVOKE_KEEP)) {
 		object_put(&pd->object);
 		return syscall_later(self);
@@ -50,8 +50,8 @@ static struct ec *delegate(uint64_t id, uint64_t window, uint64_t target,
 	enum status s = BAD_CAPABILITY;
 
 	if (from && to) {
-		s = items_delegate(from, self->utcb, to, window,
-				   self->pd == pd_root);
+		s = items_send(self, from, to, NULL, window,
+			       self->utcb->items, false);
 	}
 	return syscall_done(self, s);
 }

@@ -5,6 +5,7 @@
  */
 #include "syscall.h"
 
+#include "item.h"
 #include "rcu.h"
 #include "sc.h"
 #include "x86/cpu.h"
@@ -47,10 +48,23 @@ static void make_again(struct ec *self)
 	}
 }
 
+void syscall_drop(struct ec *self)
+{
+	if (unlikely(self->progress)) {
+		items_drop(self);
+	}
+	if (unlikely(self->revocation.active)) {
+		mapping_revoke_drop(&self->revocation);
+	}
+}
+
 struct ec *syscall_no_memory(struct ec *self, enum status s)
 {
 	uint64_t epoch = __atomic_load_n(&rcu_epoch, __ATOMIC_RELAXED);
 
+	if (s == AGAIN) {
+		return syscall_later(self);
+	}
 	if (!self->retry_until) {
 		self->retry_until = epoch + GRACE_PERIODS;
 	}
@@ -58,6 +72,7 @@ struct ec *syscall_no_memory(struct ec *self, enum status s)
 		make_again(self);
 		return self;
 	}
+	syscall_drop(self);
 	self->retry_until = 0;
 	self->regs.rdi = s;
 	return self->resume == resume_work ? self : NULL;
@@ -65,7 +80,7 @@ struct ec *syscall_no_memory(struct ec *self, enum status s)
 
 struct ec *syscall_done(struct ec *self, enum status s)
 {
-	if (unlikely(s == OUT_OF_MEMORY)) {
+	if (unlikely(s >= OUT_OF_MEMORY)) {
 		return syscall_no_memory(self, s);
 	}
 	self->retry_until = 0;
@@ -92,6 +107,9 @@ struct ec *syscall_retry(struct ec *self)
 
 	self->resume = resume_sysret;
 	next = syscall_table[id % CALLS](id, self);
+	if (self->resume != resume_work) {
+		syscall_drop(self);
+	}
 	return next ? next : self;
 }
 

@@ -34,13 +34,16 @@ enum { SYSCALL_LENGTH = 2 };	/* bytes of the instruction */
 /* As `work`: the call is made again with the same registers. */
 struct ec *syscall_retry(struct ec *self);
 
+/* It is not to be made again: what was kept for that goes. */
+void syscall_drop(struct ec *self);
+
 /*
  * The call failed for want of memory: it is made again if more may come, else
  * it returns `s`.
  */
 struct ec *syscall_no_memory(struct ec *self, enum status s);
 
-/* The end of a call. */
+/* The end of a call; or AGAIN: not yet. */
 struct ec *syscall_done(struct ec *self, enum status s);
 /* The same; it may have made something else more urgent, or changed `self`. */
 struct ec *syscall_done_preempt(struct ec *self, enum status s);

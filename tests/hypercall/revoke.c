@@ -192,6 +192,136 @@ static void range(void)
 	}
 }
 
+enum { LARGE_ORDER = 9, LARGE = 1 << LARGE_ORDER, PORTS = 0x300 };
+
+/* Two PDs that have 2 MiB of root's as one range, one from the other. */
+struct large {
+	unsigned long mine, at;
+	struct frame *s[2];
+};
+
+static struct large make_large(void)
+{
+	struct large l = {
+		.mine = free_pages(LARGE_ORDER), .at = free_pages(LARGE_ORDER),
+	};
+	uint64_t ram = free_ram(LARGE_ORDER), window;
+
+	window = mem(RIGHTS_ALL, LARGE_ORDER, l.at);
+	NEED(ram);
+	SETUP(take(mem(RW, LARGE_ORDER, ram), ITEM_GUEST,
+		   mem(RW, LARGE_ORDER, l.mine)));
+	for (unsigned i = 0; i < LARGE; i++) {
+		*(uint64_t *)(l.mine + i * PAGE_SIZE) = magic + i;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		l.s[i] = make_servant(make_pd());
+	}
+	SETUP(give_at(l.s[0]->pd, mem(RW, LARGE_ORDER, l.mine),
+		      ITEM_DELEGATE | ITEM_GUEST, window));
+	set_item(window, ITEM_DELEGATE);
+	SETUP(delegate(l.s[0]->pd, window, l.s[1]->pd));
+	return l;
+}
+
+/* Page n of it: what reading and writing gives. */
+static void expect_page(const struct large *l, unsigned first, unsigned n,
+			unsigned read, unsigned write)
+{
+	unsigned long at = l->at + n * PAGE_SIZE;
+
+	for (unsigned i = first; i < 2; i++) {
+		EQUAL(ask(l->s[i], OP_READ, at, 0), read);
+		if (!read) {
+			EQUAL(my_utcb->word[1], magic + n);
+		}
+		EQUAL(ask(l->s[i], OP_WRITE, at, magic + n), write);
+	}
+}
+
+/* A part of a range that was delegated as one: the rest stays. */
+static void part(void)
+{
+	struct large l = make_large();
+	unsigned gone = FAULT(VECTOR_PF);
+
+	EQUAL(revoke(mem(RIGHTS_ALL, 0, l.mine + 5 * PAGE_SIZE)), SUCCESS);
+	expect_page(&l, 0, 4, 0, 0);
+	expect_page(&l, 0, 5, gone, gone);
+	expect_page(&l, 0, 6, 0, 0);
+	expect_page(&l, 0, LARGE - 1, 0, 0);
+	EQUAL(revoke(mem(MEM_W, 3, l.mine + 64 * PAGE_SIZE)), SUCCESS);
+	expect_page(&l, 0, 63, 0, 0);
+	expect_page(&l, 0, 64, 0, gone);
+	expect_page(&l, 0, 71, 0, gone);
+	expect_page(&l, 0, 72, 0, 0);
+	EQUAL(*(uint64_t *)(l.mine + 5 * PAGE_SIZE), magic + 5);
+
+	/* What was there can be given again. */
+	SETUP(give_at(l.s[0]->pd, mem(RW, LARGE_ORDER, l.mine), ITEM_DELEGATE,
+		      mem(RIGHTS_ALL, LARGE_ORDER, l.at)));
+	EQUAL(ask(l.s[0], OP_READ, l.at + 5 * PAGE_SIZE, 0), 0);
+	EQUAL(ask(l.s[0], OP_WRITE, l.at + 64 * PAGE_SIZE, 0), gone);
+	expect_page(&l, 1, 5, gone, gone);
+
+	EQUAL(revoke(mem(RIGHTS_ALL, LARGE_ORDER, l.mine)), SUCCESS);
+	expect_page(&l, 0, 5, gone, gone);
+	expect_page(&l, 0, 6, gone, gone);
+	expect_page(&l, 0, 64, gone, gone);
+	SETUP(revoke_self(mem(RIGHTS_ALL, LARGE_ORDER, l.mine)));
+}
+
+/* By who has it, in the middle: itself, or keeping what was derived. */
+static void part_self(void)
+{
+	struct large l = make_large();
+	unsigned gone = FAULT(VECTOR_PF);
+
+	EQUAL(ask_call(l.s[0], CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF, 0),
+		       mem(RIGHTS_ALL, 2, l.at + 8 * PAGE_SIZE), 0, 0, 0),
+	      SUCCESS);
+	expect_page(&l, 0, 7, 0, 0);
+	expect_page(&l, 0, 8, gone, gone);
+	expect_page(&l, 0, 11, gone, gone);
+	expect_page(&l, 0, 12, 0, 0);
+
+	EQUAL(ask_call(l.s[0], CALL_ID(CALL_REVOKE, FLAG_REVOKE_KEEP, 0),
+		       mem(RIGHTS_ALL, 2, l.at + 16 * PAGE_SIZE), 0, 0, 0),
+	      SUCCESS);
+	EQUAL(ask(l.s[0], OP_READ, l.at + 16 * PAGE_SIZE, 0), gone);
+	expect_page(&l, 1, 16, 0, 0);
+	expect_page(&l, 0, 20, 0, 0);
+
+	/* The parts that are left can be revoked by who gave them. */
+	EQUAL(ask_call(l.s[0], CALL_ID(CALL_REVOKE, 0, 0),
+		       mem(RIGHTS_ALL, 2, l.at + 20 * PAGE_SIZE), 0, 0, 0),
+	      SUCCESS);
+	EQUAL(ask(l.s[0], OP_READ, l.at + 20 * PAGE_SIZE, 0), 0);
+	expect_page(&l, 1, 20, gone, gone);
+	expect_page(&l, 1, 24, 0, 0);
+	EQUAL(revoke(mem(RIGHTS_ALL, 0, l.mine + 16 * PAGE_SIZE)), SUCCESS);
+	expect_page(&l, 1, 16, gone, gone);
+	expect_page(&l, 1, 17, 0, 0);
+	SETUP(revoke_self(mem(RIGHTS_ALL, LARGE_ORDER, l.mine)));
+	expect_page(&l, 0, 0, gone, gone);
+	expect_page(&l, 1, 17, gone, gone);
+}
+
+static void part_ports(void)
+{
+	struct frame *s = make_servant(make_pd());
+	uint64_t all = CRD(CRD_PIO, PIO_ACCESS, 4, PORTS);
+
+	SETUP(take(all, 0, all));
+	SETUP(give(s->pd, all));
+	EQUAL(revoke(CRD(CRD_PIO, PIO_ACCESS, 1, PORTS + 6)), SUCCESS);
+	for (unsigned i = 0; i < 16; i++) {
+		EQUAL(ask(s, OP_IN, PORTS + i, 0),
+		      i == 6 || i == 7 ? FAULT(VECTOR_GP) : 0);
+	}
+	SETUP(revoke_self(all));
+}
+
 /* One capability to many PDs: a tree that is wide. */
 static void wide(void)
 {
@@ -370,6 +500,9 @@ const struct test revoke_tests[] = {
 	{"revoke.remote", remote, 0},
 	{"revoke.keep", keep, 0},
 	{"revoke.range", range, 0},
+	{"revoke.part", part, 0},
+	{"revoke.part_self", part_self, 0},
+	{"revoke.part_ports", part_ports, 0},
 	{"revoke.wide", wide, 0},
 	{"revoke.object_everywhere", object_everywhere, 0},
 	{"revoke.object_keep", object_keep, 0},

@@ -18,6 +18,15 @@ enum {
 	DEPTH = 4,
 };
 
+/* Root's capability, and with it the object. */
+static void revoke_own(uint64_t selector)
+{
+	struct revocation r = {0};
+
+	assert_true(mapping_revoke(&r, pd_root, CRD(CRD_OBJ, 31, 0, selector),
+				   true, false));
+}
+
 static struct ec *must(struct ec *ec, enum status s)
 {
 	assert_non_null(ec);
@@ -355,8 +364,7 @@ static void test_semaphore_race(void **state)
 	make_sm(0, 0);
 	sm = container_of(root_object(SM), struct sm, object);
 	cpu_now = 1;
-	assert_true(mapping_revoke(pd_root, CRD(CRD_OBJ, 31, 0, SM), true,
-				   false));
+	revoke_own(SM);
 	cpu_now = 0;
 	assert_true(sm_down(sm, root, false, 0));
 	machine_finish();
@@ -372,8 +380,7 @@ static void test_reference_race(void **state)
 	machine_start(PAGES, 2, QUOTA);
 	ec = make_ec(0, SEL_PD, false, 1);
 	cpu_now = 1;
-	assert_true(mapping_revoke(pd_root, CRD(CRD_OBJ, 31, 0, EC), true,
-				   false));
+	revoke_own(EC);
 	cpu_now = 0;
 	assert_int_equal(pt_create(&pt, pd_root, ec, 0, 0), SUCCESS);
 	run_grace_periods();
@@ -414,8 +421,7 @@ static void kill_from_afar(void)
 {
 	poll_hook = NULL;
 	cpu_now = 1;
-	assert_true(mapping_revoke(pd_root, CRD(CRD_OBJ, 31, 0, EC + 1), true,
-				   false));
+	revoke_own(EC + 1);
 	cpu_now = 0;
 	interrupt_kernel();
 }
@@ -453,8 +459,9 @@ static void test_recalled_in_call(void **state)
 
 	(void)state;
 	machine_start(PAGES, 2, QUOTA);
-	make_sm(0, 0);
-	make_sm(1, 0);
+	for (unsigned i = 0; i < 64; i++) {
+		make_sm(512 - SM + i, 0);
+	}
 	handler = make_handler(0);
 	must(hypercall(CALL_CREATE_PT, 0, 0x100 + EVENT_THREAD_RECALL, SEL_PD,
 		       EC, MTD_RIP_LEN, 0x1000), SUCCESS);
@@ -463,9 +470,10 @@ static void test_recalled_in_call(void **state)
 	poll_hook = recall_from_afar;
 	poll_period = 1;
 	assert_ptr_equal(hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, 0,
-				   CRD(CRD_OBJ, 31, 1, SM), 0, 0, 0), handler);
+				   CRD(CRD_OBJ, 31, 6, 512), 0, 0, 0), handler);
 	assert_int_equal(handler->utcb->rip, 0x1000);
-	assert_non_null(root_object(SM + 1));
+	assert_non_null(root_object(512 + 63));
+	assert_false(thread->revocation.active);
 	handler->utcb->mtd = 0;
 	assert_ptr_equal(reply(0), thread);
 	assert_int_equal(thread->regs.rip, 0x1000);
@@ -500,8 +508,7 @@ static void test_loaded_tables(void **state)
 			 guest);
 	assert_ptr_equal(tick(150), thread);
 	assert_ptr_equal(event(14), guest);
-	assert_true(mapping_revoke(pd_root, CRD(CRD_OBJ, 31, 0, EC + 1), true,
-				   false));
+	revoke_own(EC + 1);
 	assert_int_equal(slab_live[SLAB_PD], 2);
 	for (unsigned i = 0; i < 10; i++) {
 		assert_ptr_equal(tick(50), guest);

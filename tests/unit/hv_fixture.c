@@ -303,7 +303,7 @@ void fixture_init(unsigned pages, unsigned cpu_number)
 static bool deferred(void)
 {
 	for (unsigned i = 0; i < cpu_count; i++) {
-		if (cpus[i]->deferred || cpus[i]->waiting) {
+		if (rcu_busy(cpus[i])) {
 			return true;
 		}
 	}

@@ -12,6 +12,26 @@ enum { NUMBERS = 128, ORDER_MAX = 6, STEPS = 8000, PAGES = 4096 };
 
 static struct pd *from, *to;
 static struct utcb sender, receiver;
+static struct ec self = {.utcb = &sender};	/* who sends it all */
+
+/* As often as it is to be made again. */
+static enum status send(struct pd *source, struct pd *target,
+			struct utcb *windows, uint64_t window, uint64_t items,
+			bool all)
+{
+	enum status s;
+
+	self.pd = source;
+	while ((s = items_send(&self, source, target, windows, window, items,
+			       all)) == AGAIN) {
+		assert_non_null(self.progress);
+	}
+	assert_true(s == OUT_OF_MEMORY || !self.progress);
+	if (self.progress) {
+		items_drop(&self);
+	}
+	return s;
+}
 
 /* What the receiver is to have at a number: the sender's number + 1, or 0. */
 static uint64_t expected[NUMBERS];
@@ -126,12 +146,12 @@ static void step(void)
 	sender.word[utcb_item_word(0)] = crd;
 	sender.word[utcb_item_word(0) + 1] = ITEM(ITEM_DELEGATE, 0, hotspot);
 	sender.items = UTCB_ITEMS(0, 1);
-	assert_int_equal(items_transfer(from, &sender, to, &receiver,
-					sender.items), SUCCESS);
+	assert_int_equal(send(from, to, &receiver, 0, sender.items, false),
+			 SUCCESS);
 	check(type, rights);
 	check_crd(receiver.word[utcb_item_word(0)], type, rights, order);
 	clear();
-	assert_int_equal(items_delegate(from, &sender, to, window, false),
+	assert_int_equal(send(from, to, NULL, window, sender.items, false),
 			 SUCCESS);
 	check(type, rights);
 	clear();
@@ -142,11 +162,11 @@ static void take(uint8_t type, uint64_t source, uint64_t target)
 	struct transfer t = {
 		.to = from, .type = type, .kernel = true, .source = source,
 		.target = target, .rights = RIGHTS_ALL,
+		.left = TRANSFER_STEPS,
 	};
-	uint8_t rights;
 
-	assert_int_equal(mapping_delegate(&t, &rights), SUCCESS);
-	assert_int_equal(rights, rights_of_type(type));
+	assert_int_equal(mapping_delegate(&t), SUCCESS);
+	assert_int_equal(t.got, rights_of_type(type));
 }
 
 /* The sender has each number, each as a mapping of its own. */
@@ -203,8 +223,10 @@ static void test_map(void **state)
 			CRD(CRD_MEM, RIGHTS_ALL, 0, source);
 		sender.word[utcb_item_word(0) + 1] =
 			ITEM(ITEM_DELEGATE, 0, page);
-		items_map(from, &sender, to, page << PAGE_BITS | rnd(4096),
-			  UTCB_ITEMS(rnd(100), 1));
+		page = page << PAGE_BITS | rnd(4096);
+		assert_int_equal(send(from, to, NULL, items_fault_window(page),
+				      UTCB_ITEMS(rnd(100), 1), true), SUCCESS);
+		page >>= PAGE_BITS;
 		assert_non_null(mapping_find(to, CRD_MEM, page));
 		assert_int_equal(mapping_find(to, CRD_MEM, page)->frame,
 				 1000 + source);
@@ -249,22 +271,10 @@ static void test_garbage(void **state)
 		garbage(&sender);
 		garbage(&receiver);
 		sender.items = items;
-		switch (rnd(4)) {
-		case 0:
-			(void)!items_transfer(from, &sender, other, &receiver,
-					      items);
-			break;
-		case 1:
-			items_reply(from, &sender, other, &receiver, items);
-			break;
-		case 2:
-			items_map(from, &sender, other, sender.word[5], items);
-			break;
-		case 3:
-			(void)!items_delegate(from, &sender, other,
-					      sender.word[5], true);
-			break;
-		}
+		pd_root = rnd(2) ? from : NULL;
+		(void)send(from, other, rnd(2) ? &receiver : NULL,
+			   sender.word[5], items, rnd(2));
+		pd_root = NULL;
 		clear();
 		run_grace_periods();
 	}

@@ -244,10 +244,10 @@ void share(struct pd *to, uint64_t selector)
 	struct transfer t = {
 		.from = pd_root, .to = to, .type = CRD_OBJ,
 		.source = selector, .target = selector, .rights = RIGHTS_ALL,
+		.left = TRANSFER_STEPS,
 	};
-	uint8_t rights;
 
-	(void)!mapping_delegate(&t, &rights);
+	(void)!mapping_delegate(&t);
 }
 
 static void must(enum status s)

@@ -1,5 +1,8 @@
 /*
- * The model, as slow and plain as it can be.
+ * The model, as slow and plain as it can be. When a part of a record is revoked,
+ * all records that have its frames are cut there, whoever holds them: so a
+ * record is derived from one as a whole. The kernel's mappings are at least as
+ * large as the model's records.
  */
 #include "hv_model.h"
 
@@ -71,6 +74,11 @@ unsigned model_caps(const struct object *o)
 	return n;
 }
 
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
 /*
  * From left to right, the largest aligned block that is free each time. Where
  * something arrived, *rights tells with which.
@@ -87,6 +95,10 @@ static void fill(struct record r, unsigned order, uint8_t *rights)
 			continue;
 		}
 		r.order = (uint8_t)order;
+		if (r.type == CRD_MEM) {
+			r.order = (uint8_t)least(order, ptab_order_max(
+				r.pd, MAPPING_TABLES));
+		}
 		while (at & ((1ul << r.order) - 1) ||
 		       next(r.pd, r.type, at, at + (1ul << r.order) - 1) >= 0) {
 			r.order--;
@@ -132,6 +144,66 @@ static void from_kernel(const struct transfer *t, uint8_t *rights)
 	}
 }
 
+/* The part of a record that has the frame. */
+static int part_of(int origin, uint64_t frame)
+{
+	for (int i = 0; i < model_end; i++) {
+		const struct record *r = &model[i];
+
+		if (r->live && r->origin == origin + 1 &&
+		    !((r->frame ^ frame) >> r->order)) {
+			return i;
+		}
+	}
+	fail_msg("no part has the frame");
+	return -1;
+}
+
+static void cut_record(int i, uint64_t frame, unsigned order)
+{
+	model[i].origin = i + 1;
+	while (model[i].order > order) {
+		struct record half = model[i];
+		uint64_t size;
+
+		half.order = --model[i].order;
+		size = 1ul << half.order;
+		if (frame & size) {
+			model[i].base += size;
+			model[i].frame += size;
+		} else {
+			half.base += size;
+			half.frame += size;
+		}
+		model_add(&half);
+	}
+}
+
+/* All that have these frames and more are cut. */
+static void cut_all(uint8_t type, uint64_t frame, unsigned order)
+{
+	int end = model_end;
+
+	for (int i = 0; i < end; i++) {
+		struct record *r = &model[i];
+
+		if (r->live && r->type == type && r->order > order &&
+		    !((r->frame ^ frame) >> r->order)) {
+			cut_record(i, frame, order);
+		}
+	}
+	for (int i = 0; i < model_end; i++) {
+		struct record *r = &model[i];
+
+		if (r->live && r->parent >= 0 && model[r->parent].origin) {
+			r->parent = part_of(r->parent, r->frame);
+		}
+	}
+	for (int i = 0; i < model_end; i++) {
+		model[i].origin = 0;
+	}
+}
+
 void model_delegate(const struct transfer *t, uint8_t *rights)
 {
 	uint64_t end = t->source + (1ul << t->order);
@@ -157,7 +229,7 @@ void model_delegate(const struct transfer *t, uint8_t *rights)
 			fill((struct record){
 				.pd = t->to, .type = t->type, .rights = r,
 				.flags = (t->flags & MAPPING_GUEST) |
-					 (m->flags & ~(uint32_t)MAPPING_OWN),
+					 (m->flags & MAPPING_TYPE),
 				.base = t->target + (base - t->source),
 				.frame = t->type == CRD_OBJ ? m->frame :
 					 m->frame + (base - m->base),
@@ -220,6 +292,14 @@ static void revoke_one(int m, uint8_t rights, bool self, bool keep)
 static void revoke(struct pd *pd, uint8_t type, uint64_t first, uint64_t last,
 		   uint8_t rights, bool self, bool keep)
 {
+	int whole = type == CRD_OBJ ? -1 : model_find(pd, type, first);
+	unsigned order = last == ~0ul ? 64 :
+			 (unsigned)__builtin_ctzl(last - first + 1);
+
+	if (whole >= 0 && model[whole].order > order) {
+		cut_all(type, model[whole].frame + (first - model[whole].base),
+			order);
+	}
 	for (int i = 0; i < model_end; i++) {
 		if (overlaps(&model[i], pd, type, first, last)) {
 			revoke_one(i, rights, self, keep);
@@ -245,89 +325,152 @@ void model_clear(struct pd *pd)
 	}
 }
 
+/* How large the kernel's mapping is. */
+static unsigned order_at(struct pd *pd, uint8_t type, uint64_t at)
+{
+	return space_find(pd_space(pd, type), at)->order;
+}
+
+/*
+ * What of the mappings at `crd` has the window, where both are cut to what they
+ * have in common.
+ */
 uint64_t model_translate(struct pd *from, uint64_t crd, struct pd *to,
 			 uint64_t window)
 {
-	uint64_t first = CRD_BASE(window);
-	uint64_t last = first + (1ul << CRD_ORDER(window)) - 1;
+	uint8_t type = (uint8_t)CRD_TYPE(crd);
+	unsigned room = CRD_ORDER(window), order, o;
+	uint64_t first = CRD_BASE(window) >> room << room, at = CRD_BASE(crd);
 	int i;
 
-	if (CRD_TYPE(crd) != CRD_TYPE(window)) {
+	if (CRD_TYPE(crd) != CRD_TYPE(window) ||
+	    model_find(from, type, at) < 0) {
 		return 0;
 	}
-	i = model_find(from, (uint8_t)CRD_TYPE(crd), CRD_BASE(crd));
+	order = least(CRD_ORDER(crd), order_at(from, type, at));
+	at = at >> order << order;
+	i = model_find(from, type, at);
+	uint64_t frame = model[i].frame + (at - model[i].base);
+
 	for (; i >= 0; i = model[i].parent) {
 		const struct record *r = &model[i];
+		uint64_t base = r->base;
 
-		if (r->pd == to && !(r->flags & MAPPING_FIXED) &&
-		    r->base >= first && last_of(r) <= last) {
-			return CRD(r->type, r->rights & CRD_RIGHTS(crd) &
-				   CRD_RIGHTS(window), r->order, r->base);
+		if (r->pd != to || r->flags & MAPPING_FIXED) {
+			continue;
 		}
+		if (type != CRD_OBJ) {
+			base += frame - r->frame;
+		}
+		o = least(order, order_at(to, type, base));
+		base = base >> o << o;
+
+		if (base >> (o > room ? o : room) !=
+		    first >> (o > room ? o : room)) {
+			continue;
+		}
+		return CRD(type, r->rights & CRD_RIGHTS(crd) &
+			   CRD_RIGHTS(window), least(o, room),
+			   o > room ? first : base);
 	}
 	return 0;
 }
 
-static void check_mapping(const struct mapping *m, const struct record *r)
+/* Is it a piece of what was split there? */
+static bool is_piece_of(const struct mapping *m, const struct mapping *gone)
 {
+	while (m && m->flags & MAPPING_PIECE) {
+		m = m->parent;
+		if (m == gone) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Past what is gone: who holds what it was derived from. */
+static const struct mapping *parent_of(const struct mapping *m, uint64_t frame)
+{
+	const struct mapping *held, *p = m->parent;
+
+	while (m->flags & MAPPING_PIECE) {
+		m = m->parent;
+		p = m->parent;
+	}
+	for (; p; p = p->parent) {
+		if (!(p->flags & MAPPING_GONE)) {
+			return p;
+		}
+		held = space_find(pd_space(p->pd, p->type),
+				  p->base + (frame - p->frame));
+		if (is_piece_of(held, p)) {
+			return held;
+		}
+	}
+	return NULL;
+}
+
+static void check_record(const struct mapping *m, const struct record *r)
+{
+	uint64_t offset = r->base - m->base;
+
 	assert_ptr_equal(m->pd, r->pd);
 	assert_int_equal(m->type, r->type);
-	assert_int_equal(m->base, r->base);
-	assert_int_equal(m->order, r->order);
-	assert_int_equal(m->frame, r->frame);
+	assert_true(m->base <= r->base && last_of(r) <= mapping_last(m));
+	assert_int_equal(m->frame + (r->type == CRD_OBJ ? 0 : offset), r->frame);
+	assert_int_equal(m->flags & MAPPING_GONE, 0);
 	if (!(r->flags & MAPPING_FIXED)) {
 		assert_int_equal(m->rights, r->rights);
 	}
-	assert_int_equal(m->flags & ~(uint32_t)(MAPPING_HOST | MAPPING_DMA),
-			 r->flags);
+	assert_int_equal(m->flags & (MAPPING_GUEST | MAPPING_TYPE |
+				     MAPPING_FIXED), r->flags);
+	const struct mapping *parent = parent_of(m, r->frame);
+
 	if (r->parent < 0) {
-		assert_null(m->parent);
-		assert_null(m->next);
-		assert_null(m->prev);
+		assert_null(parent);
 		return;
 	}
 	const struct record *p = &model[r->parent];
 
-	assert_non_null(m->parent);
-	assert_ptr_equal(m->parent->pd, p->pd);
-	assert_int_equal(m->parent->type, p->type);
-	assert_int_equal(m->parent->base, p->base);
+	assert_non_null(parent);
+	assert_ptr_equal(parent->pd, p->pd);
+	assert_int_equal(parent->type, p->type);
+	assert_true(parent->base <= p->base);
+	assert_true(last_of(p) <= mapping_last(parent));
+	assert_true(p->order >= r->order);
 }
 
-static void check_children(const struct mapping *m, int i)
+static void check_children(const struct mapping *m)
 {
-	unsigned n = 0, expected = 0;
-
 	for (const struct mapping *c = m->child, *before = NULL; c;
 	     before = c, c = c->next) {
 		assert_ptr_equal(c->parent, m);
 		assert_ptr_equal(c->prev, before);
-		n++;
+		assert_true(c->frame >= m->frame && c->order <= m->order);
 	}
-	for (int c = 0; c < model_end; c++) {
-		expected += model[c].live && model[c].parent == i;
-	}
-	assert_int_equal(n, expected);
 }
 
 static void check_space(struct pd *pd, uint8_t type)
 {
 	const struct mapping *m;
-	unsigned n = 0, expected = 0;
+	uint64_t held = 0, expected = 0;
 
 	for (uint64_t at = 0; (m = space_next(pd_space(pd, type), at, ~0ul));
-	     at = m->base + (1ul << m->order)) {
-		int i = model_find(pd, type, m->base);
-
-		assert_true(i >= 0);
-		check_mapping(m, &model[i]);
-		check_children(m, i);
-		n++;
+	     at = mapping_last(m) + 1) {
+		check_children(m);
+		held += 1ul << m->order;
 	}
 	for (int i = 0; i < model_end; i++) {
-		expected += overlaps(&model[i], pd, type, 0, ~0ul);
+		const struct record *r = &model[i];
+
+		if (overlaps(r, pd, type, 0, ~0ul)) {
+			m = space_find(pd_space(pd, type), r->base);
+			assert_non_null(m);
+			check_record(m, r);
+			expected += 1ul << r->order;
+		}
 	}
-	assert_int_equal(n, expected);
+	assert_int_equal(held, expected);
 }
 
 void check_spaces(struct pd *pd)
@@ -353,7 +496,8 @@ static void check_leaf(struct pd *pd, const struct ptab *t, uint64_t entry,
 	assert_true(page + (1ul << 9 * level) <= m->base + (1ul << m->order));
 	rights = m->flags & MAPPING_FIXED ? MEM_W : m->rights;
 	assert_int_equal(bits, f->page | f->r | (level ? f->large : 0) |
-				       f->type[m->flags >> MAPPING_TYPE_SHIFT] |
+				       f->type[(m->flags & MAPPING_TYPE) >>
+				       MAPPING_TYPE_SHIFT] |
 				       (rights & MEM_W ? f->w : 0) |
 				       (rights & MEM_X ? f->x : f->no_x));
 }

@@ -6,13 +6,14 @@
 
 #include "hv_fixture.h"
 
-enum { MODEL_MAX = 2000, MODEL_PDS = 6 };
+enum { MODEL_MAX = 6000, MODEL_PDS = 6 };
 
 struct record {
 	bool live;
 	struct pd *pd;
 	uint8_t type, rights, order;
 	uint32_t flags;			/* MAPPING_GUEST, type of memory */
+	int origin;			/* while it is cut: index + 1 */
 	uint64_t base, frame;		/* frame: or object's address */
 	int parent;			/* index, -1: none */
 };

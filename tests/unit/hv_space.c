@@ -92,7 +92,7 @@ static void look(const struct test_space *t, struct space *s)
 	check_next(s, a, ~0ul);
 	check_next(s, 0, ~0ul);
 	check_next(s, t->end - 1, t->end + 5);
-	check_next(s, 1ul << s->levels * SPACE_BITS, ~0ul);
+	check_next(s, 1ul << s->levels * TABLE_BITS, ~0ul);
 	check_next(s, ~0ul, ~0ul);
 	assert_ptr_equal(space_find(s, a), naive_next(a, a));
 	if (t->type == CRD_OBJ) {
@@ -113,14 +113,14 @@ static enum status put(const struct test_space *t, struct space *s, unsigned i)
 	if (naive_next(m->base, last_of(m))) {
 		return SUCCESS;
 	}
-	status = space_insert(s, pd, m);
+	status = space_insert(s, m);
 	held[i].in = status == SUCCESS;
 	return status;
 }
 
 static void take(struct space *s, unsigned i)
 {
-	space_remove(s, pd, &held[i].m);
+	space_remove(s, &held[i].m);
 	held[i].in = false;
 }
 
@@ -219,26 +219,25 @@ static void test_large_over_empty(void **state)
 		start(QUOTA);
 		for (unsigned n = 0; n < 4; n++) {
 			set(n, base + n * (1ul << orders[i]) / 4, 0);
-			assert_int_equal(space_insert(&pd->mem, pd,
-						      &held[n].m), SUCCESS);
+			assert_int_equal(space_insert(&pd->mem, &held[n].m), SUCCESS);
 		}
 		for (unsigned n = 0; n < 4; n++) {
-			space_remove(&pd->mem, pd, &held[n].m);
+			space_remove(&pd->mem, &held[n].m);
 		}
 		set(5, base, orders[i]);
-		assert_int_equal(space_insert(&pd->mem, pd, &held[5].m),
+		assert_int_equal(space_insert(&pd->mem, &held[5].m),
 				 SUCCESS);
 		assert_ptr_equal(space_find(&pd->mem, base + 5), &held[5].m);
 		run_grace_periods();
 		assert_ptr_equal(space_find(&pd->mem, base + 5), &held[5].m);
-		space_remove(&pd->mem, pd, &held[5].m);
+		space_remove(&pd->mem, &held[5].m);
 		/* And again something small, before the grace period. */
 		set(6, base, 0);
-		assert_int_equal(space_insert(&pd->mem, pd, &held[6].m),
+		assert_int_equal(space_insert(&pd->mem, &held[6].m),
 				 SUCCESS);
 		run_grace_periods();
 		assert_ptr_equal(space_find(&pd->mem, base), &held[6].m);
-		space_remove(&pd->mem, pd, &held[6].m);
+		space_remove(&pd->mem, &held[6].m);
 		run_grace_periods();
 		assert_int_equal(pd->quota.used, 3);
 		object_put(&pd->object);
@@ -257,12 +256,12 @@ static void test_no_memory(void **state)
 		free_before = pages_free();
 		assert_int_equal(pd_create(&pd, &pd_kernel, quota), SUCCESS);
 		set(0, 12345678, 0);
-		assert_int_equal(space_insert(&pd->mem, pd, &held[0].m),
+		assert_int_equal(space_insert(&pd->mem, &held[0].m),
 				 quota < 6 ? OUT_OF_MEMORY : SUCCESS);
 		assert_ptr_equal(space_find(&pd->mem, 12345678),
 				 quota < 6 ? NULL : &held[0].m);
 		if (quota == 6) {
-			space_remove(&pd->mem, pd, &held[0].m);
+			space_remove(&pd->mem, &held[0].m);
 		}
 		finish(free_before);
 	}

@@ -66,16 +66,17 @@ static void step_create(void)
 static void step_delegate(void)
 {
 	struct pd *from = pds[rnd(PDS)], *to = pds[rnd(PDS)];
-	uint8_t type = (uint8_t)(CRD_MEM + rnd(3)), rights;
+	uint8_t type = (uint8_t)(CRD_MEM + rnd(3));
 	struct object *o = pd_object(from, rnd(SELECTORS_USED), OBJECT_PD, 0);
 	unsigned order = (unsigned)rnd(type == CRD_MEM ? 12 : 4);
 	uint64_t low = (1ul << order) - 1;
 	struct transfer t = {
-		.from = from, .to = to, .type = type, .order = order,
+		.from = from, .to = to, .type = type, .order = (uint8_t)order,
 		.source = any(type) & ~low,
 		.target = any(type) & ~low,
 		.rights = (uint8_t)rnd(32), .kernel = rnd(4) == 0,
 		.flags = rnd(3) ? 0 : MAPPING_GUEST,
+		.left = TRANSFER_STEPS,
 	};
 
 	if (o) {
@@ -87,7 +88,7 @@ static void step_delegate(void)
 	if (type == CRD_PIO) {
 		t.target = t.source;
 	}
-	(void)!mapping_delegate(&t, &rights);
+	(void)!mapping_delegate(&t);
 	tlb_shootdown();
 }
 
@@ -100,8 +101,15 @@ static void step_revoke(void)
 	bool keep = type != CRD_OBJ && rnd(8) == 0;
 	struct pd *pd = pds[rnd(PDS)];
 
-	while (!mapping_revoke(pd, crd, rnd(2), keep)) {
+	struct revocation r = {0};
+	bool self = rnd(2);
+
+	while (!mapping_revoke(&r, pd, crd, self, keep)) {
 		outside();
+		if (rnd(16) == 0) {
+			mapping_revoke_drop(&r);
+			return;
+		}
 	}
 }
 

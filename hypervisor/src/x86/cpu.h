@@ -66,7 +66,7 @@ struct cpu {
 	uint64_t timer_armed;	/* TSC of the next interrupt; ~0: none */
 
 	/* rcu.c */
-	struct deferred *deferred, *waiting;
+	struct deferred *deferred, *waiting, *over;
 	uint32_t deferred_count;
 	uint64_t waiting_epoch;
 	uint64_t quiescent;	/* atomic: epoch last passed; ~0: idle */

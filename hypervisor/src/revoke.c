@@ -1,0 +1,474 @@
+/*
+ * Revocation.
+ *
+ * What was derived is walked from the top down, and back up: on the way down
+ * rights are taken, so that nothing more can be derived with them; on the way
+ * up what is gone and has nothing below it is freed. After a bounded number of
+ * steps interrupts are looked for; then a cursor stays in the tree, in the list
+ * of children before the mapping that comes next. What is above it cannot be
+ * freed, and what becomes its sibling before it was derived later.
+ *
+ * Where only a part of a mapping is meant, the mapping is split: it is gone,
+ * and pieces of it, one of them that part, are derived from it, in the same PD.
+ * All that was derived from it stays where it is, and who holds a piece can
+ * revoke it there.
+ */
+#include "mapping.h"
+
+#include "page.h"
+#include "panic.h"
+#include "pd.h"
+#include "tlb.h"
+#include "x86/irq.h"
+
+enum {
+	STEPS = 512,		/* between two looks for interrupts */
+	STEPS_TAKE = 16,	/* that taking rights away counts for */
+	STEPS_SPLIT = 256,
+};
+
+/* Gone, with nothing derived any more, and nobody there to free them. */
+static struct mapping *orphans;
+
+static bool ends(const struct mapping *m)
+{
+	return (m->flags & (MAPPING_GONE | MAPPING_ORPHAN)) == MAPPING_GONE &&
+	       !m->child;
+}
+
+static void orphan(struct mapping *m)
+{
+	if (m && ends(m)) {
+		m->flags |= MAPPING_ORPHAN;
+		m->base = (uint64_t)orphans;
+		orphans = m;
+	}
+}
+
+/* It ends, and what it was derived from if that was only there for it. */
+static void end(struct mapping *m)
+{
+	struct mapping *parent = m->parent;
+
+	if (ends(m)) {
+		mapping_release(m);
+		orphan(parent);
+	}
+}
+
+static void free_orphans(int *left)
+{
+	struct mapping *m;
+
+	while ((m = orphans) && *left > 0) {
+		orphans = (struct mapping *)m->base;
+		m->flags &= ~(uint32_t)MAPPING_ORPHAN;
+		end(m);
+		--*left;
+	}
+}
+
+/* The pages that the split needs for page tables; false: there are too few. */
+static bool take_pages(struct pd *pd, void **pages, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		pages[i] = page_alloc(pd, 0, false);
+		if (!pages[i]) {
+			while (i--) {
+				page_free(pd, pages[i], 0);
+			}
+			return false;
+		}
+	}
+	return true;
+}
+
+/* As many mappings, linked by `next`; NULL: too few. */
+static struct mapping *take_mappings(struct pd *pd, unsigned n)
+{
+	struct mapping *list = NULL, *m;
+
+	while (n--) {
+		m = mapping_new(pd);
+		if (!m) {
+			while ((m = list)) {
+				list = m->next;
+				slab_free(m);
+			}
+			return NULL;
+		}
+		m->next = list;
+		list = m;
+	}
+	return list;
+}
+
+/* Which page tables it is in, and where there are such. */
+static bool is_in(const struct mapping *m, unsigned i)
+{
+	return m->type == CRD_MEM && m->flags & 1u << i &&
+	       m->pd->tables[i].format;
+}
+
+/*
+ * The first piece, in the place of the whole, makes all tables of the space
+ * that others need.
+ */
+static bool replace(struct mapping *m, struct mapping *piece)
+{
+	struct space *s = pd_space(m->pd, m->type);
+
+	space_remove(s, m);
+	if (space_insert(s, piece) == SUCCESS) {
+		return true;
+	}
+	if (space_insert(s, m) != SUCCESS) {
+		panic("no way back from a split");
+	}
+	return false;
+}
+
+static void make_piece(const struct mapping *m, struct mapping *piece,
+		       uint64_t offset, unsigned order)
+{
+	piece->frame = m->frame + offset;
+	piece->base = m->base + offset;
+	piece->type = m->type;
+	piece->object_type = 0;
+	piece->rights = m->rights;
+	piece->order = (uint8_t)order;
+	piece->flags = (m->flags & (MAPPING_TABLES | MAPPING_TYPE)) |
+		       MAPPING_PIECE;
+}
+
+/*
+ * So that a piece has just the 2^order frames that `frame` is in. False: no
+ * memory for that, nothing was changed.
+ */
+static bool split(struct mapping *m, uint64_t frame, unsigned order)
+{
+	void *pages[PTABS * 2];
+	unsigned needed[PTABS] = {0}, n = 0;
+	uint64_t offset = frame - m->frame;
+	struct mapping *list, *next;
+
+	for (unsigned i = 0; i < PTABS; i++) {
+		if (is_in(m, i)) {
+			needed[i] = ptab_split_levels(&m->pd->tables[i],
+						      m->order, order);
+			n += needed[i];
+		}
+	}
+	if (!take_pages(m->pd, pages, n)) {
+		return false;
+	}
+	list = take_mappings(m->pd, m->order - order + 1u);
+	if (list) {
+		make_piece(m, list, offset, order);
+	}
+	if (!list || !replace(m, list)) {
+		for (; list; list = next) {
+			next = list->next;
+			slab_free(list);
+		}
+		while (n--) {
+			page_free(m->pd, pages[n], 0);
+		}
+		return false;
+	}
+	for (unsigned i = 0; i < PTABS; i++) {
+		if (needed[i]) {
+			n -= needed[i];
+			ptab_split(&m->pd->tables[i], m->pd, m->base + offset,
+				   m->order, order, &pages[n]);
+		}
+	}
+	for (unsigned o = order; list; list = next) {
+		next = list->next;
+		mapping_link(m, list);
+		if (next) {
+			uint64_t other = (offset ^ 1ul << o) & ~0ul << o;
+
+			make_piece(m, next, other, o++);
+			if (space_insert(pd_space(m->pd, m->type), next) !=
+			    SUCCESS) {
+				panic("no room for a piece");
+			}
+		}
+	}
+	m->rights = 0;
+	m->flags |= MAPPING_GONE | MAPPING_HELD;
+	object_get(&m->pd->object);
+	return true;
+}
+
+/*
+ * Rights are taken from what a range itself has before what was derived from it
+ * is looked at; but it stays in its place to the end, so that whoever was
+ * interrupted and begins anew finds it. Without rights it is of no use there.
+ */
+static void strip(struct mapping *m, unsigned rights)
+{
+	m->rights &= (uint8_t)~rights;
+	if (!m->rights) {
+		m->object_type = 0;
+	}
+	/* Fewer rights in place: nothing is allocated. */
+	if (m->type != CRD_OBJ) {
+		(void)!mapping_apply(m, m->rights);
+	}
+	if (m->type == CRD_MEM) {
+		tlb_stale(m->pd, m->flags & MAPPING_TABLES);
+	}
+}
+
+static bool has_none(const struct mapping *m)
+{
+	return !m->rights && !(m->flags & (MAPPING_FIXED | MAPPING_GONE));
+}
+
+static void take_away(struct mapping *m, unsigned rights)
+{
+	if (!(m->rights & ~rights) && !(m->flags & MAPPING_FIXED)) {
+		mapping_leave(m);
+	} else if (m->rights & rights) {
+		strip(m, rights);
+	}
+}
+
+static bool overlap(const struct mapping *m, const struct mapping *c)
+{
+	unsigned order = m->order > c->order ? m->order : c->order;
+
+	return m->type != CRD_NULL && !((m->frame ^ c->frame) >> order);
+}
+
+static void take(struct revocation *r, struct mapping *m, int *left)
+{
+	const struct mapping *c = &r->cursor;
+
+	if (m == r->spared || (!(m->rights & c->rights) && !has_none(m))) {
+		return;
+	}
+	if (m->order > c->order && split(m, c->frame, c->order)) {
+		/* The part comes next, as a child. */
+		*left -= STEPS_SPLIT;
+		return;
+	}
+	/* Of a range that cannot be split for want of memory, all goes. */
+	take_away(m, c->rights);
+	*left -= STEPS_TAKE;
+}
+
+/* The cursor into the tree: `m` comes next, or is left upwards. */
+static void stop(struct revocation *r, struct mapping *m, bool up)
+{
+	struct mapping *c = &r->cursor;
+
+	r->up = up;
+	c->parent = up ? m : m->parent;
+	c->child = NULL;
+	c->next = up ? m->child : m;
+	c->prev = c->next ? c->next->prev : NULL;
+	if (c->next) {
+		c->next->prev = c;
+	}
+	if (c->prev) {
+		c->prev->next = c;
+	} else {
+		c->parent->child = c;
+	}
+}
+
+/* From a mapping on. False: that were enough steps. */
+static bool walk(struct revocation *r, struct mapping *m, bool up, int *left)
+{
+	for (;;) {
+		if (!up && overlap(m, &r->cursor)) {
+			take(r, m, left);
+			up = !m->child;
+			m = up ? m : m->child;
+		} else {
+			up = true;
+		}
+		if (up) {
+			struct mapping *next = m->next, *parent = m->parent;
+
+			if (m == r->top) {
+				end(m);
+				return true;
+			}
+			if (ends(m)) {
+				mapping_release(m);
+			}
+			up = !next;
+			m = next ? next : parent;
+		}
+		if (--*left <= 0) {
+			stop(r, m, up);
+			return false;
+		}
+	}
+}
+
+/* From where it stopped. */
+static bool walk_on(struct revocation *r, int *left)
+{
+	struct mapping *next = r->cursor.next, *parent = r->cursor.parent;
+	bool up = r->up || !next;
+
+	mapping_unlink(&r->cursor);
+	r->cursor.parent = NULL;
+	return walk(r, up ? parent : next, up, left);
+}
+
+/* Done with what was derived from a part of the range. */
+static bool finish(const struct revocation *r, const struct space *space)
+{
+	struct mapping *m = space_find(space, r->own);
+
+	if (m && has_none(m)) {
+		mapping_leave(m);
+		end(m);
+	}
+	return true;
+}
+
+/* A mapping in the range. */
+static bool begin(struct revocation *r, const struct space *space,
+		  struct mapping *m, uint64_t crd, bool self, bool keep,
+		  int *left)
+{
+	struct mapping *c = &r->cursor;
+	uint64_t offset = 0;
+
+	r->key = mapping_last(m) + 1;
+	c->type = CRD_NULL;
+	c->flags = 0;
+	c->rights = mapping_type_rights(m->type);
+	c->order = m->order;
+	if (CRD_ORDER(crd) < m->order) {
+		c->order = (uint8_t)CRD_ORDER(crd);
+		offset = CRD_BASE(crd) - m->base;
+	}
+	c->frame = m->frame + offset;
+	if (!keep) {
+		c->rights &= (uint8_t)CRD_RIGHTS(crd);
+	}
+	if (!c->rights) {
+		return true;
+	}
+	if ((self || keep) && m->order > c->order &&
+	    split(m, c->frame, c->order)) {
+		m = space_find(space, m->base + offset);
+		*left -= STEPS_SPLIT;
+	}
+	for (r->top = m; r->top->flags & MAPPING_PIECE;) {
+		r->top = r->top->parent;
+	}
+	if (keep || !r->top->child) {
+		if (self || keep) {
+			*left -= STEPS_TAKE;
+			take_away(m, c->rights);
+			end(m);
+		}
+		return true;
+	}
+	if (self) {
+		strip(m, c->rights);
+	}
+	r->own = m->base;
+	r->spared = m;
+	return walk(r, r->top, false, left) && finish(r, space);
+}
+
+/* A bounded part of it. True: done. */
+static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd,
+			uint64_t last, bool self, bool keep)
+{
+	const struct space *space = pd_space(pd, CRD_TYPE(crd));
+	struct mapping *m = NULL;
+	int left = STEPS;
+
+	lock(&mdb_lock);
+	bool done = !r->cursor.parent ||
+		    (walk_on(r, &left) && finish(r, space));
+
+	while (done && (m = space_next(space, r->key, last)) && left > 0) {
+		done = begin(r, space, m, crd, self, keep, &left);
+	}
+	free_orphans(&left);
+	done = done && !m && !orphans;
+	unlock(&mdb_lock);
+	return done;
+}
+
+static bool revoke_range(struct revocation *r, struct pd *pd, uint64_t crd,
+			 uint64_t last, bool self, bool keep)
+{
+	if (!r->active) {
+		r->active = true;
+		r->key = CRD_BASE(crd);
+	}
+	while (!revoke_some(r, pd, crd, last, self, keep)) {
+		/* Who is killed or recalled meanwhile drops it. */
+		if (irq_poll() || !r->active) {
+			return false;
+		}
+	}
+	r->key = last + 1;
+	return true;
+}
+
+bool mapping_revoke(struct revocation *r, struct pd *pd, uint64_t crd,
+		    bool self, bool keep)
+{
+	uint64_t size = 1ul << CRD_ORDER(crd);
+	bool done = true;
+
+	crd &= ~((size - 1) << 12);
+	if (CRD_TYPE(crd) != CRD_NULL) {
+		done = revoke_range(r, pd, crd, CRD_BASE(crd) + size - 1, self,
+				    keep);
+	}
+	tlb_shootdown();
+	done = object_reap() && done;
+	if (done) {
+		r->active = false;
+	}
+	return done;
+}
+
+void mapping_revoke_drop(struct revocation *r)
+{
+	lock(&mdb_lock);
+	struct mapping *parent = r->cursor.parent;
+
+	if (parent) {
+		mapping_unlink(&r->cursor);
+		r->cursor.parent = NULL;
+		orphan(parent);
+	}
+	r->active = false;
+	unlock(&mdb_lock);
+}
+
+bool mapping_clear(struct pd *pd)
+{
+	struct revocation *r = &pd->revocation;
+	bool done = true;
+
+	for (; done && pd->clearing <= CRD_OBJ; pd->clearing += done) {
+		const struct space *s = pd_space(pd, pd->clearing);
+		uint64_t size = 1ul << s->levels * TABLE_BITS;
+		uint64_t crd = CRD(pd->clearing, RIGHTS_ALL, 31, 0);
+
+		done = revoke_range(r, pd, crd, size - 1, true, false);
+		r->active = r->active && !done;
+	}
+	tlb_shootdown();
+	if (done) {
+		pd->clearing = CRD_MEM;
+	}
+	return done;
+}
