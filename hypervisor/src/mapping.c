@@ -383,13 +383,14 @@ enum status mapping_delegate(struct transfer *t)
 		t->done = size;
 	}
 	while (s == SUCCESS && t->done < size) {
-		t->left -= STEPS_PIECE;
-		if (unlikely(t->left < 0)) {
-			s = AGAIN;
-		} else if (unlikely(t->kernel && t->type != CRD_OBJ)) {
+		if (unlikely(t->kernel && t->type != CRD_OBJ)) {
 			s = take_from_kernel(t);
 		} else {
 			s = give(t, from);
+		}
+		t->left -= STEPS_PIECE;
+		if (unlikely(t->left < 0 && t->done < size && s == SUCCESS)) {
+			s = AGAIN;
 		}
 	}
 	unlock(&mdb_lock);

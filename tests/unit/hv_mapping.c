@@ -237,12 +237,14 @@ static void step_take(void)
 static void revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
 {
 	struct revocation r = {0};
+	uint64_t again = rnd(3);
 
 	object_get(&pd->object);
 	while (!mapping_revoke(&r, pd, crd, self, keep)) {
-		if (rnd(4) == 0) {
+		if (again && rnd(4) == 0) {
 			/* It begins anew. */
 			mapping_revoke_drop(&r);
+			again--;
 		}
 	}
 	object_put(&pd->object);
