@@ -50,9 +50,11 @@ $(eval $(call unit,vmm_bus,tests/unit/vmm_bus.c $(VMM_FIXTURE)))
 $(eval $(call unit,vmm_timer,tests/unit/vmm_timer.c $(VMM_FIXTURE)))
 $(foreach name,pic pit rtc uart ioapic,$(eval $(call unit,vmm_$(name),\
 	tests/unit/vmm_$(name).c vmm/dev/$(name).c $(VMM_FIXTURE))))
-$(eval $(call unit,vmm_lapic,tests/unit/vmm_lapic.c $(VMM_FIXTURE) \
-	$(addprefix vmm/dev/,lapic.c lapic_message.c lapic_register.c \
-	lapic_timer.c)))
+VMM_LAPIC	:= $(addprefix vmm/dev/,lapic.c lapic_message.c \
+		   lapic_register.c lapic_timer.c)
+$(foreach name,lapic lapic_message lapic_timer,$(eval \
+	$(call unit,vmm_$(name),tests/unit/vmm_$(name).c \
+	tests/unit/vmm_apics.c $(VMM_FIXTURE) $(VMM_LAPIC))))
 $(eval $(call unit,vmm_pci,tests/unit/vmm_pci.c $(VMM_FIXTURE) \
 	$(addprefix vmm/dev/,pci.c i440fx.c piix3.c)))
 $(eval $(call unit,vmm_acpi,tests/unit/vmm_acpi.c $(VMM_FIXTURE) \

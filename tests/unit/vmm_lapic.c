@@ -1,129 +1,12 @@
 /*
  * The local APIC: priorities against a naive model, the register tables of
- * both modes, mode changes, the three timers, IPIs with every way to name a
- * target, LINT pins, errors; and random accesses by MSR and memory.
+ * both modes, mode changes, errors; and random accesses by MSR and memory.
  */
-
-#include "vmm_fixture.h"
-
-#include "../../vmm/dev/lapic.h"
-
-enum { CPUS = 4 };
-
-struct cpu {
-	struct lapic lapic;
-	unsigned kicks, inits, startups;
-	uint8_t startup_vector;
-};
-
-struct rig {
-	struct fixture f;
-	struct lapics all;
-	struct apic_fabric fabric;
-	struct cpu cpu[CPUS];
-	unsigned eois;
-	uint8_t eoi_vector;
-};
-
-static void kick(void *opaque)
-{
-	((struct cpu *)opaque)->kicks++;
-}
-
-static void take_init(void *opaque)
-{
-	((struct cpu *)opaque)->inits++;
-}
-
-static void take_startup(void *opaque, uint8_t vector)
-{
-	struct cpu *cpu = opaque;
-
-	cpu->startups++;
-	cpu->startup_vector = vector;
-}
-
-static void take_eoi(void *opaque, uint8_t vector)
-{
-	struct rig *rig = opaque;
-
-	rig->eois++;
-	rig->eoi_vector = vector;
-}
-
-static struct rig *start(void)
-{
-	static struct rig rig;
-
-	memset(&rig, 0, sizeof(rig));
-	fixture_init(&rig.f);
-	rig.fabric = (struct apic_fabric){ lapics_deliver, &rig.all };
-	for (unsigned i = 0; i < CPUS; i++) {
-		struct cpu *cpu = &rig.cpu[i];
-
-		assert_true(lapic_init(&cpu->lapic, &(struct lapic_config){
-			.id = i, .bsp = i == 0, .all = &rig.all,
-			.timers = &rig.f.timers, .timer_hz = FIXTURE_HZ,
-			.hooks = { kick, take_init, take_startup, cpu },
-			.eoi = take_eoi, .ioapic = &rig,
-		}));
-	}
-	return &rig;
-}
-
-static void wrmsr(struct lapic *lapic, uint32_t msr, uint64_t value)
-{
-	assert_true(lapic_msr_write(lapic, msr, value));
-}
-
-static uint64_t rdmsr(struct lapic *lapic, uint32_t msr)
-{
-	uint64_t value = 0;
-
-	assert_true(lapic_msr_read(lapic, msr, &value));
-	return value;
-}
-
-static uint32_t mmio(struct lapic *lapic, uint64_t offset)
-{
-	return (uint32_t)lapic_mmio_read(lapic, offset, 4);
-}
-
-/* All in x2APIC mode and enabled. */
-static struct rig *start_x2apic(void)
-{
-	struct rig *rig = start();
-
-	for (unsigned i = 0; i < CPUS; i++) {
-		struct lapic *lapic = &rig->cpu[i].lapic;
-
-		wrmsr(lapic, 0x1b, rdmsr(lapic, 0x1b) | 0xc00);
-		wrmsr(lapic, 0x80f, 0x1ff);
-	}
-	return rig;
-}
-
-static struct rig *start_xapic(void)
-{
-	struct rig *rig = start();
-
-	for (unsigned i = 0; i < CPUS; i++) {
-		struct lapic *lapic = &rig->cpu[i].lapic;
-
-		lapic_mmio_write(lapic, 0xf0, 4, 0x1ff);
-		lapic_mmio_write(lapic, 0xd0, 4, 1u << (24 + i));
-	}
-	return rig;
-}
-
-static void self_ipi(struct lapic *lapic, uint8_t vector)
-{
-	wrmsr(lapic, 0x83f, vector);
-}
+#include "vmm_apics.h"
 
 static void test_reset_state(void **state)
 {
-	struct rig *rig = start();
+	struct rig *rig = apics_start();
 	struct lapic *lapic = &rig->cpu[1].lapic;
 
 	(void)state;
@@ -148,7 +31,7 @@ static void test_reset_state(void **state)
 /* Priorities: a list of what is pending and what is in service. */
 static void test_priorities(void **state)
 {
-	struct rig *rig = start_x2apic();
+	struct rig *rig = apics_start_x2apic();
 	struct lapic *lapic = &rig->cpu[0].lapic;
 	bool irr[256] = { 0 }, isr[256] = { 0 };
 	uint32_t seed = 17;
@@ -214,7 +97,7 @@ static void test_priorities(void **state)
 /* Kicked when something new can be delivered, and only then. */
 static void test_kick(void **state)
 {
-	struct rig *rig = start_x2apic();
+	struct rig *rig = apics_start_x2apic();
 	struct cpu *cpu = &rig->cpu[0];
 	struct apic_message message = { .vector = 0x51 };
 
@@ -237,7 +120,7 @@ static void test_kick(void **state)
 
 static void test_eoi_broadcast(void **state)
 {
-	struct rig *rig = start_x2apic();
+	struct rig *rig = apics_start_x2apic();
 	struct lapic *lapic = &rig->cpu[0].lapic;
 
 	(void)state;
@@ -270,7 +153,7 @@ static void test_x2apic_registers(void **state)
 		0x808, 0x80b, 0x80f, 0x828, 0x830, 0x832, 0x833, 0x834, 0x835,
 		0x836, 0x837, 0x838, 0x83e, 0x83f,
 	};
-	struct rig *rig = start_x2apic();
+	struct rig *rig = apics_start_x2apic();
 	struct lapic *lapic = &rig->cpu[2].lapic;
 
 	(void)state;
@@ -310,7 +193,7 @@ static void test_x2apic_registers(void **state)
 
 static void test_modes(void **state)
 {
-	struct rig *rig = start();
+	struct rig *rig = apics_start();
 	struct lapic *lapic = &rig->cpu[0].lapic;
 	uint64_t value;
 
@@ -345,7 +228,7 @@ static void test_modes(void **state)
 
 static void test_mmio(void **state)
 {
-	struct rig *rig = start_xapic();
+	struct rig *rig = apics_start_xapic();
 	struct lapic *lapic = &rig->cpu[0].lapic;
 
 	(void)state;
@@ -372,7 +255,7 @@ static void test_mmio(void **state)
 
 static void test_errors(void **state)
 {
-	struct rig *rig = start_x2apic();
+	struct rig *rig = apics_start_x2apic();
 	struct lapic *lapic = &rig->cpu[0].lapic;
 
 	(void)state;
@@ -389,346 +272,9 @@ static void test_errors(void **state)
 	assert_int_equal(rdmsr(lapic, 0x828), 0x40);
 }
 
-static void expect_vectors(struct rig *rig, unsigned mask, uint8_t vector)
-{
-	for (unsigned i = 0; i < CPUS; i++) {
-		struct lapic *lapic = &rig->cpu[i].lapic;
-
-		assert_int_equal(lapic_pending(lapic),
-				 mask & 1u << i ? vector : -1);
-		if (mask & 1u << i) {
-			lapic_accept(lapic, vector);
-			if (lapic_mapped(lapic, 0xfee00000)) {
-				lapic_mmio_write(lapic, 0xb0, 4, 0);
-			} else {
-				wrmsr(lapic, 0x80b, 0);
-			}
-		}
-	}
-}
-
-static void xapic_send(struct lapic *from, uint8_t to, uint32_t icr)
-{
-	lapic_mmio_write(from, 0x310, 4, (uint32_t)to << 24);
-	lapic_mmio_write(from, 0x300, 4, icr);
-	assert_int_equal(mmio(from, 0x300), icr);
-	assert_int_equal(mmio(from, 0x310), (uint32_t)to << 24);
-}
-
-static void test_xapic_ipi(void **state)
-{
-	struct rig *rig = start_xapic();
-	struct lapic *from = &rig->cpu[1].lapic;
-
-	(void)state;
-	xapic_send(from, 2, 0x00041);
-	expect_vectors(rig, 1 << 2, 0x41);
-	xapic_send(from, 0xff, 0x00041);
-	expect_vectors(rig, 0xf, 0x41);
-	xapic_send(from, 9, 0x00041);
-	expect_vectors(rig, 0, 0x41);
-	xapic_send(from, 0x0c, 0x00841);	/* logical, flat */
-	expect_vectors(rig, 0xc, 0x41);
-	xapic_send(from, 0, 0x40041);
-	expect_vectors(rig, 1 << 1, 0x41);
-	xapic_send(from, 0, 0x80041);
-	expect_vectors(rig, 0xf, 0x41);
-	xapic_send(from, 0, 0xc0041);
-	expect_vectors(rig, 0xd, 0x41);
-	/* Logical, cluster: two clusters of two. */
-	for (unsigned i = 0; i < CPUS; i++) {
-		struct lapic *lapic = &rig->cpu[i].lapic;
-
-		lapic_mmio_write(lapic, 0xe0, 4, 0x0fffffff);
-		lapic_mmio_write(lapic, 0xd0, 4,
-				 (i / 2 << 4 | 1u << i % 2) << 24);
-	}
-	xapic_send(from, 0x13, 0x00841);
-	expect_vectors(rig, 0xc, 0x41);
-	xapic_send(from, 0x02, 0x00841);
-	expect_vectors(rig, 0x2, 0x41);
-	xapic_send(from, 0xff, 0x00841);
-	expect_vectors(rig, 0xf, 0x41);
-}
-
-static void test_x2apic_ipi(void **state)
-{
-	struct rig *rig = start_x2apic();
-	struct lapic *from = &rig->cpu[1].lapic;
-
-	(void)state;
-	wrmsr(from, 0x830, 2ull << 32 | 0x41);
-	expect_vectors(rig, 1 << 2, 0x41);
-	wrmsr(from, 0x830, 0xffull << 32 | 0x41);	/* only CPU 255 */
-	expect_vectors(rig, 0, 0x41);
-	wrmsr(from, 0x830, 0xffffffffull << 32 | 0x41);
-	expect_vectors(rig, 0xf, 0x41);
-	wrmsr(from, 0x830, 0x0009ull << 32 | 0x841);
-	expect_vectors(rig, 0x9, 0x41);
-	wrmsr(from, 0x830, 0x10009ull << 32 | 0x841);
-	expect_vectors(rig, 0, 0x41);
-	wrmsr(from, 0x830, 0xc0041);
-	expect_vectors(rig, 0xd, 0x41);
-	/* An 8-bit message: from the IOAPIC or MSI. */
-	assert_true(msi_send(&rig->fabric, 0xfee03000, 0x41));
-	expect_vectors(rig, 1 << 3, 0x41);
-	assert_true(msi_send(&rig->fabric, 0xfeeff000, 0x41));
-	expect_vectors(rig, 0xf, 0x41);
-	assert_false(msi_send(&rig->fabric, 0xfee55000, 0x41));
-}
-
-/* Lowest priority: the one that is least busy, else in turns. */
-static void test_lowest(void **state)
-{
-	struct rig *rig = start_x2apic();
-	struct apic_message message = {
-		.destination = 0xf, .logical = true, .vector = 0x41,
-		.mode = APIC_LOWEST,
-	};
-	unsigned got[CPUS] = { 0 };
-
-	(void)state;
-	for (unsigned n = 0; n < 8; n++) {
-		assert_true(apic_send(&rig->fabric, &message));
-		for (unsigned i = 0; i < CPUS; i++) {
-			struct lapic *lapic = &rig->cpu[i].lapic;
-
-			if (lapic_pending(lapic) >= 0) {
-				got[i]++;
-				lapic_accept(lapic, 0x41);
-				wrmsr(lapic, 0x80b, 0);
-			}
-		}
-	}
-	for (unsigned i = 0; i < CPUS; i++) {
-		assert_int_equal(got[i], 2);
-		wrmsr(&rig->cpu[i].lapic, 0x808, i == 2 ? 0x10 : 0x20);
-	}
-	assert_true(apic_send(&rig->fabric, &message));
-	expect_vectors(rig, 1 << 2, 0x41);
-}
-
-static void test_init_sipi_nmi(void **state)
-{
-	struct rig *rig = start_x2apic();
-	struct lapic *bsp = &rig->cpu[0].lapic;
-	struct cpu *ap = &rig->cpu[3];
-
-	(void)state;
-	self_ipi(&ap->lapic, 0x99);
-	wrmsr(bsp, 0x830, 3ull << 32 | 0xc500);
-	assert_int_equal(ap->inits, 1);
-	assert_int_equal(lapic_pending(&ap->lapic), -1);
-	assert_int_equal(rdmsr(&ap->lapic, 0x80f), 0xff);
-	assert_int_equal(rdmsr(&ap->lapic, 0x802), 3);
-	wrmsr(bsp, 0x830, 3ull << 32 | 0x8500);	/* de-assert: nothing */
-	assert_int_equal(ap->inits, 1);
-	wrmsr(bsp, 0x830, 3ull << 32 | 0x4608);
-	assert_int_equal(ap->startups, 1);
-	assert_int_equal(ap->startup_vector, 0x08);
-
-	/* NMI does not ask whether software has enabled it. */
-	wrmsr(bsp, 0x830, 3ull << 32 | 0x4400);
-	assert_true(lapic_nmi_pending(&ap->lapic));
-	assert_true(lapic_nmi_take(&ap->lapic));
-	assert_false(lapic_nmi_take(&ap->lapic));
-	/* SMI and what is reserved are nobody's. */
-	wrmsr(bsp, 0x830, 3ull << 32 | 0x4200);
-	wrmsr(bsp, 0x830, 3ull << 32 | 0x4300);
-	wrmsr(bsp, 0x830, 3ull << 32 | 0x4741);
-	assert_int_equal(lapic_pending(&ap->lapic), -1);
-	wrmsr(bsp, 0x830, 0xc4500);		/* INIT to all others */
-	assert_int_equal(ap->inits, 2);
-	assert_int_equal(rig->cpu[0].inits, 0);
-}
-
-static void test_lint(void **state)
-{
-	struct rig *rig = start_x2apic();
-	struct cpu *cpu = &rig->cpu[0];
-	struct lapic *lapic = &cpu->lapic;
-
-	(void)state;
-	/* Masked: not let through; unmasked while high: it is. */
-	lapic_lint_set(lapic, 0, true);
-	assert_false(lapic_extint(lapic));
-	wrmsr(lapic, 0x835, 0x700);
-	assert_true(lapic_extint(lapic));
-	lapic_lint_set(lapic, 0, false);
-	assert_false(lapic_extint(lapic));
-	assert_int_equal(cpu->kicks, 0);
-	lapic_lint_set(lapic, 0, true);
-	assert_int_equal(cpu->kicks, 1);
-	/* TPR does not hold it. */
-	wrmsr(lapic, 0x808, 0xff);
-	assert_true(lapic_extint(lapic));
-	wrmsr(lapic, 0x808, 0);
-	/* Fixed: a vector for an edge. */
-	lapic_lint_set(lapic, 0, false);
-	wrmsr(lapic, 0x835, 0x42);
-	lapic_lint_set(lapic, 0, true);
-	assert_int_equal(lapic_pending(lapic), 0x42);
-	assert_false(lapic_extint(lapic));
-	/* LINT1 as NMI. */
-	lapic_lint_set(lapic, 1, true);
-	assert_false(lapic_nmi_take(lapic));
-	lapic_lint_set(lapic, 1, false);
-	wrmsr(lapic, 0x836, 0x400);
-	lapic_lint_set(lapic, 1, true);
-	assert_true(lapic_nmi_take(lapic));
-	lapic_lint_set(lapic, 7, true);
-	/* Disabled altogether, the pin is INTR; or as a firmware leaves it. */
-	wrmsr(lapic, 0x1b, 0xfee00100);
-	assert_true(lapic_extint(lapic));
-	wrmsr(lapic, 0x1b, 0xfee00900);
-	assert_false(lapic_extint(lapic));
-	lapic_virtual_wire(lapic);
-	assert_true(lapic_extint(lapic));
-	assert_int_equal(mmio(lapic, 0xf0), 0x1ff);
-}
-
-static void test_one_shot(void **state)
-{
-	static const uint8_t divides[] = { 0, 1, 2, 3, 8, 9, 10, 11 };
-	struct rig *rig = start_x2apic();
-	struct lapic *lapic = &rig->cpu[0].lapic;
-
-	(void)state;
-	wrmsr(lapic, 0x832, 0x40);
-	for (unsigned i = 0; i < 8; i++) {
-		uint64_t divisor = i == 7 ? 1 : 2ull << i;
-
-		wrmsr(lapic, 0x83e, divides[i]);
-		wrmsr(lapic, 0x838, 1000);
-		fixture_advance(&rig->f, 300 * divisor);
-		assert_int_equal(rdmsr(lapic, 0x839), 700);
-		fixture_advance(&rig->f, 700 * divisor - 1);
-		assert_int_equal(lapic_pending(lapic), -1);
-		assert_int_equal(rdmsr(lapic, 0x839), 1);
-		fixture_advance(&rig->f, 1);
-		assert_int_equal(lapic_pending(lapic), 0x40);
-		assert_int_equal(rdmsr(lapic, 0x839), 0);
-		lapic_accept(lapic, 0x40);
-		wrmsr(lapic, 0x80b, 0);
-		fixture_advance(&rig->f, 5000 * divisor);
-		assert_int_equal(lapic_pending(lapic), -1);
-	}
-	/* Divided anew in the middle: what is left takes longer. */
-	wrmsr(lapic, 0x838, 1000);
-	fixture_advance(&rig->f, 400);
-	wrmsr(lapic, 0x83e, 0);
-	assert_int_equal(rdmsr(lapic, 0x839), 600);
-	fixture_advance(&rig->f, 1199);
-	assert_int_equal(lapic_pending(lapic), -1);
-	fixture_advance(&rig->f, 1);
-	assert_int_equal(lapic_pending(lapic), 0x40);
-	/* 0 stops. */
-	wrmsr(lapic, 0x838, 1000);
-	wrmsr(lapic, 0x838, 0);
-	assert_int_equal(timer_queue_next(&rig->f.timers), TIMER_NEVER);
-}
-
-static void test_periodic(void **state)
-{
-	struct rig *rig = start_x2apic();
-	struct lapic *lapic = &rig->cpu[0].lapic;
-	unsigned count = 0;
-
-	(void)state;
-	wrmsr(lapic, 0x83e, 11);
-	wrmsr(lapic, 0x832, 0x20040);
-	wrmsr(lapic, 0x838, MS);
-	for (unsigned i = 0; i < 100; i++) {
-		fixture_advance(&rig->f, MS / 4);
-		assert_int_equal(rdmsr(lapic, 0x839),
-				 MS - (i + 1) % 4 * (MS / 4));
-		if (lapic_pending(lapic) == 0x40) {
-			assert_int_equal(i % 4, 3);
-			lapic_accept(lapic, 0x40);
-			wrmsr(lapic, 0x80b, 0);
-			count++;
-		}
-	}
-	assert_int_equal(count, 25);
-	/* Masked it goes on, without interrupts. */
-	wrmsr(lapic, 0x832, 0x30040);
-	fixture_advance(&rig->f, 10 * MS);
-	assert_int_equal(lapic_pending(lapic), -1);
-	/* Who was away for long gets one, and the phase is kept. */
-	wrmsr(lapic, 0x832, 0x20040);
-	rig->f.now += 10 * MS + MS / 2;
-	timer_queue_run(&rig->f.timers);
-	assert_int_equal(lapic_pending(lapic), 0x40);
-	assert_int_equal(timer_queue_next(&rig->f.timers) - rig->f.now, MS / 2);
-	/* No more than 20,000 a second. */
-	wrmsr(lapic, 0x838, 1);
-	assert_int_equal(timer_queue_next(&rig->f.timers) - rig->f.now,
-			 SECOND / 20000);
-}
-
-static void test_deadline(void **state)
-{
-	struct rig *rig = start_x2apic();
-	struct lapic *lapic = &rig->cpu[0].lapic;
-
-	(void)state;
-	wrmsr(lapic, 0x6e0, rig->f.now + 100);	/* not in this mode */
-	assert_int_equal(rdmsr(lapic, 0x6e0), 0);
-	wrmsr(lapic, 0x838, 1000);
-	wrmsr(lapic, 0x832, 0x40040);
-	assert_int_equal(timer_queue_next(&rig->f.timers), TIMER_NEVER);
-	wrmsr(lapic, 0x838, 1000);		/* nor this in that */
-	assert_int_equal(rdmsr(lapic, 0x838), 0);
-
-	wrmsr(lapic, 0x6e0, rig->f.now + 100);
-	assert_int_equal(rdmsr(lapic, 0x6e0), rig->f.now + 100);
-	fixture_advance(&rig->f, 99);
-	assert_int_equal(lapic_pending(lapic), -1);
-	fixture_advance(&rig->f, 1);
-	assert_int_equal(lapic_pending(lapic), 0x40);
-	assert_int_equal(rdmsr(lapic, 0x6e0), 0);
-	lapic_accept(lapic, 0x40);
-	wrmsr(lapic, 0x80b, 0);
-	/* In the past: at once. */
-	wrmsr(lapic, 0x6e0, rig->f.now);
-	assert_int_equal(lapic_pending(lapic), 0x40);
-	assert_int_equal(rdmsr(lapic, 0x6e0), 0);
-	lapic_accept(lapic, 0x40);
-	wrmsr(lapic, 0x80b, 0);
-	/* Never; disarmed; masked. */
-	wrmsr(lapic, 0x6e0, UINT64_MAX);
-	fixture_advance(&rig->f, 1000 * SECOND);
-	assert_int_equal(lapic_pending(lapic), -1);
-	wrmsr(lapic, 0x6e0, rig->f.now + 100);
-	wrmsr(lapic, 0x6e0, 0);
-	assert_int_equal(timer_queue_next(&rig->f.timers), TIMER_NEVER);
-	wrmsr(lapic, 0x832, 0x50040);
-	wrmsr(lapic, 0x6e0, rig->f.now + 100);
-	fixture_advance(&rig->f, 200);
-	assert_int_equal(lapic_pending(lapic), -1);
-	assert_int_equal(rdmsr(lapic, 0x6e0), 0);
-}
-
-/* A guest that has set its TSC back: the deadline is in its own time. */
-static void test_deadline_offset(void **state)
-{
-	struct rig *rig = start_x2apic();
-	struct lapic *lapic = &rig->cpu[0].lapic;
-
-	(void)state;
-	wrmsr(lapic, 0x832, 0x40040);
-	lapic_set_tsc_offset(lapic, 0 - rig->f.now);	/* TSC is 0 now */
-	wrmsr(lapic, 0x6e0, 500);
-	assert_int_equal(timer_queue_next(&rig->f.timers), rig->f.now + 500);
-	lapic_set_tsc_offset(lapic, 300 - rig->f.now);
-	assert_int_equal(timer_queue_next(&rig->f.timers), rig->f.now + 200);
-	lapic_set_tsc_offset(lapic, 500 - rig->f.now);
-	assert_int_equal(lapic_pending(lapic), 0x40);
-}
-
 static void test_random(void **state)
 {
-	struct rig *rig = start_xapic();
+	struct rig *rig = apics_start_xapic();
 	uint32_t seed = 23;
 
 	(void)state;
@@ -796,6 +342,8 @@ static void test_full(void **state)
 	}
 }
 
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -807,15 +355,6 @@ int main(void)
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_mmio),
 		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_xapic_ipi),
-		cmocka_unit_test(test_x2apic_ipi),
-		cmocka_unit_test(test_lowest),
-		cmocka_unit_test(test_init_sipi_nmi),
-		cmocka_unit_test(test_lint),
-		cmocka_unit_test(test_one_shot),
-		cmocka_unit_test(test_periodic),
-		cmocka_unit_test(test_deadline),
-		cmocka_unit_test(test_deadline_offset),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_full),
 	};

@@ -1,3 +1,12 @@
+/*
+ * The policy of running ahead: where it begins, how long it goes on, what it
+ * learns. The VM's lock is held for all of a run.
+ *
+ * A site's `wait` counts down with its exits; 0 is worth a run. A run that
+ * finds nothing behind its first access, or repeatedly nothing behind a later
+ * one, sets it to 2 << failures; another access behind it forgets the
+ * failures.
+ */
 #include "ahead.h"
 
 #include <string.h>

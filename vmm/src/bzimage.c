@@ -1,3 +1,7 @@
+/*
+ * Nothing of the image is believed: each offset and size is checked against
+ * the file's before it is used.
+ */
 #include "bzimage.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/*
+ * All leaves are computed at the start and kept in one array, subleaves behind
+ * their leaf; an index finds the leaves that are asked for often. What depends
+ * on the vCPU's state (OSXSAVE, the size of XSAVE's area) is put in when read.
+ */
 #include "cpuid.h"
 
 #include <stddef.h>

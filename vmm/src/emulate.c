@@ -1,3 +1,7 @@
+/*
+ * Decode, locate, load, run, store: the five steps of an instruction, and how
+ * operands are addressed. All that can fault is in the first three.
+ */
 #include "emulate.h"
 
 #include <stddef.h>

@@ -1,3 +1,9 @@
+/*
+ * The handlers of exits that both vendors share. All follow one pattern:
+ * begin() takes the VM's lock, the device or the vCPU is changed, end() looks
+ * for interrupts, acts on the VM's end and releases the lock. Those that touch
+ * nothing shared (CPUID) do without.
+ */
 #include "exit.h"
 
 #include <stddef.h>

@@ -1,3 +1,6 @@
+/*
+ * RAM is one area of ours in two runs of the guest's: gmem.h.
+ */
 #include "gmem.h"
 
 #include <string.h>

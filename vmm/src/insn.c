@@ -1,3 +1,8 @@
+/*
+ * The decoder takes byte after byte in the order of SDM 2A figure 2-1:
+ * prefixes, opcode, ModRM, SIB, displacement, immediate. Whatever fails is
+ * remembered, and all further bytes are 0, so that only the end looks.
+ */
 #include "insn.h"
 
 #include <stddef.h>

@@ -1,3 +1,8 @@
+/*
+ * The bytes are found by a walk of the guest's tables, once: the page is kept
+ * as a hint, and an instruction that is found there by its bytes costs no
+ * walk.
+ */
 #include "length.h"
 
 #include <stdbool.h>

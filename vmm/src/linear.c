@@ -1,3 +1,8 @@
+/*
+ * Locating splits an access at a page boundary; the places then are pointers
+ * into RAM or addresses of devices, and reading and writing cannot fail any
+ * more.
+ */
 #include "linear.h"
 
 #include <string.h>

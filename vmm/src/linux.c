@@ -1,3 +1,8 @@
+/*
+ * What the 64-bit boot protocol wants in memory: the kernel, boot_params with
+ * the memory map, the command line, page tables that map the first GiBs one to
+ * one, a GDT. Documentation/x86/boot.rst is the reference.
+ */
 #include "linux.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/*
+ * The only place that knows which device is connected to what. Order: buses
+ * and clock, interrupt controllers and lines, devices, their places on the
+ * buses.
+ */
 #include "machine.h"
 
 #include <string.h>

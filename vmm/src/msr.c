@@ -1,3 +1,8 @@
+/*
+ * A table of ranges of MSRs with functions to read and write them, and the
+ * state that these need beyond what the exit brings. What is not in the table
+ * gives #GP, and one message.
+ */
 #include "msr.h"
 
 #include <stddef.h>

@@ -1,3 +1,7 @@
+/*
+ * The structure is written once, when the guest tells its address: the TSC is
+ * constant, so nothing in it changes afterwards.
+ */
 #include "pvclock.h"
 
 #include <stddef.h>

@@ -1,3 +1,12 @@
+/*
+ * Runs: their state, the pages and the decoded instructions that they use.
+ * What the instructions do is in quick_step.c.
+ *
+ * An op counts for the run whose number it has; q->run is counted up to forget
+ * them all, when code may have been written. In between it is not: a page with
+ * code of this run is not given for writing, one that was written not for
+ * code.
+ */
 #include "quick.h"
 
 #include <string.h>

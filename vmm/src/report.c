@@ -1,3 +1,6 @@
+/*
+ * State that the last exit did not bring is left out, not shown as 0.
+ */
 #include "report.h"
 
 #include <lib/info.h>

@@ -1,3 +1,8 @@
+/*
+ * How a vCPU comes to be: its handler, a portal for each event at the MTD of
+ * the vendor's table, its EC and SC; the way of its exits to their handlers;
+ * and its view of the buses, which differs from others' by its local APIC.
+ */
 #include "vcpu.h"
 
 #include <stddef.h>

@@ -1,3 +1,8 @@
+/*
+ * Start and end of a VM, in the order in which it happens: the machine, the
+ * guest's PD with its RAM, the kernel in it, threads, vCPUs. From then on only
+ * exits and the threads for time and input run.
+ */
 #include "vm.h"
 
 #include <stddef.h>

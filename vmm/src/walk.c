@@ -1,3 +1,8 @@
+/*
+ * One walk for all paging modes: a struct shape has what differs. SDM 3A 4.3
+ * to 4.6. Entries are read once, whole; accessed and dirty bits are set at the
+ * end, when the access is known to be allowed, atomically.
+ */
 #include "walk.h"
 
 #include <stddef.h>
