@@ -57,7 +57,7 @@ static enum status wait_for_space(struct console *c)
 	return sm_down_all(c->sel + CONSOLE_SPACE, 0);
 }
 
-void console_write(struct console *console, const void *data, size_t n)
+void console_queue(struct console *console, const void *data, size_t n)
 {
 	const uint8_t *at = data;
 
@@ -72,7 +72,17 @@ void console_write(struct console *console, const void *data, size_t n)
 		}
 	}
 	lock_release(&console->lock);
+}
+
+void console_flush(struct console *console)
+{
 	wake_console(console);
+}
+
+void console_write(struct console *console, const void *data, size_t n)
+{
+	console_queue(console, data, n);
+	console_flush(console);
 }
 
 size_t console_try_read(struct console *console, void *data, size_t n)

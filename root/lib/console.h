@@ -71,6 +71,13 @@ struct console {
 /* All of it, waiting for space when needed. Thread-safe. */
 void console_write(struct console *console, const void *data, size_t n);
 
+/*
+ * The two parts of it: what is put there is shown some time, and, once the
+ * console has been told, now. Many small writes need one flush.
+ */
+void console_queue(struct console *console, const void *data, size_t n);
+void console_flush(struct console *console);
+
 /* As much as fits now; returns how much. Thread-safe. */
 size_t console_try_write(struct console *console, const void *data, size_t n);
 

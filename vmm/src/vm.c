@@ -38,9 +38,21 @@ void vm_lock(struct vm *vm)
 	lock_acquire(&vm->lock);
 }
 
+/* The lock is not held any more, what was written under it is there. */
+static void release(struct vm *vm)
+{
+	bool written = vm->written;
+
+	vm->written = false;
+	lock_release(&vm->lock);
+	if (written) {
+		console_flush(&console);
+	}
+}
+
 void vm_unlock_asleep(struct vm *vm)
 {
-	lock_release(&vm->lock);
+	release(vm);
 }
 
 void vm_unlock(struct vm *vm)
@@ -51,7 +63,7 @@ void vm_unlock(struct vm *vm)
 	if (late) {
 		vm->timer_sleeps = next;
 	}
-	lock_release(&vm->lock);
+	release(vm);
 	if (late) {
 		(void)sm_up(vm->timer_sm);
 	}
@@ -63,6 +75,7 @@ void vm_finish(struct vm *vm)
 {
 	char message[VM_MESSAGE];
 
+	console_flush(&console);
 	for (unsigned i = 0; i < VM_VCPUS; i++) {
 		report_exits(&vm->vcpu[i]);
 	}
@@ -88,6 +101,7 @@ void vm_fail(struct vcpu *v, const char *format, ...)
 	va_start(list, format);
 	vsnprintf(message, sizeof(message), format, list);
 	va_end(list);
+	console_flush(&console);
 	log_error("%s", message);
 	report_vcpu(v);
 	program_exit(EXIT_FAILED, message);
@@ -133,8 +147,10 @@ static void exit_wanted(void *opaque, uint32_t code)
 
 static size_t serial_write(void *opaque, const uint8_t *bytes, size_t count)
 {
-	(void)opaque;
-	console_write(&console, bytes, count);
+	struct vm *vm = opaque;
+
+	console_queue(&console, bytes, count);
+	vm->written = true;
 	return count;
 }
 
@@ -190,7 +206,7 @@ static const char *init_machine(struct vm *vm)
 		.vcpus = VM_VCPUS,
 		.wall_clock = WALL_CLOCK,
 		.power = {power_off_wanted, reset_wanted, exit_wanted, vm},
-		.serial = {serial_write, serial_read, NULL},
+		.serial = {serial_write, serial_read, vm},
 	};
 
 	if (ram == NULL || program_info->vm.memory < GMEM_MIN) {

@@ -39,6 +39,7 @@ struct vm {
 	/* Under it: */
 	enum vm_end end;
 	uint32_t end_code;		/* of VM_EXIT */
+	bool written;			/* to the console, which sleeps */
 
 	/* The timer thread: until when it sleeps, at most; what wakes it. */
 	uint64_t timer_sleeps;		/* under the lock */
@@ -49,7 +50,11 @@ struct vm {
 void vm_start(struct vm *vm);
 
 void vm_lock(struct vm *vm);
-/* Also sees to it that the timer thread wakes for the first deadline. */
+/*
+ * Also sees to it that the timer thread wakes for the first deadline, and that
+ * the console shows what was written: once for all that an exit or a run ahead
+ * writes.
+ */
 void vm_unlock(struct vm *vm);
 /* For one who sleeps until the first deadline and then runs the timers. */
 void vm_unlock_asleep(struct vm *vm);
