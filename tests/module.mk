@@ -186,8 +186,9 @@ endef
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
 	semaphore.c delegate.c translate.c revoke.c exception.c recall.c \
-	schedule.c time.c gsi.c quota.c fpu.c smp.c vcpu.c guest.S \
-	hostile.c suspend.c matrix.c topics.c)
+	schedule.c time.c gsi.c quota.c fpu.c smp.c vm.c vcpu.c \
+	vcpu_state.c vcpu_inject.c vcpu_hostile.c leak.c guest.S hostile.c \
+	suspend.c matrix.c topics.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 # Devices, with and without IOMMU.

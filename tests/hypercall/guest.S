@@ -91,6 +91,44 @@ guest_page:
 	fninit
 	fld1
 	hlt
+
+/* All that XSAVE knows, from and to page 2. */
+	label	guest_xrstor
+	mov	$-1, %eax
+	mov	%eax, %edx
+	xrstor	0x2000
+	hlt
+	label	guest_xsave
+	mov	$-1, %eax
+	mov	%eax, %edx
+	xsave	0x2000
+	hlt
+
+/* DR0 to DR3 and DR6, from EBX, or to page 2. */
+	label	guest_fill_dr
+	mov	%ebx, %dr0
+	mov	%ebx, %dr1
+	mov	%ebx, %dr2
+	mov	%ebx, %dr3
+	mov	$0xffff4ff1, %eax
+	mov	%eax, %dr6
+	hlt
+	label	guest_read_dr
+	mov	%dr0, %eax
+	mov	%eax, 0x2000
+	mov	%dr1, %eax
+	mov	%eax, 0x2004
+	mov	%dr2, %eax
+	mov	%eax, 0x2008
+	mov	%dr3, %eax
+	mov	%eax, 0x200c
+	mov	%dr6, %eax
+	mov	%eax, 0x2010
+	hlt
+
+	label	guest_rdtscp
+	rdtscp
+	hlt
 	.balign	4096
 	.code64
 

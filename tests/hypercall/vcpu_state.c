@@ -1,0 +1,219 @@
+/*
+ * vCPUs: state goes in and comes out, as the MTD says.
+ */
+#include <lib/string.h>
+
+#include "vm.h"
+
+/* General registers go in and come out; only those that the MTD names. */
+static void compute_start(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->rax = 0x1111222233334444, u->rbx = 0x5555, u->rcx = 0x4001;
+	u->rdx = 0xf0f0, u->rsi = 0x1234, u->rdi = 0x5678, u->rbp = 0x9abc;
+	u->r8 = 8, u->r15 = 0x1515151515151515;
+}
+
+static void compute_check(struct utcb *u, unsigned event)
+{
+	EQUAL(event, number(HLT));
+	if (vm.count == 0) {
+		EQUAL(u->rax, 0x1111222233334445);
+		EQUAL(u->rbx, 0x5557);
+		EQUAL(u->rcx, 0x8002);
+		EQUAL(u->rdx, 0x0f0f);
+		EQUAL(u->rsi, 0x1234);
+		EQUAL(u->rdi, 0x5678);
+		EQUAL(u->rbp, 0x9abc);
+		EQUAL(u->rsp, GUEST_STACK);
+		EQUAL(u->r8, 8);
+		EQUAL(u->r15, 0x1515151515151515);
+		/* Of these only RBP to RDI are taken back. */
+		u->rax = u->rbx = u->rcx = u->rdx = 0;
+		u->rsi = 1, u->rdi = 2, u->rbp = 3;
+		u->rip = guest_ip(guest_compute);
+		u->length = 0;
+		u->mtd = MTD_RIP_LEN | MTD_GPR_BSD;
+		vm.sleep = false;
+	} else {
+		EQUAL(u->rax, 0x1111222233334446);
+		EQUAL(u->rbx, 0x5559);
+		EQUAL(u->rcx, 0x0004);
+		EQUAL(u->rsi, 1);
+		EQUAL(u->rdi, 2);
+		EQUAL(u->rbp, 3);
+	}
+}
+
+static void registers(void)
+{
+	make_vm(boot_cpu, MTD_GPR | MTD_RSP | MTD_RIP_LEN);
+	run(guest_compute, compute_check, compute_start);
+	EQUAL(vm.count, 2);
+}
+
+/* The rest of the state: what was put in comes out. */
+static struct utcb state;
+
+static void state_start(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->cr2 = 0x12345678, u->cr3 = 0x5000, u->cr4 = 0;
+	u->ds = (struct segment){0x123, 0x93, 0xffff, 0x1230};
+	u->es = (struct segment){0x234, 0x93, 0xffff, 0x2340};
+	u->fs = (struct segment){0x345, 0x93, 0xffff, 0x3450};
+	u->gs = (struct segment){0x456, 0x93, 0xffff, 0x4560};
+	u->gdtr.base = 0x10000, u->gdtr.limit = 0x7f;
+	u->idtr.base = 0x20000, u->idtr.limit = 0x3ff;
+	u->tr.base = 0x3000, u->tr.selector = 0x28, u->tr.limit = 0x67;
+	u->dr7 = 0x400;
+	u->sysenter_cs = 0x10, u->sysenter_rsp = 0x1000;
+	u->sysenter_rip = 0x2000;
+	u->star = 0x0023001000000000, u->lstar = 0x1234567;
+	u->cstar = 0x7654321, u->sfmask = 0x700;
+	u->kernel_gs_base = 0x123456789000;
+	u->mtd |= MTD_SYSENTER | MTD_SYSCALL;
+	state = *u;
+}
+
+static void check_segment(const struct segment *is, const struct segment *was)
+{
+	EQUAL(is->selector, was->selector);
+	EQUAL(is->base, was->base);
+	EQUAL(is->limit, was->limit);
+	/* The type is the processor's own affair in real mode. */
+	EQUAL(is->rights & 0xf0, was->rights & 0xf0);
+}
+
+static void state_check(struct utcb *u, unsigned event)
+{
+	EQUAL(event, number(HLT));
+	EQUAL(u->cr0, state.cr0);
+	EQUAL(u->cr2, state.cr2);
+	EQUAL(u->cr3, state.cr3);
+	EQUAL(u->cr4, state.cr4);
+	EQUAL(u->rflags, state.rflags);
+	EQUAL(u->dr7, state.dr7);
+	EQUAL(u->gdtr.base, state.gdtr.base);
+	EQUAL(u->gdtr.limit, state.gdtr.limit);
+	EQUAL(u->idtr.base, state.idtr.base);
+	EQUAL(u->idtr.limit, state.idtr.limit);
+	check_segment(&u->cs, &state.cs);
+	check_segment(&u->ss, &state.ss);
+	check_segment(&u->ds, &state.ds);
+	check_segment(&u->es, &state.es);
+	check_segment(&u->fs, &state.fs);
+	check_segment(&u->gs, &state.gs);
+	check_segment(&u->tr, &state.tr);
+	EQUAL(u->sysenter_cs, state.sysenter_cs);
+	EQUAL(u->sysenter_rsp, state.sysenter_rsp);
+	EQUAL(u->sysenter_rip, state.sysenter_rip);
+	EQUAL(u->star, state.star);
+	EQUAL(u->lstar, state.lstar);
+	EQUAL(u->cstar, state.cstar);
+	EQUAL(u->sfmask, state.sfmask);
+	EQUAL(u->kernel_gs_base, state.kernel_gs_base);
+	EQUAL(u->inject & INJECT_VALID, 0);
+	EQUAL(u->interruptibility, 0);
+}
+
+static void all_state(void)
+{
+	make_vm(boot_cpu, MTD_ALL);
+	run(guest_hlt, state_check, state_start);
+	EQUAL(vm.count, 1);
+}
+
+/* What a portal's MTD does not name is not told. */
+static void poison(struct utcb *u, unsigned event)
+{
+	(void)event;
+	EQUAL(u->mtd, 0);
+	EQUAL(u->rax, 0xeeeeeeeeeeeeeeee);
+	EQUAL(u->rflags, 0xeeeeeeeeeeeeeeee);
+	EQUAL(u->cr0, 0xeeeeeeeeeeeeeeee);
+}
+
+static void poison_start(struct utcb *u, unsigned event)
+{
+	(void)event;
+	/* The handler's next message is in this UTCB; this one is copied. */
+	vm.rip[MAX_EXITS - 1] = u->mtd;
+}
+
+static void no_state(void)
+{
+	make_vm(boot_cpu, 0);
+	vm.entry = guest_hlt;
+	vm.exit = nothing;
+	vm.reset = poison_start;
+	/* Sleeps at its first HLT; then the UTCB is overwritten. */
+	run(guest_hlt, nothing, poison_start);
+	EQUAL(vm.count, 1);
+	memset(vm.h->utcb->word, 0xee, sizeof(vm.h->utcb->word));
+	vm.exit = poison;
+	wake_vm();
+	EQUAL(vm.count, 2);
+}
+
+/* The TSC's offset is added to, and reads as it is. */
+static uint64_t host_before;
+
+static void tsc_check(struct utcb *u, unsigned event)
+{
+	uint64_t guest = u->rdx << 32 | (u->rax & 0xffffffff);
+
+	EQUAL(event, number(HLT));
+	if (vm.count == 0) {
+		CHECK(guest >= host_before && guest <= rdtsc());
+		u->tsc_offset = 1ul << 50;
+		u->rip = guest_ip(guest_rdtsc);
+		u->length = 0;
+		u->mtd = MTD_TSC | MTD_RIP_LEN;
+		vm.sleep = false;
+	} else {
+		CHECK(u->tsc_offset <= 1ul << 50);
+		CHECK(u->tsc_offset > (1ul << 50) - tsc_of_us(1000000));
+		CHECK(guest > 1ul << 50);
+	}
+}
+
+static void tsc(void)
+{
+	make_vm(boot_cpu, MTD_GPR_ACDB | MTD_TSC | MTD_RIP_LEN);
+	host_before = rdtsc();
+	run(guest_rdtsc, tsc_check, NULL);
+	EQUAL(vm.count, 2);
+}
+
+/* A guest's FPU registers are its own. */
+
+static void fpu_check(struct utcb *u, unsigned event)
+{
+	static const uint8_t one[10] = {0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f};
+
+	EQUAL(event, number(HLT));
+	/* ST0 in the FXSAVE image. */
+	CHECK(memcmp(u->fpu + 32, one, sizeof(one)) == 0);
+	for (unsigned i = 160; i < 416; i++) {
+		EQUAL(u->fpu[i], 0);
+	}
+}
+
+static void fpu(void)
+{
+	make_vm(boot_cpu, MTD_RIP_LEN | MTD_FPU);
+	fpu_fill(0x4242424242424242);
+	run(guest_fpu, fpu_check, NULL);
+	EQUAL(vm.count, 1);
+	EQUAL(fpu_compare(0x4242424242424242), 0);
+}
+
+const struct test vcpu_state_tests[] = {
+	{"vcpu.registers", registers, 0},
+	{"vcpu.all_state", all_state, 0},
+	{"vcpu.no_state", no_state, 0},
+	{"vcpu.tsc", tsc, 0},
+	{"vcpu.fpu", fpu, 0},
+	{0},
+};
