@@ -71,7 +71,7 @@ static void firmware(uint64_t kind)
 	seal();
 	acpi_init();
 	(void)acpi_find("ABCD");
-	(void)acpi_pm_timer();
+	(void)acpi_fadt(FADT_PM_TIMER);
 	madt_init();
 	check_machine();
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "fpu.h"
+#include "kernel.h"
 #include "log.h"
 #include "panic.h"
 #include "tlb.h"
@@ -22,6 +23,7 @@
 #include "x86/iommu.h"
 #include "x86/irq.h"
 #include "x86/kmem.h"
+#include "x86/suspend.h"
 #include "x86/tsc.h"
 #include "x86/vcpu.h"
 
@@ -320,4 +322,13 @@ void run_grace_periods(void)
 		}
 	}
 	cpu_now = before;
+}
+
+/* Nothing here sleeps. */
+struct sm *sm_suspend;
+
+enum status suspend(uint64_t type_a, uint64_t type_b)
+{
+	(void)type_a, (void)type_b;
+	return BAD_FEATURE;
 }
