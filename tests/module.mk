@@ -192,8 +192,8 @@ HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 # Devices, with and without IOMMU.
-$(eval $(call hypercall,device,$(addprefix tests/hypercall/,start.S code.S \
-	main.c machine.c ecs.c device.c)))
+$(eval $(call hypercall,device,tests/hypercall/device.c $(filter-out \
+	%/topics.c %/matrix.c,$(HYPERCALL_SRC))))
 
 # The same with all mitigations, needed or not: the paths that boot patches.
 HYPERCALL_TESTS	+= $(B)/hypercall_mitigated.iso

@@ -574,6 +574,31 @@ static void pin(void)
 	}
 }
 
+/* After sleep all is as before: what it may reach, and its messages. */
+static void slept(void)
+{
+	struct edu *e = start(0);
+	unsigned long sm = gsi_sm(MSI_GSI);
+	uint64_t address;
+	uint32_t data;
+
+	need_iommu();
+	make_device_pd(e, 0);
+	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address,
+			 &data), SUCCESS);
+	send_messages(e, address, data);
+	check_copies(e, 0);
+	suspend_twice();
+	ram[0] = pattern;
+	store(e, ram_phys);
+	EQUAL(ram[0], pattern);
+	check_copies(e, 0);
+	raise(e);
+	acknowledge(e);
+	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+	use_pin(e);
+}
+
 static const struct test device_tests[] = {
 	{"device.blocked", blocked, 0},
 	{"device.unconfined", unconfined, 0},
@@ -589,6 +614,7 @@ static const struct test device_tests[] = {
 	{"device.message_of_other", message_of_other, 0},
 	{"device.message_by_dma", message_by_dma, 0},
 	{"device.pin", pin, 0},
+	{"device.slept", slept, 0},
 	{0},
 };
 
