@@ -8,8 +8,11 @@ import collections
 import pathlib
 import re
 
-DEFINITIONS = pathlib.Path("hypervisor/src/x86/vmcs.def")
-FIELD = re.compile(r"^FIELD\((\w+), (0x[0-9a-f]+),", re.M)
+DEFINITIONS = pathlib.Path("hypervisor/src/x86/vmcs.h")
+FIELD = re.compile(r"^\s+VMCS_(\w+) = (0x[0-9a-f]{4}),", re.M)
+SEGMENTS = ("ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR")
+SEGMENT_FIELDS = {0x0800: "SELECTOR", 0x4800: "LIMIT", 0x4814: "RIGHTS",
+                  0x6806: "BASE"}
 
 # By their encodings: SDM 3D appendix B.
 SHADOWED_READ = {
@@ -59,13 +62,17 @@ def count(accesses):
 
 def names():
     """{encoding: name}, as the kernel calls them."""
-    return {int(encoding, 16): name for name, encoding in
-            FIELD.findall(DEFINITIONS.read_text())}
+    found = {int(encoding, 16): name for name, encoding in
+             FIELD.findall(DEFINITIONS.read_text())}
+    for first, what in SEGMENT_FIELDS.items():
+        for i, segment in enumerate(SEGMENTS):
+            found[first + 2 * i] = f"GUEST_{segment}_{what}"
+    return found
 
 
 def fields(accesses):
     """The accesses that KVM does not shadow: ["vmread NAME"], in order."""
     known = names()
-    return [f"{operation} {known.get(field, field)}"
+    return [f"{operation} {known.get(field) or hex(field or 0)}"
             for operation, field in accesses
             if not is_shadowed(operation, field)]

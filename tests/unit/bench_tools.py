@@ -4,12 +4,15 @@
 Runs at the top of the source tree; prints as cmocka does, for run.py.
 """
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, "tests/bench")
 import compare  # noqa: E402
 import lines  # noqa: E402
 import table  # noqa: E402
+import trace  # noqa: E402
+import vmcs  # noqa: E402
 
 
 class Lines(unittest.TestCase):
@@ -69,6 +72,66 @@ class Compare(unittest.TestCase):
         classes = compare.classify({("p", "kernel", "x"): 4},
                                    compare.medians(result))
         self.assertIn("+25.0%", compare.report(classes))
+
+
+class Parts(unittest.TestCase):
+    """A trace is divided into the parts of exits."""
+
+    def steps(self, *modes):
+        return [trace.Step(0, mode, None)
+                for mode, count in modes for _ in range(count)]
+
+    def test_parts(self):
+        found = trace.parts(self.steps(
+            (trace.GUEST, 2), (trace.KERNEL, 10), (trace.USER, 5),
+            (trace.KERNEL, 3), (trace.USER, 1), (trace.KERNEL, 8),
+            (trace.GUEST, 1), (trace.KERNEL, 4), (trace.GUEST, 1)))
+        self.assertEqual(found, {
+            "guest": 4, "exits": 2, "entry": 2, "before": 10, "handler": 6,
+            "handler_kernel": 3, "after": 7, "alone": 3})
+
+    def test_rotated(self):
+        found = trace.parts(trace.rotated(self.steps(
+            (trace.USER, 2), (trace.KERNEL, 8), (trace.GUEST, 2),
+            (trace.KERNEL, 10), (trace.USER, 3))))
+        self.assertEqual((found["before"], found["after"], found["exits"]),
+                         (10, 7, 1))
+
+
+BOCHS = """\
+Tracing enabled for CPU0
+(0).[1] [0x00] 002b:00000000010020a3 (unk. ctxt): ret          ; c3
+rax: 00000000_00000001
+(0).[2] [0x00] 0008:ffffffff80200000 (unk. ctxt): mov eax, ecx ; 89c8
+rax: 00000000_00006820
+r10: 00000000_00004818
+(0).[3] [0x00] 0008:ffffffff80200002 (unk. ctxt): vmread rax, rax ; 0f78c0
+rax: 00000000_00000002
+r10: 00000000_00004818
+(0).[4] [0x00] 0008:ffffffff80200005 (unk. ctxt): vmwrite r10, rdx ; 0f79
+(0).[5] [0x00] 0008:ffffffff80200008 (unk. ctxt): vmresume ; 0f01c3
+(0).[6] [0x00] 0010:0000000001002000 (unk. ctxt): nop ; 90
+(0).[7] [0x00] 002b:00000000010020a0 (unk. ctxt): xchg bx, bx ; 6687db
+Tracing disabled for CPU0
+"""
+
+
+class Bochs(unittest.TestCase):
+    """What Bochs' debugger prints is understood."""
+
+    def test_trace(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(BOCHS)
+            file.flush()
+            (steps,) = trace.bochs_traces(file.name, 0x10020a0, trace.USER)
+        self.assertEqual([step.mode for step in steps],
+                         [trace.USER] + 4 * [trace.KERNEL] + [trace.GUEST])
+        accesses = [step.access for step in steps if step.access]
+        self.assertEqual(accesses, [("vmread", 0x6820), ("vmwrite", 0x4818)])
+        self.assertEqual(vmcs.count(accesses), {
+            "read_shadowed": 1, "read_other": 0, "write_shadowed": 0,
+            "write_other": 1})
+        self.assertEqual(vmcs.fields(accesses), ["vmwrite GUEST_SS_RIGHTS"])
 
 
 class Targets(unittest.TestCase):
