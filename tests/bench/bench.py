@@ -5,6 +5,7 @@ bench.py run [OUT]          measure, print tables, write OUT.json and OUT.html
 bench.py check COUNTS       compare exact counts with those in a file
 bench.py update COUNTS      write that file
 bench.py compare A B        what got better and worse between two results
+bench.py read LOG OUT       the same of a saved serial line, of hardware
 
 B= is the build directory, PLATFORM= where to measure (default: QEMU and Bochs),
 LINUX=no leaves out what takes longest.
@@ -196,6 +197,8 @@ def check(path):
     wanted = {key: value for key, value in
               from_counts(json.loads(pathlib.Path(path).read_text())).items()
               if key[0] in platforms}
+    if not wanted:
+        return f"bench: {path} has no counts of {PLATFORM}"
     result = collect(platforms, measure_lines)
     classes = compare.classify(wanted, from_counts(exact_counts(result)))
     print(compare.report(classes))
@@ -216,9 +219,8 @@ def update(path):
     return 0
 
 
-def run(out):
-    """Measure everything."""
-    result = collect(emulator.choose(PLATFORM), measure_all)
+def write(result, out):
+    """The result's files, and its tables."""
     out = pathlib.Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
@@ -226,6 +228,24 @@ def run(out):
     print(table.text(result))
     print(f"\nbench: {out}.json, {out}.html")
     return 0
+
+
+def run(out):
+    """Measure everything."""
+    return write(collect(emulator.choose(PLATFORM), measure_all), out)
+
+
+def read(log, out):
+    """What bench.iso said on a machine without an emulator."""
+    results = lines.Results()
+    for line in pathlib.Path(log).read_text(errors="replace").splitlines():
+        results.take(line)
+    return write({"format": FORMAT, "version": version(),
+                  "quantiles": lines.QUANTILES,
+                  "platforms": {"hardware": {
+                      "exact": False, "unit": "cycles",
+                      "tsc_khz": results.tsc_khz,
+                      "kernel": as_group(results)}}}, out)
 
 
 def compare_files(a, b):
@@ -239,7 +259,7 @@ def compare_files(a, b):
 def main():
     command, *arguments = sys.argv[1:] or [""]
     functions = {"run": run, "check": check, "update": update,
-                 "compare": compare_files}
+                 "compare": compare_files, "read": read}
     if command not in functions:
         sys.exit(__doc__)
     try:

@@ -62,6 +62,8 @@ class Run:
                     "-mon", "chardev=monitor,mode=readline"]
         if platform == "qemu-tcg" and options.cpus == 1:
             command += ICOUNT
+        if platform == "qemu-kvm":
+            command += ["-name", "bench,debug-threads=on"]
         if trace:
             command += ["-D", trace]
         process = machine.start(command, options.logs / "emulator",
@@ -69,7 +71,7 @@ class Run:
         theirs.close()
         monitor.close()
         if platform == "qemu-kvm":
-            pin(process.pid)
+            pin(process.pid, options.cpus)
         return machine.Machine(process, ours)
 
     def start_bochs(self, platform, options, trace):
@@ -149,14 +151,19 @@ class Run:
             self.monitor.close()
 
 
-def pin(pid, cpu=None):
-    """QEMU's threads to one CPU, the last: that of the vCPU is among them."""
-    cpu = max(os.sched_getaffinity(0)) if cpu is None else cpu
-    time.sleep(0.5)
-    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        name = (thread / "comm").read_text()
-        if "CPU" in name:
-            os.sched_setaffinity(int(thread.name), {cpu})
+def pin(pid, cpus):
+    """Each vCPU's thread of QEMU's to a CPU of its own, the last ones."""
+    usable = sorted(os.sched_getaffinity(0), reverse=True)
+    threads = {}
+    deadline = time.monotonic() + 10
+    while len(threads) < cpus and time.monotonic() < deadline:
+        time.sleep(0.1)
+        for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            name = (thread / "comm").read_text()
+            if name.startswith("CPU "):
+                threads[name] = int(thread.name)
+    for thread, cpu in zip(threads.values(), usable):
+        os.sched_setaffinity(thread, {cpu})
 
 
 def choose(platform):

@@ -83,7 +83,8 @@ def text(result):
         for key, title in TITLES.items():
             if not groups.get(key):
                 continue
-            out += ["", f"{platform}: {title}, in {groups['unit']}", ""]
+            out += ["", f"{platform}: {title}, in {groups['unit']}; after a "
+                    "warm-up of a tenth of the rounds", ""]
             head = ["", "min", "median", "p90", "p99", "max", "at most", ""]
             for row in [head, *lines_of(platform, groups[key],
                                         groups["exact"])]:
