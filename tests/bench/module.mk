@@ -1,8 +1,8 @@
 # The benchmark: docs/benchmark.md.
 comma := ,
 BENCH_SRC := $(addprefix tests/hypercall/,start.S machine.c ecs.c) \
-	     $(addprefix tests/bench/,stubs.S main.c stats.c ipc.c object.c schedule.c \
-	     vm.c)
+	     $(addprefix tests/bench/,stubs.S main.c stats.c ipc.c object.c \
+	     schedule.c vm.c)
 
 # NAME, and 2 if it is the one to be traced.
 define bench_program
@@ -57,31 +57,6 @@ $(BENCH_SYSTEMS): $(B)/%.iso: $(B)/hypervisor.elf $(B)/root.elf \
 	$(Q)$(PYTHON) tests/platform/image.py $@ $(filter %.elf %.dtb,$^) \
 		$(B)/guest/$(subst -guest,,$*).bin
 
-BENCH		:= B=$(B) PLATFORM=$(PLATFORM) LINUX=$(LINUX) $(PYTHON) tests/bench/bench.py
-LINUX		?= yes
-BENCH_COUNTS	:= tests/bench/counts.json
-BENCH_QUICK	:= $(B)/bench.iso $(B)/bench-guest.iso
-
-bench: packages					## measure, for build/bench.html
-	$(Q)$(MAKE) --no-print-directory $(BENCH_IMAGES)
-	$(Q)$(BENCH) run $(B)/bench/result
-
-bench-check: $(BENCH_QUICK)			## is anything slower than it was?
-	$(Q)$(BENCH) check $(BENCH_COUNTS)
-
-bench-update: $(BENCH_QUICK)			## these are the counts from now on
-	$(Q)$(BENCH) update $(BENCH_COUNTS)
-
-bench-compare:					## what changed from A=x.json to B=y.json
-	$(Q)$(PYTHON) tests/bench/bench.py compare $(A) $(B)
-
-.PHONY: bench bench-check bench-update bench-compare
-
-UNIT_TESTS	+= $(B)/unit/bench_tools
-$(B)/unit/bench_tools: tests/unit/bench_tools.py
-	@mkdir -p $(@D)
-	$(Q)install -m755 $< $@
-
 # Linux as a guest and bare: an initramfs that measures, and the system.
 BENCH_LINUX	:= $(addprefix $(B)/bench-,linux-boot.iso linux-work.iso)
 BENCH_BARE	:= $(addprefix $(B)/bench-linux/,initrd entry.bin)
@@ -116,3 +91,29 @@ $(BENCH_LINUX): $(B)/%.iso: $(B)/hypervisor.elf $(B)/root.elf \
 		tests/platform/image.py
 	@$(call say,ISO)
 	$(Q)$(PYTHON) tests/platform/image.py $@ $(filter-out %.py,$^)
+
+LINUX		?= yes
+BENCH		:= B=$(B) PLATFORM=$(PLATFORM) LINUX=$(LINUX) \
+		   $(PYTHON) tests/bench/bench.py
+BENCH_COUNTS	:= tests/bench/counts.json
+BENCH_QUICK	:= $(B)/bench.iso $(B)/bench-guest.iso
+
+bench: packages					## measure, into build/bench/result.html
+	$(Q)$(MAKE) --no-print-directory $(BENCH_IMAGES)
+	$(Q)$(BENCH) run $(B)/bench/result
+
+bench-check: $(BENCH_QUICK)			## is anything slower than it was?
+	$(Q)$(BENCH) check $(BENCH_COUNTS)
+
+bench-update: $(BENCH_QUICK)			## these are the counts from now on
+	$(Q)$(BENCH) update $(BENCH_COUNTS)
+
+bench-compare:					## what changed from A=x.json to B=y.json
+	$(Q)$(PYTHON) tests/bench/bench.py compare $(A) $(B)
+
+.PHONY: bench bench-check bench-update bench-compare
+
+UNIT_TESTS	+= $(B)/unit/bench_tools
+$(B)/unit/bench_tools: tests/unit/bench_tools.py
+	@mkdir -p $(@D)
+	$(Q)install -m755 $< $@

@@ -125,15 +125,20 @@ def distributions(lines, quantiles):
     return svg(len(rows), height, drawn)
 
 
+def cell(value):
+    """What stands in a table's cell."""
+    return escape.escape(f"{value:,}" if isinstance(value, int) else
+                         str(value))
+
+
 def html_table(head, rows):
     """A table; the last cell of a row may be OVER."""
     cells = "".join(f"<th>{escape.escape(str(word))}</th>" for word in head)
     out = [f"<div class=wide><table><tr>{cells}</tr>"]
     for row in rows:
         mark = ' class="over"' if row[-1] == "OVER" else ""
-        out.append("<tr>" + "".join(
-            f"<td{mark}>{escape.escape(f'{word:,}' if isinstance(word, int) else str(word))}</td>"
-            for word in row) + "</tr>")
+        out.append("<tr>" + "".join(f"<td{mark}>{cell(word)}</td>"
+                                    for word in row) + "</tr>")
     out.append("</table></div>")
     return "".join(out)
 
@@ -165,7 +170,8 @@ def platform_part(platform, groups, quantiles):
                 html_table(["", *table.PARTS_HEAD], table.parts_of(groups))]
     for key, title in table.TITLES.items():
         if groups.get(key):
-            out += [f"<h3>{title[0].upper()}{title[1:]} ({groups['unit']})</h3>",
+            title = title[0].upper() + title[1:]
+            out += [f"<h3>{title} ({groups['unit']})</h3>",
                     html_table(["", "min", "median", "p90", "p99", "max",
                                 "at most", ""],
                                table.lines_of(platform, groups[key],
@@ -177,8 +183,7 @@ def platform_part(platform, groups, quantiles):
         out += [f"<h3>Linux (ticks: {groups['unit']})</h3>",
                 html_table(table.LINUX_HEAD, table.linux_rows(groups)),
                 "<h3>Exits of its boot to the prompt</h3>",
-                html_table(["", "number", "a second"],
-                           table.exit_rows(groups))]
+                html_table(table.EXITS_HEAD, table.exit_rows(groups))]
     return out
 
 
@@ -189,8 +194,8 @@ def html(result):
            f"<title>Micronova {escape.escape(result['version'])}: what it "
            f"costs</title><style>{STYLE}</style></head><body>",
            "<h1>What a VM exit costs, and all else</h1>",
-           f"<p>Micronova {escape.escape(result['version'])}. What each line is "
-           "and how it was obtained: docs/benchmark.md.</p>"]
+           f"<p>Micronova {escape.escape(result['version'])}. What each line "
+           "is and how it was obtained: docs/benchmark.md.</p>"]
     for platform, groups in result["platforms"].items():
         out += platform_part(platform, groups, result["quantiles"])
     out.append("</body></html>\n")

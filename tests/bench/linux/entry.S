@@ -9,7 +9,7 @@ _start:
 	rdtsc
 	mov	%eax, %esi
 	mov	%edx, %edi
-	mov	$16, %ecx
+	mov	$17, %ecx		/* 16 digits and the end of the line */
 	/* EDI:ESI, a hexadecimal digit a round. */
 1:	mov	%edi, %ebx
 	shr	$28, %ebx
@@ -19,8 +19,11 @@ _start:
 	cmp	$'9', %bl
 	jbe	2f
 	add	$'a' - '0' - 10, %bl
-2:	mov	$0x3fd, %edx
-3:	in	%dx, %al
+2:	cmp	$1, %ecx
+	jne	3f
+	mov	$'\n', %bl
+3:	mov	$0x3fd, %edx
+	in	%dx, %al
 	test	$0x20, %al
 	jz	3b
 	mov	$0x3f8, %edx
@@ -28,7 +31,5 @@ _start:
 	out	%al, %dx
 	dec	%ecx
 	jnz	1b
-	mov	$'\n', %al
-	out	%al, %dx
 4:	hlt
 	jmp	4b
