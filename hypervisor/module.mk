@@ -10,6 +10,7 @@ HYPERVISOR_SRC := \
 	hypervisor/src/kernel.c \
 	hypervisor/src/log.c \
 	hypervisor/src/mapping.c \
+	hypervisor/src/msr_access.c \
 	hypervisor/src/object.c \
 	hypervisor/src/page.c \
 	hypervisor/src/panic.c \
@@ -17,6 +18,7 @@ HYPERVISOR_SRC := \
 	hypervisor/src/pt.c \
 	hypervisor/src/ptab.c \
 	hypervisor/src/rcu.c \
+	hypervisor/src/remote.c \
 	hypervisor/src/revoke.c \
 	hypervisor/src/sc.c \
 	hypervisor/src/sched.c \
@@ -28,6 +30,7 @@ HYPERVISOR_SRC := \
 	hypervisor/src/sys_control.c \
 	hypervisor/src/sys_create.c \
 	hypervisor/src/sys_device.c \
+	hypervisor/src/sys_ec.c \
 	hypervisor/src/sys_memory.c \
 	hypervisor/src/syscall.c \
 	hypervisor/src/table.c \

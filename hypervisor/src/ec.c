@@ -14,10 +14,12 @@
 #include "page.h"
 #include "panic.h"
 #include "pd.h"
+#include "remote.h"
 #include "sc.h"
 #include "sm.h"
 #include "syscall.h"
 #include "x86/cpu.h"
+#include "x86/insn.h"
 #include "x86/irq.h"
 #include "x86/vcpu.h"
 
@@ -30,7 +32,7 @@ void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *))
 	ec->work = work;
 }
 
-static void init(struct ec *ec, struct pd *owner, struct pd *pd, uint32_t cpu)
+void ec_init(struct ec *ec, struct pd *owner, struct pd *pd, uint32_t cpu)
 {
 	__builtin_memset(ec, 0, sizeof(*ec));
 	object_init(&ec->object, OBJECT_EC, owner);
@@ -52,7 +54,7 @@ struct ec *ec_create_idle(uint32_t cpu)
 	if (!ec) {
 		panic("no memory for an idle EC");
 	}
-	init(ec, &pd_kernel, &pd_kernel, cpu);
+	ec_init(ec, &pd_kernel, &pd_kernel, cpu);
 	ec->resume = resume_idle;
 	return ec;
 }
@@ -98,7 +100,7 @@ enum status ec_create(struct ec **out, struct pd *owner,
 	if (!ec) {
 		return s;
 	}
-	init(ec, owner, p->pd, p->cpu);
+	ec_init(ec, owner, p->pd, p->cpu);
 	ec->global = p->global;
 	ec->events = p->events;
 	ec->fpu = fpu_alloc(owner);
@@ -119,9 +121,15 @@ void ec_destroy(struct ec *ec)
 {
 	struct pd *owner = ec->object.owner;
 
-	if (ec->utcb) {
+	if (ec->proxy) {
+		object_put(&ec->proxy->own_sc->object);
+		object_put(&ec->proxy->object);
+	}
+	if (ec->utcb && !ec->home) {
 		page_free(owner, ec->utcb, 0);
 	}
+	__atomic_add_fetch(&cpus[ec->cpu]->killed_ec_time, ec->time,
+			   __ATOMIC_RELAXED);
 	if (ec->vcpu) {
 		vcpu_destroy(ec);
 	}
@@ -152,47 +160,16 @@ void ec_end(struct ec *ec)
 	object_put(&ec->object);
 }
 
-static bool in_chain(const struct ec *ec)
+/* Its parked SCs run again; those that go on with it are parked anew. */
+static inline void unpark(struct ec *ec)
 {
-	return ec->caller || ec->callee || ec->own_sc;
-}
+	while (!list_empty(&ec->parked)) {
+		struct sc *sc =
+			container_of(ec->parked.next, struct sc, queue);
 
-/* Nothing of it runs, nor sleeps: its SC is in the queue of its priority. */
-static bool waits_for_turn(const struct ec *ec)
-{
-	const struct cpu *cpu = this_cpu();
-	const struct sc *sc = ec->own_sc;
-
-	return sc && ec->sc == sc && sc->leaf == ec && !ec->callee &&
-	       !ec->blocked && cpu->current != ec && cpu->sc != sc &&
-	       cpu->next != sc;
-}
-
-/*
- * On its CPU. Its memory is missed by whoever kills it, and that one may be
- * more urgent: its end does not wait for its turn.
- */
-static void kill(struct ec *ec)
-{
-	if (ec->dead) {
-		return;
+		list_unlink(&sc->queue);
+		sc_ready(sc, true);
 	}
-	ec->dead = 1;
-	ec->idle_on = IDLE_NOWHERE;
-	ec_set_work(ec, ec_die);
-	if (ec->blocked && sm_dequeue(ec)) {
-		ec_wake(ec);
-	}
-	if (!in_chain(ec)) {
-		ec_end(ec);
-	} else if (waits_for_turn(ec)) {
-		sc_drop(ec->own_sc);
-	}
-}
-
-void ec_unlink(struct ec *ec)
-{
-	ec_post(ec, PENDING_KILL);
 }
 
 /* Its caller goes on without it. */
@@ -211,6 +188,68 @@ static struct ec *abort_caller(struct ec *ec)
 		ec_set_work(caller, ec_die);
 	}
 	return ipc_return(caller);
+}
+
+/*
+ * A dead EC at the end of its chain that does not run now. Its memory is missed
+ * by whoever killed it, and that one may be more urgent: its end does not wait
+ * for its turn. Nor does that of its callers, as far as they are dead.
+ */
+static void end_early(struct ec *ec)
+{
+	const struct cpu *cpu = this_cpu();
+	struct sc *sc = ec->sc;
+
+	while (sc && !ec->blocked && !ec->callee && cpu->current != ec &&
+	       cpu->sc != sc && cpu->next != sc) {
+		struct ec *caller = ec->caller;
+
+		sc_unqueue(sc);
+		if (ec->home) {
+			remote_cancel(ec);
+			return;
+		}
+		if (!caller) {
+			sc_release(sc);
+			return;
+		}
+		(void)abort_caller(ec);
+		sc_ready(sc, false);
+		if (!caller->dead) {
+			return;
+		}
+		ec = caller;
+	}
+}
+
+/*
+ * On its CPU. What it waits for that is no reply is over: a semaphore, a busy
+ * handler. Those who wait for it learn that it is dead.
+ */
+static void kill(struct ec *ec)
+{
+	if (!ec->dead) {
+		ec->dead = 1;
+		ec->idle_on = IDLE_NOWHERE;
+		ec_set_work(ec, ec->home ? remote_return : ec_die);
+		if (ec->callee && ec->callee->home == ec) {
+			ec_post(ec->callee, PENDING_KILL);
+		}
+		if (ec->blocked && sm_dequeue(ec)) {
+			ec_wake(ec);
+		}
+		unpark(ec);
+	}
+	if (!ec->caller && !ec->callee && !ec->own_sc) {
+		ec_end(ec);
+	} else {
+		end_early(ec);
+	}
+}
+
+void ec_unlink(struct ec *ec)
+{
+	ec_post(ec, PENDING_KILL);
 }
 
 struct ec *ec_die(struct ec *ec)
@@ -236,6 +275,14 @@ struct ec *ec_die(struct ec *ec)
 	return next;
 }
 
+uint64_t ec_time(const struct ec *ec)
+{
+	const struct cpu *cpu = cpus[ec->cpu];
+	struct sc *sc = __atomic_load_n(&cpu->sc, __ATOMIC_RELAXED);
+
+	return ec->time + (cpu->current == ec && sc ? rdtsc() - sc->since : 0);
+}
+
 void ec_wake(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
@@ -246,13 +293,7 @@ void ec_wake(struct ec *ec)
 		ec->sleeps = 0;
 		ec->regs.rdi = ec->wake_status;
 	}
-	while (!list_empty(&ec->parked)) {
-		struct sc *sc =
-			container_of(ec->parked.next, struct sc, queue);
-
-		list_unlink(&sc->queue);
-		sc_ready(sc, true);
-	}
+	unpark(ec);
 }
 
 /* As `work`: report the state it stopped in. */
@@ -262,20 +303,69 @@ static struct ec *recalled(struct ec *ec)
 					    : EVENT_THREAD_RECALL);
 }
 
-static void recall(struct ec *ec)
+/* As `work`: leave this CPU. */
+static struct ec *migrate(struct ec *ec)
 {
+	struct cpu *cpu = this_cpu();
+	struct sc *sc = ec->own_sc;
+	struct ec *next;
+
+	sc->leaf = ec;
+	if (cpu->sc != sc) {
+		/* A helper ran it; it goes in its own SC's turn. */
+		return cpu->sc->leaf;
+	}
+	next = schedule_blocked();
+	fpu_drop(ec);
+	ec->resume = ec->after_resume;
+	ec->work = ec->after_work;
+	sc->cpu = ec->next_cpu;
+	__atomic_store_n(&ec->cpu, ec->next_cpu, __ATOMIC_RELEASE);
+	ec_post(ec, PENDING_START);
+	return next;
+}
+
+void ec_migrate(struct ec *ec, uint32_t cpu)
+{
+	ec->next_cpu = cpu;
+	if (ec->resume != resume_work || ec->work != migrate) {
+		ec->after_resume = ec->resume;
+		ec->after_work = ec->work;
+		ec_set_work(ec, migrate);
+	}
+}
+
+void ec_recall(struct ec *ec, bool yes)
+{
+	bool migrates = ec->resume == resume_work && ec->work == migrate;
+	const void **resume = migrates ? &ec->after_resume : &ec->resume;
+	struct ec *(**work)(struct ec *) = migrates ? &ec->after_work
+						    : &ec->work;
+
 	if (ec->dead) {
 		return;
 	}
-	if (ec->resume == resume_work) {
-		if (ec->work != syscall_retry) {
+	if (!yes) {
+		/* A vCPU, which has no calls to make again. */
+		if (*resume == resume_work && *work == recalled) {
+			*resume = vcpu_ops->resume;
+		}
+		return;
+	}
+	if (*resume == resume_work) {
+		if (*work != syscall_retry) {
 			/* It is about to report in any case. */
 			return;
 		}
 		/* It makes its call anew after it was recalled. */
 		ec->regs.rip -= SYSCALL_LENGTH;
 	}
-	ec_set_work(ec, recalled);
+	if (*resume == resume_work || *resume == resume_sysret) {
+		ec->regs.rflags = RFLAGS_USER;	/* as after a call */
+	}
+	syscall_drop(ec);
+	*resume = resume_work;
+	*work = recalled;
 }
 
 static void start(struct ec *ec)
@@ -303,14 +393,14 @@ static inline void handle(struct ec *ec, uint32_t what)
 	if (what & PENDING_START) {
 		start(ec);
 	}
+	if (what & PENDING_WAKE) {
+		ec_wake(ec);
+	}
 	if (what & PENDING_KILL) {
 		kill(ec);
 	}
 	if (what & PENDING_RECALL) {
-		recall(ec);
-	}
-	if (what & PENDING_WAKE) {
-		ec_wake(ec);
+		ec_recall(ec, true);
 	}
 }
 
@@ -348,8 +438,10 @@ void ec_inbox(struct cpu *cpu)
 	while (ec) {
 		struct ec *next = ec->inbox_next;
 
-		handle(ec, __atomic_exchange_n(&ec->pending, 0,
-					       __ATOMIC_ACQ_REL));
+		uint32_t what = __atomic_exchange_n(&ec->pending, 0,
+						    __ATOMIC_ACQ_REL);
+
+		ec_post(ec, what);	/* it may be elsewhere meanwhile */
 		object_put(&ec->object);
 		ec = next;
 	}

@@ -49,7 +49,7 @@ struct ec {
 	struct ec *caller;		/* who waits for this one's reply */
 	struct ec *callee;		/* whose reply this one waits for */
 	uint32_t idle_on;		/* CPU, if a handler ready for a call */
-	uint32_t cpu;			/* its CPU, constant */
+	uint32_t cpu;			/* its CPU; it alone changes it */
 	uint32_t events;		/* event base */
 	uint8_t global;			/* may have an SC of its own */
 	uint8_t dead;
@@ -71,6 +71,14 @@ struct ec {
 	struct list queue;		/* in the SM's queue */
 	struct timeout timeout;		/* of that sleep */
 	struct list parked;		/* SCs that wait until it is woken */
+
+	struct ec *proxy;		/* makes its calls on other CPUs */
+	struct ec *home;		/* whose proxy it is */
+	uint64_t time;			/* TSC ticks run, up to a switch of SC */
+
+	const void *after_resume;	/* with what it goes on when it has */
+	struct ec *(*after_work)(struct ec *);	/* migrated */
+	uint32_t next_cpu;		/* to which it migrates */
 
 	struct progress *progress;	/* of items_send, if interrupted */
 	struct revocation revocation;	/* the same */
@@ -108,6 +116,7 @@ struct ec_parameters {
 
 [[nodiscard]] enum status ec_create(struct ec **out, struct pd *owner,
 				    const struct ec_parameters *p);
+void ec_init(struct ec *ec, struct pd *owner, struct pd *pd, uint32_t cpu);
 /* One that does nothing but wait for interrupts. */
 struct ec *ec_create_idle(uint32_t cpu);
 void ec_destroy(struct ec *ec);
@@ -125,8 +134,16 @@ struct ec *ec_die(struct ec *ec);
 /* It is dead, runs nowhere and is in no chain: let go of it. */
 void ec_end(struct ec *ec);
 
+/* TSC ticks it has run, as what ran when SCs were switched. */
+uint64_t ec_time(const struct ec *ec);
+
 /* Do `work` instead of what it would go on with. */
 void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *));
+
+/* On its CPU: report a recall before it goes on; false: do not. */
+void ec_recall(struct ec *ec, bool yes);
+/* On its CPU: it goes on on another. */
+void ec_migrate(struct ec *ec, uint32_t cpu);
 
 /* On its CPU: it may run again. */
 void ec_wake(struct ec *ec);

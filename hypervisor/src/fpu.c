@@ -313,6 +313,14 @@ static void settle(struct ec *ec, bool load)
 	}
 }
 
+void fpu_drop(struct ec *ec)
+{
+	settle(ec, false);
+	if (this_cpu()->fpu_owner == ec) {
+		fpu_forget(this_cpu());
+	}
+}
+
 void fpu_save(struct ec *ec, struct utcb *utcb)
 {
 	struct area *to = (struct area *)utcb->fpu;

@@ -29,6 +29,8 @@ void fpu_use(struct ec *ec);
 void fpu_leave(struct cpu *cpu, struct ec *next);
 /* User code must trap before it uses the FPU. */
 void fpu_disable(struct cpu *cpu);
+/* The EC leaves this CPU. */
+void fpu_drop(struct ec *ec);
 /* The owner ends. */
 void fpu_forget(struct cpu *cpu);
 

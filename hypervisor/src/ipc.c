@@ -12,6 +12,7 @@
 #include "item.h"
 #include "pd.h"
 #include "pt.h"
+#include "remote.h"
 #include "sc.h"
 #include "sm.h"
 #include "state.h"
@@ -91,13 +92,31 @@ static struct ec *fail(struct ec *self, enum status s)
 	return NULL;
 }
 
-[[gnu::noinline]] static struct ec *call_slow(uint64_t id, struct ec *self,
-					      struct pt *pt)
+struct ec *ipc_help(struct ec *self, struct ec *ec)
 {
-	struct ec *handler = pt->ec;
+	bool busy = ec->global || ec->idle_on == IDLE_NOWHERE;
+
+	if (ec->cpu != self->cpu) {
+		return fail(self, BAD_CPU);
+	}
+	self->regs.rdi = SUCCESS;
+	if (ec->dead || !busy || !ec->sc || ec->sc == self->sc ||
+	    !ec->utcb || ec->utcb->tls != self->regs.rsi) {
+		return NULL;
+	}
+	self->resume = resume_sysret;
+	return help(self, ec);
+}
+
+[[gnu::noinline]] static struct ec *call_slow(uint64_t id, struct ec *self,
+					      const struct mapping *m)
+{
+	struct ec *handler = container_of(m->object, struct pt, object)->ec;
 
 	if (handler->cpu != self->cpu) {
-		return fail(self, BAD_CPU);
+		return m->rights & PT_CALL_REMOTE && !self->home ?
+			       remote_call(self, handler->cpu) :
+			       fail(self, BAD_CPU);
 	}
 	if (handler->dead || handler->sc == self->sc ||
 	    syscall_flags(id) & FLAG_CALL_NONBLOCK) {
@@ -138,7 +157,7 @@ struct ec *sys_call(uint64_t id, struct ec *self)
 	pt = container_of(m->object, struct pt, object);
 	handler = pt->ec;
 	if (unlikely(handler->idle_on != self->cpu)) {
-		return call_slow(id, self, pt);
+		return call_slow(id, self, m);
 	}
 	self->resume = resume_sysret;
 	self->waits = WAITS_MESSAGE;
@@ -221,11 +240,13 @@ static bool load_message(struct ec *self, struct ec *caller, uint64_t items)
 [[gnu::noinline]] static struct ec *reply_slow(uint64_t id, struct ec *self,
 					       struct ec *caller)
 {
-	struct object *sm = NULL;
+	struct sm *sm = NULL;
 
 	if (syscall_selector(id)) {
-		sm = pd_object(self->pd, syscall_selector(id), OBJECT_SM,
-			       SM_RIGHT_DOWN);
+		sm = sm_with(self, syscall_selector(id), SM_RIGHT_DOWN);
+	}
+	if (sm && sm->gsi == SM_SIGNAL) {
+		sm = NULL;
 	}
 	if (caller->waits == WAITS_STATE) {
 		if (!load_state(self, caller)) {
@@ -242,8 +263,7 @@ static bool load_message(struct ec *self, struct ec *caller, uint64_t items)
 		}
 	}
 	/* Nobody would wake a dead one: it goes on to its end. */
-	if (!sm || caller->dead ||
-	    sm_down(container_of(sm, struct sm, object), caller, false, 0)) {
+	if (!sm || caller->dead || sm_down(sm, caller, false, 0)) {
 		return ipc_return(caller);
 	}
 	if (caller->sc != this_cpu()->sc) {

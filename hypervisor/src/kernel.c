@@ -13,6 +13,7 @@
 #include "pd.h"
 #include "sc.h"
 #include "sm.h"
+#include "syscall.h"
 #include "x86/boot.h"
 #include "x86/cpu.h"
 #include "x86/gsi.h"
@@ -127,7 +128,8 @@ static void start_root(void)
 	give(pd_root, SEL_ROOT_SC, &sc->object);
 	sm_suspend = create_authority(pd_root, SEL_SUSPEND);
 	object_get(&sm_suspend->object);
-	create_authority(pd_root, SEL_MSR);
+	msr_authority = create_authority(pd_root, SEL_MSR);
+	object_get(&msr_authority->object);
 
 	ec->regs.rip = load_root(pd_root);
 	ec->regs.rdi = p.cpu;

@@ -82,6 +82,8 @@ void sc_destroy(struct sc *sc)
 		/* Created, but never started. */
 		object_put(&sc->ec->object);
 	}
+	__atomic_add_fetch(&cpus[sc->cpu]->killed_time, sc->time,
+			   __ATOMIC_RELAXED);
 	slab_free(sc);
 }
 

@@ -35,8 +35,8 @@ void sc_destroy(struct sc *sc);
 /* It may run; on its CPU. `head`: before others of its priority. */
 void sc_ready(struct sc *sc, bool head);
 
-/* It is in a ready queue, and its EC is dead: they go. */
-void sc_drop(struct sc *sc);
+/* On its CPU, in a ready queue or parked: in none from now on. */
+void sc_unqueue(struct sc *sc);
 
 /* The current SC does not run on by itself: it is parked, or gone. */
 struct ec *schedule_blocked(void);

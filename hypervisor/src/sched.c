@@ -22,20 +22,15 @@ static void enqueue(struct cpu *cpu, struct sc *sc, bool head)
 	cpu->ready_mask[sc->priority / 64] |= 1ul << sc->priority % 64;
 }
 
-static void unqueue(struct cpu *cpu, struct sc *sc)
+void sc_unqueue(struct sc *sc)
 {
+	struct cpu *cpu = this_cpu();
 	unsigned priority = sc->priority;
 
 	list_unlink(&sc->queue);
 	if (list_empty(&cpu->ready[priority])) {
 		cpu->ready_mask[priority / 64] &= ~(1ul << priority % 64);
 	}
-}
-
-void sc_drop(struct sc *sc)
-{
-	unqueue(this_cpu(), sc);
-	sc_release(sc);
 }
 
 static struct sc *dequeue(struct cpu *cpu)
@@ -57,7 +52,7 @@ static struct sc *dequeue(struct cpu *cpu)
 	struct sc *sc = container_of(cpu->ready[priority].next, struct sc,
 				     queue);
 
-	unqueue(cpu, sc);
+	sc_unqueue(sc);
 	return sc;
 }
 
@@ -104,6 +99,7 @@ static void account(struct cpu *cpu, uint64_t now)
 	}
 	ran = now - sc->since;
 	sc->time += ran;
+	cpu->current->time += ran;
 	sc->left = ran < sc->left ? sc->left - ran : 0;
 }
 
@@ -115,7 +111,7 @@ static struct ec *pick(struct cpu *cpu, uint64_t now)
 	while ((sc = dequeue(cpu))) {
 		struct ec *ec = sc->leaf;
 
-		if (unlikely(sc->ended && ec == sc->ec)) {
+		if (unlikely(sc->ended && ec == sc->ec && !ec->callee)) {
 			sc_release(sc);
 			continue;
 		}

@@ -26,14 +26,47 @@ enum status sm_create(struct sm **out, struct pd *owner, uint64_t count)
 	sm->lock = (struct lock){0};
 	sm->count = count;
 	list_init(&sm->waiters);
+	list_init(&sm->signals);
 	sm->gsi = SM_NO_GSI;
+	sm->chain = NULL;
 	*out = sm;
 	return SUCCESS;
 }
 
+enum status sm_create_signal(struct sm **out, struct pd *owner, uint64_t value,
+			     struct sm *sm)
+{
+	enum status s = sm_create(out, owner, 0);
+	struct sm *signal = *out;
+
+	if (s == SUCCESS) {
+		signal->lock.held = 1;
+		signal->gsi = SM_SIGNAL;
+		signal->chain = sm;
+		signal->value = value;
+		signal->ups = 0;
+		object_get(&sm->object);
+		sm->gsi = SM_CHAINED;
+	}
+	return s;
+}
+
 void sm_destroy(struct sm *sm)
 {
+	if (sm->chain) {
+		object_put(&sm->chain->object);
+	}
 	slab_free(sm);
+}
+
+/* The EC that has slept, or not had to, in sm_ctrl is told of the signal. */
+static void receive(struct ec *ec, struct sm *signal)
+{
+	if (ec->sleeps) {
+		ec->regs.rsi = signal->value;
+		ec->regs.rdx = signal->ups;
+	}
+	signal->ups = 0;
 }
 
 static struct ec *take_first(struct sm *sm)
@@ -53,8 +86,30 @@ void sm_wake_first(struct sm *sm)
 	ec_post(ec, PENDING_WAKE);
 }
 
+static void up_signal(struct sm *signal)
+{
+	struct sm *sm = signal->chain;
+
+	lock(&sm->lock);
+	if (signal->ups++ || signal->object.dying) {
+		unlock(&sm->lock);
+	} else if (list_empty(&sm->waiters)) {
+		list_append(&sm->signals, &signal->signals);
+		sm->count++;
+		unlock(&sm->lock);
+	} else {
+		receive(container_of(sm->waiters.next, struct ec, queue),
+			signal);
+		sm_wake_first(sm);
+	}
+}
+
 void sm_up(struct sm *sm)
 {
+	if (unlikely(sm->gsi == SM_SIGNAL)) {
+		up_signal(sm);
+		return;
+	}
 	lock(&sm->lock);
 	if (likely(list_empty(&sm->waiters))) {
 		sm->count++;
@@ -98,11 +153,20 @@ bool sm_sleep(struct sm *sm, struct ec *ec, uint64_t deadline)
 bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
 {
 	lock(&sm->lock);
-	if (sm_take(sm, zero)) {
-		unlock(&sm->lock);
-		return true;
+	if (!list_empty(&sm->signals)) {
+		struct sm *signal = container_of(sm->signals.next, struct sm,
+						 signals);
+
+		list_remove(&signal->signals);
+		receive(ec, signal);
+		zero = false;	/* the others are to be told of, too */
+	} else if (!sm->count) {
+		return !sm_sleep(sm, ec, deadline);
 	}
-	return !sm_sleep(sm, ec, deadline);
+	/* It has no count if the first signal came during entry.S's down. */
+	sm->count = zero || !sm->count ? 0 : sm->count - 1;
+	unlock(&sm->lock);
+	return true;
 }
 
 bool sm_dequeue(struct ec *ec)
@@ -125,6 +189,12 @@ bool sm_dequeue(struct ec *ec)
 /* Nobody can up it any more: who sleeps on it is told. */
 void sm_unlink(struct sm *sm)
 {
+	if (sm->gsi == SM_SIGNAL) {
+		lock(&sm->chain->lock);
+		list_remove(&sm->signals);
+		unlock(&sm->chain->lock);
+		return;
+	}
 	lock(&sm->lock);
 	while (!list_empty(&sm->waiters)) {
 		struct ec *ec = take_first(sm);
@@ -150,7 +220,22 @@ void sm_init_gsis(unsigned count)
 	}
 }
 
+void sm_set_signal(struct sm *sm, struct sm *signal)
+{
+	if (signal) {
+		object_get(&signal->object);
+	}
+	signal = __atomic_exchange_n(&sm->chain, signal, __ATOMIC_ACQ_REL);
+	if (signal) {
+		object_put(&signal->object);
+	}
+}
+
+/* A signal that was taken from it meanwhile is there until we are back. */
 void gsi_fired(unsigned gsi)
 {
-	sm_up(gsi_sm[gsi]);
+	struct sm *signal = __atomic_load_n(&gsi_sm[gsi]->chain,
+					    __ATOMIC_ACQUIRE);
+
+	sm_up(signal ? signal : gsi_sm[gsi]);
 }

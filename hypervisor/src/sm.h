@@ -1,5 +1,10 @@
 /*
  * Semaphores: counters to sleep on, also for interrupts.
+ *
+ * A signal is a semaphore that is chained to another: an up counts it and puts
+ * it into the other's queue, once until a down there takes it out and tells
+ * its value and count. Its own lock is never free, so that entry.S, which knows
+ * nothing of signals, leaves it to C.
  */
 #pragma once
 
@@ -9,18 +14,31 @@
 
 struct ec;
 
-enum { SM_NO_GSI = ~0u };
+/* In `gsi` of those that belong to no interrupt. */
+enum {
+	SM_NO_GSI = ~0u,
+	SM_SIGNAL = ~1u,
+	SM_CHAINED = ~2u,	/* there is or was a signal chained to it */
+};
 
 struct sm {
 	struct object object;
 	struct lock lock;	/* for the fields below */
 	uint64_t count;
 	struct list waiters;	/* ECs, in order of arrival */
-	uint32_t gsi;		/* whose interrupt ups it, or SM_NO_GSI */
+	struct list signals;	/* chained to it and upped; a signal's link */
+	uint32_t gsi;		/* whose interrupt ups it, or SM_ above */
+	/* A signal: what it is chained to. An interrupt's: its signal; atomic. */
+	struct sm *chain;	/* a reference */
+	uint64_t value, ups;	/* of a signal; under the chain's lock */
+	struct deferred notify;	/* until memory is free */
 };
 
 [[nodiscard]] enum status sm_create(struct sm **out, struct pd *owner,
 				    uint64_t count);
+/* A signal; `sm` is neither one nor an interrupt's. */
+[[nodiscard]] enum status sm_create_signal(struct sm **out, struct pd *owner,
+					   uint64_t value, struct sm *sm);
 void sm_unlink(struct sm *sm);
 void sm_destroy(struct sm *sm);
 
@@ -37,20 +55,11 @@ void sm_wake_first(struct sm *sm);
 /* False: it sleeps, as above. */
 bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline);
 
-/* Take 1 or, with `zero`, all; the lock is held. False: there is nothing. */
-static inline bool sm_take(struct sm *sm, bool zero)
-{
-	uint64_t count = sm->count;
-
-	if (likely(count)) {
-		sm->count = zero ? 0 : count - 1;
-	}
-	return count;
-}
-
 /* Take an EC out of the queue it sleeps in, if it is in one. */
 bool sm_dequeue(struct ec *ec);
 
 /* Interrupt semaphores, at KERNEL_SEL_GSI in the kernel's PD. */
 void sm_init_gsis(unsigned count);
+/* The interrupt ups `signal` instead of its semaphore; NULL: no longer. */
+void sm_set_signal(struct sm *sm, struct sm *signal);
 void gsi_fired(unsigned gsi);

@@ -9,6 +9,7 @@
 #include "pt.h"
 #include "sc.h"
 #include "x86/cpu.h"
+#include "x86/gsi.h"
 #include "x86/vcpu.h"
 
 /* A new object gets its capability, which takes over the reference. */
@@ -158,16 +159,18 @@ struct ec *sys_create_sm(uint64_t id, struct ec *self)
 {
 	struct regs *r = &self->regs;
 	struct pd *owner = pd_with(self, r->rsi, PD_CREATE_SM);
-	struct sm *sm;
+	struct sm *sm, *chain = NULL;
 	enum status s;
 
 	if (r->rax) {
-		return syscall_done(self, BAD_FEATURE);
+		chain = sm_with(self, r->rax, 0);
 	}
-	if (!owner) {
+	if (!owner || (r->rax && (!chain || chain->gsi == SM_SIGNAL ||
+					  chain->gsi < GSIS))) {
 		return syscall_done(self, BAD_CAPABILITY);
 	}
-	s = sm_create(&sm, owner, r->rdx);
+	s = r->rax ? sm_create_signal(&sm, owner, r->rdx, chain)
+		   : sm_create(&sm, owner, r->rdx);
 	if (s == SUCCESS) {
 		s = install(self, syscall_selector(id), &sm->object);
 	}

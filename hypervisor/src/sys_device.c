@@ -24,9 +24,11 @@ struct ec *sys_assign_gsi(uint64_t id, struct ec *self)
 {
 	struct regs *r = &self->regs;
 	struct sm *sm = sm_with(self, syscall_selector(id), 0);
+	struct sm *signal = sm_with(self, r->r8, 0);
 	uint32_t device = SOURCE_UNKNOWN;
+	enum status s;
 
-	if (!sm || sm->gsi == SM_NO_GSI) {
+	if (!sm || sm->gsi >= GSIS) {
 		return syscall_done(self, BAD_CAPABILITY);
 	}
 	if (r->rdx >= cpu_count) {
@@ -36,7 +38,11 @@ struct ec *sys_assign_gsi(uint64_t id, struct ec *self)
 	    !iommu_device(mapping_frame(self->pd, r->rsi), &device)) {
 		return syscall_done(self, BAD_DEVICE);
 	}
-	return syscall_done(self, gsi_assign(sm->gsi, device, (uint32_t)r->rdx,
-					     syscall_flags(id), &r->rsi,
-					     &r->rdx));
+	s = gsi_assign(sm->gsi, device, (uint32_t)r->rdx, syscall_flags(id),
+		       &r->rsi, &r->rdx);
+	if (s == SUCCESS) {
+		sm_set_signal(sm, signal && signal->gsi == SM_SIGNAL ? signal
+								     : NULL);
+	}
+	return syscall_done(self, s);
 }

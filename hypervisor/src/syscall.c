@@ -7,7 +7,9 @@
 
 #include "item.h"
 #include "rcu.h"
+#include "remote.h"
 #include "sc.h"
+#include "time.h"
 #include "x86/cpu.h"
 
 syscall_function *const syscall_table[CALLS] = {
@@ -100,6 +102,14 @@ struct ec *syscall_done_preempt(struct ec *self, enum status s)
 	return preempt(self);
 }
 
+void syscall_time(uint64_t ticks, uint64_t *high, uint64_t *low)
+{
+	uint64_t us = us_of_tsc(ticks);
+
+	*high = us >> 32;
+	*low = us & 0xffffffff;
+}
+
 struct ec *syscall_retry(struct ec *self)
 {
 	uint64_t id = self->regs.rdi;
@@ -109,6 +119,9 @@ struct ec *syscall_retry(struct ec *self)
 	next = syscall_table[id % CALLS](id, self);
 	if (self->resume != resume_work) {
 		syscall_drop(self);
+	}
+	if (unlikely(self->home)) {
+		return remote_tried(self, next);
 	}
 	return next ? next : self;
 }

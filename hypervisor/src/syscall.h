@@ -60,6 +60,13 @@ static inline uint64_t syscall_selector(uint64_t id)
 	return id >> 8;
 }
 
+/* msr_access.c; whoever has a capability of the authority may. */
+struct ec *msr_access(struct ec *self, struct ec *none);
+extern struct sm *msr_authority;
+
+/* What a call says of a time: microseconds in two halves. */
+void syscall_time(uint64_t ticks, uint64_t *high, uint64_t *low);
+
 /* The object of a type at a selector, with the rights, or NULL. */
 static inline struct pd *pd_with(struct ec *self, uint64_t selector, unsigned rights)
 {

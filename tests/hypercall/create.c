@@ -279,12 +279,22 @@ static void pt_parameters(void)
 			USER_END - 1), SUCCESS);
 }
 
-/* Signals are not there yet: said, and nothing made. */
+/* What a signal cannot be chained to: said, and nothing made. */
 static void sm_signal(void)
 {
-	unsigned long s = sel();
+	unsigned long s = sel(), signal = sel(), gsi = sel();
 
-	EQUAL(create_signal(s, SEL_ROOT_PD, 1, make_sm(0)), BAD_FEATURE);
+	EQUAL(create_signal(signal, SEL_ROOT_PD, 1, with_rights(make_sm(0), 0)),
+	      BAD_CAPABILITY);	/* no right is no capability */
+	EQUAL(create_signal(signal, SEL_ROOT_PD, 1,
+			    with_rights(make_sm(0), SM_RIGHT_UP)), SUCCESS);
+	EQUAL(create_signal(s, SEL_ROOT_PD, 1, signal), BAD_CAPABILITY);
+	EQUAL(create_signal(s, SEL_ROOT_PD, 1, SEL_ROOT_PD), BAD_CAPABILITY);
+	EQUAL(create_signal(s, SEL_ROOT_PD, 1, s), BAD_CAPABILITY);
+	SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0, KERNEL_SEL_GSI + 5),
+		   ITEM_DELEGATE | ITEM_KERNEL,
+		   CRD(CRD_OBJ, RIGHTS_ALL, 0, gsi)));
+	EQUAL(create_signal(s, SEL_ROOT_PD, 1, gsi), BAD_CAPABILITY);
 	EQUAL(look(CRD(CRD_OBJ, 0, 0, s)), 0);
 }
 

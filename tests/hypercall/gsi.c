@@ -83,6 +83,39 @@ static void clock(void)
 	}
 }
 
+/* It ups a signal: a down of its own semaphore never waits. */
+static void with_signal(void)
+{
+	unsigned long sm = gsi_sm(RTC_GSI), other = make_sm(0), signal = sel();
+	struct syscall s = {0, boot_cpu, signal, 0};
+
+	SETUP(create_signal(signal, SEL_ROOT_PD, 77, other));
+	s = (struct syscall){0, boot_cpu, 0, signal};
+	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
+	rtc_start();
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t end = in_us(SECOND);
+
+		EQUAL(sm_down(sm, 0), SUCCESS);
+		s = (struct syscall){end >> 32, end & 0xffffffff, 0, 0};
+		EQUAL(syscall_5(CALL_ID(CALL_SM_CTRL, SM_DOWN, other), &s),
+		      SUCCESS);
+		EQUAL(s.rsi, 77);
+		CHECK(s.rdx >= 1);
+		rtc_read(RTC_C);
+	}
+	/* Its own semaphore again: what is no signal takes it away. */
+	s = (struct syscall){0, boot_cpu, 0, sm};
+	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
+	(void)!sm_down(other, 1);
+	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+	rtc_read(RTC_C);
+	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+	rtc_stop();
+	EQUAL(sm_down(other, 1), TIMEOUT);
+	(void)!sm_down_all(sm, in_us(1000));
+}
+
 /* The same with the trigger mode said: edge, high. */
 static void clock_mode(void)
 {
@@ -158,6 +191,7 @@ const struct test gsi_tests[] = {
 	{"gsi.clock", clock, 0},
 	{"gsi.clock_mode", clock_mode, 0},
 	{"gsi.timer", timer, 0},
+	{"gsi.with_signal", with_signal, 0},
 	{"gsi.capability", capability, 0},
 	{"gsi.assign_pci", assign_pci, 0},
 	{0},

@@ -166,6 +166,19 @@ CASE(call, BAD_CPU)
 	EQUAL(call(with_rights(pt, PT_CALL)), BAD_CPU);
 }
 
+CASE(call, PT_CALL_REMOTE)
+{
+	unsigned long pt;
+
+	if (cpus < 2) {
+		test_skip("one CPU");
+	}
+	pt = make_portal(make_handler(SEL_ROOT_PD, (unsigned)other_cpu(),
+				      echo), 0, 0);
+	EQUAL(call(with_rights(pt, PT_CALL | PT_CALL_REMOTE)), SUCCESS);
+	EQUAL(call(with_rights(pt, PT_CALL_REMOTE)), BAD_CAPABILITY);
+}
+
 /* What is delegated with the message finds no memory for its page table. */
 CASE(call, OUT_OF_MEMORY)
 {
@@ -526,11 +539,6 @@ CASE(create_sm, PD_CREATE_SM)
 	create_right(an_sm, PD_CREATE_SM);
 }
 
-CASE(create_sm, BAD_FEATURE)
-{
-	EQUAL(create_signal(sel(), SEL_ROOT_PD, 0, make_sm(0)), BAD_FEATURE);
-}
-
 /* misc */
 
 CASE(misc_lookup, SUCCESS)
@@ -799,8 +807,55 @@ static void ec_ctrl_nothing(unsigned op)
 	CHECK(ec_ctrl(op, SEL_ROOT_SC) != SUCCESS);
 }
 
+static enum status ec_ctrl_rsi(unsigned op, unsigned long ec,
+			       unsigned long rsi, unsigned long rdx)
+{
+	return syscall_3(CALL_ID(CALL_EC_CTRL, op, ec), rsi, rdx);
+}
+
+CASE(ec_ctrl, TIMEOUT)
+{
+	struct frame *t;
+
+	if (cpus < 2) {
+		test_skip("one CPU");
+	}
+	t = make_thread(SEL_ROOT_PD, (unsigned)other_cpu(), 1, spin, 0);
+	WAIT(t->value[1]);
+	may_fault = true;	/* there is no recall portal */
+	EQUAL(ec_ctrl_rsi(EC_RECALL, t->ec, 1, 0), TIMEOUT);
+}
+
+CASE(ec_ctrl, BAD_CPU)
+{
+	struct frame *t;
+
+	EQUAL(ec_ctrl_rsi(EC_MIGRATE, SEL_ROOT_EC, cpus, 0), BAD_CPU);
+	if (cpus > 1) {
+		t = make_thread(SEL_ROOT_PD, (unsigned)other_cpu(), 1, spin, 0);
+		EQUAL(ec_ctrl(EC_HELP, t->ec), BAD_CPU);
+		EQUAL(ec_ctrl_rsi(EC_MIGRATE, t->ec, boot_cpu, 0), BAD_CPU);
+	}
+}
+
+/* The place for a capability has no table, and there are no pages for one. */
+CASE(ec_ctrl, OUT_OF_MEMORY)
+{
+	unsigned long pd = make_pd_quota(SEL_ROOT_PD, 40);
+	struct frame *t = make_thread(pd, boot_cpu, 1, spin, 0);
+	enum status s = SUCCESS;
+
+	use_up(pd);
+	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++) {
+		s = ec_ctrl_rsi(EC_MIGRATE, t->ec, boot_cpu,
+				CRD(CRD_OBJ, EC_CONTROL, 0, 0x20000 + 512 * i));
+	}
+	EQUAL(s, OUT_OF_MEMORY);
+}
+
 CASE(ec_ctrl, EC_HELP)
 {
+	EQUAL(ec_ctrl(EC_HELP, with_rights(SEL_ROOT_EC, EC_BIND_SC)), SUCCESS);
 	ec_ctrl_nothing(EC_HELP);
 }
 

@@ -31,7 +31,8 @@ extern const struct test boot_tests[], call_tests[], reply_tests[],
 	create_tests[], delegate_tests[], translate_tests[], revoke_tests[],
 	semaphore_tests[], exception_tests[], recall_tests[],
 	schedule_tests[], time_tests[], gsi_tests[], quota_tests[],
-	fpu_tests[], smp_tests[], vcpu_tests[], vcpu_state_tests[],
+	fpu_tests[], smp_tests[], remote_tests[], signal_tests[],
+	control_tests[], vcpu_tests[], vcpu_state_tests[],
 	vcpu_inject_tests[], vcpu_hostile_tests[], leak_tests[], hostile_tests[],
 	matrix_tests[], suspend_tests[];
 /* Those of this program, ended by NULL. */

@@ -15,6 +15,7 @@
 #include "kernel.h"
 #include "log.h"
 #include "panic.h"
+#include "syscall.h"
 #include "tlb.h"
 #include "x86/apic.h"
 #include "x86/desc.h"
@@ -176,6 +177,17 @@ void fpu_free(struct pd *payer, void *fpu)
 void fpu_forget(struct cpu *cpu)
 {
 	cpu->fpu_owner = NULL;
+}
+
+void fpu_drop(struct ec *ec)
+{
+	(void)ec;
+}
+
+struct ec *msr_access(struct ec *self, struct ec *none)
+{
+	(void)self, (void)none;
+	return NULL;
 }
 
 void fpu_save(struct ec *ec, struct utcb *utcb)

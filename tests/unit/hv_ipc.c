@@ -10,7 +10,7 @@ enum {
 
 	/* Root's selectors, the same in all PDs. */
 	PORTALS = 0, PORTAL_COUNT = 24,
-	SMS = 64, SM_COUNT = 6,
+	SMS = 64, SM_COUNT = 10,
 	ECS = 100, EC_COUNT = 24,
 	SCS = 200, SC_COUNT = 16,
 	PDS = 300, PD_COUNT = 4,
@@ -65,7 +65,8 @@ static uint64_t some_portal(void)
 					     PT_CALL);
 
 		if (o && !container_of(o, struct pt, object)->ec->dead &&
-		    container_of(o, struct pt, object)->ec->cpu == cpu_now) {
+		    (container_of(o, struct pt, object)->ec->cpu == cpu_now ||
+		     rnd(4) == 0)) {
 			break;
 		}
 		selector = any(PORTALS, PORTAL_COUNT);
@@ -122,7 +123,8 @@ static void do_create_sm(void)
 {
 	uint64_t selector = some(SMS, SM_COUNT, false);
 
-	hypercall(CALL_CREATE_SM, 0, selector, any_pd(), rnd(2), 0, 0);
+	hypercall(CALL_CREATE_SM, 0, selector, any_pd(), rnd(2),
+		  rnd(2) ? some(SMS, SM_COUNT, true) : 0, 0);
 	share_with_all(selector);
 }
 
@@ -177,6 +179,29 @@ static void do_recall(void)
 	hypercall(CALL_EC_CTRL, EC_RECALL, some(ECS, EC_COUNT, true), 0, 0, 0, 0);
 }
 
+static void do_look(void)
+{
+	static const unsigned operations[] = {
+		EC_RECALL, EC_TIME, EC_GET_STATE, EC_SET_STATE,
+	};
+
+	hypercall(CALL_EC_CTRL, operations[rnd(4)],
+		  some(ECS, EC_COUNT, true), rnd(2), 0, 0, 0);
+}
+
+static void do_help(void)
+{
+	hypercall(CALL_EC_CTRL, EC_HELP, some(ECS, EC_COUNT, true), 0, 0, 0, 0);
+}
+
+static void do_migrate(void)
+{
+	hypercall(CALL_EC_CTRL, EC_MIGRATE, some(ECS, EC_COUNT, true),
+		  rnd(cpu_count),
+		  rnd(2) ? CRD(CRD_OBJ, RIGHTS_ALL, 0, any(ECS, EC_COUNT)) : 0,
+		  0, 0);
+}
+
 static void do_yield(void)
 {
 	hypercall(CALL_EC_CTRL, EC_YIELD, 0, 0, 0, 0, 0);
@@ -222,7 +247,8 @@ static const struct action {
 	{4, do_create_pd}, {14, do_create_ec}, {14, do_create_sc},
 	{14, do_create_pt}, {6, do_create_sm}, {60, do_call}, {15, do_up},
 	{20, do_down}, {8, do_recall}, {5, do_yield}, {9, do_revoke},
-	{15, do_event}, {30, do_tick},
+	{15, do_event}, {30, do_tick}, {4, do_look}, {8, do_help},
+	{8, do_migrate},
 };
 
 static void act(void)

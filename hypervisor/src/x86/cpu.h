@@ -60,6 +60,9 @@ struct cpu {
 	uint64_t ready_mask[PRIORITIES / 64];
 	struct list ready[PRIORITIES];
 	uint64_t idle_since;
+	uint64_t cross_time;	/* of proxies' SCs, TSC ticks as below */
+	uint64_t killed_time;	/* atomic: of SCs that are gone */
+	uint64_t killed_ec_time; /* atomic: of ECs that are gone */
 
 	/* timeout.c */
 	struct timeout *timeouts;	/* heap by deadline */

@@ -1,0 +1,401 @@
+/*
+ * ec_ctrl beside recall: looking at ECs, lending them time, moving them.
+ */
+#include "test.h"
+
+#include <lib/string.h>
+
+static enum status ec_ctrl(unsigned operation, unsigned long ec,
+			   unsigned long rsi, unsigned long rdx)
+{
+	return syscall_3(CALL_ID(CALL_EC_CTRL, operation, ec), rsi, rdx);
+}
+
+static unsigned other_cpu(void)
+{
+	return boot_cpu ? 0 : 1;
+}
+
+static void down(struct frame *f)
+{
+	register uint64_t r15 __asm__("r15") = 0x1515151515151515;
+	register uint64_t rbx __asm__("rbx") = 0xb0b0b0b0b0b0b0b0;
+	unsigned long id = CALL_ID(CALL_SM_CTRL, SM_DOWN, f->argument);
+
+	f->value[0] = 1;
+	__asm__ volatile("syscall"
+			 : "+D"(id), "+r"(r15), "+r"(rbx)
+			 : "S"(0ul), "d"(0ul), "a"(0xa0a0ul)
+			 : "rcx", "r11", "memory");
+	f->value[1] = 1 + (id & 0xff);
+	f->value[2] = r15;
+	for (;;) {
+		f->value[3]++;
+	}
+}
+
+static void note(struct frame *f)
+{
+	f->value[0]++;
+	f->utcb->mtd = 0;
+}
+
+/* Event portals of a CPU at `base`, with `h` for recalls. */
+static void events_at(unsigned long base, unsigned cpu, const struct frame *h)
+{
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 5, base)));
+	SETUP(give_at(SEL_ROOT_PD,
+		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
+			  common_events(SEL_ROOT_PD, cpu) +
+				  EVENT_THREAD_STARTUP),
+		      ITEM_DELEGATE,
+		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
+			  base + EVENT_THREAD_STARTUP)));
+	SETUP(create_pt(base + EVENT_THREAD_RECALL, SEL_ROOT_PD, h->ec, 0,
+			(unsigned long)entry_portal));
+}
+
+/* The state of one that sleeps, and it is recalled when it wakes. */
+static void look_asleep(void)
+{
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		unsigned long base = sel_range(5);
+		struct frame *h = make_handler(SEL_ROOT_PD, cpu, note), *t;
+
+		events_at(base, cpu, h);
+		t = make_idle_thread(SEL_ROOT_PD, cpu, down, make_sm(0), base);
+		start_thread(t, 1, 1000);
+		WAIT(t->value[0]);
+		sleep_us(2000);
+		memset(my_utcb->word, 0, sizeof(my_utcb->word));
+		EQUAL(ec_ctrl(EC_RECALL, t->ec, 1, 0), SUCCESS);
+		EQUAL(my_utcb->r15, 0x1515151515151515);
+		EQUAL(my_utcb->rbx, 0xb0b0b0b0b0b0b0b0);
+		EQUAL(my_utcb->rax, 0xa0a0);
+		CHECK(my_utcb->rsp - (unsigned long)t + 4096 < 4096);
+		EQUAL(my_utcb->qual[0], 0);
+		EQUAL(h->value[0], 0);
+		SETUP(sm_up(t->argument));
+		WAIT(t->value[3]);
+		EQUAL(t->value[1], 1 + SUCCESS);
+		EQUAL(t->value[2], 0x1515151515151515);
+		EQUAL(h->value[0], 1);
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
+	}
+}
+
+static void spin(struct frame *f)
+{
+	for (;;) {
+		f->value[0]++;
+	}
+}
+
+/* One that runs at this moment is recalled, but shows nothing. */
+static void look_running(void)
+{
+	unsigned long base = sel_range(5);
+	struct frame *h = make_handler(SEL_ROOT_PD, other_cpu(), note), *t;
+
+	events_at(base, other_cpu(), h);
+	t = make_idle_thread(SEL_ROOT_PD, other_cpu(), spin, 0, base);
+	start_thread(t, 1, 1000);
+	WAIT(t->value[0]);
+	EQUAL(ec_ctrl(EC_RECALL, t->ec, 1, 0), TIMEOUT);
+	WAIT(h->value[0]);
+}
+
+static void spin_some(struct frame *f)
+{
+	spin_us(f->argument);
+	f->value[0] = 1;
+}
+
+/* Of ECs that run and that are called; other rights than none are not asked. */
+static void time(void)
+{
+	struct frame *t = make_thread(SEL_ROOT_PD, boot_cpu, 5, spin_some,
+				      20000);
+	struct syscall s;
+	uint64_t us, sc;
+
+	WAIT(t->value[0]);
+	EQUAL(ec_time(with_rights(t->ec, EC_BIND_SC), &us), SUCCESS);
+	CHECK(us >= 19000 && us < 60000);
+	s = (struct syscall){t->ec, 0, 0, 0};
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_EC, t->sc), &s), SUCCESS);
+	sc = s.rsi << 32 | s.rdx;
+	CHECK(sc >= us);
+	EQUAL(s.rax << 32 | s.r8, us);
+	s = (struct syscall){t->sc, 0, 0, 0};
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_EC, t->sc), &s),
+	      BAD_CAPABILITY);
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_CROSS, t->sc), &s),
+	      BAD_PARAMETER);
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_KILLED, t->sc), &s),
+	      BAD_PARAMETER);
+	EQUAL(ec_time(SEL_ROOT_SC, &us), BAD_CAPABILITY);
+}
+
+static void killed_times(unsigned long idle, uint64_t *sc, uint64_t *ec)
+{
+	struct syscall s = {idle, 0, 0, 0};
+
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_EC, idle), &s), SUCCESS);
+	*sc = s.rsi << 32 | s.rdx;
+	*ec = s.rax << 32 | s.r8;
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_KILLED, idle), &s),
+	      SUCCESS);
+	EQUAL(s.rsi << 32 | s.rdx, *sc);
+}
+
+/* What is gone has run, too. */
+static void time_killed(void)
+{
+	unsigned long idle = sel();
+	uint64_t sc, ec, sc2 = 0, ec2 = 0;
+	struct frame *t;
+
+	SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0, KERNEL_SEL_IDLE_SC + boot_cpu),
+		   ITEM_DELEGATE | ITEM_KERNEL,
+		   CRD(CRD_OBJ, RIGHTS_ALL, 0, idle)));
+	killed_times(idle, &sc, &ec);
+	t = make_thread(SEL_ROOT_PD, boot_cpu, 5, spin_some, 20000);
+	WAIT(t->value[0]);
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->sc)));
+	for (unsigned i = 0; i < 100 && ec2 < ec + 19000; i++) {
+		sleep_us(1000);
+		killed_times(idle, &sc2, &ec2);
+	}
+	CHECK(sc2 >= sc + 19000);
+	CHECK(ec2 >= ec + 19000);
+}
+
+enum { TLS = 0x40 };
+
+static void hold(struct frame *f)
+{
+	*(volatile uint64_t *)&f->utcb->tls = TLS;
+	f->value[0] = 1;
+	while (!f->value[1]) {
+	}
+	f->utcb->tls = TLS + 4;
+	f->value[2] = 1;
+	(void)!ec_ctrl(EC_RESCHEDULE, 0, 0, 0);
+	f->value[3] = 1;
+	(void)!sm_down(SEL_FOREVER, 0);
+}
+
+static void want(struct frame *f)
+{
+	struct frame *holder = (struct frame *)f->argument;
+
+	(void)!sm_down(f->value[7], 0);
+	holder->value[1] = 1;
+	while (!holder->value[2]) {
+		f->value[0]++;
+		f->value[1] |= ec_ctrl(EC_HELP, holder->ec, TLS, 0);
+	}
+	f->value[2] = 1 + holder->value[3];
+}
+
+/* Who waits for a lock lets its holder run, though somebody is in between. */
+static void help(void)
+{
+	unsigned cpu = other_cpu();
+	struct frame *low = make_thread(SEL_ROOT_PD, cpu, 2, hold, 0);
+	struct frame *high, *between;
+
+	WAIT(low->value[0]);
+	high = make_idle_thread(SEL_ROOT_PD, cpu, want, (unsigned long)low,
+				common_events(SEL_ROOT_PD, cpu));
+	high->value[7] = make_sm(0);
+	start_thread(high, 9, 1000);
+	between = make_thread(SEL_ROOT_PD, cpu, 5, spin, 0);
+	WAIT(between->value[0]);
+	EQUAL(sm_up(high->value[7]), SUCCESS);
+	WAIT(high->value[2]);
+	EQUAL(high->value[2], 1);	/* as soon as the lock was free */
+	EQUAL(high->value[1], 0);
+	EQUAL(low->value[3], 0);
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, between->ec)));
+	WAIT(low->value[3]);
+	EQUAL(ec_ctrl(EC_HELP, low->ec, TLS + 4, 0), BAD_CPU);
+}
+
+/* Who cannot be helped, or need not: nothing happens. */
+static void help_nothing(void)
+{
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, echo);
+
+	EQUAL(ec_ctrl(EC_HELP, SEL_ROOT_EC, my_utcb->tls, 0), SUCCESS);
+	EQUAL(ec_ctrl(EC_HELP, h->ec, 0, 0), SUCCESS);
+	EQUAL(ec_ctrl(EC_HELP, SEL_ROOT_SC, 0, 0), BAD_CAPABILITY);
+	EQUAL(ec_ctrl(9, SEL_ROOT_EC, 0, 0), BAD_PARAMETER);
+	EQUAL(ec_ctrl(15, SEL_ROOT_EC, 0, 0), BAD_PARAMETER);
+}
+
+void fpu_fill(uint64_t with);
+uint64_t fpu_compare(uint64_t with);
+
+static void travel(struct frame *f)
+{
+	fpu_fill(f->argument);
+	for (;;) {
+		f->value[1] += fpu_compare(f->argument);
+		f->value[0]++;
+	}
+}
+
+static struct frame *traveller;
+
+/* As a pager that moves a thread in its recall. */
+static void move_on(struct frame *f)
+{
+	struct frame *t = traveller;
+	unsigned cpu = (f->cpu + 1) % cpus;
+	struct frame *next = (struct frame *)f->argument;
+
+	for (unsigned i = 1; i < cpus; i++) {
+		/* The ring of handlers: the one of the next CPU. */
+		next = next->cpu == cpu ? next
+					: (struct frame *)next->argument;
+	}
+	events_at(t->value[7], cpu, next);
+	f->value[1] |= ec_ctrl(EC_MIGRATE, t->ec, cpu, 0);
+	f->value[0]++;
+	f->utcb->mtd = 0;
+	f->utcb->items = 0;
+}
+
+/* A thread goes round all CPUs, and its registers and times with it. */
+static void migrate(void)
+{
+	unsigned long base = sel_range(5);
+	struct frame *h[MAX_CPUS], *t;
+	uint64_t us = 0, before, sum = 0;
+
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		h[cpu] = make_handler(SEL_ROOT_PD, cpu, move_on);
+		h[cpu]->argument = cpu ? (unsigned long)h[cpu - 1] : 0;
+	}
+	h[0]->argument = (unsigned long)h[cpus - 1];
+	events_at(base, boot_cpu, h[boot_cpu]);
+	t = traveller = make_idle_thread(SEL_ROOT_PD, boot_cpu, travel, 0x7e57,
+					 base);
+	t->value[7] = base;
+	start_thread(t, 1, 1000);
+	for (unsigned i = 0; i < 3 * cpus; i++) {
+		unsigned on = (boot_cpu + i) % cpus;
+
+		WAIT(t->value[0]);
+		before = h[on]->value[0];
+		EQUAL(ec_recall(t->ec), SUCCESS);
+		WAIT(h[on]->value[0] == before + 1);
+		EQUAL(h[on]->value[1], SUCCESS);
+		before = t->value[0];
+		WAIT(t->value[0] > before + 10);
+		EQUAL(t->value[1], 0);
+		SETUP(ec_time(t->ec, &us));
+		CHECK(us >= sum);
+		sum = us;
+	}
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
+	before = t->value[0];
+	sleep_us(3000);
+	before = t->value[0];
+	sleep_us(3000);
+	EQUAL(t->value[0], before);
+}
+
+/* Asleep it moves when it is woken; and gets a capability of itself. */
+static void migrate_asleep(void)
+{
+	unsigned long base = sel_range(5), own = sel();
+	struct frame *h = make_handler(SEL_ROOT_PD, other_cpu(), note), *t;
+	uint64_t us;
+
+	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, down, make_sm(0), base);
+	events_at(base, boot_cpu, make_handler(SEL_ROOT_PD, boot_cpu, note));
+	start_thread(t, 5, 1000);
+	WAIT(t->value[0]);
+	events_at(base, other_cpu(), h);
+	EQUAL(ec_ctrl(EC_MIGRATE, t->ec, other_cpu(),
+		      CRD(CRD_OBJ, EC_CONTROL, 0, own)), SUCCESS);
+	EQUAL(look(CRD(CRD_OBJ, 0, 0, own)),
+	      CRD(CRD_OBJ, EC_CONTROL, 0, own));
+	EQUAL(ec_recall(own), SUCCESS);
+	EQUAL(t->value[1], 0);
+	SETUP(sm_up(t->argument));
+	WAIT(t->value[3]);
+	EQUAL(t->value[1], 1 + SUCCESS);
+	EQUAL(h->value[0], 1);		/* the recall was seen there */
+	EQUAL(ec_time(own, &us), SUCCESS);
+	EQUAL(ec_ctrl(EC_MIGRATE, t->ec, boot_cpu, 0), BAD_CPU);
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
+}
+
+static void migrate_refused(void)
+{
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, echo);
+	struct frame *t = make_idle_thread(
+		SEL_ROOT_PD, boot_cpu, spin, 0,
+		common_events(SEL_ROOT_PD, boot_cpu));
+
+	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, cpus, 0), BAD_CPU);
+	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, ~0u, 0), BAD_CPU);
+	EQUAL(ec_ctrl(EC_MIGRATE, h->ec, boot_cpu, 0), BAD_CAPABILITY);
+	EQUAL(ec_ctrl(EC_MIGRATE, t->ec, boot_cpu, 0), BAD_CAPABILITY);
+	EQUAL(ec_ctrl(EC_MIGRATE, with_rights(SEL_ROOT_EC, EC_BIND_SC),
+		      boot_cpu, 0), BAD_CAPABILITY);
+	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu, 0), SUCCESS);
+}
+
+enum {
+	MSR_WRITE = 1 << 29,
+	MSR_APIC_BASE = 0x1b, MSR_LSTAR = 0xc0000082u,
+};
+
+/* Registers of the machine for the authority only, and none of the kernel's. */
+static void msr(void)
+{
+	my_utcb->word[0] = MSR_APIC_BASE;
+	my_utcb->word[1] = MSR_LSTAR | (unsigned)MSR_WRITE;
+	my_utcb->word[2] = 0x1234;
+	my_utcb->word[3] = MSR_LSTAR;
+	my_utcb->items = 4;
+	EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
+	EQUAL(my_utcb->items, 5);
+	CHECK(my_utcb->word[0] >> 11 & 1);		/* it is on */
+	EQUAL(my_utcb->word[2], 0x1234);
+	CHECK(my_utcb->word[3] >> 63);
+	my_utcb->word[0] = MSR_APIC_BASE | MSR_WRITE;
+	my_utcb->items = 1;		/* where is the value? */
+	EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
+	EQUAL(my_utcb->items, 0);
+	my_utcb->items = 0xffff;
+	memset(my_utcb->word, 0, sizeof(my_utcb->word));
+	EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
+	my_utcb->items = 1;
+	EQUAL(ec_ctrl(EC_MSR, SEL_SUSPEND, 0, 0), BAD_CAPABILITY);
+	EQUAL(ec_ctrl(EC_MSR, SEL_ROOT_PD, 0, 0), BAD_CAPABILITY);
+	EQUAL(ec_ctrl(EC_MSR, make_sm(0), 0, 0), BAD_CAPABILITY);
+	EQUAL(ec_ctrl(EC_MSR, with_rights(SEL_MSR, SM_RIGHT_UP), 0, 0),
+	      SUCCESS);
+	my_utcb->items = 0;
+}
+
+const struct test control_tests[] = {
+	{"control.look_asleep", look_asleep, 0},
+	{"control.look_running", look_running, 2},
+	{"control.time", time, 0},
+	{"control.time_killed", time_killed, 0},
+	{"control.help", help, 2},
+	{"control.help_nothing", help_nothing, 0},
+	{"control.migrate", migrate, 2},
+	{"control.migrate_asleep", migrate_asleep, 2},
+	{"control.migrate_refused", migrate_refused, 0},
+	{"control.msr", msr, 0},
+	{0},
+};
