@@ -1,6 +1,8 @@
 /*
  * What root finds when it starts: the HIP and its first capabilities.
  */
+#include <lib/string.h>
+
 #include "test.h"
 
 /* The HIP says what it is, and its arrays lie in its length. */
@@ -65,6 +67,34 @@ static void hip_memory(void)
 	}
 	CHECK(available > 0 && kernel > 0);
 	EQUAL(modules, 1);
+}
+
+/* The kernel's log is memory that root can take; it begins with its name. */
+static void hip_log(void)
+{
+	static const char name[] = "[0] Micronova";
+	const struct hip_mem *m =
+		(const void *)((const char *)hip + hip->mem_offset);
+	unsigned n = (unsigned)(hip->length - hip->mem_offset) / hip->mem_size;
+	unsigned long here = free_pages(2);
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if ((int)m[i].type != HIP_MEM_LOG) {
+			continue;
+		}
+		found++;
+		EQUAL(m[i].size, 4 * PAGE_SIZE);
+		for (unsigned p = 0; p < 4; p++) {
+			SETUP(take(CRD(CRD_MEM, MEM_R, 0,
+				       m[i].address / PAGE_SIZE + p), 0,
+				   CRD(CRD_MEM, MEM_R, 0,
+				       here / PAGE_SIZE + p)));
+		}
+		EQUAL(memcmp((const char *)here, name, sizeof(name) - 1), 0);
+		CHECK(memchr((const char *)here, 0, m[i].size) != NULL);
+	}
+	EQUAL(found, 1);
 }
 
 /* Read-only, and not root's to revoke or to give away. */
@@ -136,6 +166,7 @@ const struct test boot_tests[] = {
 	{"boot.hip_checksum", hip_checksum, 0},
 	{"boot.hip_cpus", hip_cpus, 0},
 	{"boot.hip_memory", hip_memory, 0},
+	{"boot.hip_log", hip_log, 0},
 	{"boot.hip_page_is_fixed", hip_page_is_fixed, 0},
 	{"boot.first_capabilities", first_capabilities, 0},
 	{"boot.image_rights", image_rights, 0},
