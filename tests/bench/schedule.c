@@ -131,7 +131,7 @@ static enum status there_and_back(unsigned long there, unsigned long back)
 void bench_smp(void)
 {
 	unsigned other = boot_cpu ? 0 : 1;
-	unsigned long there = make_sm(0), back = make_sm(0);
+	unsigned long there = make_sm(0), back = make_sm(0), portal;
 	struct frame *t;
 
 	t = make_idle_thread(SEL_ROOT_PD, other, answer, there,
@@ -142,4 +142,8 @@ void bench_smp(void)
 	measure_wake(t, there, back);
 	MEASURE("sm_wake_other_cpu_and_back", SAMPLES, SUCCESS, ,
 		there_and_back(there, back), );
+	portal = make_stub(make_handler(SEL_ROOT_PD, other, NULL), 0,
+			   stub_echo);
+	my_utcb->items = 0;
+	MEASURE("call_other_cpu_0", SAMPLES, SUCCESS, , call(portal), );
 }
