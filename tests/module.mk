@@ -160,9 +160,9 @@ $(eval $(call fuzz,root_ring,root/lib/ring.c,-Iroot))
 $(eval $(call fuzz,vmm_emulate,$(VMM_FIXTURE) $(VMM_EMULATOR)))
 $(eval $(call fuzz,vmm_bzimage,$(VMM_FIXTURE) $(addprefix vmm/src/,gmem.c \
 	bzimage.c linux.c) $(UNIT_ROOT),-Iroot $(RENAME)))
-$(eval $(call fuzz,vmm_devices,$(VMM_FIXTURE) $(addprefix vmm/dev/,lapic.c \
-	lapic_message.c lapic_register.c lapic_timer.c acpi_pm.c board.c \
-	debug.c i8042.c ioapic.c pci.c pic.c pit.c rtc.c uart.c)))
+$(eval $(call fuzz,vmm_devices,tests/unit/vmm_apics.c $(VMM_FIXTURE) \
+	$(VMM_LAPIC) $(addprefix vmm/dev/,acpi_pm.c board.c debug.c i8042.c \
+	ioapic.c pci.c pic.c pit.c rtc.c uart.c)))
 
 # The document of the interface and its headers agree.
 UNIT_TESTS	+= $(B)/unit/abi_doc

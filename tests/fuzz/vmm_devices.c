@@ -4,9 +4,8 @@
  * goes by, interrupts that are taken. What a device promises is in its own
  * unit test; here it is to stay within its bounds.
  */
-#define main unit_main
-#include "../unit/vmm_lapic.c"
-#undef main
+#include "../unit/vmm_apics.h"
+
 
 #include "../../vmm/dev/acpi_pm.h"
 #include "../../vmm/dev/board.h"
@@ -66,7 +65,7 @@ static void wire_up(struct pc *pc)
 	struct fixture *f;
 
 	memset(pc, 0, sizeof(*pc));
-	pc->rig = start_xapic();
+	pc->rig = apics_start_xapic();
 	f = &pc->rig->f;
 	board_init(&pc->board, &f->power);
 	debug_init(&pc->debug, &f->power, NULL, NULL);
