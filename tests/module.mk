@@ -186,7 +186,8 @@ endef
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
 	semaphore.c delegate.c translate.c revoke.c exception.c recall.c \
-	schedule.c time.c gsi.c quota.c fpu.c smp.c remote.c signal.c control.c vm.c vcpu.c \
+	schedule.c time.c gsi.c quota.c fpu.c smp.c remote.c signal.c \
+	control.c oom.c vm.c vcpu.c \
 	vcpu_state.c vcpu_inject.c vcpu_hostile.c leak.c guest.S hostile.c \
 	suspend.c matrix.c topics.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))

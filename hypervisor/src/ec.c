@@ -101,7 +101,7 @@ enum status ec_create(struct ec **out, struct pd *owner,
 		return s;
 	}
 	ec_init(ec, owner, p->pd, p->cpu);
-	ec->global = p->global;
+	ec->global = ec->odd_reply = p->global;
 	ec->events = p->events;
 	ec->fpu = fpu_alloc(owner);
 	if (ec->fpu) {
@@ -121,6 +121,7 @@ void ec_destroy(struct ec *ec)
 {
 	struct pd *owner = ec->object.owner;
 
+	ec_set_oom(ec, NULL);
 	if (ec->proxy) {
 		object_put(&ec->proxy->own_sc->object);
 		object_put(&ec->proxy->object);
@@ -182,7 +183,7 @@ static struct ec *abort_caller(struct ec *ec)
 	ec_end(ec);
 	if (caller->waits == WAITS_MESSAGE) {
 		caller->regs.rdi = ABORTED;
-	} else if (!caller->dead) {
+	} else if (caller->waits == WAITS_STATE && !caller->dead) {
 		/* Nobody knows how it should go on from its event. */
 		caller->dead = 1;
 		ec_set_work(caller, ec_die);
@@ -323,6 +324,19 @@ static struct ec *migrate(struct ec *ec)
 	__atomic_store_n(&ec->cpu, ec->next_cpu, __ATOMIC_RELEASE);
 	ec_post(ec, PENDING_START);
 	return next;
+}
+
+void ec_set_oom(struct ec *ec, struct object *pt)
+{
+	struct object *old = ec->oom;
+
+	if (pt) {
+		object_get(pt);
+	}
+	ec->oom = pt;
+	if (old) {
+		object_put(old);
+	}
 }
 
 void ec_migrate(struct ec *ec, uint32_t cpu)

@@ -55,6 +55,7 @@ struct ec {
 	uint8_t dead;
 	uint8_t ended;			/* and let go of: ec_end() */
 	uint8_t blocked;		/* not to be run until woken */
+	uint8_t odd_reply;		/* its replies are none, or peculiar */
 	uint8_t waits;			/* enum ec_waits: how to take the reply */
 	uint8_t sleeps;			/* in sm_ctrl: waking has a status */
 	uint8_t wake_status;		/* enum status: how its sleep ended */
@@ -72,6 +73,7 @@ struct ec {
 	struct timeout timeout;		/* of that sleep */
 	struct list parked;		/* SCs that wait until it is woken */
 
+	struct object *oom;		/* portal for want of memory, or NULL */
 	struct ec *proxy;		/* makes its calls on other CPUs */
 	struct ec *home;		/* whose proxy it is */
 	uint64_t time;			/* TSC ticks run, up to a switch of SC */
@@ -91,6 +93,7 @@ struct ec {
 enum ec_waits {
 	WAITS_MESSAGE,		/* a reply to sys_call */
 	WAITS_STATE,		/* a reply to an exception or VM exit */
+	WAITS_MEMORY,		/* a reply to oom_call: then it tries again */
 };
 
 /* End of the part that entry.S saves to. */
@@ -140,6 +143,8 @@ uint64_t ec_time(const struct ec *ec);
 /* Do `work` instead of what it would go on with. */
 void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *));
 
+/* Its portal for want of memory; NULL: none. */
+void ec_set_oom(struct ec *ec, struct object *pt);
 /* On its CPU: report a recall before it goes on; false: do not. */
 void ec_recall(struct ec *ec, bool yes);
 /* On its CPU: it goes on on another. */

@@ -108,6 +108,107 @@ struct ec *ipc_help(struct ec *self, struct ec *ec)
 	return help(self, ec);
 }
 
+/* Whom `ec` can ask for memory, or NULL. */
+static struct pt *oom_portal(const struct ec *ec)
+{
+	struct object *o = ec->home ? ec->home->oom : ec->oom;
+	struct pt *pt = o ? container_of(o, struct pt, object) : NULL;
+
+	return pt && !pt->object.dying && !pt->ec->dead ? pt : NULL;
+}
+
+/* Who sends, as who is asked for the receiver's memory knows it. */
+static uint64_t oom_source(const struct ec *self)
+{
+	const struct ec *ec = self->home ? self->home : self;
+
+	if (ec->oom) {
+		return container_of(ec->oom, struct pt, object)->id;
+	}
+	return ec->pd == pd_root ? ~0ul : 0;
+}
+
+static void oom_enter(struct pt *pt, uint64_t source, uint64_t reason)
+{
+	enter_portal(pt->ec, pt);
+	pt->ec->regs.rsi = source;
+	pt->ec->regs.rdx = reason;
+}
+
+/* No message goes either way. */
+static struct ec *ask(struct ec *self, struct pt *pt, uint64_t source,
+		      uint64_t reason)
+{
+	struct ec *handler = pt->ec;
+
+	if (handler->idle_on != self->cpu) {
+		return help(self, handler);
+	}
+	self->waits = WAITS_MEMORY;
+	handler->utcb->items = 0;
+	handler->odd_reply = 1;
+	join_chain(self, handler);
+	oom_enter(pt, source, reason);
+	return handler;
+}
+
+/* As `work` of a proxy, which has what to ask for in its registers. */
+static struct ec *ask_here(struct ec *proxy)
+{
+	struct pt *pt = container_of(proxy->oom, struct pt, object);
+	struct ec *next;
+
+	if (pt->object.dying || pt->ec->dead) {
+		return remote_return(proxy);
+	}
+	next = ask(proxy, pt, proxy->regs.rsi, proxy->regs.rdx);
+	if (proxy->callee) {
+		ec_set_work(proxy, remote_return);
+	}
+	return next;
+}
+
+static struct ec *ask_there(struct ec *self, struct pt *pt, uint64_t reason)
+{
+	struct ec *proxy = self->home ? NULL : remote_proxy(self);
+
+	if (!proxy) {
+		return NULL;
+	}
+	ec_set_oom(proxy, &pt->object);
+	proxy->regs.rsi = oom_source(self);
+	proxy->regs.rdx = reason;
+	ec_set_work(self, syscall_retry);
+	return remote_send(self, pt->ec->cpu, ask_here);
+}
+
+struct ec *oom_call(struct ec *self, struct ec *receiver,
+		    enum oom_reason reason)
+{
+	const struct pd *starved = this_cpu()->starved;
+	struct ec *ec = receiver && receiver->pd == starved ? receiver : self;
+	struct pt *pt = ec->pd == starved ? oom_portal(ec) : NULL;
+
+	if (!pt || self->resume == resume_work) {
+		return NULL;
+	}
+	if (pt->ec == self && reason == OOM_REPLY) {
+		/* Its next reply is the same. */
+		syscall_drop(self);
+		self->resume = resume_sysret;
+		oom_enter(pt, oom_source(self), reason | OOM_SELF);
+		return self;
+	}
+	if (pt->ec->cpu != self->cpu) {
+		return ask_there(self, pt, reason);
+	}
+	if (pt->ec->idle_on != self->cpu && pt->ec->sc == self->sc) {
+		return NULL;
+	}
+	ec_set_work(self, syscall_retry);
+	return ask(self, pt, oom_source(self), reason);
+}
+
 [[gnu::noinline]] static struct ec *call_slow(uint64_t id, struct ec *self,
 					      const struct mapping *m)
 {
@@ -133,7 +234,7 @@ struct ec *ipc_help(struct ec *self, struct ec *ec)
 				   items, false);
 
 	if (s != SUCCESS) {
-		return syscall_no_memory(self, s);
+		return syscall_wait(self, s, pt->ec, OOM_SEND);
 	}
 	self->retry_until = 0;
 	copy_message(pt->ec->utcb, self->utcb, items);
@@ -183,85 +284,71 @@ struct ec *ipc_return(struct ec *caller)
 	return cpu->sc->leaf;
 }
 
-/* The reply to an exception or VM exit: what is delegated, and the state. */
-static bool load_state(struct ec *self, struct ec *caller)
+/*
+ * What is delegated with a reply. Where nobody can be asked for memory, it goes
+ * as far as there is some.
+ */
+static enum status reply_items(struct ec *self, struct ec *caller,
+			       struct utcb *receiver, uint64_t window,
+			       uint64_t items)
 {
-	uint64_t items = items_of(self->utcb);
+	enum status s;
 
-	if (unlikely(has_typed(items) &&
-		     items_send(self, self->pd, caller->pd, NULL,
-				items_fault_window(caller->fault_address),
-				items, true) != SUCCESS)) {
-		return false;
+	if (likely(!has_typed(items))) {
+		return SUCCESS;
+	}
+	s = items_send(self, self->pd, caller->pd, receiver, window, items,
+		       self->retry_until == RETRY_NO_MORE ||
+			       !oom_portal(caller));
+	if (s == SUCCESS) {
+		self->retry_until = 0;
+	}
+	if (receiver && s == SUCCESS) {
+		receiver->items = items_header(items);
+	}
+	return s;
+}
+
+/* The reply to an exception or VM exit: what is delegated, and the state. */
+static enum status load_state(struct ec *self, struct ec *caller)
+{
+	enum status s = reply_items(self, caller, NULL,
+				    items_fault_window(caller->fault_address),
+				    items_of(self->utcb));
+
+	if (unlikely(s != SUCCESS)) {
+		return s;
 	}
 	if (ec_is_vcpu(caller)) {
 		vcpu_ops->load(caller, self->utcb, self->utcb->mtd);
 	} else {
 		state_load(caller, self->utcb, self->utcb->mtd);
 	}
-	return true;
+	return SUCCESS;
 }
 
-/* The items were too much for one time. */
-static struct ec *reply_again(struct ec *self, struct ec *caller)
+/* The items were too much for one time, or for the caller's memory. */
+static struct ec *reply_again(struct ec *self, struct ec *caller,
+			      enum status s)
 {
 	self->idle_on = IDLE_NOWHERE;
 	self->caller = caller;
 	caller->callee = self;
-	return syscall_later(self);
+	return syscall_wait(self, s, caller, OOM_REPLY);
 }
 
 [[gnu::noinline]] static struct ec *reply_state(struct ec *self,
 						struct ec *caller)
 {
-	return load_state(self, caller) ? ipc_return(caller)
-					: reply_again(self, caller);
+	enum status s = load_state(self, caller);
+
+	return likely(s == SUCCESS) ? ipc_return(caller)
+				    : reply_again(self, caller, s);
 }
 
-static bool load_message(struct ec *self, struct ec *caller, uint64_t items)
+/* The caller goes on, after it has slept on the SM at the selector, if any. */
+static struct ec *go_on(struct ec *caller, struct sm *sm)
 {
-	struct utcb *u = caller->utcb;
-
-	if (has_typed(items) && items_send(self, self->pd, caller->pd, u, 0,
-					   items, true) != SUCCESS) {
-		return false;
-	}
-	copy_message(u, self->utcb, items);
-	if (has_typed(items)) {
-		u->items = items_header(items);
-	}
-	return true;
-}
-
-/*
- * Typed items; or the caller is to sleep before it goes on: it makes its call
- * again then, or if this was an event, just runs.
- */
-[[gnu::noinline]] static struct ec *reply_slow(uint64_t id, struct ec *self,
-					       struct ec *caller)
-{
-	struct sm *sm = NULL;
-
-	if (syscall_selector(id)) {
-		sm = sm_with(self, syscall_selector(id), SM_RIGHT_DOWN);
-	}
-	if (sm && sm->gsi == SM_SIGNAL) {
-		sm = NULL;
-	}
-	if (caller->waits == WAITS_STATE) {
-		if (!load_state(self, caller)) {
-			return reply_again(self, caller);
-		}
-	} else {
-		if (!load_message(self, caller, items_of(self->utcb))) {
-			return reply_again(self, caller);
-		}
-		if (!sm) {
-			caller->regs.rdi = SUCCESS;
-		} else if (!caller->dead) {
-			ec_set_work(caller, syscall_retry);
-		}
-	}
 	/* Nobody would wake a dead one: it goes on to its end. */
 	if (!sm || caller->dead || sm_down(sm, caller, false, 0)) {
 		return ipc_return(caller);
@@ -273,14 +360,67 @@ static bool load_message(struct ec *self, struct ec *caller, uint64_t items)
 	return ec_block(caller);
 }
 
+static struct sm *sm_of_reply(struct ec *self, uint64_t id)
+{
+	struct sm *sm = NULL;
+
+	if (syscall_selector(id)) {
+		sm = sm_with(self, syscall_selector(id), SM_RIGHT_DOWN);
+	}
+	return sm && sm->gsi != SM_SIGNAL ? sm : NULL;
+}
+
+/*
+ * Typed items; or the caller is to sleep before it goes on: it makes its call
+ * again then, or if this was an event, just runs.
+ */
+[[gnu::noinline]] static struct ec *reply_slow(uint64_t id, struct ec *self,
+					       struct ec *caller)
+{
+	uint64_t items = items_of(self->utcb);
+	struct sm *sm = sm_of_reply(self, id);
+	enum status s;
+
+	if (caller->waits == WAITS_STATE) {
+		s = load_state(self, caller);
+	} else {
+		copy_message(caller->utcb, self->utcb, items);
+		s = reply_items(self, caller, caller->utcb, 0, items);
+	}
+	if (s != SUCCESS) {
+		return reply_again(self, caller, s);
+	}
+	if (caller->waits == WAITS_MESSAGE && !sm) {
+		caller->regs.rdi = SUCCESS;
+	} else if (caller->waits == WAITS_MESSAGE) {
+		syscall_again(caller);
+	}
+	return go_on(caller, sm);
+}
+
+/* By one that cannot, or that was asked for memory: its message is nothing. */
+[[gnu::noinline]] static struct ec *reply_odd(uint64_t id, struct ec *self)
+{
+	struct ec *caller = self->caller;
+
+	if (self->global) {
+		return fail(self, BAD_HYPERCALL);
+	}
+	self->odd_reply = 0;
+	self->idle_on = self->cpu;
+	self->caller = NULL;
+	caller->callee = NULL;
+	return go_on(caller, sm_of_reply(self, id));
+}
+
 struct ec *sys_reply(uint64_t id, struct ec *self)
 {
 	struct ec *caller = self->caller;
 	uint64_t items;
 
 	self->resume = resume_sysret;
-	if (unlikely(self->global)) {
-		return fail(self, BAD_HYPERCALL);
+	if (unlikely(self->odd_reply)) {
+		return reply_odd(id, self);
 	}
 	self->idle_on = self->cpu;
 	self->caller = NULL;

@@ -9,6 +9,7 @@
 #include "panic.h"
 #include "pd.h"
 #include "rcu.h"
+#include "x86/cpu.h"
 
 enum { ORDERS = 16 };
 
@@ -102,6 +103,7 @@ static struct frame *take_block(unsigned order)
 void *page_alloc(struct pd *payer, unsigned order, bool zero)
 {
 	if (payer && !quota_take(&payer->quota, 1u << order)) {
+		this_cpu()->starved = payer;
 		return NULL;
 	}
 	lock(&pool.lock);

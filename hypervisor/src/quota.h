@@ -7,6 +7,7 @@
 
 struct quota {
 	uint64_t limit, used;
+	uint32_t keep;		/* so much stays, unused; constant */
 };
 
 [[nodiscard]] static inline bool quota_take(struct quota *q, uint64_t pages)
@@ -31,11 +32,11 @@ static inline void quota_give(struct quota *q, uint64_t pages)
 	uint64_t limit = __atomic_load_n(&q->limit, __ATOMIC_RELAXED);
 
 	/* Any number may come from a program: nothing here may wrap. */
-	if (pages > limit || !quota_take(q, pages)) {
+	if (pages > limit || !quota_take(q, pages + q->keep)) {
 		return false;
 	}
 	__atomic_sub_fetch(&q->limit, pages, __ATOMIC_RELAXED);
-	quota_give(q, pages);
+	quota_give(q, pages + q->keep);
 	return true;
 }
 

@@ -14,6 +14,12 @@ struct deferred {
 	void (*free)(struct deferred *);
 };
 
+/*
+ * Of memory that was given up, some may not be free yet: who needs it waits for
+ * as many grace periods as the longest chain of objects takes.
+ */
+enum { GRACE_PERIODS = 8 };
+
 void rcu_defer(struct deferred *d, void (*free)(struct deferred *));
 extern uint64_t rcu_epoch;	/* atomic: of the latest grace period */
 

@@ -41,24 +41,35 @@ static struct ec *make_proxy(struct ec *home)
 	return proxy;
 }
 
-struct ec *remote_call(struct ec *self, uint32_t cpu)
+struct ec *remote_proxy(struct ec *self)
 {
-	struct ec *proxy = self->proxy ? self->proxy : make_proxy(self);
-	const struct sc *payer = this_cpu()->sc;
+	return self->proxy ? self->proxy : make_proxy(self);
+}
 
-	if (!proxy) {
-		return syscall_no_memory(self, OUT_OF_MEMORY);
-	}
+struct ec *remote_send(struct ec *self, uint32_t cpu,
+		       struct ec *(*work)(struct ec *))
+{
+	const struct sc *payer = this_cpu()->sc;
+	struct ec *proxy = self->proxy;
+
 	proxy->cpu = proxy->sc->cpu = cpu;
 	proxy->sc->priority = payer->priority;
 	proxy->sc->quantum = payer->quantum;
 	proxy->regs.rdi = self->regs.rdi;
-	ec_set_work(proxy, syscall_retry);
-	self->retry_until = 0;
-	self->resume = resume_sysret;
+	ec_set_work(proxy, work);
 	self->callee = proxy;
 	ec_post(proxy, PENDING_WAKE);
 	return ec_block(self);
+}
+
+struct ec *remote_call(struct ec *self, uint32_t cpu)
+{
+	if (!remote_proxy(self)) {
+		return syscall_no_memory(self, OUT_OF_MEMORY);
+	}
+	self->retry_until = 0;
+	self->resume = resume_sysret;
+	return remote_send(self, cpu, syscall_retry);
 }
 
 struct ec *remote_tried(struct ec *proxy, struct ec *next)

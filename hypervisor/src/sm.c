@@ -29,6 +29,7 @@ enum status sm_create(struct sm **out, struct pd *owner, uint64_t count)
 	list_init(&sm->signals);
 	sm->gsi = SM_NO_GSI;
 	sm->chain = NULL;
+	sm->notices = 0;
 	*out = sm;
 	return SUCCESS;
 }
@@ -116,6 +117,34 @@ void sm_up(struct sm *sm)
 		unlock(&sm->lock);
 	} else {
 		sm_wake_first(sm);
+	}
+}
+
+/*
+ * What is freed may let go of more. When there is nothing more to free, or
+ * always something new, that is enough.
+ */
+static void notice(struct deferred *d)
+{
+	struct sm *sm = container_of(d, struct sm, notify);
+
+	if (--sm->rounds && rcu_hurry()) {
+		rcu_defer(d, notice);
+		return;
+	}
+	for (uint32_t n = __atomic_exchange_n(&sm->notices, 0,
+					      __ATOMIC_ACQ_REL); n > 0; n--) {
+		sm_up(sm);
+	}
+	object_put(&sm->object);
+}
+
+void sm_notify(struct sm *sm)
+{
+	sm->rounds = GRACE_PERIODS;
+	if (__atomic_fetch_add(&sm->notices, 1, __ATOMIC_ACQ_REL) == 0) {
+		object_get(&sm->object);
+		rcu_defer(&sm->notify, notice);
 	}
 }
 

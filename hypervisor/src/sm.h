@@ -32,6 +32,8 @@ struct sm {
 	struct sm *chain;	/* a reference */
 	uint64_t value, ups;	/* of a signal; under the chain's lock */
 	struct deferred notify;	/* until memory is free */
+	uint32_t notices;	/* atomic: ups that are due then */
+	uint8_t rounds;		/* grace periods that it waits at most */
 };
 
 [[nodiscard]] enum status sm_create(struct sm **out, struct pd *owner,
@@ -45,6 +47,8 @@ void sm_destroy(struct sm *sm);
 void sm_up(struct sm *sm);
 /* The lock is held, which this releases, and somebody sleeps. */
 void sm_wake_first(struct sm *sm);
+/* Up it when the memory is free that was given up until now. */
+void sm_notify(struct sm *sm);
 /*
  * The lock is held, which this releases, and the count is 0: the EC has been
  * queued and sleeps until an up or the deadline (TSC; 0: none); the status

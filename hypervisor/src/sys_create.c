@@ -35,6 +35,7 @@ struct ec *sys_create_pd(uint64_t id, struct ec *self)
 		s = pd ? SUCCESS : pd_create(&pd, owner, r->rax >> 32);
 	}
 	if (s == SUCCESS) {
+		pd->quota.keep = (uint32_t)r->rax;
 		s = items_hand_over(self, pd, r->rdx);
 		if (s == SUCCESS) {
 			s = mapping_create(self->pd, syscall_selector(id),
@@ -91,6 +92,7 @@ struct ec *sys_create_ec(uint64_t id, struct ec *self)
 		s = pd ? ec_create(&ec, pd, &p) : BAD_CAPABILITY;
 	}
 	if (s == SUCCESS) {
+		ec_set_oom(ec, oom_portal_at(self, syscall_selector(id)));
 		s = mapping_create(self->pd, syscall_selector(id), &ec->object);
 		if (s != SUCCESS) {
 			ec_end(ec);

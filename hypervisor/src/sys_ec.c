@@ -104,6 +104,7 @@ static struct ec *migrate(struct ec *self, struct ec *ec)
 	s = give(self, ec, r->rdx);
 	if (s == SUCCESS) {
 		self->resume = resume_sysret;
+		ec_set_oom(ec, oom_portal_at(self, syscall_selector(r->rdi)));
 		ec_migrate(ec, (uint32_t)r->rsi);
 	}
 	return s == OUT_OF_MEMORY ? syscall_done(self, s)

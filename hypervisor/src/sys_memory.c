@@ -37,7 +37,7 @@ struct ec *sys_revoke(uint64_t id, struct ec *self)
 		r->rdx = 0;
 	}
 	if (sm) {
-		sm_up(sm);
+		sm_notify(sm);
 	}
 	return syscall_done_preempt(self, SUCCESS);
 }

@@ -31,22 +31,13 @@ syscall_function *const syscall_table[CALLS] = {
 	[CALL_PD_CTRL] = sys_pd_ctrl,
 };
 
-/*
- * Of the memory that was given up some may not be free yet. The call is made
- * again for as many grace periods as the longest chain of objects needs.
- */
-enum { GRACE_PERIODS = 8 };
-
-/*
- * Where interrupts were let in, it may have been recalled, or it has died: then
- * that comes first.
- */
-static void make_again(struct ec *self)
+/* A proxy has no user mode to come from; once dead it does not call any more. */
+void syscall_again(struct ec *ec)
 {
-	if (unlikely(self->resume == resume_work)) {
-		self->regs.rip -= SYSCALL_LENGTH;
+	if (ec->resume != resume_work || (ec->home && !ec->dead)) {
+		ec_set_work(ec, syscall_retry);
 	} else {
-		ec_set_work(self, syscall_retry);
+		ec->regs.rip -= SYSCALL_LENGTH;
 	}
 }
 
@@ -60,9 +51,11 @@ void syscall_drop(struct ec *self)
 	}
 }
 
-struct ec *syscall_no_memory(struct ec *self, enum status s)
+struct ec *syscall_wait(struct ec *self, enum status s, struct ec *receiver,
+			enum oom_reason reason)
 {
 	uint64_t epoch = __atomic_load_n(&rcu_epoch, __ATOMIC_RELAXED);
+	struct ec *next = NULL;
 
 	if (s == AGAIN) {
 		return syscall_later(self);
@@ -71,13 +64,30 @@ struct ec *syscall_no_memory(struct ec *self, enum status s)
 		self->retry_until = epoch + GRACE_PERIODS;
 	}
 	if (epoch < self->retry_until && rcu_hurry()) {
-		make_again(self);
+		syscall_again(self);
 		return self;
 	}
-	syscall_drop(self);
 	self->retry_until = 0;
+	if (reason != OOM_NONE) {
+		next = oom_call(self, receiver, reason);
+	}
+	if (!next && reason == OOM_REPLY) {
+		self->retry_until = RETRY_NO_MORE;
+		syscall_again(self);
+		return self;
+	}
+	if (next) {
+		return next;
+	}
+	syscall_drop(self);
 	self->regs.rdi = s;
 	return self->resume == resume_work ? self : NULL;
+}
+
+struct ec *syscall_no_memory(struct ec *self, enum status s)
+{
+	return syscall_wait(self, s, NULL,
+			    s == OUT_OF_MEMORY ? OOM_SEND : OOM_NONE);
 }
 
 struct ec *syscall_done(struct ec *self, enum status s)
@@ -128,6 +138,6 @@ struct ec *syscall_retry(struct ec *self)
 
 struct ec *syscall_later(struct ec *self)
 {
-	make_again(self);
+	syscall_again(self);
 	return preempt(self);
 }

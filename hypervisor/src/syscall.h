@@ -6,6 +6,7 @@
 #pragma once
 
 #include "ec.h"
+#include "ipc.h"
 #include "pd.h"
 #include "sm.h"
 
@@ -42,6 +43,18 @@ void syscall_drop(struct ec *self);
  * it returns `s`.
  */
 struct ec *syscall_no_memory(struct ec *self, enum status s);
+/*
+ * The same; `receiver`: whose memory beside the caller's PD's it may be, and why
+ * (oom_call). A reply is made in any case, with fewer items.
+ */
+struct ec *syscall_wait(struct ec *self, enum status s, struct ec *receiver,
+			enum oom_reason reason);
+#define RETRY_NO_MORE (~0ul)	/* in ec->retry_until: take what there is */
+/*
+ * The call is to be made again. Where interrupts were let in, it may have been
+ * recalled, or it has died: then that comes first.
+ */
+void syscall_again(struct ec *ec);
 
 /* The end of a call; or AGAIN: not yet. */
 struct ec *syscall_done(struct ec *self, enum status s);
@@ -66,6 +79,12 @@ extern struct sm *msr_authority;
 
 /* What a call says of a time: microseconds in two halves. */
 void syscall_time(uint64_t ticks, uint64_t *high, uint64_t *low);
+
+/* Beside an EC there may be the portal for want of memory; or NULL. */
+static inline struct object *oom_portal_at(struct ec *self, uint64_t selector)
+{
+	return pd_object(self->pd, selector + 1, OBJECT_PT, PT_CALL);
+}
 
 /* The object of a type at a selector, with the rights, or NULL. */
 static inline struct pd *pd_with(struct ec *self, uint64_t selector, unsigned rights)

@@ -392,6 +392,22 @@ CASE(create_ec, BAD_PARAMETER)
 	}
 }
 
+/* Beside the EC, with the right and without; oom.c has the rest. */
+CASE(create_ec, PT_CALL)
+{
+	unsigned long pt = make_portal(make_handler(SEL_ROOT_PD, boot_cpu,
+						    echo), 0, 0);
+
+	for (unsigned rights = PT_CONTROL; rights <= PT_CALL; rights++) {
+		unsigned long at = sel_range(1);
+
+		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, rights, 0, pt),
+			      ITEM_DELEGATE, CRD(CRD_OBJ, rights, 0, at + 1)));
+		EQUAL(create_ec(at, SEL_ROOT_PD, EC_LOCAL, free_pages(0),
+				boot_cpu, 0, 0), SUCCESS);
+	}
+}
+
 CASE(create_ec, BAD_CPU)
 {
 	EQUAL(create_ec(sel(), SEL_ROOT_PD, EC_LOCAL, free_pages(0), 0xfff, 0,
@@ -671,7 +687,7 @@ CASE(revoke, SM_RIGHT_UP)
 	EQUAL(sm_down(sm, NOW), TIMEOUT);
 	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, up),
 			CRD(CRD_OBJ, RIGHTS_ALL, 0, up), 0), SUCCESS);
-	EQUAL(sm_down(sm, NOW), SUCCESS);
+	EQUAL(sm_down(sm, in_us(1000000)), SUCCESS);
 }
 
 CASE(revoke, FLAG_REVOKE_SELF)

@@ -300,9 +300,28 @@ static void nested(void)
 	wait_usage(SEL_ROOT_PD, before);
 }
 
+/* A part of it cannot be passed on. */
+static void kept(void)
+{
+	unsigned long pd = sel(), limit, used;
+	struct syscall s = {SEL_ROOT_PD, 0, 40ul << 32 | 10, 0};
+
+	SETUP(syscall_5(CALL_ID(CALL_CREATE_PD, 0, pd), &s));
+	SETUP(pd_quota(pd, &limit, &used));
+	EQUAL(limit, 40);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD,
+			limit - used - 9), BAD_PARAMETER);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD,
+			limit - used - 10), SUCCESS);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD,
+			1), BAD_PARAMETER);
+	EQUAL(create_sm(sel(), pd, 0), SUCCESS);
+}
+
 const struct test quota_tests[] = {
 	{"quota.of_new_pd", of_new_pd, 0},
 	{"quota.transfer", transfer, 0},
+	{"quota.kept", kept, 0},
 	{"quota.owner_pays", owner_pays, 0},
 	{"quota.used_up", used_up, 0},
 	{"quota.destroy_full_pd", destroy_full_pd, 0},

@@ -400,7 +400,7 @@ static void signal(void)
 	unsigned long sm = make_sm(0);
 
 	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, sm), 0, 0), SUCCESS);
-	EQUAL(sm_down(sm, 1), SUCCESS);
+	EQUAL(sm_down(sm, in_us(1000000)), SUCCESS);
 	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, sel()), 0, 0),
 	      BAD_CAPABILITY);
 	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, SEL_ROOT_PD), 0, 0),
@@ -409,6 +409,33 @@ static void signal(void)
 				with_rights(sm, SM_RIGHT_DOWN)), 0, 0),
 	      BAD_CAPABILITY);
 	EQUAL(sm_down(sm, 1), TIMEOUT);
+}
+
+/* When it is upped, the memory is there again. */
+static void signal_free(void)
+{
+	unsigned long sm = make_sm(0), before = 0;
+
+	for (unsigned i = 0; i < 8; i++) {
+		unsigned long pd = make_pd();
+		struct frame *h = make_handler(pd, i % cpus, echo);
+		unsigned long all[] = {make_portal(h, 0, 0), h->ec, pd};
+
+		for (unsigned k = 0; k < 3; k++) {
+			EQUAL(syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF,
+						sm),
+					CRD(CRD_OBJ, RIGHTS_ALL, 0, all[k]), 0),
+			      SUCCESS);
+		}
+		for (unsigned k = 0; k < 3; k++) {
+			EQUAL(sm_down(sm, in_us(1000000)), SUCCESS);
+		}
+		EQUAL(sm_down(sm, 1), TIMEOUT);
+		if (i == 2) {
+			before = usage(SEL_ROOT_PD);
+		}
+	}
+	CHECK(usage(SEL_ROOT_PD) <= before + 1);
 }
 
 /* Nothing, of all types and orders. */
@@ -508,6 +535,7 @@ const struct test revoke_tests[] = {
 	{"revoke.object_keep", object_keep, 0},
 	{"revoke.object_range", object_range, 0},
 	{"revoke.signal", signal, 0},
+	{"revoke.signal_free", signal_free, 0},
 	{"revoke.nothing", nothing, 0},
 	{"revoke.own_code", own_code, 0},
 	{"revoke.again", again, 0},

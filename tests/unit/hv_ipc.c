@@ -90,7 +90,9 @@ static void do_create_pd(void)
 
 static void do_create_ec(void)
 {
-	uint64_t selector = some(ECS, EC_COUNT, false);
+	/* Some have a portal beside them, to ask for memory. */
+	uint64_t selector = rnd(4) ? some(ECS, EC_COUNT, false)
+				   : some(PORTALS, PORTAL_COUNT, false);
 	bool vcpu = rnd(6) == 0;
 	uint64_t utcb = vcpu ? 0 : 0x100000 + rnd(200) * PAGE_SIZE;
 

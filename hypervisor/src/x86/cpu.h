@@ -41,6 +41,7 @@ struct cpu {
 	uint64_t start_sp;	/* start.S: where it begins, or goes on */
 	struct ec *current;	/* whose registers TSS.RSP0 points at */
 	struct pd *pd;		/* whose page tables are loaded */
+	const struct pd *starved; /* whose quota did not suffice last */
 	uint8_t fpu_live;	/* CR0.TS is clear: user code uses the FPU */
 	uint8_t tss_short;	/* a VM exit made TR's limit end before it */
 	uint8_t resched;	/* a better SC may be ready, or work waits */

@@ -1,0 +1,331 @@
+/*
+ * The portal that an EC has for want of kernel memory.
+ */
+#include "test.h"
+
+enum { PAGES_GIVEN = 4, ID = 0x77, SMALL = 40, MANY = 200 };
+
+/* What the asked one is told beside its portal's id: RSI and RDX. */
+extern const char entry_oom[];
+volatile uint64_t oom_source, oom_reason;
+
+__asm__(".globl entry_oom\n"
+	"entry_oom:\n"
+	"	mov	%rsi, oom_source\n"
+	"	mov	%rdx, oom_reason\n"
+	"	jmp	entry_portal\n");
+
+/* Gives some to the PD at its argument. */
+static void give_memory(struct frame *f)
+{
+	f->value[0]++;
+	f->value[1] = f->id;
+	f->value[2] = f->items;
+	f->value[3] = oom_source;
+	f->value[4] = oom_reason;
+	f->value[5] |= syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER,
+					 SEL_ROOT_PD), f->argument,
+				 PAGES_GIVEN);
+	f->utcb->items = f->items;	/* its own reply's, if that is asked */
+}
+
+static void oom_portal(unsigned long at, const struct frame *handler)
+{
+	SETUP(create_pt(at, SEL_ROOT_PD, handler->ec, 0,
+			(unsigned long)entry_oom));
+	SETUP(pt_ctrl(at, ID));
+}
+
+/* A PD, and an asked one for it; where its portal is. */
+static struct frame *make_asked(unsigned long pd, unsigned long at)
+{
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, give_memory);
+
+	h->argument = pd;
+	oom_portal(at, h);
+	return h;
+}
+
+/* All of a PD's memory goes into page tables. */
+static void use_up(unsigned long pd)
+{
+	uint64_t from = CRD(CRD_MEM, MEM_R, 0, page_number(page));
+	enum status s = SUCCESS;
+
+	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++) {
+		s = give_at(pd, from, ITEM_DELEGATE,
+			    CRD(CRD_MEM, MEM_R, 0, 0x100000 + i * 512));
+	}
+	NEED(s == OUT_OF_MEMORY);
+}
+
+#define FAR 0x8000000		/* pages without tables for them */
+
+static struct frame *make_at_cpu(unsigned long at, unsigned long pd,
+				 enum ec_kind kind, function *run, unsigned cpu)
+{
+	unsigned long events = common_events(pd, cpu);
+	struct frame *f = kind == EC_LOCAL ?
+		make_handler(pd, cpu, run) :
+		make_idle_thread(pd, cpu, run, 0, events);
+
+	/* The same again, at its place. */
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, f->ec)));
+	f->ec = at;
+	f->utcb = (struct utcb *)free_pages(0);
+	SETUP(create_ec(at, pd, kind, (unsigned long)f->utcb, cpu,
+			(unsigned long)f, events));
+	return f;
+}
+
+static struct frame *make_at(unsigned long at, unsigned long pd,
+			     enum ec_kind kind, function *run)
+{
+	return make_at_cpu(at, pd, kind, run, boot_cpu);
+}
+
+/* A call whose receiver has no room for what it gets. */
+static void send(void)
+{
+	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *h = make_asked(pd, at + 1);
+	struct frame *s = make_at(at, pd, EC_LOCAL, echo);
+	unsigned long pt = make_portal(s, 0, 0);
+
+	s->delegate = CRD(CRD_MEM, MEM_R, 0, FAR);
+	my_utcb->items = 0;
+	SETUP(call(pt));
+	use_up(pd);
+	set_item(CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM_DELEGATE);
+	my_utcb->word[0] = 0x1234;
+	my_utcb->items = UTCB_ITEMS(1, 1);
+	EQUAL(call(pt), SUCCESS);
+	EQUAL(my_utcb->word[0], 0x1234);
+	CHECK(h->value[0] >= 1);
+	EQUAL(h->value[1], ID);
+	EQUAL(h->value[2], 0);
+	EQUAL(h->value[3], ~0ul);	/* root, without a portal of its own */
+	EQUAL(h->value[4], 1);
+	EQUAL(h->value[5], SUCCESS);
+	EQUAL(s->items, UTCB_ITEMS(1, 1));
+}
+
+static void send_page(struct frame *f)
+{
+	f->value[0]++;
+	put_item(f->utcb, 0, CRD(CRD_MEM, MEM_R, 0, page_number(page)),
+		 ITEM_DELEGATE);
+	f->utcb->word[0] = 0x4321;
+	f->utcb->items = UTCB_ITEMS(1, 1);
+}
+
+/* Calls, and shows what came. */
+static void receive(struct frame *f)
+{
+	f->utcb->delegate = CRD(CRD_MEM, MEM_R, 0, FAR);
+	f->utcb->items = 0;
+	f->value[1] = 1 + call(f->argument);
+	f->value[2] = f->utcb->word[0];
+	f->value[3] = item_crd(f->utcb, 0);
+	f->value[4] = f->utcb->items;
+	f->value[0] = 1;
+}
+
+/* Of root's portal in a PD: at the same selector. */
+static void hand(unsigned long pd, unsigned long pt)
+{
+	SETUP(give(pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, pt)));
+}
+
+static void expect_page(struct frame *t)
+{
+	WAIT(t->value[0]);
+	EQUAL(t->value[1], 1 + SUCCESS);
+	EQUAL(t->value[2], 0x4321);
+	EQUAL(t->value[4], UTCB_ITEMS(1, 1));
+	EQUAL(t->value[3], CRD(CRD_MEM, MEM_R, 0, FAR));
+}
+
+/* A reply: its receiver is the caller. */
+static void reply(void)
+{
+	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *h = make_asked(pd, at + 1);
+	struct frame *t = make_at(at, pd, EC_GLOBAL, receive);
+	struct frame *s = make_handler(SEL_ROOT_PD, boot_cpu, send_page);
+
+	t->argument = make_portal(s, 0, 0);
+	hand(pd, t->argument);
+	use_up(pd);
+	start_thread(t, 5, 1000);
+	expect_page(t);
+	EQUAL(s->value[0], 1);
+	CHECK(h->value[0] >= 1);
+	EQUAL(h->value[3], ~0ul);
+	EQUAL(h->value[4], 2);
+}
+
+static void asked_or_called(struct frame *f)
+{
+	if (f->id == ID) {
+		give_memory(f);
+	} else {
+		send_page(f);
+	}
+}
+
+/* The receiver, and who is asked for it, are on another CPU. */
+static void reply_remote(void)
+{
+	unsigned other = boot_cpu ? 0 : 1;
+	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *h = make_handler(SEL_ROOT_PD, other, give_memory);
+	struct frame *t, *s = make_handler(SEL_ROOT_PD, boot_cpu, send_page);
+
+	h->argument = pd;
+	oom_portal(at + 1, h);
+	t = make_at_cpu(at, pd, EC_GLOBAL, receive, other);
+	t->argument = make_portal(s, 0, 0);
+	hand(pd, t->argument);
+	use_up(pd);
+	start_thread(t, 5, 1000);
+	expect_page(t);
+	EQUAL(s->value[0], 1);
+	CHECK(h->value[0] >= 1);
+	EQUAL(h->value[4], 2);
+}
+
+/* The one that replies is who is asked. */
+static void reply_asked(void)
+{
+	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *s = make_handler(SEL_ROOT_PD, boot_cpu, asked_or_called);
+	struct frame *t;
+
+	s->argument = pd;
+	oom_portal(at + 1, s);
+	t = make_at(at, pd, EC_GLOBAL, receive);
+	t->argument = make_portal(s, 0, 1);
+	hand(pd, t->argument);
+	use_up(pd);
+	start_thread(t, 5, 1000);
+	expect_page(t);
+	EQUAL(s->value[4], 6);
+	EQUAL(s->value[2], UTCB_ITEMS(1, 1));
+}
+
+static void create(struct frame *f)
+{
+	for (unsigned long i = 0; i < MANY; i++) {
+		f->value[1] = create_sm(SEL_MANY + i, f->argument, 0);
+		if (f->value[1] != SUCCESS) {
+			break;
+		}
+		f->value[2]++;
+	}
+	f->value[0] = 1;
+}
+
+/* Any call of an EC on its own PD's memory. */
+static void own(void)
+{
+	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *h = make_asked(pd, at + 1);
+	struct frame *t = make_at(at, pd, EC_GLOBAL, create);
+
+	t->argument = pd;
+	hand(pd, pd);
+	use_up(pd);
+	start_thread(t, 5, 1000);
+	WAIT(t->value[0]);
+	EQUAL(t->value[1], SUCCESS);
+	EQUAL(t->value[2], MANY);
+	CHECK(h->value[0] >= 1);
+	EQUAL(h->value[3], ID);
+}
+
+static void do_nothing(struct frame *f)
+{
+	f->value[0]++;
+	(void)!sm_down(f->argument, 0);
+}
+
+/* The asked one dies: then there is no memory. */
+static void dies(void)
+{
+	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, do_nothing), *t;
+
+	h->argument = make_sm(0);
+	oom_portal(at + 1, h);
+	t = make_at(at, pd, EC_GLOBAL, create);
+	t->argument = pd;
+	hand(pd, pd);
+	use_up(pd);
+	start_thread(t, 5, 1000);
+	WAIT(h->value[0]);
+	EQUAL(t->value[0], 0);
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, h->ec)));
+	WAIT(t->value[0]);
+	EQUAL(t->value[1], OUT_OF_MEMORY);
+}
+
+static void put_to_sleep(struct frame *f)
+{
+	f->value[0]++;
+	f->utcb->items = 0;
+	f->reply = f->argument;
+}
+
+/* Until there is memory the caller sleeps; then it tries again. */
+static void sleeps(void)
+{
+	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, put_to_sleep), *t;
+
+	h->argument = make_sm(0);
+	oom_portal(at + 1, h);
+	t = make_at(at, pd, EC_GLOBAL, create);
+	t->argument = pd;
+	hand(pd, pd);
+	use_up(pd);
+	start_thread(t, 5, 1000);
+	WAIT(h->value[0] == 1);
+	sleep_us(2000);
+	EQUAL(t->value[0], 0);
+	SETUP(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_PD), pd,
+			SMALL));
+	SETUP(sm_up(h->argument));
+	WAIT(t->value[0]);
+	EQUAL(t->value[1], SUCCESS);
+	EQUAL(h->value[0], 1);
+}
+
+/* Its portal is gone, or another thing is beside it: as without. */
+static void none(void)
+{
+	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *h = make_asked(pd, at + 1);
+	struct frame *t = make_at(at, pd, EC_GLOBAL, create);
+
+	t->argument = pd;
+	hand(pd, pd);
+	use_up(pd);
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, at + 1)));
+	start_thread(t, 5, 1000);
+	WAIT(t->value[0]);
+	EQUAL(t->value[1], OUT_OF_MEMORY);
+	EQUAL(h->value[0], 0);
+}
+
+const struct test oom_tests[] = {
+	{"oom.send", send, 0},
+	{"oom.reply", reply, 0},
+	{"oom.reply_asked", reply_asked, 0},
+	{"oom.reply_remote", reply_remote, 2},
+	{"oom.own", own, 0},
+	{"oom.dies", dies, 0},
+	{"oom.sleeps", sleeps, 0},
+	{"oom.none", none, 0},
+	{0},
+};
