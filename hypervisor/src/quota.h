@@ -31,6 +31,9 @@ static inline void quota_give(struct quota *q, uint64_t pages)
 {
 	uint64_t limit = __atomic_load_n(&q->limit, __ATOMIC_RELAXED);
 
+	if (!pages) {
+		return true;
+	}
 	/* Any number may come from a program: nothing here may wrap. */
 	if (pages > limit || !quota_take(q, pages + q->keep)) {
 		return false;
