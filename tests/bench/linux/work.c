@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -136,5 +137,8 @@ int main(void)
 		measure("timer", timers);
 	}
 	printf("linux: done\n");
+	fflush(stdout);
+	/* A power-off does not wait for a serial line as slow as a real one. */
+	tcdrain(STDOUT_FILENO);
 	return 0;
 }
