@@ -231,7 +231,7 @@ struct ec *oom_call(struct ec *self, struct ec *receiver,
 					       uint64_t items)
 {
 	enum status s = items_send(self, self->pd, pt->ec->pd, pt->ec->utcb, 0,
-				   items, false);
+				   (uint32_t)items);
 
 	if (s != SUCCESS) {
 		return syscall_wait(self, s, pt->ec, OOM_SEND);
@@ -297,9 +297,11 @@ static enum status reply_items(struct ec *self, struct ec *caller,
 	if (likely(!has_typed(items))) {
 		return SUCCESS;
 	}
-	s = items_send(self, self->pd, caller->pd, receiver, window, items,
-		       self->retry_until == RETRY_NO_MORE ||
-			       !oom_portal(caller));
+	items = (uint32_t)items;
+	if (self->retry_until == RETRY_NO_MORE || !oom_portal(caller)) {
+		items |= ITEMS_ALL;
+	}
+	s = items_send(self, self->pd, caller->pd, receiver, window, items);
 	if (s == SUCCESS) {
 		self->retry_until = 0;
 	}

@@ -78,8 +78,8 @@ static inline uint64_t low(unsigned order)
 }
 
 /* False: what is sent and the window have nothing in common. */
-static inline bool cut(struct transfer *t, uint64_t crd, uint64_t window,
-		       uint64_t hotspot)
+static bool cut(struct transfer *t, uint64_t crd, uint64_t window,
+		uint64_t hotspot)
 {
 	unsigned sent = CRD_ORDER(crd), room = CRD_ORDER(window);
 	uint64_t sent_low = low(sent), room_low = low(room);
@@ -117,54 +117,47 @@ static inline bool fits(const struct transfer *t)
 	return t->target + last < limit && t->source + last < frames;
 }
 
-static enum status delegate(struct transfer *t, struct item item,
-			    uint64_t window, bool root)
+static inline enum status delegate(struct transfer *t, struct item item,
+				   uint64_t window, const struct pd *sender)
 {
 	t->type = (uint8_t)CRD_TYPE(item.crd);
-	t->kernel = root && item.how & ITEM_KERNEL;
-	if (t->type == CRD_NULL || t->type != CRD_TYPE(window) ||
-	    !cut(t, item.crd, window, item.how >> PAGE_BITS) || !fits(t)) {
+	t->kernel = item.how & ITEM_KERNEL && sender == pd_root;
+	if (t->type == CRD_NULL || t->type != CRD_TYPE(window)) {
+		return SUCCESS;
+	}
+	if (likely(!(CRD_ORDER(item.crd) | CRD_ORDER(window)))) {
+		t->order = 0;
+		t->source = CRD_BASE(item.crd);
+		t->target = CRD_BASE(window);
+		if (t->type == CRD_PIO && t->source != t->target) {
+			return SUCCESS;
+		}
+	} else if (!cut(t, item.crd, window, item.how >> PAGE_BITS)) {
+		return SUCCESS;
+	}
+	if (!fits(t)) {
 		return SUCCESS;
 	}
 	t->rights = (uint8_t)(CRD_RIGHTS(item.crd) & CRD_RIGHTS(window));
 	t->flags = (item.how & ITEM_DMA ? MAPPING_DMA : 0u) |
 		   (item.how & ITEM_GUEST ? MAPPING_GUEST : 0u) |
 		   (item.how & ITEM_WC ? MAPPING_COMBINE : 0u);
-	return mapping_delegate(t);
+	return likely(!t->order && !t->kernel) ? mapping_delegate_one(t)
+					       : mapping_delegate(t);
 }
 
 /* As the receiver is told. */
-static struct item told(const struct transfer *t, struct item item)
+static struct item told(const struct transfer *t, struct item item,
+			uint64_t found)
 {
 	item.how &= ITEM_WHAT;
-	item.crd = 0;
+	item.crd = found;
 	if (t->got) {
 		/* It learns which of the two it was. */
 		item.how |= ITEM_DELEGATE;
 		item.crd = CRD(t->type, t->got, t->order, t->target);
 	}
 	return item;
-}
-
-/* With a message: translated, delegated, or the first of them that works. */
-static enum status transfer(struct transfer *t, struct item *item, bool root,
-			    const struct utcb *windows)
-{
-	unsigned kind = item->how & ITEM_KIND_MASK;
-	enum status s = SUCCESS;
-	uint64_t found = 0;
-
-	if (kind != ITEM_DELEGATE) {
-		found = mapping_translate(t, item->crd, windows->translate);
-	}
-	if (!found && kind != ITEM_TRANSLATE) {
-		s = delegate(t, *item, windows->delegate, root);
-	}
-	*item = told(t, *item);
-	if (found) {
-		item->crd = found;
-	}
-	return s;
 }
 
 /* When the call is made again, what was told is told again. */
@@ -219,27 +212,41 @@ void items_drop(struct ec *self)
 }
 
 enum status items_send(struct ec *self, struct pd *from, struct pd *to,
-		       struct utcb *receiver, uint64_t window, uint64_t items,
-		       bool all)
+		       struct utcb *receiver, uint64_t window, uint64_t items)
 {
-	struct transfer t = {.from = from, .to = to, .left = TRANSFER_STEPS};
-	bool root = self->pd == pd_root;
+	struct transfer t;
 	unsigned n = typed(items), i = 0;
 	enum status s = SUCCESS;
 
+	t.from = from;
+	t.to = to;
+	t.left = TRANSFER_STEPS;
+	t.done = 0;
+	t.got = 0;
 	if (unlikely(self->progress)) {
 		i = resume(self, &t, receiver);
 	}
 	for (; i < n; i++) {
 		struct item item = read(self->utcb, i);
+		unsigned kind = receiver ? item.how & ITEM_KIND_MASK
+					 : ITEM_DELEGATE;
+		uint64_t found = 0;
 
 		if (receiver) {
-			s = transfer(&t, &item, root, receiver);
-			write(receiver, i, &item);
-		} else {
-			s = delegate(&t, item, window, root);
+			window = receiver->delegate;
 		}
-		if (unlikely(s == AGAIN || (s != SUCCESS && !all))) {
+		if (unlikely(kind != ITEM_DELEGATE)) {
+			found = mapping_translate(&t, item.crd,
+						  receiver->translate);
+		}
+		s = found || kind == ITEM_TRANSLATE
+			    ? SUCCESS : delegate(&t, item, window, self->pd);
+		if (receiver) {
+			item = told(&t, item, found);
+			write(receiver, i, &item);
+		}
+		if (unlikely(s == AGAIN ||
+			     (s != SUCCESS && !(items & ITEMS_ALL)))) {
 			return pause(self, &t, receiver, i, s);
 		}
 		t.done = 0;
@@ -271,7 +278,7 @@ enum status items_hand_over(struct ec *self, struct pd *to, uint64_t crd)
 	if (self->progress) {
 		(void)resume(self, &t, NULL);
 	}
-	s = delegate(&t, (struct item){.crd = crd}, window, false);
+	s = delegate(&t, (struct item){.crd = crd}, window, self->pd);
 	if (s == AGAIN) {
 		s = pause(self, &t, NULL, 0, s);
 	}

@@ -22,12 +22,13 @@ uint64_t items_header(uint64_t items);
  * The items of the sender's UTCB: from what a PD holds to another.
  * With a call or a reply (`receiver`) translated and delegated into its
  * windows, and the receiver is told what arrived. Otherwise all delegated into
- * one window. With `all`, what there is no memory for does not arrive.
+ * one window. With ITEMS_ALL, what there is no memory for does not arrive, and
+ * the others do.
  */
+#define ITEMS_ALL (1ul << 32)
 [[nodiscard]] enum status items_send(struct ec *sender, struct pd *from,
 				     struct pd *to, struct utcb *receiver,
-				     uint64_t window, uint64_t items,
-				     bool all);
+				     uint64_t window, uint64_t items);
 /* To a new PD: objects, from selector 0 on. */
 [[nodiscard]] enum status items_hand_over(struct ec *sender, struct pd *to,
 					  uint64_t crd);

@@ -14,28 +14,30 @@
 enum {
 	STEPS_PIECE = 16,	/* that one mapping more counts for */
 	ANCESTORS = 1024,	/* looked at by a translation */
+	OTHER_TABLES = MAPPING_GUEST | MAPPING_DMA,
 };
 
 struct lock mdb_lock;
 
 enum status mapping_apply(const struct mapping *m, unsigned rights)
 {
-	enum memory_type type = (m->flags & MAPPING_TYPE) >> MAPPING_TYPE_SHIFT;
-	unsigned tables = m->flags & MAPPING_TABLES;
-	enum status s = SUCCESS;
+	struct ptab *t = m->pd->tables;
+	enum status s;
 
-	if (m->type == CRD_PIO) {
+	if (unlikely(m->type == CRD_PIO)) {
 		return pd_ports(m->pd, m->base, m->order, rights,
 				m->flags & MAPPING_GUEST);
 	}
-	for (struct ptab *t = m->pd->tables; s == SUCCESS && tables;
-	     t++, tables >>= 1) {
-		if (tables & 1 && t->format) {
-			s = ptab_map(t, m->pd, m->base, m->frame, m->order,
-				     rights, type);
+	s = ptab_map(t, m, rights);
+	if (likely(!(m->flags & OTHER_TABLES))) {
+		return s;
+	}
+	for (unsigned i = 1; s == SUCCESS && i < PTABS; i++) {
+		if (m->flags >> i & 1 && t[i].format) {
+			s = ptab_map(&t[i], m, rights);
 		}
 	}
-	if (unlikely(m->flags & MAPPING_DMA && iommu && iommu->flush_new)) {
+	if (m->flags & MAPPING_DMA && iommu && iommu->flush_new) {
 		tlb_stale(m->pd, MAPPING_DMA);
 	}
 	return s;
@@ -170,7 +172,7 @@ enum status mapping_create(struct pd *pd, uint64_t selector,
 }
 
 /* In its place, and in the page tables; or gone. */
-static enum status settle(struct mapping *m, uint8_t rights)
+static inline enum status settle(struct mapping *m, uint8_t rights)
 {
 	enum status s = space_insert(pd_space(m->pd, m->type), m);
 
@@ -237,8 +239,8 @@ struct part {
 	uint8_t rights;
 };
 
-static enum status insert(const struct transfer *t, const struct part *p,
-			  unsigned order)
+static inline enum status insert(const struct transfer *t,
+				 const struct part *p, unsigned order)
 {
 	struct mapping *m = mapping_new(t->to);
 
@@ -275,23 +277,26 @@ static unsigned order_of(const struct transfer *t, const struct part *p,
 }
 
 /* One mapping more, of the largest block that is free; or past what is not. */
-static enum status fill(struct transfer *t, struct part *p)
+static inline enum status fill(struct transfer *t, struct part *p)
 {
-	unsigned order = p->end == 1 ? 0 : order_of(t, p, p->end);
-	enum status s = insert(t, p, order);
+	uint64_t base = t->target + p->at, end = p->end;
+	const struct mapping *taken;
+	unsigned order;
+	enum status s;
 
-	if (unlikely(s == BAD_CAPABILITY)) {
-		uint64_t base = t->target + p->at;
-		const struct mapping *taken =
-			space_next(pd_space(t->to, t->type), base,
+	for (;;) {
+		order = likely(end == 1) ? 0 : order_of(t, p, end);
+		s = insert(t, p, order);
+		if (likely(s != BAD_CAPABILITY)) {
+			break;
+		}
+		taken = space_next(pd_space(t->to, t->type), base,
 				   base + (1ul << order) - 1);
-
 		if (taken->base <= base) {
 			t->done = mapping_last(taken) + 1 - t->target;
 			return SUCCESS;
 		}
-		order = order_of(t, p, taken->base - t->target);
-		s = insert(t, p, order);
+		end = taken->base - t->target;
 	}
 	if (likely(s == SUCCESS)) {
 		t->got = p->rights;
@@ -302,11 +307,24 @@ static enum status fill(struct transfer *t, struct part *p)
 
 static uint32_t flags_of(const struct transfer *t, uint32_t type)
 {
-	return (t->flags & (MAPPING_GUEST | MAPPING_DMA)) | MAPPING_HOST | type;
+	return (t->flags & OTHER_TABLES) | MAPPING_HOST | type;
+}
+
+/* The rights that a type has at all. */
+static uint8_t type_rights(enum crd_type type)
+{
+	static const uint8_t rights[] = {
+		[CRD_NULL] = 0,
+		[CRD_MEM] = MEM_R | MEM_W | MEM_X,
+		[CRD_PIO] = PIO_ACCESS,
+		[CRD_OBJ] = RIGHTS_ALL,
+	};
+
+	return rights[type];
 }
 
 /* Memory and ports that the kernel gives to root have no parent. */
-static enum status take_from_kernel(struct transfer *t)
+[[gnu::noinline]] static enum status take_from_kernel(struct transfer *t)
 {
 	uint64_t size = 1ul << t->order, phys = t->source << PAGE_BITS;
 	uint32_t type = MEMORY_CACHED;
@@ -326,7 +344,7 @@ static enum status take_from_kernel(struct transfer *t)
 		.frame = t->source + t->done,
 		.at = t->done,
 		.end = size,
-		.rights = t->rights & mapping_type_rights(t->type),
+		.rights = t->rights & type_rights(t->type),
 		.flags = flags_of(t, type << MAPPING_TYPE_SHIFT),
 	};
 
@@ -338,10 +356,10 @@ static enum status take_from_kernel(struct transfer *t)
 }
 
 /* The next mapping that the source has. */
-static enum status give(struct transfer *t, const struct space *from)
+static inline enum status give(struct transfer *t, struct space *from)
 {
 	uint64_t size = 1ul << t->order, key = t->source + t->done;
-	struct mapping *m = space_find(from, key);
+	struct mapping *m = space_find_near(from, key);
 	struct part p;
 
 	if (unlikely(!m)) {
@@ -373,7 +391,7 @@ static enum status give(struct transfer *t, const struct space *from)
 
 enum status mapping_delegate(struct transfer *t)
 {
-	const struct space *from =
+	struct space *from =
 		pd_space(t->kernel ? &pd_kernel : t->from, t->type);
 	uint64_t size = 1ul << t->order;
 	enum status s = SUCCESS;
@@ -391,6 +409,61 @@ enum status mapping_delegate(struct transfer *t)
 		t->left -= STEPS_PIECE;
 		if (unlikely(t->left < 0 && t->done < size && s == SUCCESS)) {
 			s = AGAIN;
+		}
+	}
+	unlock(&mdb_lock);
+	return s;
+}
+
+/* What is not as usual is left to the above. */
+enum status mapping_delegate_one(struct transfer *t)
+{
+	uint64_t source = t->source, target = t->target, *e;
+	struct space *space = pd_space(t->to, t->type);
+	struct mapping *m = NULL, *parent;
+	struct pd *to = t->to;
+	enum status s = SUCCESS;
+	uint8_t rights = 0;
+
+	lock(&mdb_lock);
+	parent = space_find_near(pd_space(t->from, t->type), source);
+	e = table_near(&space->near, target);
+	if (unlikely(!e)) {
+		(void)space_find_far(space, target);
+		e = table_near(&space->near, target);
+	}
+	if (likely(parent)) {
+		rights = parent->rights & t->rights;
+	}
+	if (likely(rights && e && !*e && !closed(to))) {
+		m = mapping_new(to);
+	}
+	if (unlikely(!m)) {
+		unlock(&mdb_lock);
+		return mapping_delegate(t);
+	}
+	m->frame = parent->frame;
+	m->base = target;
+	m->type = t->type;
+	m->object_type = parent->object_type;
+	m->rights = rights;
+	m->order = 0;
+	m->flags = flags_of(t, parent->flags & MAPPING_TYPE);
+	t->got = rights;
+	mapping_link(parent, m);
+	__atomic_store_n(e, (uint64_t)m, __ATOMIC_RELEASE);
+	table_fill(e, 1);
+	if (m->type == CRD_OBJ) {
+		m->object->caps++;
+	} else {
+		m->frame += source - parent->base;
+		s = likely(m->type == CRD_MEM && !(m->flags & OTHER_TABLES))
+			    ? ptab_map(to->tables, m, rights)
+			    : mapping_apply(m, rights);
+		if (unlikely(s != SUCCESS)) {
+			t->got = 0;
+			mapping_leave(m);
+			mapping_release(m);
 		}
 	}
 	unlock(&mdb_lock);

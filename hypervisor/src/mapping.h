@@ -110,6 +110,8 @@ struct transfer {
  * Or AGAIN: `done` and `got` say how far it came, at first 0.
  */
 [[nodiscard]] enum status mapping_delegate(struct transfer *t);
+/* The same for a transfer of order 0 that is not from the kernel. */
+[[nodiscard]] enum status mapping_delegate_one(struct transfer *t);
 
 /*
  * A page of the kernel's in a PD's address space, such as a UTCB: nobody can
@@ -159,17 +161,4 @@ void mapping_release(struct mapping *m);
 static inline uint64_t mapping_last(const struct mapping *m)
 {
 	return m->base + (1ul << m->order) - 1;
-}
-
-/* The rights that a type has at all. */
-static inline uint8_t mapping_type_rights(enum crd_type type)
-{
-	static const uint8_t rights[] = {
-		[CRD_NULL] = 0,
-		[CRD_MEM] = MEM_R | MEM_W | MEM_X,
-		[CRD_PIO] = PIO_ACCESS,
-		[CRD_OBJ] = RIGHTS_ALL,
-	};
-
-	return rights[type];
 }

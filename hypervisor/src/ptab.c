@@ -92,9 +92,11 @@ static unsigned leaf_level(const struct ptab *t, unsigned order)
 					       : t->format->levels_large;
 }
 
-static uint64_t leaf(const struct ptab_format *f, unsigned level,
-		     unsigned rights, enum memory_type type)
+static inline uint64_t leaf(const struct ptab_format *f, unsigned level,
+			    const struct mapping *m, unsigned rights)
 {
+	unsigned type = (m->flags & MAPPING_TYPE) >> MAPPING_TYPE_SHIFT;
+
 	return f->page | f->r | (level ? f->large : 0) | f->type[type] |
 	       (rights & MEM_W ? f->w : 0) |
 	       (rights & MEM_X ? f->x : f->no_x);
@@ -120,27 +122,30 @@ static bool in_the_way(struct ptab *t, struct pd *payer, uint64_t *e,
 	return true;
 }
 
-enum status ptab_map(struct ptab *t, struct pd *payer, uint64_t page,
-		     uint64_t frame, unsigned order, unsigned rights,
-		     enum memory_type type)
+[[gnu::noinline]] static enum status
+map_block(struct ptab *t, const struct mapping *m, unsigned rights)
 {
-	unsigned level = leaf_level(t, order), n = 0, gone = 0;
-	uint64_t bits = rights ? leaf(t->format, level, rights, type) : 0;
-	uint64_t step = bits ? 1ul << level * TABLE_BITS : 0;
-	uint64_t *e = walk(t, payer, rights, level, page);
+	unsigned level = leaf_level(t, m->order), n = 0, gone = 0;
+	uint64_t bits = rights ? leaf(t->format, level, m, rights) : 0;
+	uint64_t step = bits ? PAGE_SIZE << level * TABLE_BITS : 0;
+	uint64_t value = bits ? m->frame << PAGE_BITS | bits : 0;
+	uint64_t *e = walk(t, m->pd, rights, level, m->base);
 
 	if (unlikely(!e)) {
 		return rights ? OUT_OF_MEMORY : SUCCESS;
 	}
-	uint64_t *end = e + (1ul << (order - level * TABLE_BITS));
+	uint64_t *end = e + (1ul << (m->order - level * TABLE_BITS));
 
-	for (uint64_t *i = e; i < end; i++, frame += step) {
+	if (!level) {
+		table_set_near(&t->near, m->base, e - table_index(m->base, 0));
+	}
+	for (uint64_t *i = e; i < end; i++, value += step) {
 		bool used = *i != 0;
 
-		if (level && in_the_way(t, payer, i, rights) && !rights) {
+		if (level && in_the_way(t, m->pd, i, rights) && !rights) {
 			continue;
 		}
-		set(i, bits ? frame << PAGE_BITS | bits : 0);
+		set(i, value);
 		n += !used;
 		gone += used;
 	}
@@ -148,6 +153,26 @@ enum status ptab_map(struct ptab *t, struct pd *payer, uint64_t page,
 		table_empty(e, gone);
 	} else if (n) {
 		table_fill(e, n);
+	}
+	return SUCCESS;
+}
+
+enum status ptab_map(struct ptab *t, const struct mapping *m, unsigned rights)
+{
+	uint64_t *e = table_near(&t->near, m->base), old;
+
+	if (unlikely(!e || m->order)) {
+		return map_block(t, m, rights);
+	}
+	old = *e;
+	if (rights) {
+		set(e, m->frame << PAGE_BITS | leaf(t->format, 0, m, rights));
+		if (!old) {
+			table_fill(e, 1);
+		}
+	} else if (old) {
+		set(e, 0);
+		table_empty(e, 1);
 	}
 	return SUCCESS;
 }

@@ -4,8 +4,10 @@
  */
 #pragma once
 
+#include "table.h"
 #include "types.h"
 
+struct mapping;
 struct pd;
 
 enum ptab_kind {
@@ -40,17 +42,15 @@ extern struct ptab_format ptab_host, ptab_ept;
 struct ptab {
 	uint64_t *root;			/* NULL until first used */
 	const struct ptab_format *format; /* NULL: the machine has none */
+	struct table_near near;
 };
 
 /*
- * Map 2^order pages from page number `page` to page frame `frame`, or with
- * rights 0 unmap them. Both are aligned to the order, which is at most
+ * Map the pages of a mapping, or with rights 0 unmap them. Its order is at most
  * ptab_order_max(). Never fails with rights 0, nor where the pages are mapped.
  */
-[[nodiscard]] enum status ptab_map(struct ptab *t, struct pd *payer,
-				   uint64_t page, uint64_t frame,
-				   unsigned order, unsigned rights,
-				   enum memory_type type);
+[[nodiscard]] enum status ptab_map(struct ptab *t, const struct mapping *m,
+				   unsigned rights);
 /*
  * The table at a level, counted from 1, of address 0, which stays from now on;
  * NULL: no memory.

@@ -339,54 +339,49 @@ static bool begin(struct revocation *r, const struct space *space,
 		  struct mapping *m, uint64_t crd, bool self, bool keep,
 		  int *left)
 {
-	struct mapping *c = &r->cursor;
-	uint64_t offset = 0;
+	bool part = CRD_ORDER(crd) < m->order;
+	uint64_t offset = part ? CRD_BASE(crd) - m->base : 0;
+	unsigned rights = keep ? RIGHTS_ALL : CRD_RIGHTS(crd);
+	struct mapping *c = &r->cursor, *top;
 
 	r->key = mapping_last(m) + 1;
-	c->type = CRD_NULL;
-	c->flags = 0;
-	c->rights = mapping_type_rights(m->type);
-	c->order = m->order;
-	if (CRD_ORDER(crd) < m->order) {
-		c->order = (uint8_t)CRD_ORDER(crd);
-		offset = CRD_BASE(crd) - m->base;
-	}
-	c->frame = m->frame + offset;
-	if (!keep) {
-		c->rights &= (uint8_t)CRD_RIGHTS(crd);
-	}
-	if (!c->rights) {
+	if (!rights) {
 		return true;
 	}
-	if ((self || keep) && m->order > c->order &&
-	    split(m, c->frame, c->order)) {
+	c->order = part ? (uint8_t)CRD_ORDER(crd) : m->order;
+	c->frame = m->frame + offset;
+	if (unlikely(part) && (self || keep) && split(m, c->frame, c->order)) {
 		m = space_find(space, m->base + offset);
 		*left -= STEPS_SPLIT;
 	}
-	for (r->top = m; r->top->flags & MAPPING_PIECE;) {
-		r->top = r->top->parent;
+	for (top = m; top->flags & MAPPING_PIECE;) {
+		top = top->parent;
 	}
-	if (keep || !r->top->child) {
+	if (keep || !top->child) {
 		if (self || keep) {
 			*left -= STEPS_TAKE;
-			take_away(m, c->rights);
+			take_away(m, rights);
 			end(m);
 		}
 		return true;
 	}
 	if (self) {
-		strip(m, c->rights);
+		strip(m, rights);
 	}
+	c->type = CRD_NULL;
+	c->flags = 0;
+	c->rights = (uint8_t)rights;
+	r->top = top;
 	r->own = m->base;
 	r->spared = m;
-	return walk(r, r->top, false, left) && finish(r, space);
+	return walk(r, top, false, left) && finish(r, space);
 }
 
 /* A bounded part of it. True: done. */
 static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd,
 			uint64_t last, bool self, bool keep)
 {
-	const struct space *space = pd_space(pd, CRD_TYPE(crd));
+	struct space *space = pd_space(pd, CRD_TYPE(crd));
 	struct mapping *m = NULL;
 	int left = STEPS;
 
@@ -394,10 +389,20 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd,
 	bool done = !r->cursor.parent ||
 		    (walk_on(r, &left) && finish(r, space));
 
-	while (done && (m = space_next(space, r->key, last)) && left > 0) {
+	while (done && r->key <= last) {
+		m = space_find_near(space, r->key);
+		if (!m) {
+			m = space_next(space, r->key, last);
+		}
+		if (!m || left <= 0) {
+			break;
+		}
 		done = begin(r, space, m, crd, self, keep, &left);
+		m = NULL;
 	}
-	free_orphans(&left);
+	if (unlikely(orphans)) {
+		free_orphans(&left);
+	}
 	done = done && !m && !orphans;
 	unlock(&mdb_lock);
 	return done;
@@ -406,6 +411,9 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd,
 static bool revoke_range(struct revocation *r, struct pd *pd, uint64_t crd,
 			 uint64_t last, bool self, bool keep)
 {
+	if (CRD_BASE(crd) >> pd_space(pd, CRD_TYPE(crd))->levels * TABLE_BITS) {
+		return true;
+	}
 	if (!r->active) {
 		r->active = true;
 		r->key = CRD_BASE(crd);

@@ -48,12 +48,13 @@ static struct slab *slab_of(const void *object)
 	return (struct slab *)((uint64_t)object & ~PAGE_MASK);
 }
 
-static struct slab *grow(struct pd *pd, struct slab_cache *cache)
+/* One slab more. */
+[[gnu::noinline]] static bool grow(struct pd *pd, struct slab_cache *cache)
 {
 	struct slab *s = page_alloc(pd, 0, false);
 
 	if (!s) {
-		return NULL;
+		return false;
 	}
 	s->pd = pd;
 	s->cache = cache;
@@ -67,27 +68,26 @@ static struct slab *grow(struct pd *pd, struct slab_cache *cache)
 		s->free = object;
 	}
 	list_prepend(&cache->partial, &s->link);
-	return s;
+	return true;
 }
 
 void *slab_alloc(struct pd *pd, enum slab_kind kind)
 {
 	struct slab_cache *cache = &pd->slabs[kind];
 	struct slab *s;
-	void *object = NULL;
+	void *object;
 
 	lock(&pd->slab_lock);
-	s = container_of(cache->partial.next, struct slab, link);
-	if (unlikely(list_empty(&cache->partial))) {
-		s = grow(pd, cache);
+	if (unlikely(list_empty(&cache->partial)) && !grow(pd, cache)) {
+		unlock(&pd->slab_lock);
+		return NULL;
 	}
-	if (likely(s)) {
-		object = s->free;
-		s->free = *(void **)object;
-		s->used++;
-		if (unlikely(!s->free)) {
-			list_unlink(&s->link);
-		}
+	s = container_of(cache->partial.next, struct slab, link);
+	object = s->free;
+	s->free = *(void **)object;
+	s->used++;
+	if (unlikely(!s->free)) {
+		list_unlink(&s->link);
 	}
 	unlock(&pd->slab_lock);
 	return object;

@@ -15,6 +15,24 @@ static uint64_t *table_of(uint64_t entry)
 	return (uint64_t *)(entry - SPACE_TABLE);
 }
 
+struct mapping *space_find_far(struct space *s, uint64_t key)
+{
+	uint64_t *t = s->root;
+
+	for (unsigned level = s->levels; t && level--;) {
+		uint64_t e = t[table_index(key, level)];
+
+		if (!is_table(e)) {
+			if (level == 0) {
+				table_set_near(&s->near, key, t);
+			}
+			return (struct mapping *)e;
+		}
+		t = table_of(e);
+	}
+	return NULL;
+}
+
 struct mapping *space_next(const struct space *s, uint64_t first,
 			   uint64_t last)
 {
@@ -106,11 +124,18 @@ static enum status insert_large(struct space *s, struct mapping *m,
 enum status space_insert(struct space *s, struct mapping *m)
 {
 	unsigned at = m->order / TABLE_BITS;
-	uint64_t *e;
-	enum status status = reach(s, m, at, &e);
+	uint64_t *e = table_near(&s->near, m->base);
+	enum status status;
 
-	if (unlikely(status != SUCCESS)) {
-		return status;
+	if (unlikely(!e || at)) {
+		status = reach(s, m, at, &e);
+		if (status != SUCCESS) {
+			return status;
+		}
+		if (!at) {
+			table_set_near(&s->near, m->base,
+				       e - table_index(m->base, 0));
+		}
 	}
 	if (unlikely(m->order || *e)) {
 		return insert_large(s, m, e, 1u << m->order % TABLE_BITS);
@@ -124,8 +149,13 @@ void space_remove(struct space *s, struct mapping *m)
 {
 	unsigned level = s->levels - 1, at = m->order / TABLE_BITS;
 	unsigned n = 1u << m->order % TABLE_BITS;
-	uint64_t *t = s->root;
+	uint64_t *t = s->root, *e = table_near(&s->near, m->base);
 
+	if (likely(e && !m->order)) {
+		__atomic_store_n(e, 0, __ATOMIC_RELAXED);
+		table_empty(e, 1);
+		return;
+	}
 	for (; level > at; level--) {
 		t = table_of(t[table_index(m->base, level)]);
 	}

@@ -26,6 +26,7 @@ enum { SPACE_TABLE = 1 };
 struct space {
 	uint64_t *root;
 	unsigned levels;
+	struct table_near near;
 };
 
 /* The mapping that has `key`, which must be in the space's range, or NULL. */
@@ -44,6 +45,15 @@ static inline struct mapping *space_find(const struct space *s, uint64_t key)
 			[key >> shift & (TABLE_ENTRIES - 1)];
 	} while (e & SPACE_TABLE);
 	return (struct mapping *)e;
+}
+
+/* The same; the next that is asked for is likely near. */
+struct mapping *space_find_far(struct space *s, uint64_t key);
+static inline struct mapping *space_find_near(struct space *s, uint64_t key)
+{
+	const uint64_t *e = table_near(&s->near, key);
+
+	return likely(e) ? (struct mapping *)*e : space_find_far(s, key);
 }
 
 /* First mapping that overlaps [first, last], or NULL. */

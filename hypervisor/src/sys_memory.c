@@ -13,27 +13,30 @@ struct ec *sys_revoke(uint64_t id, struct ec *self)
 	struct regs *r = &self->regs;
 	unsigned flags = syscall_flags(id);
 	uint64_t signal = syscall_selector(id);
-	struct pd *pd = self->pd;
+	bool remote = flags & FLAG_REVOKE_REMOTE, done;
+	struct pd *pd = remote ? pd_with(self, r->rdx, 0) : self->pd;
 	struct sm *sm = NULL;
 
-	if (flags & FLAG_REVOKE_REMOTE) {
-		pd = pd_with(self, r->rdx, 0);
-	}
 	if (signal) {
 		sm = sm_with(self, signal, SM_RIGHT_UP);
 	}
 	if (!pd || (signal && !sm)) {
 		return syscall_done(self, BAD_CAPABILITY);
 	}
-	/* The call may revoke what it uses. */
-	object_get(&pd->object);
-	if (!mapping_revoke(&self->revocation, pd, r->rsi, flags & FLAG_REVOKE_SELF,
-			    flags & FLAG_REVOKE_KEEP)) {
+	/* The call may revoke what it uses, but for its own PD. */
+	if (remote) {
+		object_get(&pd->object);
+	}
+	done = mapping_revoke(&self->revocation, pd, r->rsi,
+			      flags & FLAG_REVOKE_SELF,
+			      flags & FLAG_REVOKE_KEEP);
+	if (remote) {
 		object_put(&pd->object);
+	}
+	if (!done) {
 		return syscall_later(self);
 	}
-	object_put(&pd->object);
-	if (flags & FLAG_REVOKE_REMOTE) {
+	if (remote) {
 		r->rdx = 0;
 	}
 	if (sm) {
@@ -51,7 +54,7 @@ static struct ec *delegate(uint64_t id, uint64_t window, uint64_t target,
 
 	if (from && to) {
 		s = items_send(self, from, to, NULL, window,
-			       self->utcb->items, false);
+			       (uint32_t)self->utcb->items);
 	}
 	return syscall_done(self, s);
 }

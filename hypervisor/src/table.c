@@ -24,9 +24,27 @@ uint64_t *table_alloc(struct pd *payer, uint64_t *above, unsigned kinds)
 	return table;
 }
 
+static void forget(struct table_near *n)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(n->at); i++) {
+		n->at[i].key = TABLE_NOWHERE;
+	}
+}
+
+void table_forget_near(struct pd *pd)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(pd->spaces); i++) {
+		forget(&pd->spaces[i].near);
+	}
+	for (unsigned i = 0; i < PTABS; i++) {
+		forget(&pd->tables[i].near);
+	}
+}
+
 void table_detach(uint64_t *table)
 {
 	page_frame(table)->above = &detached;
+	table_forget_near(page_frame(table)->payer);
 }
 
 /* The page may be freed, and wait for that by the same link. */
@@ -38,6 +56,7 @@ static void trim(struct deferred *d)
 	lock(&mdb_lock);
 	f->waits = 0;
 	if (!f->used && f->above) {
+		table_forget_near(payer);
 		if (f->above != &detached) {
 			__atomic_store_n(f->above, 0, __ATOMIC_RELAXED);
 			table_empty(f->above, 1);

@@ -22,8 +22,42 @@ enum {
 uint64_t *table_alloc(struct pd *payer, uint64_t *above, unsigned kinds);
 /* It is in the way at its entry, though it has nothing in it. */
 void table_detach(uint64_t *table);
+/* One of the PD's may go. */
+void table_forget_near(struct pd *pd);
 /* It was empty, or became so. */
 void table_trim_later(struct frame *f);
+
+/*
+ * The last two of the lowest tables that a tree was asked for, so that the next
+ * time there is often no walk. None when one of the PD's goes.
+ */
+struct table_near {
+	struct {
+		uint64_t *table;
+		uint64_t key;		/* of its entries, above TABLE_BITS */
+	} at[2];
+};
+
+#define TABLE_NOWHERE (~0ul)
+
+/* The entry, or NULL. */
+static inline uint64_t *table_near(const struct table_near *n, uint64_t key)
+{
+	uint64_t k = key >> TABLE_BITS, i = key & (TABLE_ENTRIES - 1);
+
+	if (likely(n->at[0].key == k)) {
+		return &n->at[0].table[i];
+	}
+	return n->at[1].key == k ? &n->at[1].table[i] : NULL;
+}
+
+static inline void table_set_near(struct table_near *n, uint64_t key,
+				  uint64_t *table)
+{
+	n->at[1] = n->at[0];
+	n->at[0].table = table;
+	n->at[0].key = key >> TABLE_BITS;
+}
 
 static inline unsigned table_index(uint64_t key, unsigned level)
 {

@@ -22,8 +22,9 @@ static enum status send(struct pd *source, struct pd *target,
 	enum status s;
 
 	self.pd = source;
-	while ((s = items_send(&self, source, target, windows, window, items,
-			       all)) == AGAIN) {
+	items = (uint32_t)items | (all ? ITEMS_ALL : 0);
+	while ((s = items_send(&self, source, target, windows, window,
+			       items)) == AGAIN) {
 		assert_non_null(self.progress);
 	}
 	assert_true(s == OUT_OF_MEMORY || !self.progress);
