@@ -25,14 +25,14 @@ FACTOR = float(os.environ.get("TIME_FACTOR", "1"))
 
 # Where each hypercall program runs: platform, CPUs, seconds.
 HYPERCALL_RUNS = [
-    ("bochs-vmx", 1, 240),
-    ("qemu-tcg", 1, 120),
-    ("qemu-tcg", 2, 120),
-    ("bochs-vmx", 2, 300),
-    ("qemu-tcg", 4, 120),
-    ("bochs-svm", 1, 240),
+    ("bochs-vmx", 1, 900),
+    ("qemu-tcg", 1, 900),
+    ("qemu-tcg", 2, 900),
+    ("bochs-vmx", 2, 900),
+    ("qemu-tcg", 4, 900),
+    ("bochs-svm", 1, 900),
 ]
-MITIGATED_RUNS = [("qemu-tcg", 2, 120)]
+MITIGATED_RUNS = [("qemu-tcg", 2, 900)]
 
 # Where device tests run: QEMU with these devices (platform/qemu.py).
 DEVICE_RUNS = [
@@ -160,7 +160,7 @@ def jobs(levels):
             for platform, cpus, limit in runs:
                 yield run_hypercall, (image, platform, cpus, limit)
         for devices, cpus in DEVICE_RUNS:
-            yield run_hypercall, (BUILD / "device.iso", "qemu-tcg", cpus, 60,
+            yield run_hypercall, (BUILD / "device.iso", "qemu-tcg", cpus, 600,
                                   devices)
     if "unit" in levels:
         for program in sorted(BUILD.glob("unit/*")):

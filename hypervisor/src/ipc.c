@@ -281,7 +281,7 @@ struct ec *ipc_return(struct ec *caller)
 		return caller;
 	}
 	caller->sc->leaf = caller;
-	return cpu->sc->leaf;
+	return cpu->sc ? cpu->sc->leaf : cpu->idle;
 }
 
 /*
