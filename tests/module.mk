@@ -7,7 +7,7 @@ TEST		:= B=$(B) $(PYTHON) tests/run.py
 #     $(eval $(call unit,NAME,SOURCES,-IDIR...,-lLIBRARY...))
 UNIT_FLAGS	:= -std=gnu2x -O1 -g $(WARNINGS) -fno-omit-frame-pointer \
 		   -fsanitize=address,undefined -fno-sanitize-recover=all \
-		   -Ihypervisor/include
+		   -Ihypervisor/include $(if $(COVERAGE),--coverage)
 
 unit_objects	= $(addprefix $(B)/unit/$(1).o/,$(addsuffix .o,$(basename $(2))))
 
@@ -189,7 +189,7 @@ HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	schedule.c time.c gsi.c quota.c fpu.c smp.c remote.c signal.c \
 	control.c oom.c vm.c vcpu.c \
 	vcpu_state.c vcpu_inject.c vcpu_hostile.c leak.c guest.S hostile.c \
-	suspend.c matrix.c topics.c)
+	suspend.c matrix.c storm.c storm_code.S topics.c)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 # Devices, with and without IOMMU.
@@ -255,8 +255,33 @@ SYSTEM_PROGRAMS	:= $(GUEST_TESTS) $(B)/fuzz.elf $(B)/watchdog.elf
 system: iso $(SYSTEM_PROGRAMS)			## system tests, QEMU and Bochs
 	$(Q)$(TEST) system
 
+# How long interrupts are off: a program in the place of root, counted.
+TEST_PROGRAMS	+= $(B)/latency.elf
+$(eval $(call program_rules,latency,tests/latency/start.S \
+	tests/latency/main.c))
+$(B)/latency.iso: $(B)/hypervisor.elf $(B)/latency.elf
+	@$(call say,ISO)
+	$(Q)$(PYTHON) tests/platform/image.py $@ $^
+latency: $(B)/latency.iso			## longest time with interrupts off
+	$(Q)$(PYTHON) tests/latency/run.py $(B)/hypervisor.elf $<
+
+# With COVERAGE=1 the kernel and the unit tests count what they execute; the
+# kernel's counters are read out of its memory.
+ifneq ($(COVERAGE),)
+$(HYPERVISOR_OBJ): private KERNEL_FLAGS += -fprofile-arcs -ftest-coverage \
+	-fprofile-update=atomic -fprofile-info-section=.gcov_info
+$(B)/hypervisor/pass1.elf $(B)/hypervisor.elf: \
+	LINK += -Wl,--defsym=__gcov_merge_add=1
+endif
+
+coverage: packages				## lines of the kernel that tests reach
+	$(Q)$(MAKE) --no-print-directory COVERAGE=1 CC=gcc B=$(B)/coverage \
+		coverage-build
+	$(Q)$(PYTHON) tests/coverage/run.py $(B)/coverage
+coverage-build: $(UNIT_TESTS) $(HYPERCALL_TESTS)
+
 MINUTES		?= 10
 fuzz: iso $(FUZZERS) $(SYSTEM_PROGRAMS)		## fuzzers, for MINUTES=10
 	$(Q)B=$(B) $(PYTHON) tests/fuzz/run.py minutes $(MINUTES)
 
-.PHONY: test unit fuzz hypercall system
+.PHONY: test unit fuzz hypercall system latency coverage coverage-build

@@ -4,11 +4,12 @@
 #include "test.h"
 
 const struct test *const topics[] = {
-	boot_tests, matrix_tests, create_tests, call_tests, reply_tests,
+	boot_tests, create_tests, call_tests, reply_tests,
 	semaphore_tests, delegate_tests, translate_tests, revoke_tests,
-	exception_tests, recall_tests, schedule_tests, time_tests, gsi_tests,
+	exception_tests, storm_tests, recall_tests, schedule_tests, time_tests, gsi_tests,
 	quota_tests, fpu_tests, smp_tests, remote_tests, signal_tests,
 	control_tests, oom_tests, vcpu_tests, vcpu_state_tests,
 	vcpu_inject_tests, vcpu_hostile_tests, leak_tests, hostile_tests,
-	suspend_tests, NULL,
+	/* These have the machine sleep: they are the last. */
+	matrix_tests, suspend_tests, NULL,
 };

@@ -42,8 +42,8 @@ COMPLAINT = re.compile(
     r"(>>PANIC<<|VMFAIL|VMENTER FAIL|VMABORT|VMRUN|VMCB|(RD|WR)MSR|.*(VMCS|HOST STATE).*(invalid|fail|corrupt|bad))", re.I)
 
 
-def start(platform, options):
-    """Start Bochs."""
+def start(platform, options, commands="c\n"):
+    """Start Bochs; its debugger does what is in commands."""
     if not options.image:
         raise SystemExit("run: Bochs boots from an image only")
     server, port = machine.listen()
@@ -52,7 +52,7 @@ def start(platform, options):
         model=options.model or MODELS[platform], cpus=options.cpus,
         memory=options.memory, image=options.image, port=port, logs=logs,
         time=int(time.time())))
-    (logs / "commands").write_text("c\n")
+    (logs / "commands").write_text(commands)
     process = machine.start(
         ["bochs", "-q", "-f", logs / "bochsrc", "-rc", logs / "commands"],
         logs / "emulator")

@@ -13,6 +13,7 @@
 
 enum {
 	VECTORS = 256,
+	VECTOR_DB = 1,
 	VECTOR_NMI = 2,
 	VECTOR_BP = 3,
 	VECTOR_OF = 4,
@@ -93,6 +94,7 @@ void idt_init(void)
 	}
 	set_gate(VECTOR_BP, 0, GATE_DPL3);
 	set_gate(VECTOR_OF, 0, GATE_DPL3);
+	set_gate(VECTOR_DB, IST_DF, 0);		/* see entry_debug */
 	set_gate(VECTOR_NMI, IST_NMI, 0);
 	set_gate(VECTOR_DF, IST_DF, 0);
 	set_gate(VECTOR_MC, IST_MC, 0);

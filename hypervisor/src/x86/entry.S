@@ -18,6 +18,7 @@
 
 #define RFLAGS_SYSRET 0x202
 #define RFLAGS_KERNEL 0x2
+#define RFLAGS_TF 0x100
 #define CALL_MASK 15
 
 /* Of RDI: the call's number, and all flags but that which tells up and down. */
@@ -269,6 +270,9 @@ resume_idle:
 	.altmacro
 	.macro	entry vector
 	.balign	16
+	.if (\vector == 1)
+	jmp	entry_debug
+	.endif
 	.if (\vector != 8 && \vector != 10 && \vector != 11 && \vector != 12 && \vector != 13 && \vector != 14 && \vector != 17 && \vector != 21 && \vector != 29 && \vector != 30)
 	push	$0
 	.endif
@@ -302,6 +306,36 @@ entry_vector:
 	.set	vector, vector + 1
 	.endr
 	.text
+
+/*
+ * A single step that began with SYSCALL may end in the kernel, whose stack is
+ * still the user's: so this has a stack of its own, that of the double fault.
+ * There is nothing to be reported then. From user mode it is an exception as
+ * any, whose frame is brought to where the others are.
+ */
+	.balign 16
+entry_debug:
+	testb	$3, 8(%rsp)
+	jnz	1f
+	andl	$~RFLAGS_TF, 16(%rsp)
+	iretq
+1:	swapgs
+	push	%rax
+	push	%rbx
+	mov	%gs:CPU_CURRENT, %rax
+	.set	word, 0
+	.rept	5
+	mov	16 + word(%rsp), %rbx
+	mov	%rbx, EC_RIP + word(%rax)
+	.set	word, word + 8
+	.endr
+	add	$EC_RIP, %rax
+	pop	%rbx
+	xchg	%rax, (%rsp)
+	pop	%rsp
+	swapgs
+	push	$0
+	push	$1
 
 /* The stack is the EC's regs if it was in user mode, else the kernel's. */
 	.balign 16

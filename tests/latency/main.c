@@ -1,0 +1,102 @@
+/*
+ * Long work for the kernel, whose instructions run.py counts: between two marks
+ * a range of 2^SMALL or 2^LARGE capabilities is delegated, revoked, handed over
+ * to a new PD, and goes with it. A mark is a pt_ctrl, which nothing else here
+ * makes.
+ *
+ * It boots in the place of root.
+ */
+#include <lib/syscall.h>
+
+#include <abi/hip.h>
+
+enum {
+	SMALL = 10,
+	LARGE = 16,
+	SEL_MANY = 0x10000,	/* 2^LARGE of them */
+	SEL_PD = 0x30000,
+	QUOTA = 3000,
+	DEBUG_EXIT = 0xf4,
+};
+
+_Noreturn void latency_main(unsigned long cpu, const struct hip *hip);
+
+static void mark(void)
+{
+	(void)pt_ctrl(0, 0);
+}
+
+static void out(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static void must(enum status status)
+{
+	if (status != SUCCESS) {
+		out(DEBUG_EXIT, (uint8_t)(0x10 + status));
+	}
+}
+
+static void give(uint64_t crd, uint64_t how, uint64_t window)
+{
+	struct utcb *u = (struct utcb *)ROOT_UTCB;
+
+	u->items = UTCB_ITEMS(0, 1);
+	u->word[utcb_item_word(0)] = crd;
+	u->word[utcb_item_word(0) + 1] = how | ITEM_DELEGATE;
+	must(delegate(SEL_ROOT_PD, window, SEL_ROOT_PD));
+}
+
+/* Each half is derived from the one before it. */
+static void fill(unsigned order)
+{
+	must(create_sm(SEL_MANY, SEL_ROOT_PD, 0));
+	for (unsigned i = 0; i < order; i++) {
+		give(CRD(CRD_OBJ, RIGHTS_ALL, i, SEL_MANY), 0,
+		     CRD(CRD_OBJ, RIGHTS_ALL, i, SEL_MANY + (1ul << i)));
+	}
+}
+
+/* Calls until the memory of what was revoked has come back. */
+static void settle(void)
+{
+	for (unsigned i = 0; i < 300; i++) {
+		(void)!sm_down(SEL_ROOT_PD, 0);
+		for (volatile unsigned j = 0; j < 3000; j++) {
+		}
+	}
+}
+
+static void work(unsigned order)
+{
+	mark();
+	fill(order);
+	mark();
+	must(revoke(CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_MANY)));
+	settle();
+	must(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_MANY)));
+	fill(order);
+	mark();
+	must(create_pd(SEL_PD, SEL_ROOT_PD,
+		       CRD(CRD_OBJ, RIGHTS_ALL, order, SEL_MANY), QUOTA));
+	mark();
+	must(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_PD)));
+	settle();
+	mark();
+	must(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, order, SEL_MANY)));
+	settle();
+}
+
+void latency_main(unsigned long cpu, const struct hip *hip)
+{
+	(void)cpu, (void)hip;
+	give(CRD(CRD_PIO, PIO_ACCESS, 2, DEBUG_EXIT), ITEM_KERNEL,
+	     CRD(CRD_PIO, PIO_ACCESS, 2, DEBUG_EXIT));
+	work(SMALL);
+	work(LARGE);
+	mark();
+	out(DEBUG_EXIT, 0);
+	for (;;) {
+	}
+}
