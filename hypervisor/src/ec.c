@@ -202,7 +202,7 @@ static void end_early(struct ec *ec)
 	struct sc *sc = ec->sc;
 
 	while (sc && !ec->blocked && !ec->callee && cpu->current != ec &&
-	       cpu->sc != sc && cpu->next != sc) {
+	       cpu->sc != sc) {
 		struct ec *caller = ec->caller;
 
 		sc_unqueue(sc);
@@ -288,7 +288,9 @@ void ec_wake(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 
-	timeout_cancel(cpu, &ec->timeout);
+	if (unlikely(ec->timeout.rank)) {
+		timeout_cancel(cpu, &ec->timeout);
+	}
 	ec->blocked = 0;
 	if (ec->sleeps) {
 		ec->sleeps = 0;

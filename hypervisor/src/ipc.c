@@ -20,7 +20,7 @@
 #include "x86/cpu.h"
 #include "x86/vcpu.h"
 
-enum { TYPED_SHIFT = 16 };
+enum { UNTYPED_MAX = 0xffff };	/* of word 0: typed items are above */
 
 static inline void copy_words(uint64_t *to, const uint64_t *from, uint64_t n)
 {
@@ -52,7 +52,7 @@ static inline uint64_t items_of(const struct utcb *u)
 
 static inline bool has_typed(uint64_t items)
 {
-	return items >> TYPED_SHIFT;
+	return items > UNTYPED_MAX;
 }
 
 /* `self` waits for `handler`, which runs on its SC. */
@@ -294,9 +294,6 @@ static enum status reply_items(struct ec *self, struct ec *caller,
 {
 	enum status s;
 
-	if (likely(!has_typed(items))) {
-		return SUCCESS;
-	}
 	items = (uint32_t)items;
 	if (self->retry_until == RETRY_NO_MORE || !oom_portal(caller)) {
 		items |= ITEMS_ALL;
@@ -305,19 +302,20 @@ static enum status reply_items(struct ec *self, struct ec *caller,
 	if (s == SUCCESS) {
 		self->retry_until = 0;
 	}
-	if (receiver && s == SUCCESS) {
-		receiver->items = items_header(items);
-	}
 	return s;
 }
 
 /* The reply to an exception or VM exit: what is delegated, and the state. */
-static enum status load_state(struct ec *self, struct ec *caller)
+static inline enum status load_state(struct ec *self, struct ec *caller)
 {
-	enum status s = reply_items(self, caller, NULL,
-				    items_fault_window(caller->fault_address),
-				    items_of(self->utcb));
+	uint64_t items = items_of(self->utcb);
+	enum status s = SUCCESS;
 
+	if (unlikely(has_typed(items))) {
+		s = reply_items(self, caller, NULL,
+				items_fault_window(caller->fault_address),
+				items);
+	}
 	if (unlikely(s != SUCCESS)) {
 		return s;
 	}
@@ -387,7 +385,11 @@ static struct sm *sm_of_reply(struct ec *self, uint64_t id)
 		s = load_state(self, caller);
 	} else {
 		copy_message(caller->utcb, self->utcb, items);
-		s = reply_items(self, caller, caller->utcb, 0, items);
+		s = SUCCESS;
+		if (has_typed(items)) {
+			s = reply_items(self, caller, caller->utcb, 0, items);
+			caller->utcb->items = items_header(items);
+		}
 	}
 	if (s != SUCCESS) {
 		return reply_again(self, caller, s);
@@ -427,7 +429,7 @@ struct ec *sys_reply(uint64_t id, struct ec *self)
 	self->idle_on = self->cpu;
 	self->caller = NULL;
 	caller->callee = NULL;
-	if (unlikely(syscall_selector(id))) {
+	if (unlikely(id >= CALL_ID(0, 0, 1))) {
 		return reply_slow(id, self, caller);
 	}
 	if (caller->waits == WAITS_STATE) {

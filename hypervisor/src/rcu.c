@@ -36,13 +36,6 @@ void rcu_defer(struct deferred *d, void (*free)(struct deferred *))
 	}
 }
 
-bool rcu_busy(const struct cpu *cpu)
-{
-	return __atomic_load_n(&cpu->deferred, __ATOMIC_RELAXED) ||
-	       __atomic_load_n(&cpu->waiting, __ATOMIC_RELAXED) ||
-	       __atomic_load_n(&cpu->over, __ATOMIC_RELAXED);
-}
-
 static bool epoch_passed(uint64_t e)
 {
 	for (uint32_t i = 0; i < cpu_count; i++) {

@@ -23,8 +23,6 @@ enum { GRACE_PERIODS = 8 };
 void rcu_defer(struct deferred *d, void (*free)(struct deferred *));
 extern uint64_t rcu_epoch;	/* atomic: of the latest grace period */
 
-/* A CPU has something to free, now or later. */
-bool rcu_busy(const struct cpu *cpu);
 /* Off every fast path: free what is due, start the next grace period. */
 void rcu_run(struct cpu *cpu);
 /*

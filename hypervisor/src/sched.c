@@ -22,9 +22,8 @@ static void enqueue(struct cpu *cpu, struct sc *sc, bool head)
 	cpu->ready_mask[sc->priority / 64] |= 1ul << sc->priority % 64;
 }
 
-void sc_unqueue(struct sc *sc)
+static inline void unqueue(struct cpu *cpu, struct sc *sc)
 {
-	struct cpu *cpu = this_cpu();
 	unsigned priority = sc->priority;
 
 	list_unlink(&sc->queue);
@@ -33,58 +32,69 @@ void sc_unqueue(struct sc *sc)
 	}
 }
 
+/* cpu->next, if there is one, comes before all that is queued, and so it stays. */
+static void put(struct cpu *cpu, struct sc *sc, bool head)
+{
+	struct sc *next = cpu->next;
+
+	if (next && (sc->priority > next->priority ||
+		     (head && sc->priority == next->priority))) {
+		cpu->next = sc;
+		sc = next;
+		head = true;
+	}
+	enqueue(cpu, sc, head);
+}
+
 static struct sc *dequeue(struct cpu *cpu)
 {
-	if (cpu->next) {
-		struct sc *sc = cpu->next;
+	unsigned word = cpu->ready_mask[1] ? 1 : 0;
+	uint64_t mask = cpu->ready_mask[word];
+	struct sc *sc = cpu->next;
 
+	if (sc) {
 		cpu->next = NULL;
 		return sc;
 	}
-
-	unsigned word = cpu->ready_mask[1] ? 1 : 0;
-	uint64_t mask = cpu->ready_mask[word];
-
 	if (!mask) {
 		return NULL;
 	}
 	unsigned priority = word * 64 + 63 - (unsigned)__builtin_clzl(mask);
-	struct sc *sc = container_of(cpu->ready[priority].next, struct sc,
-				     queue);
 
-	sc_unqueue(sc);
+	sc = container_of(cpu->ready[priority].next, struct sc, queue);
+	unqueue(cpu, sc);
 	return sc;
+}
+
+void sc_unqueue(struct sc *sc)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->next == sc) {
+		cpu->next = NULL;
+		cpu->next = dequeue(cpu);
+	} else {
+		unqueue(cpu, sc);
+	}
 }
 
 /*
  * What is more urgent than the current SC is more urgent than all that is
  * queued: the first such does not go through a queue.
  */
-static void ready_next(struct cpu *cpu, struct sc *sc)
-{
-	struct sc *second = cpu->next;
-
-	cpu->resched = 1;
-	if (likely(!second)) {
-		cpu->next = sc;
-		return;
-	}
-	if (sc->priority > second->priority) {
-		cpu->next = sc;
-		enqueue(cpu, second, true);
-	} else {
-		enqueue(cpu, sc, false);
-	}
-}
-
 void sc_ready(struct sc *sc, bool head)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (!cpu->sc || sc->priority > cpu->sc->priority) {
-		ready_next(cpu, sc);
+	if (cpu->sc && sc->priority <= cpu->sc->priority) {
+		put(cpu, sc, head);
+		return;
+	}
+	cpu->resched = 1;
+	if (unlikely(cpu->next)) {
+		put(cpu, sc, false);
 	} else {
-		enqueue(cpu, sc, head);
+		cpu->next = sc;
 	}
 }
 
@@ -103,12 +113,10 @@ static void account(struct cpu *cpu, uint64_t now)
 	sc->left = ran < sc->left ? sc->left - ran : 0;
 }
 
-/* The best SC that can run; what its chain goes on with. */
-static struct ec *pick(struct cpu *cpu, uint64_t now)
+/* `sc`, if not NULL, or the best that can run; what its chain goes on with. */
+static struct ec *pick(struct cpu *cpu, uint64_t now, struct sc *sc)
 {
-	struct sc *sc;
-
-	while ((sc = dequeue(cpu))) {
+	for (; sc || (sc = dequeue(cpu)); sc = NULL) {
 		struct ec *ec = sc->leaf;
 
 		if (unlikely(sc->ended && ec == sc->ec && !ec->callee)) {
@@ -139,7 +147,7 @@ struct ec *schedule_blocked(void)
 
 	cpu->resched = 0;
 	account(cpu, now);
-	return pick(cpu, now);
+	return pick(cpu, now, NULL);
 }
 
 struct ec *ec_block(struct ec *ec)
@@ -154,17 +162,23 @@ struct ec *schedule_away(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 	uint64_t now = rdtsc();
-	struct sc *sc = cpu->sc;
+	struct sc *sc = cpu->sc, *next = cpu->next;
 
 	cpu->resched = 0;
 	account(cpu, now);
 	if (ec->sc) {
 		ec->sc->leaf = ec;
 	}
-	if (sc) {
-		enqueue(cpu, sc, sc->left != 0);
+	if (!sc) {
+		return pick(cpu, now, NULL);
 	}
-	return pick(cpu, now);
+	if (next && next->priority > sc->priority && sc->left) {
+		/* It comes before all that is queued, as it did until now. */
+		cpu->next = sc;
+		return pick(cpu, now, next);
+	}
+	put(cpu, sc, sc->left != 0);
+	return pick(cpu, now, NULL);
 }
 
 struct ec *preempt(struct ec *ec)

@@ -55,7 +55,7 @@ struct cpu {
 
 	/* sched.c */
 	struct sc *sc;		/* the one that pays now; NULL when idle */
-	struct sc *next;	/* more urgent than it; in no queue; or NULL */
+	struct sc *next;	/* before all that is queued; in no queue; or NULL */
 	struct ec *idle;
 	struct sc *idle_sc;	/* only counts the time */
 	uint64_t ready_mask[PRIORITIES / 64];
@@ -105,6 +105,14 @@ enum {
 	SEL_USER_CODE = 0x28 | 3,
 	SEL_TSS = 0x30,
 };
+
+/* It has something to free, now or later: rcu.h. */
+static inline bool rcu_busy(const struct cpu *cpu)
+{
+	return (uint64_t)__atomic_load_n(&cpu->deferred, __ATOMIC_RELAXED) |
+	       (uint64_t)__atomic_load_n(&cpu->waiting, __ATOMIC_RELAXED) |
+	       (uint64_t)__atomic_load_n(&cpu->over, __ATOMIC_RELAXED);
+}
 
 extern struct cpu *cpus[MAX_CPUS];	/* constant once booted */
 extern uint32_t cpu_count;
