@@ -173,7 +173,7 @@ static inline void unpark(struct ec *ec)
 	}
 }
 
-/* Its caller goes on without it. */
+/* Its caller, which is returned, goes on without it. */
 static struct ec *abort_caller(struct ec *ec)
 {
 	struct ec *caller = ec->caller;
@@ -188,7 +188,7 @@ static struct ec *abort_caller(struct ec *ec)
 		caller->dead = 1;
 		ec_set_work(caller, ec_die);
 	}
-	return ipc_return(caller);
+	return caller;
 }
 
 /*
@@ -203,23 +203,20 @@ static void end_early(struct ec *ec)
 
 	while (sc && !ec->blocked && !ec->callee && cpu->current != ec &&
 	       cpu->sc != sc) {
-		struct ec *caller = ec->caller;
-
 		sc_unqueue(sc);
 		if (ec->home) {
 			remote_cancel(ec);
 			return;
 		}
-		if (!caller) {
+		if (!ec->caller) {
 			sc_release(sc);
 			return;
 		}
-		(void)abort_caller(ec);
+		ec = sc->leaf = abort_caller(ec);
 		sc_ready(sc, false);
-		if (!caller->dead) {
+		if (!ec->dead) {
 			return;
 		}
-		ec = caller;
 	}
 }
 
@@ -261,7 +258,7 @@ struct ec *ec_die(struct ec *ec)
 	ec->dead = 1;
 	ec->idle_on = IDLE_NOWHERE;
 	if (ec->caller) {
-		return abort_caller(ec);
+		return ipc_return(abort_caller(ec));
 	}
 	ec_set_work(ec, ec_die);
 	sc->ended = 1;

@@ -97,6 +97,8 @@ struct ec *remote_return(struct ec *proxy)
 
 	this_cpu()->cross_time += proxy->sc->time;
 	proxy->sc->time = 0;
+	proxy->home->time += proxy->time;
+	proxy->time = 0;
 	go_home(proxy);
 	return next;
 }
