@@ -43,6 +43,7 @@ static_assert(sizeof(struct cpu) <= PAGE_SIZE);
 
 static uint32_t online;		/* atomic: number of the last to come */
 static bool released;		/* atomic */
+static uint32_t held;		/* atomic: how many wait for that */
 
 /* The trampoline's page, and what it held. */
 static uint64_t low_phys;
@@ -65,10 +66,12 @@ void ap_main(struct cpu *cpu)
 		return;
 	}
 	setup_cpu(cpu);
+	__atomic_add_fetch(&held, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&online, cpu->id, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE)) {
 		__builtin_ia32_pause();
 	}
+	__atomic_sub_fetch(&held, 1, __ATOMIC_RELAXED);
 	if (!woken) {
 		kernel_start(cpu);
 	}
@@ -134,6 +137,10 @@ void smp_release(void)
 	}
 	kmem_identity(false);
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
+	/* A slow one must not miss it, should the next sleep begin at once. */
+	while (__atomic_load_n(&held, __ATOMIC_RELAXED)) {
+		__builtin_ia32_pause();
+	}
 }
 
 static struct cpu *new_cpu(uint32_t id)
