@@ -270,7 +270,8 @@ static void feed(struct frame *f)
 		return;
 	}
 	any_code((uint8_t *)f->value[1]);
-	memset(&u->rax, 0, (char *)u->qual - (char *)&u->rax);
+	memset(&u->rax, 0,
+		       (size_t)((char *)u->qual - (char *)&u->rax));
 	u->rip = f->argument;
 	u->rflags = RFLAGS_1 | (random() & 0x7 ? 0 : RFLAGS_TF);
 	u->mtd = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15 | MTD_RSP |
