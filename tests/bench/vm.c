@@ -20,11 +20,11 @@ enum {
 	MTD_GPR = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15,
 	MTD_SEGMENTS = MTD_DS_ES | MTD_FS_GS | MTD_CS_SS,
 	MTD_TABLES = MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR,
-	/* All that both vendors have, but controls and FPU. */
+	/* All but controls and FPU; what a vendor has not is ignored. */
 	MTD_ALL = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS |
 		  MTD_TABLES | MTD_CR | MTD_DR | MTD_SYSENTER | MTD_QUAL |
-		  MTD_INJ | MTD_STA | MTD_TSC | MTD_EFER | MTD_SYSCALL |
-		  MTD_TSC_AUX,
+		  MTD_INJ | MTD_STA | MTD_TSC | MTD_EFER | MTD_PDPTE |
+		  MTD_SYSCALL | MTD_TPR | MTD_TSC_AUX | MTD_XSAVE,
 };
 
 static const struct kind {
