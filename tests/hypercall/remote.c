@@ -278,7 +278,7 @@ static void reply_sm(void)
 	WAIT(h->value[0] == 1);
 	sleep_us(1000);
 	destroy(t->ec);
-	sleep_us(3000);
+	sleep_us(200000);	/* the other CPU may not run at once */
 	SETUP(sm_up(h->argument));
 	EQUAL(sm_down(h->argument, 1), SUCCESS);	/* nobody took it */
 	EQUAL(t->value[0], 0);
