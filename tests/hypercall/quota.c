@@ -318,6 +318,113 @@ static void kept(void)
 	EQUAL(create_sm(sel(), pd, 0), SUCCESS);
 }
 
+/* How often everything is made and destroyed; a soak test may want more. */
+#ifndef CYCLES
+#define CYCLES 600
+#endif
+
+enum { LARGE_ORDER = 9, PORTS = 0x300, PARTS = 8 };
+
+static uint64_t mem(unsigned rights, unsigned order, unsigned long at)
+{
+	return CRD(CRD_MEM, rights, order, at / PAGE_SIZE);
+}
+
+/* One object of each kind that `pd` pays for, from selector `first` on. */
+static void make_objects(unsigned long pd, unsigned long first, unsigned n,
+			 unsigned long utcbs)
+{
+	unsigned cpu = n % cpus;
+
+	EQUAL(create_pd(first, pd, CRD(CRD_OBJ, RIGHTS_ALL, 4, first), 40),
+	      SUCCESS);
+	EQUAL(create_ec(first + 1, pd, EC_LOCAL, utcbs, cpu, 0, 0x800),
+	      SUCCESS);
+	EQUAL(create_ec(first + 2, pd, EC_GLOBAL, utcbs + PAGE_SIZE, cpu, 0,
+			0x800), SUCCESS);
+	EQUAL(create_sc(first + 3, pd, first + 2, QPD(1, 1000)), SUCCESS);
+	EQUAL(create_pt(first + 4, pd, first + 1, 0, 0x1000), SUCCESS);
+	EQUAL(create_sm(first + 5, pd, 0), SUCCESS);
+	EQUAL(create_signal(first + 6, pd, n, first + 5), SUCCESS);
+	if (hip->features & (HIP_VMX | HIP_SVM)) {
+		EQUAL(create_vcpu(first + 7, pd, cpu, 0x800), SUCCESS);
+	}
+}
+
+/*
+ * Memory as a large range and as small ones, one from the other, here and there
+ * in the address space; then some of it goes.
+ */
+static void pass_around(unsigned long pd, unsigned long inner, unsigned n,
+			unsigned long large)
+{
+	unsigned long there = (1ul << 31) + (n % 7 << 30);
+	unsigned long page0 = large + n % 500 * PAGE_SIZE;
+	uint64_t ports = CRD(CRD_PIO, PIO_ACCESS, 3, PORTS);
+
+	SETUP(give_at(pd, mem(RIGHTS_ALL, LARGE_ORDER, large),
+		      ITEM_DELEGATE | (n & 1 ? ITEM_GUEST : 0),
+		      mem(RIGHTS_ALL, LARGE_ORDER, there)));
+	for (unsigned i = 0; i < PARTS; i++) {
+		set_item(mem(MEM_R, i, there + (PAGE_SIZE << i)),
+			 ITEM_DELEGATE);
+		SETUP(delegate(pd, mem(RIGHTS_ALL, i, there + (i << 24)),
+			       inner));
+	}
+	SETUP(give(pd, ports));
+	set_item(CRD(CRD_OBJ, RIGHTS_ALL, 4, SEL_ROOT_PD), ITEM_DELEGATE);
+	SETUP(delegate(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 4, 0x40), inner));
+
+	EQUAL(revoke(mem(RIGHTS_ALL, 0, page0)), SUCCESS);
+	EQUAL(revoke(mem(MEM_W, 2, large)), SUCCESS);
+	EQUAL(revoke(CRD(CRD_PIO, PIO_ACCESS, 0, PORTS + n % 8)), SUCCESS);
+	SETUP(give_at(pd, mem(RIGHTS_ALL, LARGE_ORDER, large), ITEM_DELEGATE,
+		      mem(RIGHTS_ALL, LARGE_ORDER, there)));
+}
+
+static void cycle(unsigned long pd, unsigned long first, unsigned n,
+		  unsigned long utcbs, unsigned long large)
+{
+	/* ECs of other CPUs may end a little later. */
+	make_objects(pd, first, n, utcbs + n % 256 * 2 * PAGE_SIZE);
+	pass_around(pd, first, n, large);
+	/* In this order, or the other way round. */
+	if (n & 2) {
+		EQUAL(revoke(mem(RIGHTS_ALL, LARGE_ORDER, large)), SUCCESS);
+	}
+	EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 4, first)), SUCCESS);
+	EQUAL(revoke(mem(RIGHTS_ALL, LARGE_ORDER, large)), SUCCESS);
+	EQUAL(revoke(CRD(CRD_PIO, PIO_ACCESS, 3, PORTS)), SUCCESS);
+}
+
+/* Whatever was done, usage is what it was. */
+static void cycles(void)
+{
+	unsigned long pd = make_empty_pd(1000), first = sel_range(4);
+	unsigned long utcbs = free_pages(LARGE_ORDER);
+	unsigned long large = free_pages(LARGE_ORDER);
+	uint64_t ram = free_ram(LARGE_ORDER);
+	unsigned long used = 0, mine = 0;
+
+	NEED(ram);
+	SETUP(take(mem(RIGHTS_ALL, LARGE_ORDER, ram), 0,
+		   mem(RIGHTS_ALL, LARGE_ORDER, large)));
+	SETUP(take(CRD(CRD_PIO, PIO_ACCESS, 3, PORTS), 0,
+		   CRD(CRD_PIO, PIO_ACCESS, 3, PORTS)));
+	for (unsigned n = 0; n < CYCLES; n++) {
+		cycle(pd, first, n, utcbs, large);
+		/* Roots of tables and bitmaps of ports stay once made. */
+		if (n == 3) {
+			used = settled(pd);
+			mine = settled(SEL_ROOT_PD);
+		}
+	}
+	wait_usage(pd, used);
+	wait_usage(SEL_ROOT_PD, mine);
+	SETUP(revoke_self(mem(RIGHTS_ALL, LARGE_ORDER, large)));
+	SETUP(revoke_self(CRD(CRD_PIO, PIO_ACCESS, 3, PORTS)));
+}
+
 const struct test quota_tests[] = {
 	{"quota.of_new_pd", of_new_pd, 0},
 	{"quota.transfer", transfer, 0},
@@ -326,5 +433,6 @@ const struct test quota_tests[] = {
 	{"quota.used_up", used_up, 0},
 	{"quota.destroy_full_pd", destroy_full_pd, 0},
 	{"quota.nested", nested, 0},
+	{"quota.cycles", cycles, 0},
 	{0},
 };
