@@ -271,6 +271,52 @@ static void destroyed_other_cpu(void)
 	destroy_on(boot_cpu ? 0 : 1);
 }
 
+/*
+ * The state of one that sleeps is read and written from outside: what is
+ * written it has when it runs again, whether recalled or not.
+ */
+static void state_outside(void)
+{
+	make_vm(boot_cpu, MTD_GPR | MTD_RIP_LEN);
+	vm.sleep = true;
+	run(guest_hlt, nothing, NULL);
+	EQUAL(vm.count, 1);
+	my_utcb->rip = my_utcb->rbx = my_utcb->mtd = 0;
+	EQUAL(vcpu_get_state(vm.ec, MTD_GPR | MTD_RIP_LEN), SUCCESS);
+	EQUAL(my_utcb->mtd & MTD_RIP_LEN, MTD_RIP_LEN);
+	EQUAL(my_utcb->rip, vm.rip[0]);
+	my_utcb->rip = guest_ip(guest_hlt);
+	my_utcb->rbx = 0xb0b;
+	my_utcb->mtd = MTD_GPR | MTD_RIP_LEN;
+	EQUAL(vcpu_set_state(vm.ec, false), SUCCESS);
+	wake_vm();
+	EQUAL(vm.count, 2);
+	EQUAL(vm.last, number(HLT));	/* the recall was taken back */
+	EQUAL(vm.h->utcb->rbx, 0xb0b);
+
+	EQUAL(vcpu_get_state(vm.ec, MTD_RIP_LEN), SUCCESS);
+	my_utcb->mtd = 0;
+	EQUAL(vcpu_set_state(vm.ec, true), SUCCESS);
+	wake_vm();
+	EQUAL(vm.count, 3);
+	EQUAL(vm.last, EVENT_VCPU_RECALL);
+}
+
+static void state_refused(void)
+{
+	EQUAL(vcpu_get_state(SEL_ROOT_EC, MTD_GPR), BAD_CAPABILITY);
+	EQUAL(vcpu_set_state(SEL_ROOT_EC, false), BAD_CAPABILITY);
+	make_vm(cpus - 1, MTD_RIP_LEN);
+	run_on(guest_spin, nothing);
+	WAIT(*data(0));
+	if (cpus > 1 && cpus - 1 != boot_cpu) {
+		EQUAL(vcpu_get_state(vm.ec, MTD_GPR), BAD_CPU);
+		EQUAL(vcpu_set_state(vm.ec, false), BAD_CPU);
+	}
+	EQUAL(vcpu_get_state(with_rights(vm.ec, EC_BIND_SC), MTD_GPR),
+	      BAD_CAPABILITY);
+}
+
 /* Thousands of vCPUs one after the other; their memory comes back. */
 static void churn(void)
 {
@@ -331,6 +377,8 @@ const struct test vcpu_tests[] = {
 	{"vcpu.startup", startup, 0},
 	{"vcpu.exits", exits, 0},
 	{"vcpu.recall", recall, 0},
+	{"vcpu.state_outside", state_outside, 0},
+	{"vcpu.state_refused", state_refused, 0},
 	{"vcpu.recall_halted", recall_halted, 0},
 	{"vcpu.recall_other_cpu", recall_other_cpu, 2},
 	{"vcpu.map", map, 0},

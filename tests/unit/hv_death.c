@@ -252,6 +252,29 @@ static void test_dead_caller_sleeps_not(void **state)
 	machine_finish();
 }
 
+/* A handler that sleeps is killed while its CPU has nothing to do. */
+static void test_handler_dies_idle(void **state)
+{
+	struct ec *root = machine_start(PAGES, 2, QUOTA), *caller;
+
+	(void)state;
+	make_sm(0, 0);
+	make_ec(0, SEL_PD, false, 1);
+	must(hypercall(CALL_CREATE_PT, 0, PORTAL, SEL_PD, EC, 0, 0x1000),
+	     SUCCESS);
+	caller = make_ec(1, SEL_PD, true, 1);
+	assert_ptr_equal(start(1, 2), root);
+	on_cpu(1);
+	assert_ptr_equal(interrupts(), caller);
+	assert_ptr_equal(call(0), root_ec(EC));
+	assert_null(down(0, 0));
+	on_cpu(0);
+	must(revoke(EC), SUCCESS);
+	on_cpu(1);
+	assert_ptr_equal(must(interrupts(), ABORTED), caller);
+	machine_finish();
+}
+
 /*
  * A high thread wants a handler that is busy for a low one: it helps, until the
  * handler is free, and is served then.
@@ -524,6 +547,7 @@ int main(void)
 		cmocka_unit_test(test_ready_dies),
 		cmocka_unit_test(test_caller_dies),
 		cmocka_unit_test(test_dead_caller_sleeps_not),
+		cmocka_unit_test(test_handler_dies_idle),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_help_sleeper),
 		cmocka_unit_test(test_sleeper_without_sc),
