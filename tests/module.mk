@@ -240,13 +240,13 @@ $(GUEST_TESTS): $(B)/guest/%.bin: $(call guest_objects,%) tests/guest/guest.ld
 
 test: packages					## all tests, as CI runs them
 	$(Q)$(MAKE) --no-print-directory $(UNIT_TESTS) $(FUZZERS) \
-		$(HYPERCALL_TESTS) $(SYSTEM_PROGRAMS) iso
+		$(HYPERCALL_TESTS) $(B)/latency.iso $(SYSTEM_PROGRAMS) iso
 	$(Q)$(TEST) unit hypercall system
 
 unit: $(UNIT_TESTS) $(FUZZERS)			## unit tests on this machine
 	$(Q)$(TEST) unit
 
-hypercall: $(HYPERCALL_TESTS)			## hypercall tests, QEMU and Bochs
+hypercall: $(HYPERCALL_TESTS) $(B)/latency.iso	## hypercall tests, QEMU and Bochs
 	$(Q)$(TEST) hypercall
 
 # What system tests boot beside the usual system.

@@ -84,10 +84,10 @@ def number(pattern, text):
     return sum(int(found) for found in re.findall(pattern, text, re.M))
 
 
-def run_unit(program, command=None):
+def run_unit(program, command=None, limit=300):
     """A cmocka program; one that says nothing, or dies, has failed."""
     start = time.monotonic()
-    output, status = execute(command or [program], 300 * FACTOR)
+    output, status = execute(command or [program], limit * FACTOR)
     passed = number(r"^\[  PASSED  \] (\d+) test", output)
     failed = number(r"^\[  FAILED  \] (\d+) test", output)
     if status != 0 or passed + failed == 0:
@@ -101,6 +101,14 @@ def run_fuzz(program):
     result = run_unit(program, [HERE / "fuzz" / "run.py", "corpus",
                                 program.name])
     result.name = f"fuzz {program.name}"
+    return result
+
+
+def run_latency(image):
+    """How long interrupts are off, in instructions."""
+    result = run_unit(image, [HERE / "latency" / "run.py",
+                              BUILD / "hypervisor.elf", image], 900)
+    result.name = "latency qemu-tcg 1"
     return result
 
 
@@ -156,6 +164,7 @@ def jobs(levels):
         for part in ("bochs", "qemu"):
             yield run_system, (part, "-m", part)
     if "hypercall" in levels:
+        yield run_latency, (BUILD / "latency.iso",)
         for image in sorted(BUILD.glob("hypercall*.iso")):
             runs = MITIGATED_RUNS if "mitigated" in image.stem \
                 else HYPERCALL_RUNS

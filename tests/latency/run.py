@@ -17,8 +17,8 @@ import sys
 import tempfile
 
 BOUND = 20000           # instructions
-GROWTH = 1.5            # large against small; small ones are alike anyway
-FLOOR = 3000            # shorter than that is short enough
+GROWTH = 1.25           # large against small; small ones are alike anyway
+FLOOR = 10000           # shorter than that is short enough
 WORK = ["delegate", "revoke", "hand over to a PD", "destroy the PD",
         "revoke all"]
 LEAVES = {"sysretq", "sysret", "iretq", "sti", "vmrun", "vmlaunch",
