@@ -25,9 +25,8 @@
 
 void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *))
 {
-	if (work != syscall_retry) {
+	if (work != syscall_retry)
 		syscall_drop(ec);
-	}
 	ec->resume = resume_work;
 	ec->work = work;
 }
@@ -51,9 +50,8 @@ struct ec *ec_create_idle(uint32_t cpu)
 {
 	struct ec *ec = slab_alloc(&pd_kernel, SLAB_EC);
 
-	if (!ec) {
+	if (!ec)
 		panic("no memory for an idle EC");
-	}
 	ec_init(ec, &pd_kernel, &pd_kernel, cpu);
 	ec->resume = resume_idle;
 	return ec;
@@ -61,16 +59,14 @@ struct ec *ec_create_idle(uint32_t cpu)
 
 static struct ec *startup(struct ec *ec)
 {
-	return ipc_event(ec, ec_is_vcpu(ec) ? EVENT_VCPU_STARTUP
-					    : EVENT_THREAD_STARTUP);
+	return ipc_event(ec, ec_is_vcpu(ec) ? EVENT_VCPU_STARTUP : EVENT_THREAD_STARTUP);
 }
 
 static enum status make_thread(struct ec *ec, const struct ec_parameters *p)
 {
 	ec->utcb = page_alloc(ec->object.owner, 0, true);
-	if (!ec->utcb) {
+	if (!ec->utcb)
 		return OUT_OF_MEMORY;
-	}
 	ec->regs.rsp = p->sp;
 	if (p->global) {
 		ec_set_work(ec, startup);
@@ -78,9 +74,8 @@ static enum status make_thread(struct ec *ec, const struct ec_parameters *p)
 		ec->resume = resume_sysret;
 		ec->idle_on = p->cpu;
 	}
-	return mapping_fix(p->pd, p->utcb >> PAGE_BITS,
-			   pool_to_phys(ec->utcb) >> PAGE_BITS, MEM_R | MEM_W,
-			   &ec->utcb_mapping);
+	return mapping_fix(p->pd, p->utcb >> PAGE_BITS, pool_to_phys(ec->utcb) >> PAGE_BITS,
+			   MEM_R | MEM_W, &ec->utcb_mapping);
 }
 
 static enum status make_vcpu(struct ec *ec)
@@ -91,23 +86,20 @@ static enum status make_vcpu(struct ec *ec)
 	return vcpu_create(ec);
 }
 
-enum status ec_create(struct ec **out, struct pd *owner,
-		      const struct ec_parameters *p)
+enum status ec_create(struct ec **out, struct pd *owner, const struct ec_parameters *p)
 {
 	struct ec *ec = slab_alloc(owner, SLAB_EC);
 	enum status s = OUT_OF_MEMORY;
 
-	if (!ec) {
+	if (!ec)
 		return s;
-	}
 	ec_init(ec, owner, p->pd, p->cpu);
 	ec->global = ec->odd_reply = p->global;
 	ec->events = p->events;
 	ec->fpu = fpu_alloc(owner);
-	if (ec->fpu) {
+	if (ec->fpu)
 		s = p->utcb ? make_thread(ec, p) : make_vcpu(ec);
-	}
-	object_get(&ec->object);	/* as long as it lives */
+	object_get(&ec->object); /* as long as it lives */
 	if (s != SUCCESS) {
 		ec_end(ec);
 		object_put(&ec->object);
@@ -126,17 +118,13 @@ void ec_destroy(struct ec *ec)
 		object_put(&ec->proxy->own_sc->object);
 		object_put(&ec->proxy->object);
 	}
-	if (ec->utcb && !ec->home) {
+	if (ec->utcb && !ec->home)
 		page_free(owner, ec->utcb, 0);
-	}
-	__atomic_add_fetch(&cpus[ec->cpu]->killed_ec_time, ec->time,
-			   __ATOMIC_RELAXED);
-	if (ec->vcpu) {
+	__atomic_add_fetch(&cpus[ec->cpu]->killed_ec_time, ec->time, __ATOMIC_RELAXED);
+	if (ec->vcpu)
 		vcpu_destroy(ec);
-	}
-	if (ec->fpu) {
+	if (ec->fpu)
 		fpu_free(owner, ec->fpu);
-	}
 	object_put(&ec->pd->object);
 	slab_free(ec);
 }
@@ -145,19 +133,15 @@ void ec_end(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (ec->ended) {
+	if (ec->ended)
 		return;
-	}
 	ec->ended = 1;
-	if (ec->utcb_mapping) {
+	if (ec->utcb_mapping)
 		mapping_unfix(ec->utcb_mapping);
-	}
-	if (cpu->fpu_owner == ec) {
+	if (cpu->fpu_owner == ec)
 		fpu_forget(cpu);
-	}
-	if (ec_is_vcpu(ec)) {
+	if (ec_is_vcpu(ec))
 		vcpu_ops->unload(ec);
-	}
 	object_put(&ec->object);
 }
 
@@ -165,8 +149,7 @@ void ec_end(struct ec *ec)
 static inline void unpark(struct ec *ec)
 {
 	while (!list_empty(&ec->parked)) {
-		struct sc *sc =
-			container_of(ec->parked.next, struct sc, queue);
+		struct sc *sc = container_of(ec->parked.next, struct sc, queue);
 
 		list_unlink(&sc->queue);
 		sc_ready(sc, true);
@@ -201,8 +184,7 @@ static void end_early(struct ec *ec)
 	const struct cpu *cpu = this_cpu();
 	struct sc *sc = ec->sc;
 
-	while (sc && !ec->blocked && !ec->callee && cpu->current != ec &&
-	       cpu->sc != sc) {
+	while (sc && !ec->blocked && !ec->callee && cpu->current != ec && cpu->sc != sc) {
 		sc_unqueue(sc);
 		if (ec->home) {
 			remote_cancel(ec);
@@ -214,9 +196,8 @@ static void end_early(struct ec *ec)
 		}
 		ec = sc->leaf = abort_caller(ec);
 		sc_ready(sc, false);
-		if (!ec->dead) {
+		if (!ec->dead)
 			return;
-		}
 	}
 }
 
@@ -230,19 +211,16 @@ static void kill(struct ec *ec)
 		ec->dead = 1;
 		ec->idle_on = IDLE_NOWHERE;
 		ec_set_work(ec, ec->home ? remote_return : ec_die);
-		if (ec->callee && ec->callee->home == ec) {
+		if (ec->callee && ec->callee->home == ec)
 			ec_post(ec->callee, PENDING_KILL);
-		}
-		if (ec->blocked && sm_dequeue(ec)) {
+		if (ec->blocked && sm_dequeue(ec))
 			ec_wake(ec);
-		}
 		unpark(ec);
 	}
-	if (!ec->caller && !ec->callee && !ec->own_sc) {
+	if (!ec->caller && !ec->callee && !ec->own_sc)
 		ec_end(ec);
-	} else {
+	else
 		end_early(ec);
-	}
 }
 
 void ec_unlink(struct ec *ec)
@@ -257,9 +235,8 @@ struct ec *ec_die(struct ec *ec)
 
 	ec->dead = 1;
 	ec->idle_on = IDLE_NOWHERE;
-	if (ec->caller) {
+	if (ec->caller)
 		return ipc_return(abort_caller(ec));
-	}
 	ec_set_work(ec, ec_die);
 	sc->ended = 1;
 	sc->leaf = ec;
@@ -285,9 +262,8 @@ void ec_wake(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (unlikely(ec->timeout.rank)) {
+	if (unlikely(ec->timeout.rank))
 		timeout_cancel(cpu, &ec->timeout);
-	}
 	ec->blocked = 0;
 	if (ec->sleeps) {
 		ec->sleeps = 0;
@@ -299,8 +275,7 @@ void ec_wake(struct ec *ec)
 /* As `work`: report the state it stopped in. */
 static struct ec *recalled(struct ec *ec)
 {
-	return ipc_event(ec, ec_is_vcpu(ec) ? EVENT_VCPU_RECALL
-					    : EVENT_THREAD_RECALL);
+	return ipc_event(ec, ec_is_vcpu(ec) ? EVENT_VCPU_RECALL : EVENT_THREAD_RECALL);
 }
 
 /* As `work`: leave this CPU. */
@@ -329,13 +304,11 @@ void ec_set_oom(struct ec *ec, struct object *pt)
 {
 	struct object *old = ec->oom;
 
-	if (pt) {
+	if (pt)
 		object_get(pt);
-	}
 	ec->oom = pt;
-	if (old) {
+	if (old)
 		object_put(old);
-	}
 }
 
 void ec_migrate(struct ec *ec, uint32_t cpu)
@@ -352,17 +325,14 @@ void ec_recall(struct ec *ec, bool yes)
 {
 	bool migrates = ec->resume == resume_work && ec->work == migrate;
 	const void **resume = migrates ? &ec->after_resume : &ec->resume;
-	struct ec *(**work)(struct ec *) = migrates ? &ec->after_work
-						    : &ec->work;
+	struct ec *(**work)(struct ec *) = migrates ? &ec->after_work : &ec->work;
 
-	if (ec->dead) {
+	if (ec->dead)
 		return;
-	}
 	if (!yes) {
 		/* A vCPU, which has no calls to make again. */
-		if (*resume == resume_work && *work == recalled) {
+		if (*resume == resume_work && *work == recalled)
 			*resume = vcpu_ops->resume;
-		}
 		return;
 	}
 	if (*resume == resume_work) {
@@ -373,9 +343,8 @@ void ec_recall(struct ec *ec, bool yes)
 		/* It makes its call anew after it was recalled. */
 		ec->regs.rip -= SYSCALL_LENGTH;
 	}
-	if (*resume == resume_work || *resume == resume_sysret) {
-		ec->regs.rflags = RFLAGS_USER;	/* as after a call */
-	}
+	if (*resume == resume_work || *resume == resume_sysret)
+		ec->regs.rflags = RFLAGS_USER; /* as after a call */
 	syscall_drop(ec);
 	*resume = resume_work;
 	*work = recalled;
@@ -385,9 +354,8 @@ static void start(struct ec *ec)
 {
 	struct sc *sc = ec->own_sc;
 
-	if (!sc) {
+	if (!sc)
 		return;
-	}
 	if (ec->ended) {
 		/* It died while the SC was made on another CPU. */
 		sc_release(sc);
@@ -403,18 +371,14 @@ static inline void handle(struct ec *ec, uint32_t what)
 		ec_wake(ec);
 		return;
 	}
-	if (what & PENDING_START) {
+	if (what & PENDING_START)
 		start(ec);
-	}
-	if (what & PENDING_WAKE) {
+	if (what & PENDING_WAKE)
 		ec_wake(ec);
-	}
-	if (what & PENDING_KILL) {
+	if (what & PENDING_KILL)
 		kill(ec);
-	}
-	if (what & PENDING_RECALL) {
+	if (what & PENDING_RECALL)
 		ec_recall(ec, true);
-	}
 }
 
 static void push(struct cpu *cpu, struct ec *ec)
@@ -423,8 +387,7 @@ static void push(struct cpu *cpu, struct ec *ec)
 
 	do {
 		ec->inbox_next = first;
-	} while (!__atomic_compare_exchange_n(&cpu->inbox, &first, ec, true,
-					      __ATOMIC_RELEASE,
+	} while (!__atomic_compare_exchange_n(&cpu->inbox, &first, ec, true, __ATOMIC_RELEASE,
 					      __ATOMIC_RELAXED));
 }
 
@@ -445,16 +408,14 @@ void ec_post(struct ec *ec, uint32_t what)
 
 void ec_inbox(struct cpu *cpu)
 {
-	struct ec *ec = __atomic_exchange_n(&cpu->inbox, NULL,
-					    __ATOMIC_ACQUIRE);
+	struct ec *ec = __atomic_exchange_n(&cpu->inbox, NULL, __ATOMIC_ACQUIRE);
 
 	while (ec) {
 		struct ec *next = ec->inbox_next;
 
-		uint32_t what = __atomic_exchange_n(&ec->pending, 0,
-						    __ATOMIC_ACQ_REL);
+		uint32_t what = __atomic_exchange_n(&ec->pending, 0, __ATOMIC_ACQ_REL);
 
-		ec_post(ec, what);	/* it may be elsewhere meanwhile */
+		ec_post(ec, what); /* it may be elsewhere meanwhile */
 		object_put(&ec->object);
 		ec = next;
 	}

@@ -29,71 +29,71 @@ enum {
 	PENDING_WAKE = 1 << 0,
 	PENDING_KILL = 1 << 1,
 	PENDING_RECALL = 1 << 2,
-	PENDING_START = 1 << 3,	/* it has an SC now */
+	PENDING_START = 1 << 3, /* it has an SC now */
 };
 
 enum {
-	IDLE_NOWHERE = ~0u,	/* busy, dead, or no handler at all */
+	IDLE_NOWHERE = ~0u, /* busy, dead, or no handler at all */
 };
 
 struct ec {
 	struct object object;
 	struct regs regs aligned_to(16);
-	const void *resume;		/* label of entry.S to go on at */
-	struct ec *(*work)(struct ec *);	/* for resume_work */
+	const void *resume;		 /* label of entry.S to go on at */
+	struct ec *(*work)(struct ec *); /* for resume_work */
 
-	struct utcb *utcb;		/* the kernel's alias; NULL for a vCPU */
-	struct pd *pd;			/* where it runs; a reference */
-	struct sc *sc;			/* that pays for the chain it is in */
-	struct sc *own_sc;		/* bound to it; atomic until started */
-	struct ec *caller;		/* who waits for this one's reply */
-	struct ec *callee;		/* whose reply this one waits for */
-	uint32_t idle_on;		/* CPU, if a handler ready for a call */
-	uint32_t cpu;			/* its CPU; it alone changes it */
-	uint32_t events;		/* event base */
-	uint8_t global;			/* may have an SC of its own */
+	struct utcb *utcb; /* the kernel's alias; NULL for a vCPU */
+	struct pd *pd;	   /* where it runs; a reference */
+	struct sc *sc;	   /* that pays for the chain it is in */
+	struct sc *own_sc; /* bound to it; atomic until started */
+	struct ec *caller; /* who waits for this one's reply */
+	struct ec *callee; /* whose reply this one waits for */
+	uint32_t idle_on;  /* CPU, if a handler ready for a call */
+	uint32_t cpu;	   /* its CPU; it alone changes it */
+	uint32_t events;   /* event base */
+	uint8_t global;	   /* may have an SC of its own */
 	uint8_t dead;
-	uint8_t ended;			/* and let go of: ec_end() */
-	uint8_t blocked;		/* not to be run until woken */
-	uint8_t odd_reply;		/* its replies are none, or peculiar */
-	uint8_t waits;			/* enum ec_waits: how to take the reply */
-	uint8_t sleeps;			/* in sm_ctrl: waking has a status */
-	uint8_t wake_status;		/* enum status: how its sleep ended */
-	uint8_t fpu_used;		/* it has FPU state of its own */
-	uint32_t event;			/* that it is in, or is to report */
-	uint64_t fault_address;		/* of a page fault */
+	uint8_t ended;		/* and let go of: ec_end() */
+	uint8_t blocked;	/* not to be run until woken */
+	uint8_t odd_reply;	/* its replies are none, or peculiar */
+	uint8_t waits;		/* enum ec_waits: how to take the reply */
+	uint8_t sleeps;		/* in sm_ctrl: waking has a status */
+	uint8_t wake_status;	/* enum status: how its sleep ended */
+	uint8_t fpu_used;	/* it has FPU state of its own */
+	uint32_t event;		/* that it is in, or is to report */
+	uint64_t fault_address; /* of a page fault */
 
-	struct vcpu *vcpu;		/* vendor's state; NULL for a thread */
-	void *fpu;			/* state when not in registers: a page */
-	uint64_t xcr0, xss;		/* of a vCPU */
-	struct mapping *utcb_mapping;	/* of the UTCB in its PD */
+	struct vcpu *vcpu;	      /* vendor's state; NULL for a thread */
+	void *fpu;		      /* state when not in registers: a page */
+	uint64_t xcr0, xss;	      /* of a vCPU */
+	struct mapping *utcb_mapping; /* of the UTCB in its PD */
 
-	struct sm *sm;			/* on which it sleeps */
-	struct list queue;		/* in the SM's queue */
-	struct timeout timeout;		/* of that sleep */
-	struct list parked;		/* SCs that wait until it is woken */
+	struct sm *sm;		/* on which it sleeps */
+	struct list queue;	/* in the SM's queue */
+	struct timeout timeout; /* of that sleep */
+	struct list parked;	/* SCs that wait until it is woken */
 
-	struct object *oom;		/* portal for want of memory, or NULL */
-	struct ec *proxy;		/* makes its calls on other CPUs */
-	struct ec *home;		/* whose proxy it is */
-	uint64_t time;			/* TSC ticks run, up to a switch of SC */
+	struct object *oom; /* portal for want of memory, or NULL */
+	struct ec *proxy;   /* makes its calls on other CPUs */
+	struct ec *home;    /* whose proxy it is */
+	uint64_t time;	    /* TSC ticks run, up to a switch of SC */
 
-	const void *after_resume;	/* with what it goes on when it has */
-	struct ec *(*after_work)(struct ec *);	/* migrated */
-	uint32_t next_cpu;		/* to which it migrates */
+	const void *after_resume;	       /* with what it goes on when it has */
+	struct ec *(*after_work)(struct ec *); /* migrated */
+	uint32_t next_cpu;		       /* to which it migrates */
 
-	struct progress *progress;	/* of items_send, if interrupted */
-	struct revocation revocation;	/* the same */
-	uint64_t retry_until;		/* epoch at which no memory is final */
-	uint32_t pending;		/* atomic: PENDING_ */
+	struct progress *progress;    /* of items_send, if interrupted */
+	struct revocation revocation; /* the same */
+	uint64_t retry_until;	      /* epoch at which no memory is final */
+	uint32_t pending;	      /* atomic: PENDING_ */
 	struct ec *inbox_next;
 };
 
 /* What an EC that is in a call waits for. */
 enum ec_waits {
-	WAITS_MESSAGE,		/* a reply to sys_call */
-	WAITS_STATE,		/* a reply to an exception or VM exit */
-	WAITS_MEMORY,		/* a reply to oom_call: then it tries again */
+	WAITS_MESSAGE, /* a reply to sys_call */
+	WAITS_STATE,   /* a reply to an exception or VM exit */
+	WAITS_MEMORY,  /* a reply to oom_call: then it tries again */
 };
 
 /* End of the part that entry.S saves to. */
@@ -109,9 +109,9 @@ static inline bool ec_is_vcpu(const struct ec *ec)
 
 /* A new EC; utcb 0 makes a vCPU. */
 struct ec_parameters {
-	struct pd *pd;		/* where it runs */
-	uint64_t utcb;		/* user address */
-	uint64_t sp;		/* first stack pointer */
+	struct pd *pd; /* where it runs */
+	uint64_t utcb; /* user address */
+	uint64_t sp;   /* first stack pointer */
 	uint32_t cpu;
 	uint32_t events;
 	bool global;

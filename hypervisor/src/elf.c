@@ -51,17 +51,14 @@ bool elf_open(struct elf *elf, uint64_t phys, uint64_t size)
 	const struct header *h;
 
 	*elf = (struct elf){.phys = phys, .size = size};
-	if (size < sizeof(*h)) {
+	if (size < sizeof(*h))
 		return false;
-	}
 	h = peek(elf, 0);
-	if (__builtin_memcmp(h->ident, ident, sizeof(ident)) != 0 ||
-	    h->type != ET_EXEC || h->machine != EM_X86_64 ||
-	    h->phentsize != sizeof(struct program_header) ||
+	if (__builtin_memcmp(h->ident, ident, sizeof(ident)) != 0 || h->type != ET_EXEC ||
+	    h->machine != EM_X86_64 || h->phentsize != sizeof(struct program_header) ||
 	    h->phoff > visible || h->phoff % 8 ||
-	    h->phnum * sizeof(struct program_header) > visible - h->phoff) {
+	    h->phnum * sizeof(struct program_header) > visible - h->phoff)
 		return false;
-	}
 	elf->entry = h->entry;
 	elf->headers = h->phoff;
 	elf->count = h->phnum;
@@ -70,13 +67,10 @@ bool elf_open(struct elf *elf, uint64_t phys, uint64_t size)
 
 static void check(const struct elf *elf, const struct program_header *h)
 {
-	if (h->filesz != h->memsz || h->offset > elf->size ||
-	    h->filesz > elf->size - h->offset || h->vaddr >= ROOT_UTCB ||
-	    h->memsz > ROOT_UTCB - h->vaddr ||
-	    (h->vaddr ^ h->offset) & PAGE_MASK) {
-		panic("root: segment at %lx cannot be mapped in place",
-		      h->vaddr);
-	}
+	if (h->filesz != h->memsz || h->offset > elf->size || h->filesz > elf->size - h->offset ||
+	    h->vaddr >= ROOT_UTCB || h->memsz > ROOT_UTCB - h->vaddr ||
+	    (h->vaddr ^ h->offset) & PAGE_MASK)
+		panic("root: segment at %lx cannot be mapped in place", h->vaddr);
 }
 
 bool elf_segment(struct elf *elf, unsigned i, struct elf_segment *s)
@@ -88,16 +82,14 @@ bool elf_segment(struct elf *elf, unsigned i, struct elf_segment *s)
 			elf, elf->headers + n * sizeof(h));
 		uint64_t skew = h.vaddr & PAGE_MASK;
 
-		if (h.type != PT_LOAD || !h.memsz || found++ != i) {
+		if (h.type != PT_LOAD || !h.memsz || found++ != i)
 			continue;
-		}
 		check(elf, &h);
 		*s = (struct elf_segment){
 			.offset = h.offset - skew,
 			.address = h.vaddr - skew,
 			.size = h.memsz + skew,
-			.rights = (h.flags & PF_R ? MEM_R : 0u) |
-				  (h.flags & PF_W ? MEM_W : 0u) |
+			.rights = (h.flags & PF_R ? MEM_R : 0u) | (h.flags & PF_W ? MEM_W : 0u) |
 				  (h.flags & PF_X ? MEM_X : 0u),
 		};
 		return true;

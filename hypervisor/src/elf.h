@@ -6,18 +6,18 @@
 #include "types.h"
 
 struct elf {
-	uint64_t phys, size;	/* of the file */
+	uint64_t phys, size; /* of the file */
 	uint64_t entry;
-	uint64_t headers;	/* offset of the program headers */
+	uint64_t headers; /* offset of the program headers */
 	unsigned count, left;
 };
 
 /* A segment to be loaded. */
 struct elf_segment {
-	uint64_t offset;	/* in the file; page aligned, as address */
+	uint64_t offset; /* in the file; page aligned, as address */
 	uint64_t address;
-	uint64_t size;		/* bytes, in the file and in memory */
-	unsigned rights;	/* MEM_ */
+	uint64_t size;	 /* bytes, in the file and in memory */
+	unsigned rights; /* MEM_ */
 };
 
 /* False: not such a file. */

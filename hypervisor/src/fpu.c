@@ -31,16 +31,16 @@ enum {
 	XCR0_KNOWN = 0x2e7,
 	XCR0_AVX = 1 << 2,
 	XCR0_MPX = 3 << 3,
-	XSS_KNOWN = 3 << 11,	/* CET: user and supervisor */
+	XSS_KNOWN = 3 << 11, /* CET: user and supervisor */
 	COMPONENTS = 13,
 
-	FPU_CONTROL = 0x37f,	/* after reset */
+	FPU_CONTROL = 0x37f, /* after reset */
 	FPU_MXCSR = 0x1f80,
 	LEGACY_SIZE = 512,
 	HEADER_SIZE = 64,
 };
 
-#define COMPACT (1ul << 63)	/* in XCOMP_BV */
+#define COMPACT (1ul << 63) /* in XCOMP_BV */
 
 /* SDM 1 13.4 */
 struct area {
@@ -63,11 +63,8 @@ static uint64_t carried = 3;
 /* For programs that never used the FPU. */
 static uint8_t initial[PAGE_SIZE] aligned_to(64);
 
-#define AREA(insn, area, mask)                                     \
-	__asm__ volatile(insn " (%0)"                              \
-			 :                                         \
-			 : "r"(area), "a"((uint32_t)(mask)), "d"(0) \
-			 : "memory")
+#define AREA(insn, area, mask) \
+	__asm__ volatile(insn " (%0)" : : "r"(area), "a"((uint32_t)(mask)), "d"(0) : "memory")
 
 static void init_area(void *page)
 {
@@ -76,9 +73,8 @@ static void init_area(void *page)
 	__builtin_memset(page, 0, PAGE_SIZE);
 	a->control = FPU_CONTROL;
 	a->mxcsr = FPU_MXCSR;
-	if (kind == XSAVES) {
+	if (kind == XSAVES)
 		a->xcomp_bv = COMPACT | fpu_xcr0 | fpu_xss;
-	}
 }
 
 /*
@@ -119,8 +115,7 @@ static void find_format(void)
 	kind = XSAVE;
 	fpu_xcr0 = cpuid(CPUID_XSAVE, 0).eax & (XCR0_KNOWN | XCR0_MPX);
 	xsetbv((uint32_t)fpu_xcr0);
-	if (c.eax & CPUID_XSAVE_1_EAX_XSAVES && fpu_xcr0 & XCR0_AVX &&
-	    xsaves_works()) {
+	if (c.eax & CPUID_XSAVE_1_EAX_XSAVES && fpu_xcr0 & XCR0_AVX && xsaves_works()) {
 		kind = XSAVES;
 		fpu_xcr0 &= XCR0_KNOWN;
 		fpu_xss = c.ecx & XSS_KNOWN;
@@ -130,25 +125,23 @@ static void find_format(void)
 
 static void save(void *area)
 {
-	if (kind == XSAVES) {
+	if (kind == XSAVES)
 		AREA("xsaves64", area, ~0u);
-	} else if (kind == XSAVE) {
+	else if (kind == XSAVE)
 		AREA("xsave64", area, ~0u);
-	} else {
+	else
 		AREA("fxsave64", area, ~0u);
-	}
 }
 
 /* Components that are not in the mask stay as they are. */
 static void restore(const void *area, uint64_t mask)
 {
-	if (kind == XSAVES) {
+	if (kind == XSAVES)
 		AREA("xrstors64", area, mask);
-	} else if (kind == XSAVE) {
+	else if (kind == XSAVE)
 		AREA("xrstor64", area, mask);
-	} else {
+	else
 		AREA("fxrstor64", area, mask);
-	}
 }
 
 void fpu_init(struct cpu *cpu)
@@ -175,9 +168,8 @@ void *fpu_alloc(struct pd *payer)
 {
 	void *area = page_alloc(payer, 0, false);
 
-	if (area) {
+	if (area)
 		init_area(area);
-	}
 	return area;
 }
 
@@ -188,12 +180,10 @@ void fpu_free(struct pd *payer, void *fpu)
 
 static void set_xcr0(struct cpu *cpu, uint64_t xcr0, uint64_t xss)
 {
-	if (kind == FXSAVE) {
+	if (kind == FXSAVE)
 		return;
-	}
-	if (xgetbv() != xcr0) {
+	if (xgetbv() != xcr0)
 		xsetbv((uint32_t)xcr0);
-	}
 	if (cpu->xss != xss) {
 		cpu->xss = xss;
 		wrmsr(MSR_XSS, xss);
@@ -202,11 +192,10 @@ static void set_xcr0(struct cpu *cpu, uint64_t xcr0, uint64_t xss)
 
 static void set_xcr0_of(struct cpu *cpu, const struct ec *ec)
 {
-	if (ec_is_vcpu(ec)) {
+	if (ec_is_vcpu(ec))
 		set_xcr0(cpu, ec->xcr0, ec->xss);
-	} else {
+	else
 		set_xcr0(cpu, fpu_xcr0, fpu_xss);
-	}
 }
 
 /* Store the owner's state; needs CR0.TS clear. XCR0 is the kernel's then. */
@@ -214,13 +203,11 @@ static void save_owner(struct cpu *cpu)
 {
 	struct ec *owner = cpu->fpu_owner;
 
-	if (owner && ec_is_vcpu(owner) && kind != FXSAVE) {
+	if (owner && ec_is_vcpu(owner) && kind != FXSAVE)
 		owner->xcr0 = xgetbv();
-	}
 	set_xcr0(cpu, fpu_xcr0, fpu_xss);
-	if (owner) {
+	if (owner)
 		save(owner->fpu);
-	}
 }
 
 static void live(struct cpu *cpu)
@@ -251,9 +238,8 @@ void fpu_switch(struct ec *ec)
 		cpu->fpu_owner = ec;
 	}
 	set_xcr0_of(cpu, ec);
-	if (!was_live) {
+	if (!was_live)
 		fpu_disable(cpu);
-	}
 }
 
 void fpu_use(struct ec *ec)
@@ -279,9 +265,8 @@ void fpu_leave(struct cpu *cpu, struct ec *next)
 	struct ec *owner = cpu->fpu_owner;
 
 	vcpu_hide(cpu);
-	if (!owner || owner == next || owner->pd == next->pd) {
+	if (!owner || owner == next || owner->pd == next->pd)
 		return;
-	}
 	if (next->fpu_used) {
 		fpu_use(next);
 		return;
@@ -297,9 +282,8 @@ static void settle(struct ec *ec, bool load)
 	struct cpu *cpu = this_cpu();
 	bool was_live = cpu->fpu_live;
 
-	if (cpu->fpu_owner != ec) {
+	if (cpu->fpu_owner != ec)
 		return;
-	}
 	live(cpu);
 	if (load) {
 		set_xcr0(cpu, fpu_xcr0, fpu_xss);
@@ -308,17 +292,15 @@ static void settle(struct ec *ec, bool load)
 		save_owner(cpu);
 	}
 	set_xcr0_of(cpu, ec);
-	if (!was_live) {
+	if (!was_live)
 		fpu_disable(cpu);
-	}
 }
 
 void fpu_drop(struct ec *ec)
 {
 	settle(ec, false);
-	if (this_cpu()->fpu_owner == ec) {
+	if (this_cpu()->fpu_owner == ec)
 		fpu_forget(this_cpu());
-	}
 }
 
 void fpu_save(struct ec *ec, struct utcb *utcb)
@@ -327,9 +309,8 @@ void fpu_save(struct ec *ec, struct utcb *utcb)
 
 	settle(ec, false);
 	__builtin_memcpy(to, ec->fpu, size);
-	if (kind != FXSAVE) {
+	if (kind != FXSAVE)
 		to->xstate_bv &= carried;
-	}
 }
 
 /*
@@ -345,8 +326,7 @@ void fpu_load(struct ec *ec, const struct utcb *utcb)
 	a->mxcsr &= 0xffff;
 	if (kind != FXSAVE) {
 		__builtin_memset(&a->xstate_bv, 0, HEADER_SIZE);
-		a->xstate_bv = (((const struct area *)utcb->fpu)->xstate_bv &
-				carried) | rest;
+		a->xstate_bv = (((const struct area *)utcb->fpu)->xstate_bv & carried) | rest;
 		a->xcomp_bv = format;
 	}
 	ec->fpu_used = 1;

@@ -20,29 +20,23 @@
 #include "x86/cpu.h"
 #include "x86/vcpu.h"
 
-enum { UNTYPED_MAX = 0xffff };	/* of word 0: typed items are above */
+enum { UNTYPED_MAX = 0xffff }; /* of word 0: typed items are above */
 
 static inline void copy_words(uint64_t *to, const uint64_t *from, uint64_t n)
 {
-	__asm__ volatile("rep movsq"
-			 : "+D"(to), "+S"(from), "+c"(n)
-			 :
-			 : "memory");
+	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
 }
 
 /* The message of a call or a reply. items: the sender's word 0, read once. */
-static inline void copy_message(struct utcb *to, const struct utcb *from,
-				uint64_t items)
+static inline void copy_message(struct utcb *to, const struct utcb *from, uint64_t items)
 {
 	uint64_t n = items & 0xffff;
 
-	if (unlikely(n > UTCB_WORDS)) {
+	if (unlikely(n > UTCB_WORDS))
 		n = UTCB_WORDS;
-	}
 	to->items = n;
-	if (n) {
+	if (n)
 		copy_words(to->word, from->word, n);
-	}
 }
 
 static inline uint64_t items_of(const struct utcb *u)
@@ -96,14 +90,12 @@ struct ec *ipc_help(struct ec *self, struct ec *ec)
 {
 	bool busy = ec->global || ec->idle_on == IDLE_NOWHERE;
 
-	if (ec->cpu != self->cpu) {
+	if (ec->cpu != self->cpu)
 		return fail(self, BAD_CPU);
-	}
 	self->regs.rdi = SUCCESS;
-	if (ec->dead || !busy || !ec->sc || ec->sc == self->sc ||
-	    !ec->utcb || ec->utcb->tls != self->regs.rsi) {
+	if (ec->dead || !busy || !ec->sc || ec->sc == self->sc || !ec->utcb ||
+	    ec->utcb->tls != self->regs.rsi)
 		return NULL;
-	}
 	self->resume = resume_sysret;
 	return help(self, ec);
 }
@@ -122,9 +114,8 @@ static uint64_t oom_source(const struct ec *self)
 {
 	const struct ec *ec = self->home ? self->home : self;
 
-	if (ec->oom) {
+	if (ec->oom)
 		return container_of(ec->oom, struct pt, object)->id;
-	}
 	return ec->pd == pd_root ? ~0ul : 0;
 }
 
@@ -136,14 +127,12 @@ static void oom_enter(struct pt *pt, uint64_t source, uint64_t reason)
 }
 
 /* No message goes either way. */
-static struct ec *ask(struct ec *self, struct pt *pt, uint64_t source,
-		      uint64_t reason)
+static struct ec *ask(struct ec *self, struct pt *pt, uint64_t source, uint64_t reason)
 {
 	struct ec *handler = pt->ec;
 
-	if (handler->idle_on != self->cpu) {
+	if (handler->idle_on != self->cpu)
 		return help(self, handler);
-	}
 	self->waits = WAITS_MEMORY;
 	handler->utcb->items = 0;
 	handler->odd_reply = 1;
@@ -158,13 +147,11 @@ static struct ec *ask_here(struct ec *proxy)
 	struct pt *pt = container_of(proxy->oom, struct pt, object);
 	struct ec *next;
 
-	if (pt->object.dying || pt->ec->dead) {
+	if (pt->object.dying || pt->ec->dead)
 		return remote_return(proxy);
-	}
 	next = ask(proxy, pt, proxy->regs.rsi, proxy->regs.rdx);
-	if (proxy->callee) {
+	if (proxy->callee)
 		ec_set_work(proxy, remote_return);
-	}
 	return next;
 }
 
@@ -172,9 +159,8 @@ static struct ec *ask_there(struct ec *self, struct pt *pt, uint64_t reason)
 {
 	struct ec *proxy = self->home ? NULL : remote_proxy(self);
 
-	if (!proxy) {
+	if (!proxy)
 		return NULL;
-	}
 	ec_set_oom(proxy, &pt->object);
 	proxy->regs.rsi = oom_source(self);
 	proxy->regs.rdx = reason;
@@ -182,16 +168,14 @@ static struct ec *ask_there(struct ec *self, struct pt *pt, uint64_t reason)
 	return remote_send(self, pt->ec->cpu, ask_here);
 }
 
-struct ec *oom_call(struct ec *self, struct ec *receiver,
-		    enum oom_reason reason)
+struct ec *oom_call(struct ec *self, struct ec *receiver, enum oom_reason reason)
 {
 	const struct pd *starved = this_cpu()->starved;
 	struct ec *ec = receiver && receiver->pd == starved ? receiver : self;
 	struct pt *pt = ec->pd == starved ? oom_portal(ec) : NULL;
 
-	if (!pt || self->resume == resume_work) {
+	if (!pt || self->resume == resume_work)
 		return NULL;
-	}
 	if (pt->ec == self && reason == OOM_REPLY) {
 		/* Its next reply is the same. */
 		syscall_drop(self);
@@ -199,43 +183,34 @@ struct ec *oom_call(struct ec *self, struct ec *receiver,
 		oom_enter(pt, oom_source(self), reason | OOM_SELF);
 		return self;
 	}
-	if (pt->ec->cpu != self->cpu) {
+	if (pt->ec->cpu != self->cpu)
 		return ask_there(self, pt, reason);
-	}
-	if (pt->ec->idle_on != self->cpu && pt->ec->sc == self->sc) {
+	if (pt->ec->idle_on != self->cpu && pt->ec->sc == self->sc)
 		return NULL;
-	}
 	ec_set_work(self, syscall_retry);
 	return ask(self, pt, oom_source(self), reason);
 }
 
-[[gnu::noinline]] static struct ec *call_slow(uint64_t id, struct ec *self,
-					      const struct mapping *m)
+[[gnu::noinline]] static struct ec *call_slow(uint64_t id, struct ec *self, const struct mapping *m)
 {
 	struct ec *handler = container_of(m->object, struct pt, object)->ec;
 
 	if (handler->cpu != self->cpu) {
-		return m->rights & PT_CALL_REMOTE && !self->home ?
-			       remote_call(self, handler->cpu) :
-			       fail(self, BAD_CPU);
+		return m->rights & PT_CALL_REMOTE && !self->home ? remote_call(self, handler->cpu)
+								 : fail(self, BAD_CPU);
 	}
-	if (handler->dead || handler->sc == self->sc ||
-	    syscall_flags(id) & FLAG_CALL_NONBLOCK) {
+	if (handler->dead || handler->sc == self->sc || syscall_flags(id) & FLAG_CALL_NONBLOCK)
 		return fail(self, TIMEOUT);
-	}
 	ec_set_work(self, syscall_retry);
 	return help(self, handler);
 }
 
-[[gnu::noinline]] static struct ec *call_typed(struct ec *self, struct pt *pt,
-					       uint64_t items)
+[[gnu::noinline]] static struct ec *call_typed(struct ec *self, struct pt *pt, uint64_t items)
 {
-	enum status s = items_send(self, self->pd, pt->ec->pd, pt->ec->utcb, 0,
-				   (uint32_t)items);
+	enum status s = items_send(self, self->pd, pt->ec->pd, pt->ec->utcb, 0, (uint32_t)items);
 
-	if (s != SUCCESS) {
+	if (s != SUCCESS)
 		return syscall_wait(self, s, pt->ec, OOM_SEND);
-	}
 	self->retry_until = 0;
 	copy_message(pt->ec->utcb, self->utcb, items);
 	pt->ec->utcb->items = items_header(items);
@@ -246,26 +221,22 @@ struct ec *oom_call(struct ec *self, struct ec *receiver,
 
 struct ec *sys_call(uint64_t id, struct ec *self)
 {
-	const struct mapping *m =
-		pd_capability(self->pd, syscall_selector(id), OBJECT_PT);
+	const struct mapping *m = pd_capability(self->pd, syscall_selector(id), OBJECT_PT);
 	struct ec *handler;
 	uint64_t items;
 	struct pt *pt;
 
-	if (unlikely(!m || !(m->rights & PT_CALL))) {
+	if (unlikely(!m || !(m->rights & PT_CALL)))
 		return fail(self, BAD_CAPABILITY);
-	}
 	pt = container_of(m->object, struct pt, object);
 	handler = pt->ec;
-	if (unlikely(handler->idle_on != self->cpu)) {
+	if (unlikely(handler->idle_on != self->cpu))
 		return call_slow(id, self, m);
-	}
 	self->resume = resume_sysret;
 	self->waits = WAITS_MESSAGE;
 	items = items_of(self->utcb);
-	if (unlikely(has_typed(items))) {
+	if (unlikely(has_typed(items)))
 		return call_typed(self, pt, items);
-	}
 	copy_message(handler->utcb, self->utcb, items);
 	join_chain(self, handler);
 	enter_portal(handler, pt);
@@ -277,9 +248,8 @@ struct ec *ipc_return(struct ec *caller)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (likely(caller->sc == cpu->sc)) {
+	if (likely(caller->sc == cpu->sc))
 		return caller;
-	}
 	caller->sc->leaf = caller;
 	return cpu->sc ? cpu->sc->leaf : cpu->idle;
 }
@@ -288,20 +258,17 @@ struct ec *ipc_return(struct ec *caller)
  * What is delegated with a reply. Where nobody can be asked for memory, it goes
  * as far as there is some.
  */
-static enum status reply_items(struct ec *self, struct ec *caller,
-			       struct utcb *receiver, uint64_t window,
-			       uint64_t items)
+static enum status reply_items(struct ec *self, struct ec *caller, struct utcb *receiver,
+			       uint64_t window, uint64_t items)
 {
 	enum status s;
 
 	items = (uint32_t)items;
-	if (self->retry_until == RETRY_NO_MORE || !oom_portal(caller)) {
+	if (self->retry_until == RETRY_NO_MORE || !oom_portal(caller))
 		items |= ITEMS_ALL;
-	}
 	s = items_send(self, self->pd, caller->pd, receiver, window, items);
-	if (s == SUCCESS) {
+	if (s == SUCCESS)
 		self->retry_until = 0;
-	}
 	return s;
 }
 
@@ -312,24 +279,20 @@ static inline enum status load_state(struct ec *self, struct ec *caller)
 	enum status s = SUCCESS;
 
 	if (unlikely(has_typed(items))) {
-		s = reply_items(self, caller, NULL,
-				items_fault_window(caller->fault_address),
+		s = reply_items(self, caller, NULL, items_fault_window(caller->fault_address),
 				items);
 	}
-	if (unlikely(s != SUCCESS)) {
+	if (unlikely(s != SUCCESS))
 		return s;
-	}
-	if (ec_is_vcpu(caller)) {
+	if (ec_is_vcpu(caller))
 		vcpu_ops->load(caller, self->utcb, self->utcb->mtd);
-	} else {
+	else
 		state_load(caller, self->utcb, self->utcb->mtd);
-	}
 	return SUCCESS;
 }
 
 /* The items were too much for one time, or for the caller's memory. */
-static struct ec *reply_again(struct ec *self, struct ec *caller,
-			      enum status s)
+static struct ec *reply_again(struct ec *self, struct ec *caller, enum status s)
 {
 	self->idle_on = IDLE_NOWHERE;
 	self->caller = caller;
@@ -337,22 +300,19 @@ static struct ec *reply_again(struct ec *self, struct ec *caller,
 	return syscall_wait(self, s, caller, OOM_REPLY);
 }
 
-[[gnu::noinline]] static struct ec *reply_state(struct ec *self,
-						struct ec *caller)
+[[gnu::noinline]] static struct ec *reply_state(struct ec *self, struct ec *caller)
 {
 	enum status s = load_state(self, caller);
 
-	return likely(s == SUCCESS) ? ipc_return(caller)
-				    : reply_again(self, caller, s);
+	return likely(s == SUCCESS) ? ipc_return(caller) : reply_again(self, caller, s);
 }
 
 /* The caller goes on, after it has slept on the SM at the selector, if any. */
 static struct ec *go_on(struct ec *caller, struct sm *sm)
 {
 	/* Nobody would wake a dead one: it goes on to its end. */
-	if (!sm || caller->dead || sm_down(sm, caller, false, 0)) {
+	if (!sm || caller->dead || sm_down(sm, caller, false, 0))
 		return ipc_return(caller);
-	}
 	if (caller->sc != this_cpu()->sc) {
 		caller->sc->leaf = caller;
 		return this_cpu()->sc->leaf;
@@ -364,9 +324,8 @@ static struct sm *sm_of_reply(struct ec *self, uint64_t id)
 {
 	struct sm *sm = NULL;
 
-	if (syscall_selector(id)) {
+	if (syscall_selector(id))
 		sm = sm_with(self, syscall_selector(id), SM_RIGHT_DOWN);
-	}
 	return sm && sm->gsi != SM_SIGNAL ? sm : NULL;
 }
 
@@ -374,8 +333,7 @@ static struct sm *sm_of_reply(struct ec *self, uint64_t id)
  * Typed items; or the caller is to sleep before it goes on: it makes its call
  * again then, or if this was an event, just runs.
  */
-[[gnu::noinline]] static struct ec *reply_slow(uint64_t id, struct ec *self,
-					       struct ec *caller)
+[[gnu::noinline]] static struct ec *reply_slow(uint64_t id, struct ec *self, struct ec *caller)
 {
 	uint64_t items = items_of(self->utcb);
 	struct sm *sm = sm_of_reply(self, id);
@@ -391,14 +349,12 @@ static struct sm *sm_of_reply(struct ec *self, uint64_t id)
 			caller->utcb->items = items_header(items);
 		}
 	}
-	if (s != SUCCESS) {
+	if (s != SUCCESS)
 		return reply_again(self, caller, s);
-	}
-	if (caller->waits == WAITS_MESSAGE && !sm) {
+	if (caller->waits == WAITS_MESSAGE && !sm)
 		caller->regs.rdi = SUCCESS;
-	} else if (caller->waits == WAITS_MESSAGE) {
+	else if (caller->waits == WAITS_MESSAGE)
 		syscall_again(caller);
-	}
 	return go_on(caller, sm);
 }
 
@@ -407,9 +363,8 @@ static struct sm *sm_of_reply(struct ec *self, uint64_t id)
 {
 	struct ec *caller = self->caller;
 
-	if (self->global) {
+	if (self->global)
 		return fail(self, BAD_HYPERCALL);
-	}
 	self->odd_reply = 0;
 	self->idle_on = self->cpu;
 	self->caller = NULL;
@@ -423,22 +378,18 @@ struct ec *sys_reply(uint64_t id, struct ec *self)
 	uint64_t items;
 
 	self->resume = resume_sysret;
-	if (unlikely(self->odd_reply)) {
+	if (unlikely(self->odd_reply))
 		return reply_odd(id, self);
-	}
 	self->idle_on = self->cpu;
 	self->caller = NULL;
 	caller->callee = NULL;
-	if (unlikely(id >= CALL_ID(0, 0, 1))) {
+	if (unlikely(id >= CALL_ID(0, 0, 1)))
 		return reply_slow(id, self, caller);
-	}
-	if (caller->waits == WAITS_STATE) {
+	if (caller->waits == WAITS_STATE)
 		return reply_state(self, caller);
-	}
 	items = items_of(self->utcb);
-	if (unlikely(has_typed(items))) {
+	if (unlikely(has_typed(items)))
 		return reply_slow(id, self, caller);
-	}
 	caller->regs.rdi = SUCCESS;
 	copy_message(caller->utcb, self->utcb, items);
 	return ipc_return(caller);
@@ -450,33 +401,27 @@ static struct ec *retry_event(struct ec *ec)
 	return ipc_event(ec, ec->event);
 }
 
-[[gnu::noinline]] static struct ec *event_slow(struct ec *ec,
-					       struct ec *handler)
+[[gnu::noinline]] static struct ec *event_slow(struct ec *ec, struct ec *handler)
 {
-	if (handler->cpu != ec->cpu || handler->dead ||
-	    handler->sc == ec->sc) {
+	if (handler->cpu != ec->cpu || handler->dead || handler->sc == ec->sc)
 		return ec_die(ec);
-	}
 	ec_set_work(ec, retry_event);
 	return help(ec, handler);
 }
 
 struct ec *ipc_event(struct ec *ec, uint32_t event)
 {
-	const struct mapping *m = pd_capability(
-		ec->pd, ec->events + (uint64_t)event, OBJECT_PT);
+	const struct mapping *m = pd_capability(ec->pd, ec->events + (uint64_t)event, OBJECT_PT);
 	struct ec *handler;
 	struct pt *pt;
 
-	if (unlikely(!m || !(m->rights & PT_CALL))) {
+	if (unlikely(!m || !(m->rights & PT_CALL)))
 		return ec_die(ec);
-	}
 	pt = container_of(m->object, struct pt, object);
 	handler = pt->ec;
 	ec->event = event;
-	if (unlikely(handler->idle_on != ec->cpu)) {
+	if (unlikely(handler->idle_on != ec->cpu))
 		return event_slow(ec, handler);
-	}
 	ec->waits = WAITS_STATE;
 	join_chain(ec, handler);
 	enter_portal(handler, pt);

@@ -13,9 +13,9 @@
 #include "pd.h"
 #include "tlb.h"
 
-enum { ORDER_FAULT = 31 };	/* pages of the window of an event's reply */
+enum { ORDER_FAULT = 31 }; /* pages of the window of an event's reply */
 
-enum { ITEM_WHAT = 0xfff };	/* of an item's second word: all but hotspot */
+enum { ITEM_WHAT = 0xfff }; /* of an item's second word: all but hotspot */
 
 struct item {
 	uint64_t crd;
@@ -24,8 +24,8 @@ struct item {
 
 /* Where a sender was interrupted: a page that its PD pays for. */
 struct progress {
-	struct pd *made;		/* by create_pd; it has no capability */
-	uint64_t done;			/* of the item */
+	struct pd *made; /* by create_pd; it has no capability */
+	uint64_t done;	 /* of the item */
 	uint32_t item;
 	uint8_t got;
 	struct item told[UTCB_WORDS / 2]; /* to the receiver, before it */
@@ -78,8 +78,7 @@ static inline uint64_t low(unsigned order)
 }
 
 /* False: what is sent and the window have nothing in common. */
-static bool cut(struct transfer *t, uint64_t crd, uint64_t window,
-		uint64_t hotspot)
+static bool cut(struct transfer *t, uint64_t crd, uint64_t window, uint64_t hotspot)
 {
 	unsigned sent = CRD_ORDER(crd), room = CRD_ORDER(window);
 	uint64_t sent_low = low(sent), room_low = low(room);
@@ -117,38 +116,33 @@ static inline bool fits(const struct transfer *t)
 	return t->target + last < limit && t->source + last < frames;
 }
 
-static inline enum status delegate(struct transfer *t, struct item item,
-				   uint64_t window, const struct pd *sender)
+static inline enum status delegate(struct transfer *t, struct item item, uint64_t window,
+				   const struct pd *sender)
 {
 	t->type = (uint8_t)CRD_TYPE(item.crd);
 	t->kernel = item.how & ITEM_KERNEL && sender == pd_root;
-	if (t->type == CRD_NULL || t->type != CRD_TYPE(window)) {
+	if (t->type == CRD_NULL || t->type != CRD_TYPE(window))
 		return SUCCESS;
-	}
 	if (likely(!(CRD_ORDER(item.crd) | CRD_ORDER(window)))) {
 		t->order = 0;
 		t->source = CRD_BASE(item.crd);
 		t->target = CRD_BASE(window);
-		if (t->type == CRD_PIO && t->source != t->target) {
+		if (t->type == CRD_PIO && t->source != t->target)
 			return SUCCESS;
-		}
 	} else if (!cut(t, item.crd, window, item.how >> PAGE_BITS)) {
 		return SUCCESS;
 	}
-	if (!fits(t)) {
+	if (!fits(t))
 		return SUCCESS;
-	}
 	t->rights = (uint8_t)(CRD_RIGHTS(item.crd) & CRD_RIGHTS(window));
 	t->flags = (item.how & ITEM_DMA ? MAPPING_DMA : 0u) |
 		   (item.how & ITEM_GUEST ? MAPPING_GUEST : 0u) |
 		   (item.how & ITEM_WC ? MAPPING_COMBINE : 0u);
-	return likely(!t->order && !t->kernel) ? mapping_delegate_one(t)
-					       : mapping_delegate(t);
+	return likely(!t->order && !t->kernel) ? mapping_delegate_one(t) : mapping_delegate(t);
 }
 
 /* As the receiver is told. */
-static struct item told(const struct transfer *t, struct item item,
-			uint64_t found)
+static struct item told(const struct transfer *t, struct item item, uint64_t found)
 {
 	item.how &= ITEM_WHAT;
 	item.crd = found;
@@ -161,38 +155,33 @@ static struct item told(const struct transfer *t, struct item item,
 }
 
 /* When the call is made again, what was told is told again. */
-static enum status pause(struct ec *self, const struct transfer *t,
-			 const struct utcb *receiver, unsigned n,
-			 enum status s)
+static enum status pause(struct ec *self, const struct transfer *t, const struct utcb *receiver,
+			 unsigned n, enum status s)
 {
 	struct progress *p = self->progress;
 
 	tlb_shootdown();
 	if (!p) {
 		p = page_alloc(self->pd, 0, false);
-		if (!p) {
+		if (!p)
 			return OUT_OF_MEMORY;
-		}
 		p->made = NULL;
 		self->progress = p;
 	}
 	p->done = t->done;
 	p->got = t->got;
 	p->item = n;
-	for (unsigned i = 0; receiver && i < n; i++) {
+	for (unsigned i = 0; receiver && i < n; i++)
 		p->told[i] = read(receiver, i);
-	}
 	return s;
 }
 
-static unsigned resume(struct ec *self, struct transfer *t,
-		       struct utcb *receiver)
+static unsigned resume(struct ec *self, struct transfer *t, struct utcb *receiver)
 {
 	const struct progress *p = self->progress;
 
-	for (unsigned i = 0; receiver && i < p->item; i++) {
+	for (unsigned i = 0; receiver && i < p->item; i++)
 		write(receiver, i, &p->told[i]);
-	}
 	t->done = p->done;
 	t->got = p->got;
 	return p->item;
@@ -211,8 +200,8 @@ void items_drop(struct ec *self)
 	self->progress = NULL;
 }
 
-enum status items_send(struct ec *self, struct pd *from, struct pd *to,
-		       struct utcb *receiver, uint64_t window, uint64_t items)
+enum status items_send(struct ec *self, struct pd *from, struct pd *to, struct utcb *receiver,
+		       uint64_t window, uint64_t items)
 {
 	struct transfer t;
 	unsigned n = typed(items), i = 0;
@@ -223,42 +212,33 @@ enum status items_send(struct ec *self, struct pd *from, struct pd *to,
 	t.left = TRANSFER_STEPS;
 	t.done = 0;
 	t.got = 0;
-	if (unlikely(self->progress)) {
+	if (unlikely(self->progress))
 		i = resume(self, &t, receiver);
-	}
 	for (; i < n; i++) {
 		struct item item = read(self->utcb, i);
-		unsigned kind = receiver ? item.how & ITEM_KIND_MASK
-					 : ITEM_DELEGATE;
+		unsigned kind = receiver ? item.how & ITEM_KIND_MASK : ITEM_DELEGATE;
 		uint64_t found = 0;
 
-		if (receiver) {
+		if (receiver)
 			window = receiver->delegate;
-		}
-		if (unlikely(kind != ITEM_DELEGATE)) {
-			found = mapping_translate(&t, item.crd,
-						  receiver->translate);
-		}
-		s = found || kind == ITEM_TRANSLATE
-			    ? SUCCESS : delegate(&t, item, window, self->pd);
+		if (unlikely(kind != ITEM_DELEGATE))
+			found = mapping_translate(&t, item.crd, receiver->translate);
+		s = found || kind == ITEM_TRANSLATE ? SUCCESS
+						    : delegate(&t, item, window, self->pd);
 		if (receiver) {
 			item = told(&t, item, found);
 			write(receiver, i, &item);
 		}
-		if (unlikely(s == AGAIN ||
-			     (s != SUCCESS && !(items & ITEMS_ALL)))) {
+		if (unlikely(s == AGAIN || (s != SUCCESS && !(items & ITEMS_ALL))))
 			return pause(self, &t, receiver, i, s);
-		}
 		t.done = 0;
 		t.got = 0;
-		if (unlikely(t.left <= 0 && i + 1 < n)) {
+		if (unlikely(t.left <= 0 && i + 1 < n))
 			return pause(self, &t, receiver, i + 1, AGAIN);
-		}
 	}
 	tlb_shootdown();
-	if (unlikely(self->progress)) {
+	if (unlikely(self->progress))
 		items_drop(self);
-	}
 	return SUCCESS;
 }
 
@@ -270,20 +250,19 @@ struct pd *items_made(const struct ec *self)
 enum status items_hand_over(struct ec *self, struct pd *to, uint64_t crd)
 {
 	struct transfer t = {
-		.from = self->pd, .to = to, .left = TRANSFER_STEPS,
+		.from = self->pd,
+		.to = to,
+		.left = TRANSFER_STEPS,
 	};
 	const uint64_t window = CRD(CRD_OBJ, RIGHTS_ALL, SELECTOR_BITS, 0);
 	enum status s;
 
-	if (self->progress) {
+	if (self->progress)
 		(void)resume(self, &t, NULL);
-	}
 	s = delegate(&t, (struct item){.crd = crd}, window, self->pd);
-	if (s == AGAIN) {
+	if (s == AGAIN)
 		s = pause(self, &t, NULL, 0, s);
-	}
-	if (self->progress) {
+	if (self->progress)
 		self->progress->made = s == AGAIN ? to : NULL;
-	}
 	return s;
 }

@@ -26,12 +26,10 @@ uint64_t items_header(uint64_t items);
  * the others do.
  */
 #define ITEMS_ALL (1ul << 32)
-[[nodiscard]] enum status items_send(struct ec *sender, struct pd *from,
-				     struct pd *to, struct utcb *receiver,
-				     uint64_t window, uint64_t items);
+[[nodiscard]] enum status items_send(struct ec *sender, struct pd *from, struct pd *to,
+				     struct utcb *receiver, uint64_t window, uint64_t items);
 /* To a new PD: objects, from selector 0 on. */
-[[nodiscard]] enum status items_hand_over(struct ec *sender, struct pd *to,
-					  uint64_t crd);
+[[nodiscard]] enum status items_hand_over(struct ec *sender, struct pd *to, uint64_t crd);
 /* The PD that it was interrupted to make, or NULL. */
 struct pd *items_made(const struct ec *sender);
 /* The window of the reply to an event: memory around the fault address. */

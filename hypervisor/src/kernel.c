@@ -23,8 +23,8 @@
 
 enum {
 	ROOT_PRIORITY = 1,
-	ROOT_QUANTUM = 10000,		/* us */
-	QUOTA_RESERVE = 64,		/* pages that root does not get */
+	ROOT_QUANTUM = 10000, /* us */
+	QUOTA_RESERVE = 64,   /* pages that root does not get */
 };
 
 struct sm *sm_suspend;
@@ -32,8 +32,7 @@ struct sm *sm_suspend;
 extern const char switch_to[];
 
 /* Root's segments are mapped where they are, in the module. */
-static void map_segment(struct pd *pd, uint64_t phys,
-			const struct elf_segment *s)
+static void map_segment(struct pd *pd, uint64_t phys, const struct elf_segment *s)
 {
 	for (uint64_t at = 0; at < s->size; at += PAGE_SIZE) {
 		struct transfer t = {
@@ -47,9 +46,8 @@ static void map_segment(struct pd *pd, uint64_t phys,
 			.left = TRANSFER_STEPS,
 		};
 
-		if (mapping_delegate(&t) != SUCCESS || !t.got) {
+		if (mapping_delegate(&t) != SUCCESS || !t.got)
 			panic("root: cannot map its image");
-		}
 	}
 }
 
@@ -59,27 +57,23 @@ static uint64_t load_root(struct pd *pd)
 	struct elf_segment s;
 	struct elf elf;
 
-	if (m->phys & PAGE_MASK || !elf_open(&elf, m->phys, m->size)) {
+	if (m->phys & PAGE_MASK || !elf_open(&elf, m->phys, m->size))
 		panic("root: not a static ELF64 image");
-	}
-	for (unsigned i = 0; elf_segment(&elf, i, &s); i++) {
+	for (unsigned i = 0; elf_segment(&elf, i, &s); i++)
 		map_segment(pd, m->phys, &s);
-	}
 	return elf.entry;
 }
 
 static void give(struct pd *pd, uint64_t selector, struct object *o)
 {
-	if (mapping_create(pd, selector, o) != SUCCESS) {
+	if (mapping_create(pd, selector, o) != SUCCESS)
 		panic("root: no memory for its first capabilities");
-	}
 }
 
 static void must(enum status s)
 {
-	if (s != SUCCESS) {
+	if (s != SUCCESS)
 		panic("root: cannot be created (%d)", s);
-	}
 }
 
 static struct sm *create_authority(struct pd *pd, uint64_t selector)
@@ -116,13 +110,13 @@ static void start_root(void)
 	p.pd = pd_root;
 	must(ec_create(&ec, pd_root, &p));
 	must(sc_create(&sc, pd_root, ec, ROOT_PRIORITY, ROOT_QUANTUM));
-	object_get(&pd_root->object);	/* it stays, and the HIP in it */
-	object_get(&ec->object);	/* so does its UTCB, which it may map */
+	object_get(&pd_root->object); /* it stays, and the HIP in it */
+	object_get(&ec->object);      /* so does its UTCB, which it may map */
 	ec->utcb_mapping->flags &= ~(uint32_t)MAPPING_FIXED;
 	ec->utcb_mapping->rights = MEM_R | MEM_W;
 	ec->utcb_mapping = NULL;
-	must(mapping_fix(pd_root, ROOT_HIP >> PAGE_BITS,
-			 pool_to_phys(hip_page) >> PAGE_BITS, MEM_R, &hip));
+	must(mapping_fix(pd_root, ROOT_HIP >> PAGE_BITS, pool_to_phys(hip_page) >> PAGE_BITS, MEM_R,
+			 &hip));
 	give(pd_root, SEL_ROOT_PD, &pd_root->object);
 	give(pd_root, SEL_ROOT_EC, &ec->object);
 	give(pd_root, SEL_ROOT_SC, &sc->object);
@@ -146,9 +140,8 @@ void kernel_init(void)
 
 static void init_queues(struct cpu *cpu)
 {
-	for (unsigned i = 0; i < PRIORITIES; i++) {
+	for (unsigned i = 0; i < PRIORITIES; i++)
 		list_init(&cpu->ready[i]);
-	}
 	list_init(&cpu->vcpus);
 	cpu->timer_armed = ~0ul;
 	cpu->idle_since = rdtsc();
@@ -169,14 +162,10 @@ void kernel_init_cpu(struct cpu *cpu)
 
 void kernel_start(struct cpu *cpu)
 {
-	if (cpu->id == 0) {
+	if (cpu->id == 0)
 		start_root();
-	}
 	pd_load(&pd_kernel);
 	cpu->resched = 1;
-	__asm__ volatile("jmp *%0"
-			 :
-			 : "r"(switch_to), "a"(preempt(cpu->idle))
-			 : "memory");
+	__asm__ volatile("jmp *%0" : : "r"(switch_to), "a"(preempt(cpu->idle)) : "memory");
 	__builtin_unreachable();
 }

@@ -15,11 +15,9 @@ struct lock {
 
 static inline void lock(struct lock *l)
 {
-	while (unlikely(__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE))) {
-		while (__atomic_load_n(&l->held, __ATOMIC_RELAXED)) {
+	while (unlikely(__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE)))
+		while (__atomic_load_n(&l->held, __ATOMIC_RELAXED))
 			__builtin_ia32_pause();
-		}
-	}
 }
 
 static inline void unlock(struct lock *l)

@@ -23,9 +23,9 @@ enum {
 
 	LINE_8N1 = 0x03,
 	LINE_DIVISOR = 0x80,
-	STATUS_ROOM = 0x20,	/* the transmit holding register is empty */
+	STATUS_ROOM = 0x20, /* the transmit holding register is empty */
 
-	WAIT_MAX = 1 << 16,	/* a dead port must not stop the kernel */
+	WAIT_MAX = 1 << 16, /* a dead port must not stop the kernel */
 };
 
 static struct lock log_lock;
@@ -36,7 +36,7 @@ void log_init(void)
 {
 	out8(COM_INTERRUPTS, 0);
 	out8(COM_LINE, LINE_DIVISOR);
-	out8(COM_DATA, 1);		/* 115200 baud */
+	out8(COM_DATA, 1); /* 115200 baud */
 	out8(COM_INTERRUPTS, 0);
 	out8(COM_LINE, LINE_8N1);
 	out8(COM_FIFO, 0x07);
@@ -60,28 +60,23 @@ static void put(char c)
 {
 	log_ring[next++ % LOG_SIZE] = c;
 	log_ring[next % LOG_SIZE] = 0;
-	if (c == '\n' && port_works) {
+	if (c == '\n' && port_works)
 		port_put('\r');
-	}
-	if (port_works) {
+	if (port_works)
 		port_put(c);
-	}
 }
 
 static void put_string(const char *s, unsigned width)
 {
 	unsigned n = 0;
 
-	for (; s[n] != 0; n++) {
+	for (; s[n] != 0; n++)
 		put(s[n]);
-	}
-	for (; n < width; n++) {
+	for (; n < width; n++)
 		put(' ');
-	}
 }
 
-static void put_number(uint64_t value, unsigned base, unsigned width, char pad,
-		       bool negative)
+static void put_number(uint64_t value, unsigned base, unsigned width, char pad, bool negative)
 {
 	char digits[24];
 	unsigned n = 0;
@@ -90,15 +85,12 @@ static void put_number(uint64_t value, unsigned base, unsigned width, char pad,
 		digits[n++] = "0123456789abcdef"[value % base];
 		value /= base;
 	} while (value != 0);
-	if (negative) {
+	if (negative)
 		digits[n++] = '-';
-	}
-	for (unsigned i = n; i < width; i++) {
+	for (unsigned i = n; i < width; i++)
 		put(pad);
-	}
-	while (n > 0) {
+	while (n > 0)
 		put(digits[--n]);
-	}
 }
 
 /* One conversion, `format` behind its %; returns what comes after it. */
@@ -112,19 +104,15 @@ static const char *convert(const char *format, va_list *arguments)
 		pad = '0';
 		format++;
 	}
-	for (; *format >= '0' && *format <= '9'; format++) {
+	for (; *format >= '0' && *format <= '9'; format++)
 		width = width * 10 + (unsigned)(*format - '0');
-	}
-	for (; *format == 'l'; format++) {
+	for (; *format == 'l'; format++)
 		is_long = true;
-	}
 	switch (*format) {
 	case 'd': {
-		int64_t v = is_long ? va_arg(*arguments, long)
-				    : va_arg(*arguments, int);
+		int64_t v = is_long ? va_arg(*arguments, long) : va_arg(*arguments, int);
 
-		put_number(v < 0 ? -(uint64_t)v : (uint64_t)v, 10, width, pad,
-			   v < 0);
+		put_number(v < 0 ? -(uint64_t)v : (uint64_t)v, 10, width, pad, v < 0);
 		break;
 	}
 	case 'u':
@@ -136,8 +124,7 @@ static const char *convert(const char *format, va_list *arguments)
 		break;
 	}
 	case 'p':
-		put_number((uint64_t)va_arg(*arguments, void *), 16, 16, '0',
-			   false);
+		put_number((uint64_t)va_arg(*arguments, void *), 16, 16, '0', false);
 		break;
 	case 's':
 		put_string(va_arg(*arguments, const char *), width);
@@ -156,13 +143,11 @@ void log_va(const char *format, va_list arguments)
 	va_list rest;
 
 	va_copy(rest, arguments);
-	while (*format != 0) {
-		if (*format == '%') {
+	while (*format != 0)
+		if (*format == '%')
 			format = convert(format + 1, &rest);
-		} else {
+		else
 			put(*format++);
-		}
-	}
 	va_end(rest);
 }
 

@@ -12,8 +12,8 @@
 #include "x86/iommu.h"
 
 enum {
-	STEPS_PIECE = 16,	/* that one mapping more counts for */
-	ANCESTORS = 1024,	/* looked at by a translation */
+	STEPS_PIECE = 16, /* that one mapping more counts for */
+	ANCESTORS = 1024, /* looked at by a translation */
 	OTHER_TABLES = MAPPING_GUEST | MAPPING_DMA,
 };
 
@@ -24,22 +24,16 @@ enum status mapping_apply(const struct mapping *m, unsigned rights)
 	struct ptab *t = m->pd->tables;
 	enum status s;
 
-	if (unlikely(m->type == CRD_PIO)) {
-		return pd_ports(m->pd, m->base, m->order, rights,
-				m->flags & MAPPING_GUEST);
-	}
+	if (unlikely(m->type == CRD_PIO))
+		return pd_ports(m->pd, m->base, m->order, rights, m->flags & MAPPING_GUEST);
 	s = ptab_map(t, m, rights);
-	if (likely(!(m->flags & OTHER_TABLES))) {
+	if (likely(!(m->flags & OTHER_TABLES)))
 		return s;
-	}
-	for (unsigned i = 1; s == SUCCESS && i < PTABS; i++) {
-		if (m->flags >> i & 1 && t[i].format) {
+	for (unsigned i = 1; s == SUCCESS && i < PTABS; i++)
+		if (m->flags >> i & 1 && t[i].format)
 			s = ptab_map(&t[i], m, rights);
-		}
-	}
-	if (m->flags & MAPPING_DMA && iommu && iommu->flush_new) {
+	if (m->flags & MAPPING_DMA && iommu && iommu->flush_new)
 		tlb_stale(m->pd, MAPPING_DMA);
-	}
 	return s;
 }
 
@@ -51,28 +45,23 @@ void mapping_link(struct mapping *parent, struct mapping *m)
 	m->next = NULL;
 	if (parent) {
 		m->next = parent->child;
-		if (m->next) {
+		if (m->next)
 			m->next->prev = m;
-		}
 		parent->child = m;
 	}
 }
 
-
 void mapping_leave(struct mapping *m)
 {
 	if (m->type == CRD_OBJ) {
-		if (--m->object->caps == 0) {
+		if (--m->object->caps == 0)
 			object_unlinked(m->object);
-		}
 	} else {
 		/* Without rights nothing is allocated, so nothing fails. */
-		if (mapping_apply(m, 0) != SUCCESS) {
+		if (mapping_apply(m, 0) != SUCCESS)
 			panic("unmap failed");
-		}
-		if (m->type == CRD_MEM) {
+		if (m->type == CRD_MEM)
 			tlb_stale(m->pd, m->flags & MAPPING_TABLES);
-		}
 	}
 	space_remove(pd_space(m->pd, m->type), m);
 	m->rights = 0;
@@ -86,14 +75,12 @@ void mapping_leave(struct mapping *m)
 
 void mapping_unlink(struct mapping *m)
 {
-	if (m->prev) {
+	if (m->prev)
 		m->prev->next = m->next;
-	} else if (m->parent) {
+	else if (m->parent)
 		m->parent->child = m->next;
-	}
-	if (m->next) {
+	if (m->next)
 		m->next->prev = m->prev;
-	}
 }
 
 static void mapping_free(struct deferred *d)
@@ -102,19 +89,17 @@ static void mapping_free(struct deferred *d)
 	struct pd *held = m->flags & MAPPING_HELD ? m->pd : NULL;
 
 	slab_free(m);
-	if (held) {
+	if (held)
 		object_put(&held->object);
-	}
 }
 
 void mapping_release(struct mapping *m)
 {
 	mapping_unlink(m);
-	if (m->type == CRD_OBJ) {
+	if (m->type == CRD_OBJ)
 		rcu_defer(&m->deferred, mapping_free);
-	} else {
+	else
 		mapping_free(&m->deferred);
-	}
 }
 
 /*
@@ -130,25 +115,21 @@ struct mapping *mapping_new(struct pd *pd)
 {
 	struct mapping *m = slab_alloc(pd, SLAB_MAPPING);
 
-	if (likely(m)) {
+	if (likely(m))
 		m->pd = pd;
-	}
 	return m;
 }
 
-enum status mapping_create(struct pd *pd, uint64_t selector,
-			   struct object *object)
+enum status mapping_create(struct pd *pd, uint64_t selector, struct object *object)
 {
 	enum status s = BAD_CAPABILITY;
 	struct mapping *m = NULL;
 
-	if (unlikely(selector >= SELECTORS)) {
+	if (unlikely(selector >= SELECTORS))
 		return s;
-	}
 	lock(&mdb_lock);
-	if (!closed(pd)) {
+	if (!closed(pd))
 		m = mapping_new(pd);
-	}
 	if (likely(m)) {
 		m->object = object;
 		m->base = selector;
@@ -159,11 +140,10 @@ enum status mapping_create(struct pd *pd, uint64_t selector,
 		m->flags = 0;
 		mapping_link(NULL, m);
 		s = space_insert(&pd->obj, m);
-		if (likely(s == SUCCESS)) {
+		if (likely(s == SUCCESS))
 			object->caps++;
-		} else {
+		else
 			slab_free(m);
-		}
 	} else if (!closed(pd) && !space_object(&pd->obj, selector)) {
 		s = OUT_OF_MEMORY;
 	}
@@ -193,8 +173,8 @@ static inline enum status settle(struct mapping *m, uint8_t rights)
 	return s;
 }
 
-enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame,
-			uint8_t rights, struct mapping **out)
+enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame, uint8_t rights,
+			struct mapping **out)
 {
 	enum status s = BAD_PARAMETER;
 
@@ -212,9 +192,8 @@ enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame,
 			m->order = 0;
 			m->flags = MAPPING_HOST | MAPPING_FIXED;
 			s = settle(m, rights);
-			if (s == SUCCESS) {
+			if (s == SUCCESS)
 				*out = m;
-			}
 		}
 	}
 	unlock(&mdb_lock);
@@ -232,21 +211,19 @@ void mapping_unfix(struct mapping *m)
 
 /* A part of a transfer: of the range, so much before and up to the end. */
 struct part {
-	struct mapping *parent;		/* NULL: the kernel's memory or ports */
-	uint64_t frame;			/* at `at`; or the object's address */
+	struct mapping *parent; /* NULL: the kernel's memory or ports */
+	uint64_t frame;		/* at `at`; or the object's address */
 	uint64_t at, end;
 	uint32_t flags;
 	uint8_t rights;
 };
 
-static inline enum status insert(const struct transfer *t,
-				 const struct part *p, unsigned order)
+static inline enum status insert(const struct transfer *t, const struct part *p, unsigned order)
 {
 	struct mapping *m = mapping_new(t->to);
 
-	if (unlikely(!m)) {
+	if (unlikely(!m))
 		return OUT_OF_MEMORY;
-	}
 	m->parent = p->parent;
 	m->frame = p->frame;
 	m->base = t->target + p->at;
@@ -259,15 +236,13 @@ static inline enum status insert(const struct transfer *t,
 }
 
 /* The largest block that begins at `at` and does not go beyond `end`. */
-static unsigned order_of(const struct transfer *t, const struct part *p,
-			 uint64_t end)
+static unsigned order_of(const struct transfer *t, const struct part *p, uint64_t end)
 {
 	uint64_t at = p->at;
 	unsigned order = 63 - (unsigned)__builtin_clzl(end - at);
 
-	if (at && (unsigned)__builtin_ctzl(at) < order) {
+	if (at && (unsigned)__builtin_ctzl(at) < order)
 		order = (unsigned)__builtin_ctzl(at);
-	}
 	if (unlikely(order > TABLE_BITS && t->type == CRD_MEM)) {
 		unsigned max = ptab_order_max(t->to, p->flags);
 
@@ -287,11 +262,9 @@ static inline enum status fill(struct transfer *t, struct part *p)
 	for (;;) {
 		order = likely(end == 1) ? 0 : order_of(t, p, end);
 		s = insert(t, p, order);
-		if (likely(s != BAD_CAPABILITY)) {
+		if (likely(s != BAD_CAPABILITY))
 			break;
-		}
-		taken = space_next(pd_space(t->to, t->type), base,
-				   base + (1ul << order) - 1);
+		taken = space_next(pd_space(t->to, t->type), base, base + (1ul << order) - 1);
 		if (taken->base <= base) {
 			t->done = mapping_last(taken) + 1 - t->target;
 			return SUCCESS;
@@ -334,11 +307,10 @@ static uint8_t type_rights(enum crd_type type)
 			t->done = size;
 			return SUCCESS;
 		}
-		if (t->flags & MAPPING_COMBINE) {
+		if (t->flags & MAPPING_COMBINE)
 			type = MEMORY_COMBINING;
-		} else if (!hip_is_ram(phys)) {
+		else if (!hip_is_ram(phys))
 			type = MEMORY_UNCACHED;
-		}
 	}
 	struct part p = {
 		.frame = t->source + t->done,
@@ -373,43 +345,37 @@ static inline enum status give(struct transfer *t, struct space *from)
 	p.parent = m;
 	p.at = key - t->source;
 	p.end = mapping_last(m) + 1 - t->source;
-	if (p.end > size) {
+	if (p.end > size)
 		p.end = size;
-	}
 	p.rights = m->rights & t->rights;
 	if (unlikely(!p.rights)) {
 		t->done = p.end;
 		return SUCCESS;
 	}
 	p.frame = m->frame;
-	if (t->type != CRD_OBJ) {
+	if (t->type != CRD_OBJ)
 		p.frame += key - m->base;
-	}
 	p.flags = flags_of(t, m->flags & MAPPING_TYPE);
 	return fill(t, &p);
 }
 
 enum status mapping_delegate(struct transfer *t)
 {
-	struct space *from =
-		pd_space(t->kernel ? &pd_kernel : t->from, t->type);
+	struct space *from = pd_space(t->kernel ? &pd_kernel : t->from, t->type);
 	uint64_t size = 1ul << t->order;
 	enum status s = SUCCESS;
 
 	lock(&mdb_lock);
-	if (closed(t->to)) {
+	if (closed(t->to))
 		t->done = size;
-	}
 	while (s == SUCCESS && t->done < size) {
-		if (unlikely(t->kernel && t->type != CRD_OBJ)) {
+		if (unlikely(t->kernel && t->type != CRD_OBJ))
 			s = take_from_kernel(t);
-		} else {
+		else
 			s = give(t, from);
-		}
 		t->left -= STEPS_PIECE;
-		if (unlikely(t->left < 0 && t->done < size && s == SUCCESS)) {
+		if (unlikely(t->left < 0 && t->done < size && s == SUCCESS))
 			s = AGAIN;
-		}
 	}
 	unlock(&mdb_lock);
 	return s;
@@ -432,12 +398,10 @@ enum status mapping_delegate_one(struct transfer *t)
 		(void)space_find_far(space, target);
 		e = table_near(&space->near, target);
 	}
-	if (likely(parent)) {
+	if (likely(parent))
 		rights = parent->rights & t->rights;
-	}
-	if (likely(rights && e && !*e && !closed(to))) {
+	if (likely(rights && e && !*e && !closed(to)))
 		m = mapping_new(to);
-	}
 	if (unlikely(!m)) {
 		unlock(&mdb_lock);
 		return mapping_delegate(t);
@@ -484,9 +448,8 @@ uint64_t mapping_frame(struct pd *pd, uint64_t address)
 	lock(&mdb_lock);
 	const struct mapping *m = mapping_find(pd, CRD_MEM, page);
 
-	if (m) {
+	if (m)
 		frame = m->frame + (page - m->base);
-	}
 	unlock(&mdb_lock);
 	return frame;
 }
@@ -497,12 +460,10 @@ uint64_t mapping_lookup(struct pd *pd, uint64_t crd)
 
 	if (CRD_TYPE(crd) != CRD_NULL) {
 		lock(&mdb_lock);
-		const struct mapping *m =
-			mapping_find(pd, CRD_TYPE(crd), CRD_BASE(crd));
+		const struct mapping *m = mapping_find(pd, CRD_TYPE(crd), CRD_BASE(crd));
 
-		if (m && m->rights) {
+		if (m && m->rights)
 			found = CRD(m->type, m->rights, m->order, m->base);
-		}
 		unlock(&mdb_lock);
 	}
 	return found;
@@ -517,38 +478,32 @@ static uint64_t aligned(uint64_t n, unsigned order)
  * The part of a mapping that has 2^order frames from `frame` on, cut to the
  * window: its CRD, or 0.
  */
-static uint64_t part_of(const struct mapping *m, uint64_t frame, unsigned order,
-			unsigned rights, uint64_t window)
+static uint64_t part_of(const struct mapping *m, uint64_t frame, unsigned order, unsigned rights,
+			uint64_t window)
 {
 	unsigned room = CRD_ORDER(window);
 	uint64_t base = m->base, first = aligned(CRD_BASE(window), room);
 
-	if (order > m->order) {
+	if (order > m->order)
 		order = m->order;
-	}
-	if (m->type != CRD_OBJ) {
+	if (m->type != CRD_OBJ)
 		base += aligned(frame, order) - m->frame;
-	}
-	if ((base ^ first) >> (order > room ? order : room)) {
+	if ((base ^ first) >> (order > room ? order : room))
 		return 0;
-	}
 	rights &= m->rights & CRD_RIGHTS(window);
-	return order > room ? CRD(m->type, rights, room, first)
-			    : CRD(m->type, rights, order, base);
+	return order > room ? CRD(m->type, rights, room, first) : CRD(m->type, rights, order, base);
 }
 
 /* Which has the frame now, where `gone` was split. */
-static const struct mapping *piece_of(const struct mapping *gone,
-				      uint64_t frame)
+static const struct mapping *piece_of(const struct mapping *gone, uint64_t frame)
 {
 	const struct mapping *m = space_find(pd_space(gone->pd, gone->type),
 					     gone->base + frame - gone->frame);
 
 	for (const struct mapping *p = m; p && p->flags & MAPPING_PIECE;) {
 		p = p->parent;
-		if (p == gone) {
+		if (p == gone)
 			return m;
-		}
 	}
 	return NULL;
 }
@@ -558,35 +513,28 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 	uint64_t found = 0, frame = 0;
 	unsigned order = 0, left = ANCESTORS;
 
-	if (CRD_TYPE(crd) == CRD_NULL || CRD_TYPE(crd) != CRD_TYPE(window)) {
+	if (CRD_TYPE(crd) == CRD_NULL || CRD_TYPE(crd) != CRD_TYPE(window))
 		return 0;
-	}
 	lock(&mdb_lock);
-	const struct mapping *m =
-		mapping_find(t->from, CRD_TYPE(crd), CRD_BASE(crd));
+	const struct mapping *m = mapping_find(t->from, CRD_TYPE(crd), CRD_BASE(crd));
 
 	if (m) {
 		order = CRD_ORDER(crd) < m->order ? CRD_ORDER(crd) : m->order;
 		frame = m->frame;
-		if (m->type != CRD_OBJ) {
+		if (m->type != CRD_OBJ)
 			frame += aligned(CRD_BASE(crd), order) - m->base;
-		}
 	}
 	for (; m && !found && left--; m = m->parent) {
 		const struct mapping *held = m;
 
 		t->left--;
-		if (m->pd != t->to) {
+		if (m->pd != t->to)
 			continue;
-		}
-		if (m->flags & MAPPING_GONE) {
+		if (m->flags & MAPPING_GONE)
 			held = piece_of(m, frame);
-		}
 		/* Of the kernel's own nobody has rights. */
-		if (held && held->rights) {
-			found = part_of(held, frame, order, CRD_RIGHTS(crd),
-					window);
-		}
+		if (held && held->rights)
+			found = part_of(held, frame, order, CRD_RIGHTS(crd), window);
 	}
 	unlock(&mdb_lock);
 	return found;

@@ -36,36 +36,36 @@ enum {
 	MAPPING_GUEST = 1 << PTAB_GUEST,
 	MAPPING_DMA = 1 << PTAB_DMA,
 	MAPPING_TABLES = (1 << PTABS) - 1,
-	MAPPING_FIXED = 1 << PTABS,	/* the kernel's, in a user's space */
-	MAPPING_COMBINE = 1 << 4,	/* in a transfer: write-combining */
-	MAPPING_TYPE = 3 << 5,		/* enum memory_type */
+	MAPPING_FIXED = 1 << PTABS, /* the kernel's, in a user's space */
+	MAPPING_COMBINE = 1 << 4,   /* in a transfer: write-combining */
+	MAPPING_TYPE = 3 << 5,	    /* enum memory_type */
 	MAPPING_TYPE_SHIFT = 5,
-	MAPPING_GONE = 1 << 7,		/* see above */
-	MAPPING_HELD = 1 << 8,		/* gone, it has a reference to its PD */
-	MAPPING_PIECE = 1 << 9,		/* of its parent, which was split */
-	MAPPING_ORPHAN = 1 << 10,	/* gone, and in revoke.c's list */
+	MAPPING_GONE = 1 << 7,	  /* see above */
+	MAPPING_HELD = 1 << 8,	  /* gone, it has a reference to its PD */
+	MAPPING_PIECE = 1 << 9,	  /* of its parent, which was split */
+	MAPPING_ORPHAN = 1 << 10, /* gone, and in revoke.c's list */
 };
 
 struct mapping {
 	union {
 		struct {
-			struct mapping *parent;	/* derived from; NULL: root */
+			struct mapping *parent; /* derived from; NULL: root */
 			struct mapping *child;	/* first derived */
 		};
-		struct deferred deferred;	/* once it is gone */
+		struct deferred deferred; /* once it is gone */
 	};
-	struct mapping *next, *prev;		/* siblings; first's prev NULL */
+	struct mapping *next, *prev; /* siblings; first's prev NULL */
 	union {
 		struct object *object;
-		uint64_t frame;			/* page frame of the base */
+		uint64_t frame; /* page frame of the base */
 	};
-	uint64_t base;				/* page, port or selector */
-	struct pd *pd;				/* who holds it */
-	uint8_t type;				/* enum crd_type; CRD_NULL: cursor */
-	uint8_t object_type;			/* of *object */
+	uint64_t base;	     /* page, port or selector */
+	struct pd *pd;	     /* who holds it */
+	uint8_t type;	     /* enum crd_type; CRD_NULL: cursor */
+	uint8_t object_type; /* of *object */
 	uint8_t rights;
 	uint8_t order;
-	uint32_t flags;				/* MAPPING_ */
+	uint32_t flags; /* MAPPING_ */
 };
 
 static_assert(sizeof(struct mapping) == 64);
@@ -75,18 +75,17 @@ struct revocation {
 	struct mapping cursor;	/* in the tree where it goes on, if linked;
 				   frame, order, rights: what is taken */
 	struct mapping *top;	/* of what is looked at */
-	struct mapping *spared;	/* nothing is taken from this one */
+	struct mapping *spared; /* nothing is taken from this one */
 	uint64_t own;		/* the base of what is looked at */
 	uint64_t key;		/* in the range: what comes after that */
 	bool active;
-	bool up;		/* done with all below the cursor's parent */
+	bool up; /* done with all below the cursor's parent */
 };
 
 extern struct lock mdb_lock;
 
 /* The first capability of a new object, at a selector that must be empty. */
-[[nodiscard]] enum status mapping_create(struct pd *pd, uint64_t selector,
-					 struct object *object);
+[[nodiscard]] enum status mapping_create(struct pd *pd, uint64_t selector, struct object *object);
 
 /* Of a transfer, between two looks for interrupts. */
 enum { TRANSFER_STEPS = 512 };
@@ -94,15 +93,15 @@ enum { TRANSFER_STEPS = 512 };
 /* One typed item, already cut to size: what is to go from where to where. */
 struct transfer {
 	struct pd *from, *to;
-	uint64_t source, target;	/* bases, aligned to the order */
-	uint64_t done;			/* so much of it was dealt with */
-	int left;			/* of TRANSFER_STEPS */
-	uint32_t flags;			/* MAPPING_ to be set */
+	uint64_t source, target; /* bases, aligned to the order */
+	uint64_t done;		 /* so much of it was dealt with */
+	int left;		 /* of TRANSFER_STEPS */
+	uint32_t flags;		 /* MAPPING_ to be set */
 	uint8_t order;
 	uint8_t type;
-	uint8_t rights;			/* at most these */
-	uint8_t got;			/* those that arrived, 0: nothing did */
-	bool kernel;			/* the source is the kernel */
+	uint8_t rights; /* at most these */
+	uint8_t got;	/* those that arrived, 0: nothing did */
+	bool kernel;	/* the source is the kernel */
 };
 
 /*
@@ -117,8 +116,7 @@ struct transfer {
  * A page of the kernel's in a PD's address space, such as a UTCB: nobody can
  * delegate or revoke it. BAD_PARAMETER: there is something else.
  */
-[[nodiscard]] enum status mapping_fix(struct pd *pd, uint64_t page,
-				      uint64_t frame, uint8_t rights,
+[[nodiscard]] enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame, uint8_t rights,
 				      struct mapping **out);
 void mapping_unfix(struct mapping *m);
 
@@ -140,8 +138,8 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window);
  * `self` from the range as well; or with `keep` all from the range alone.
  * False: interrupted, call it again with the same, or mapping_revoke_drop.
  */
-[[nodiscard]] bool mapping_revoke(struct revocation *r, struct pd *pd,
-				  uint64_t crd, bool self, bool keep);
+[[nodiscard]] bool mapping_revoke(struct revocation *r, struct pd *pd, uint64_t crd, bool self,
+				  bool keep);
 void mapping_revoke_drop(struct revocation *r);
 
 /* All that a PD holds, and all derived from it, goes. False: as above. */
@@ -152,8 +150,7 @@ struct mapping *mapping_new(struct pd *pd);
 void mapping_link(struct mapping *parent, struct mapping *m);
 void mapping_unlink(struct mapping *m);
 /* Make hardware agree with the mapping's rights, or with none at all. */
-[[nodiscard]] enum status mapping_apply(const struct mapping *m,
-					unsigned rights);
+[[nodiscard]] enum status mapping_apply(const struct mapping *m, unsigned rights);
 /* It has no rights any more; then, if nothing is derived from it: the end. */
 void mapping_leave(struct mapping *m);
 void mapping_release(struct mapping *m);

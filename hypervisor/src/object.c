@@ -29,9 +29,8 @@ void object_init(struct object *o, enum object_type type, struct pd *owner)
 	o->caps = 0;
 	o->refs = 1;
 	o->owner = owner;
-	if (owner) {
+	if (owner)
 		object_get(&owner->object);
-	}
 }
 
 void object_get(struct object *o)
@@ -70,28 +69,24 @@ static void destroy_later(struct deferred *d)
 	struct pd *owner = o->owner;
 	uint32_t refs = REFS_QUEUED;
 
-	if (!__atomic_compare_exchange_n(&o->refs, &refs, 0, false,
-					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-		if (__atomic_sub_fetch(&o->refs, REFS_QUEUED,
-				       __ATOMIC_ACQ_REL) == 0) {
+	if (!__atomic_compare_exchange_n(&o->refs, &refs, 0, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED)) {
+		if (__atomic_sub_fetch(&o->refs, REFS_QUEUED, __ATOMIC_ACQ_REL) == 0)
 			queue(o);
-		}
 		return;
 	}
 	destroy(o);
-	if (owner) {
+	if (owner)
 		object_put(&owner->object);
-	}
 }
 
 static void queue(struct object *o)
 {
 	uint32_t none = 0;
 
-	if (__atomic_compare_exchange_n(&o->refs, &none, REFS_QUEUED, false,
-					__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+	if (__atomic_compare_exchange_n(&o->refs, &none, REFS_QUEUED, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_RELAXED))
 		rcu_defer(&o->deferred, destroy_later);
-	}
 }
 
 void object_put(struct object *o)
@@ -99,9 +94,8 @@ void object_put(struct object *o)
 	uint32_t refs = __atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL);
 
 	assert((refs & ~REFS_QUEUED) != ~REFS_QUEUED);
-	if (refs == 0) {
+	if (refs == 0)
 		queue(o);
-	}
 }
 
 void object_unlinked(struct object *o)
@@ -118,9 +112,8 @@ static struct object *next_dying(void)
 	lock(&dying.lock);
 	struct object *o = dying.first;
 
-	if (o) {
+	if (o)
 		dying.first = o->next;
-	}
 	unlock(&dying.lock);
 	return o;
 }
@@ -149,9 +142,8 @@ bool object_reap(void)
 {
 	struct object *o;
 
-	if (likely(!__atomic_load_n(&dying.first, __ATOMIC_RELAXED))) {
+	if (likely(!__atomic_load_n(&dying.first, __ATOMIC_RELAXED)))
 		return true;
-	}
 	while ((o = next_dying())) {
 		if (!end(o)) {
 			object_unlinked(o);

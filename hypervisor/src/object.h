@@ -23,14 +23,14 @@ enum object_type {
 struct pd;
 
 struct object {
-	uint8_t type;		/* enum object_type; constant */
-	uint8_t dying;		/* its last capability is gone */
-	uint32_t caps;		/* capabilities; under the mdb lock */
-	uint32_t refs;		/* atomic: capabilities (1 in all) and pointers */
-	struct pd *owner;	/* pays for it; a reference */
+	uint8_t type;	  /* enum object_type; constant */
+	uint8_t dying;	  /* its last capability is gone */
+	uint32_t caps;	  /* capabilities; under the mdb lock */
+	uint32_t refs;	  /* atomic: capabilities (1 in all) and pointers */
+	struct pd *owner; /* pays for it; a reference */
 	union {
-		struct object *next;		/* in the list of dying ones */
-		struct deferred deferred;	/* once nothing refers to it */
+		struct object *next;	  /* in the list of dying ones */
+		struct deferred deferred; /* once nothing refers to it */
 	};
 };
 

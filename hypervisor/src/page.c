@@ -44,10 +44,8 @@ static void join(struct frame *f, unsigned order)
 		uint64_t other = at ^ 1ul << order;
 		struct frame *buddy = &page_frames[other];
 
-		if (other >= total || buddy->state != STATE_FREE ||
-		    buddy->order != order) {
+		if (other >= total || buddy->state != STATE_FREE || buddy->order != order)
 			break;
-		}
 		take(buddy);
 		page_frames[at].state = STATE_TAIL;
 		at &= ~(1ul << order);
@@ -68,26 +66,21 @@ void page_init(uint64_t phys, uint64_t size)
 
 	pool_phys = phys;
 	pool_size = size;
-	for (unsigned i = 0; i < ORDERS; i++) {
+	for (unsigned i = 0; i < ORDERS; i++)
 		list_init(&pool.free[i]);
-	}
-	for (uint64_t f = 0; f < total; f++) {
+	for (uint64_t f = 0; f < total; f++)
 		page_frames[f] = (struct frame){.state = STATE_TAIL};
-	}
-	for (uint64_t f = page_overhead(); f < total; f++) {
+	for (uint64_t f = page_overhead(); f < total; f++)
 		join(&page_frames[f], 0);
-	}
 }
 
 static struct frame *take_block(unsigned order)
 {
 	unsigned o = order;
 
-	while (list_empty(&pool.free[o])) {
-		if (++o == ORDERS) {
+	while (list_empty(&pool.free[o]))
+		if (++o == ORDERS)
 			return NULL;
-		}
-	}
 	struct frame *f = page_frame(pool.free[o].next);
 
 	take(f);
@@ -111,9 +104,8 @@ void *page_alloc(struct pd *payer, unsigned order, bool zero)
 
 	unlock(&pool.lock);
 	if (unlikely(!f)) {
-		if (payer) {
+		if (payer)
 			quota_give(&payer->quota, 1u << order);
-		}
 		return NULL;
 	}
 	f->payer = payer;
@@ -121,9 +113,8 @@ void *page_alloc(struct pd *payer, unsigned order, bool zero)
 	f->used = 0;
 	f->kinds = 0;
 	f->waits = 0;
-	if (zero) {
+	if (zero)
 		__builtin_memset(frame_page(f), 0, PAGE_SIZE << order);
-	}
 	return frame_page(f);
 }
 
@@ -132,9 +123,8 @@ void page_free(struct pd *payer, void *page, unsigned order)
 	struct frame *f = page_frame(page);
 
 	assert(f->state == STATE_USED && f->order == order);
-	if (payer) {
+	if (payer)
 		quota_give(&payer->quota, 1u << order);
-	}
 	lock(&pool.lock);
 	join(f, order);
 	unlock(&pool.lock);
@@ -146,9 +136,8 @@ static void free_later(struct deferred *d)
 	struct pd *payer = f->payer;
 
 	page_free(payer, frame_page(f), f->order);
-	if (payer) {
+	if (payer)
 		object_put(&payer->object);
-	}
 }
 
 void page_free_deferred(struct pd *payer, void *page, unsigned order)
@@ -156,8 +145,7 @@ void page_free_deferred(struct pd *payer, void *page, unsigned order)
 	struct frame *f = page_frame(page);
 
 	assert(f->state == STATE_USED && f->order == order);
-	if (payer) {
+	if (payer)
 		object_get(&payer->object);
-	}
 	rcu_defer(&f->deferred, free_later);
 }

@@ -13,9 +13,9 @@ struct pd;
 
 /* Where the pool is mapped (tests have it elsewhere); where the image is. */
 #ifndef POOL_BASE
-#define POOL_BASE   0xffffff0000000000ul	/* PML4 slot 510 */
+#define POOL_BASE 0xffffff0000000000ul /* PML4 slot 510 */
 #endif
-#define KERNEL_BASE 0xffffffff80000000ul	/* PML4 slot 511 */
+#define KERNEL_BASE 0xffffffff80000000ul /* PML4 slot 511 */
 
 /* Boot: [phys, phys + size) is mapped at POOL_BASE and free. 2 MiB aligned. */
 void page_init(uint64_t phys, uint64_t size);
@@ -33,9 +33,9 @@ extern uint64_t pool_phys, pool_size;
 
 /* One a page of the pool, at its start; of a block, the first page's counts. */
 struct frame {
-	struct deferred deferred;	/* page_free_deferred, or table.c */
-	struct pd *payer;		/* for it */
-	uint64_t *above;		/* the rest is table.h's */
+	struct deferred deferred; /* page_free_deferred, or table.c */
+	struct pd *payer;	  /* for it */
+	uint64_t *above;	  /* the rest is table.h's */
 	uint16_t used;
 	uint8_t kinds;
 	uint8_t waits;
@@ -55,8 +55,7 @@ static inline struct frame *page_frame(const void *page)
 
 static inline void *frame_page(const struct frame *f)
 {
-	return (void *)(POOL_BASE +
-			((uint64_t)(f - page_frames) << PAGE_BITS));
+	return (void *)(POOL_BASE + ((uint64_t)(f - page_frames) << PAGE_BITS));
 }
 
 static inline uint64_t pool_to_phys(const void *p)

@@ -20,14 +20,14 @@ enum { BACKTRACE_MAX = 24, NOBODY = ~0u };
 
 /* From symbols.py: functions by rising address. */
 struct symbol {
-	uint32_t address;	/* low half */
-	uint32_t name;		/* offset in symbol_names */
+	uint32_t address; /* low half */
+	uint32_t name;	  /* offset in symbol_names */
 };
 extern const uint32_t symbol_count;
 extern const struct symbol symbol_table[];
 extern const char symbol_names[];
 
-static uint32_t panicking = NOBODY;	/* atomic: the CPU that does */
+static uint32_t panicking = NOBODY; /* atomic: the CPU that does */
 
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 {
@@ -45,11 +45,10 @@ static void say_symbol(uint64_t address)
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
 
-		if (symbol_table[middle].address <= (uint32_t)address) {
+		if (symbol_table[middle].address <= (uint32_t)address)
 			low = middle + 1;
-		} else {
+		else
 			high = middle;
-		}
 	}
 	if (low == 0) {
 		say("  %p\n", (void *)address);
@@ -64,20 +63,15 @@ static void say_symbol(uint64_t address)
 /* Is the instruction before this address a call? (SDM 2A: e8, ff /2) */
 static bool follows_call(uint64_t address)
 {
-	if (address < (uint64_t)image_text + 8 ||
-	    address >= (uint64_t)image_text_end) {
+	if (address < (uint64_t)image_text + 8 || address >= (uint64_t)image_text_end)
 		return false;
-	}
 	const uint8_t *end = (const uint8_t *)address;
 
-	if (end[-5] == 0xe8) {
+	if (end[-5] == 0xe8)
 		return true;
-	}
-	for (int length = 2; length <= 7; length++) {
-		if (end[-length] == 0xff && (end[1 - length] & 0x38) == 0x10) {
+	for (int length = 2; length <= 7; length++)
+		if (end[-length] == 0xff && (end[1 - length] & 0x38) == 0x10)
 			return true;
-		}
-	}
 	return false;
 }
 
@@ -99,20 +93,15 @@ static void backtrace(uint64_t rip, uint64_t rsp)
 
 static void say_registers(const struct regs *r)
 {
-	say("vector %lu error 0x%lx cr2 %p cr3 %p\n", r->vector, r->error,
-	    (void *)read_cr2(), (void *)read_cr3());
-	say("rip %p rsp %p rflags 0x%lx cs 0x%lx ss 0x%lx\n", (void *)r->rip,
-	    (void *)r->rsp, r->rflags, r->cs, r->ss);
-	say("rax %p rbx %p rcx %p\n", (void *)r->rax, (void *)r->rbx,
-	    (void *)r->rcx);
-	say("rdx %p rsi %p rdi %p\n", (void *)r->rdx, (void *)r->rsi,
-	    (void *)r->rdi);
-	say("rbp %p r8  %p r9  %p\n", (void *)r->rbp, (void *)r->r8,
-	    (void *)r->r9);
-	say("r10 %p r11 %p r12 %p\n", (void *)r->r10, (void *)r->r11,
-	    (void *)r->r12);
-	say("r13 %p r14 %p r15 %p\n", (void *)r->r13, (void *)r->r14,
-	    (void *)r->r15);
+	say("vector %lu error 0x%lx cr2 %p cr3 %p\n", r->vector, r->error, (void *)read_cr2(),
+	    (void *)read_cr3());
+	say("rip %p rsp %p rflags 0x%lx cs 0x%lx ss 0x%lx\n", (void *)r->rip, (void *)r->rsp,
+	    r->rflags, r->cs, r->ss);
+	say("rax %p rbx %p rcx %p\n", (void *)r->rax, (void *)r->rbx, (void *)r->rcx);
+	say("rdx %p rsi %p rdi %p\n", (void *)r->rdx, (void *)r->rsi, (void *)r->rdi);
+	say("rbp %p r8  %p r9  %p\n", (void *)r->rbp, (void *)r->r8, (void *)r->r9);
+	say("r10 %p r11 %p r12 %p\n", (void *)r->r10, (void *)r->r11, (void *)r->r12);
+	say("r13 %p r14 %p r15 %p\n", (void *)r->r13, (void *)r->r14, (void *)r->r15);
 }
 
 /* Only one CPU gets past this, and only once. */
@@ -121,11 +110,10 @@ static void claim(void)
 	uint32_t nobody = NOBODY, me = this_cpu()->id;
 
 	__asm__ volatile("cli");
-	if (!__atomic_compare_exchange_n(&panicking, &nobody, me, false,
-					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-		if (nobody == me) {
+	if (!__atomic_compare_exchange_n(&panicking, &nobody, me, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST)) {
+		if (nobody == me)
 			say("panic: again\npanic: end\n");
-		}
 		halt_forever();
 	}
 	apic_stop_others();
@@ -143,8 +131,8 @@ static void say_reason(const char *format, va_list arguments)
 {
 	say("\npanic: ");
 	log_va(format, arguments);
-	say("\ncpu %u ec %p pd %p\n", this_cpu()->id,
-	    (void *)this_cpu()->current, (void *)this_cpu()->pd);
+	say("\ncpu %u ec %p pd %p\n", this_cpu()->id, (void *)this_cpu()->current,
+	    (void *)this_cpu()->pd);
 }
 
 void panic(const char *format, ...)
@@ -155,8 +143,7 @@ void panic(const char *format, ...)
 	va_start(arguments, format);
 	say_reason(format, arguments);
 	va_end(arguments);
-	finish((uint64_t)__builtin_return_address(0),
-	       (uint64_t)__builtin_frame_address(0));
+	finish((uint64_t)__builtin_return_address(0), (uint64_t)__builtin_frame_address(0));
 }
 
 void panic_exception(const struct regs *regs, const char *format, ...)
@@ -173,7 +160,6 @@ void panic_exception(const struct regs *regs, const char *format, ...)
 
 void panic_nmi(void)
 {
-	if (__atomic_load_n(&panicking, __ATOMIC_RELAXED) != NOBODY) {
+	if (__atomic_load_n(&panicking, __ATOMIC_RELAXED) != NOBODY)
 		halt_forever();
-	}
 }

@@ -9,21 +9,18 @@
 
 struct regs;
 
-_Noreturn __attribute__((format(printf, 1, 2))) void
-panic(const char *format, ...);
+_Noreturn __attribute__((format(printf, 1, 2))) void panic(const char *format, ...);
 
 /* The same for an exception in the kernel: with the registers it saved. */
-_Noreturn __attribute__((format(printf, 2, 3))) void
-panic_exception(const struct regs *regs, const char *format, ...);
+_Noreturn __attribute__((format(printf, 2, 3))) void panic_exception(const struct regs *regs,
+								     const char *format, ...);
 
 /* An NMI arrived. If another CPU has panicked, this CPU stops here. */
 void panic_nmi(void);
 
 /* Always on; the condition must have no side effects. */
-#define assert(condition)                                              \
-	do {                                                           \
-		if (__builtin_expect(!(condition), 0)) {               \
-			panic("assertion %s at %s:%d", #condition,     \
-			      __FILE__, __LINE__);                     \
-		}                                                      \
+#define assert(condition)                                                               \
+	do {                                                                            \
+		if (__builtin_expect(!(condition), 0))                                  \
+			panic("assertion %s at %s:%d", #condition, __FILE__, __LINE__); \
 	} while (0)

@@ -41,9 +41,8 @@ static bool make_roots(struct pd *pd)
 
 	pd->obj.root = page_alloc(pd, 0, true);
 	pd->tables[PTAB_HOST].root = host;
-	if (!pd->obj.root || !host) {
+	if (!pd->obj.root || !host)
 		return false;
-	}
 	kmem_share(host);
 	pd->cr3 = pool_to_phys(host);
 	return true;
@@ -52,18 +51,16 @@ static bool make_roots(struct pd *pd)
 void pd_init_kernel(void)
 {
 	init(&pd_kernel, NULL, ~0ul >> 1);
-	if (!make_roots(&pd_kernel)) {
+	if (!make_roots(&pd_kernel))
 		panic("no memory for the kernel's PD");
-	}
 }
 
 enum status pd_create(struct pd **out, struct pd *owner, uint64_t quota)
 {
 	struct pd *pd;
 
-	if (owner != &pd_kernel && !quota_pass(&owner->quota, quota)) {
+	if (owner != &pd_kernel && !quota_pass(&owner->quota, quota))
 		return BAD_PARAMETER;
-	}
 	pd = slab_alloc(owner, SLAB_PD);
 	if (!pd) {
 		quota_return(&owner->quota, quota);
@@ -92,23 +89,17 @@ void pd_destroy(struct pd *pd)
 	struct pd *owner = pd->object.owner;
 
 	tlb_unload(pd);
-	if (pd->tables[PTAB_DMA].root) {
+	if (pd->tables[PTAB_DMA].root)
 		iommu_release(pd);
-	}
-	for (unsigned i = 0; i < PTABS; i++) {
+	for (unsigned i = 0; i < PTABS; i++)
 		ptab_free(&pd->tables[i], pd);
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(pd->spaces); i++) {
-		if (pd->spaces[i].root) {
+	for (unsigned i = 0; i < ARRAY_SIZE(pd->spaces); i++)
+		if (pd->spaces[i].root)
 			page_free(pd, pd->spaces[i].root, 0);
-		}
-	}
-	if (pd->io_bitmap) {
+	if (pd->io_bitmap)
 		page_free(pd, pd->io_bitmap, IO_ORDER);
-	}
-	if (pd->guest_io) {
+	if (pd->guest_io)
 		page_free(pd, pd->guest_io, GUEST_IO_ORDER);
-	}
 	assert(pd->quota.used == 0);
 	quota_return(&owner->quota, pd->quota.limit);
 	slab_free(pd);
@@ -120,13 +111,12 @@ static void set_bits(uint8_t *bitmap, uint64_t base, unsigned order, bool allow)
 	uint8_t *byte = &bitmap[base / 8];
 	uint8_t bits = (uint8_t)(((1u << (1u << order % 3)) - 1) << base % 8);
 
-	if (order >= 3) {
+	if (order >= 3)
 		__builtin_memset(byte, allow ? 0 : 0xff, 1ul << (order - 3));
-	} else if (allow) {
+	else if (allow)
 		*byte &= (uint8_t)~bits;
-	} else {
+	else
 		*byte |= bits;
-	}
 }
 
 static bool make_bitmap(struct pd *pd, uint8_t **bitmap, unsigned order)
@@ -134,26 +124,21 @@ static bool make_bitmap(struct pd *pd, uint8_t **bitmap, unsigned order)
 	if (!*bitmap) {
 		uint8_t *b = page_alloc(pd, order, false);
 
-		if (!b) {
+		if (!b)
 			return false;
-		}
 		__builtin_memset(b, 0xff, PAGE_SIZE << order);
 		__atomic_store_n(bitmap, b, __ATOMIC_RELEASE);
 	}
 	return true;
 }
 
-enum status pd_ports(struct pd *pd, uint64_t base, unsigned order, bool allow,
-		     bool guest)
+enum status pd_ports(struct pd *pd, uint64_t base, unsigned order, bool allow, bool guest)
 {
 	if (allow && (!make_bitmap(pd, &pd->io_bitmap, IO_ORDER) ||
-		      (guest && !make_bitmap(pd, &pd->guest_io,
-					     GUEST_IO_ORDER)))) {
+		      (guest && !make_bitmap(pd, &pd->guest_io, GUEST_IO_ORDER))))
 		return OUT_OF_MEMORY;
-	}
-	if (pd->io_bitmap) {
+	if (pd->io_bitmap)
 		set_bits(pd->io_bitmap, base, order, allow);
-	}
 	if (guest && pd->guest_io) {
 		set_bits(pd->guest_io, base, order, allow);
 		/* Should it be new: vCPUs look for it at their next entry. */
@@ -178,9 +163,8 @@ static void switch_io(struct cpu *cpu, struct pd *pd)
 		cpu->io_bitmap = pd->io_bitmap;
 		tss_map_io(cpu, phys, phys + PAGE_SIZE);
 	}
-	if (cpu->tss_short) {
+	if (cpu->tss_short)
 		tss_reload(cpu);
-	}
 	tss_enable_io(cpu, true);
 }
 
@@ -197,9 +181,8 @@ bool pd_grant_io(struct cpu *cpu)
 {
 	struct pd *pd = cpu->pd;
 
-	if (!pd->io_bitmap || (tss_io_enabled(cpu) && !cpu->tss_short)) {
+	if (!pd->io_bitmap || (tss_io_enabled(cpu) && !cpu->tss_short))
 		return false;
-	}
 	switch_io(cpu, pd);
 	return true;
 }

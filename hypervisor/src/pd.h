@@ -22,14 +22,14 @@ struct pd {
 		struct space spaces[CRD_OBJ];
 	};
 	struct ptab tables[PTABS];
-	uint64_t cr3;			/* of the host's */
-	uint64_t guest_generation;	/* atomic: guest tables lost entries */
+	uint64_t cr3;		   /* of the host's */
+	uint64_t guest_generation; /* atomic: guest tables lost entries */
 
-	uint8_t *io_bitmap;		/* 2 pages, 0 bit: allowed; or NULL */
-	uint8_t *guest_io;		/* 4 pages, for vCPUs; or NULL */
+	uint8_t *io_bitmap; /* 2 pages, 0 bit: allowed; or NULL */
+	uint8_t *guest_io;  /* 4 pages, for vCPUs; or NULL */
 
-	struct revocation revocation;	/* of all that it holds, at its end */
-	uint8_t clearing;		/* and the type where that is */
+	struct revocation revocation; /* of all that it holds, at its end */
+	uint8_t clearing;	      /* and the type where that is */
 
 	struct lock slab_lock;
 	struct slab_cache slabs[SLABS];
@@ -41,8 +41,7 @@ extern struct pd pd_kernel;
 extern struct pd *pd_root;
 
 void pd_init_kernel(void);
-[[nodiscard]] enum status pd_create(struct pd **out, struct pd *owner,
-				    uint64_t quota);
+[[nodiscard]] enum status pd_create(struct pd **out, struct pd *owner, uint64_t quota);
 /* With its last capability: all that it holds goes. False: call it again. */
 [[nodiscard]] bool pd_unlink(struct pd *pd);
 void pd_destroy(struct pd *pd);
@@ -53,8 +52,8 @@ static inline struct space *pd_space(struct pd *pd, enum crd_type type)
 }
 
 /* Access to ports, for threads and with MAPPING_GUEST for vCPUs. */
-[[nodiscard]] enum status pd_ports(struct pd *pd, uint64_t base,
-				   unsigned order, bool allow, bool guest);
+[[nodiscard]] enum status pd_ports(struct pd *pd, uint64_t base, unsigned order, bool allow,
+				   bool guest);
 
 /* Make this CPU use its page tables and ports. */
 void pd_load(struct pd *pd);
@@ -65,8 +64,7 @@ void pd_load(struct pd *pd);
 bool pd_grant_io(struct cpu *cpu);
 
 /* The capability of an object of a type at a selector, or NULL. */
-static inline const struct mapping *pd_capability(const struct pd *pd,
-						  uint64_t selector,
+static inline const struct mapping *pd_capability(const struct pd *pd, uint64_t selector,
 						  enum object_type type)
 {
 	const struct mapping *m = space_object(&pd->obj, selector);

@@ -6,14 +6,12 @@
 #include "ec.h"
 #include "pd.h"
 
-enum status pt_create(struct pt **out, struct pd *owner, struct ec *ec,
-		      uint64_t mtd, uint64_t ip)
+enum status pt_create(struct pt **out, struct pd *owner, struct ec *ec, uint64_t mtd, uint64_t ip)
 {
 	struct pt *pt = slab_alloc(owner, SLAB_PT);
 
-	if (!pt) {
+	if (!pt)
 		return OUT_OF_MEMORY;
-	}
 	object_init(&pt->object, OBJECT_PT, owner);
 	object_get(&ec->object);
 	pt->ec = ec;

@@ -7,16 +7,15 @@
 
 struct quota {
 	uint64_t limit, used;
-	uint32_t keep;		/* so much stays, unused; constant */
+	uint32_t keep; /* so much stays, unused; constant */
 };
 
 [[nodiscard]] static inline bool quota_take(struct quota *q, uint64_t pages)
 {
 	uint64_t used = __atomic_add_fetch(&q->used, pages, __ATOMIC_RELAXED);
 
-	if (likely(used <= __atomic_load_n(&q->limit, __ATOMIC_RELAXED))) {
+	if (likely(used <= __atomic_load_n(&q->limit, __ATOMIC_RELAXED)))
 		return true;
-	}
 	__atomic_sub_fetch(&q->used, pages, __ATOMIC_RELAXED);
 	return false;
 }
@@ -31,13 +30,11 @@ static inline void quota_give(struct quota *q, uint64_t pages)
 {
 	uint64_t limit = __atomic_load_n(&q->limit, __ATOMIC_RELAXED);
 
-	if (!pages) {
+	if (!pages)
 		return true;
-	}
 	/* Any number may come from a program: nothing here may wrap. */
-	if (pages > limit || !quota_take(q, pages + q->keep)) {
+	if (pages > limit || !quota_take(q, pages + q->keep))
 		return false;
-	}
 	__atomic_sub_fetch(&q->limit, pages, __ATOMIC_RELAXED);
 	quota_give(q, pages + q->keep);
 	return true;

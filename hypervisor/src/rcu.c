@@ -15,9 +15,9 @@
 #include "x86/irq.h"
 
 enum {
-	BATCH = 256,		/* then do not wait for the next timer interrupt */
-	FREED = 32,		/* at once */
-	IDLE_PERIOD = 1000,	/* us between two looks when idle */
+	BATCH = 256,	    /* then do not wait for the next timer interrupt */
+	FREED = 32,	    /* at once */
+	IDLE_PERIOD = 1000, /* us between two looks when idle */
 };
 
 #define IDLE (~0ul)
@@ -31,19 +31,15 @@ void rcu_defer(struct deferred *d, void (*free)(struct deferred *))
 	d->free = free;
 	d->next = cpu->deferred;
 	cpu->deferred = d;
-	if (unlikely(++cpu->deferred_count == BATCH)) {
+	if (unlikely(++cpu->deferred_count == BATCH))
 		ipi_send(cpu->id);
-	}
 }
 
 static bool epoch_passed(uint64_t e)
 {
-	for (uint32_t i = 0; i < cpu_count; i++) {
-		if (__atomic_load_n(&cpus[i]->quiescent, __ATOMIC_ACQUIRE) <
-		    e) {
+	for (uint32_t i = 0; i < cpu_count; i++)
+		if (__atomic_load_n(&cpus[i]->quiescent, __ATOMIC_ACQUIRE) < e)
 			return false;
-		}
-	}
 	return true;
 }
 
@@ -79,12 +75,10 @@ static void start(struct cpu *cpu)
 	cpu->deferred_count = 0;
 	cpu->waiting_epoch = __atomic_add_fetch(&rcu_epoch, 1, __ATOMIC_SEQ_CST);
 	for (uint32_t i = 0; i < cpu_count; i++) {
-		uint64_t q = __atomic_load_n(&cpus[i]->quiescent,
-					     __ATOMIC_RELAXED);
+		uint64_t q = __atomic_load_n(&cpus[i]->quiescent, __ATOMIC_RELAXED);
 
-		if (i != cpu->id && q < cpu->waiting_epoch) {
+		if (i != cpu->id && q < cpu->waiting_epoch)
 			ipi_send(i);
-		}
 	}
 }
 
@@ -96,12 +90,10 @@ void rcu_run(struct cpu *cpu)
 {
 	uint64_t now = __atomic_load_n(&rcu_epoch, __ATOMIC_SEQ_CST);
 
-	if (cpu->quiescent != now) {
+	if (cpu->quiescent != now)
 		__atomic_store_n(&cpu->quiescent, now, __ATOMIC_RELEASE);
-	}
-	if (likely(!rcu_busy(cpu))) {
+	if (likely(!rcu_busy(cpu)))
 		return;
-	}
 	end(cpu);
 	if (!cpu->waiting && cpu->deferred) {
 		start(cpu);
@@ -121,32 +113,27 @@ bool rcu_hurry(void)
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		struct cpu *cpu = cpus[i];
 
-		if (!rcu_busy(cpu)) {
+		if (!rcu_busy(cpu))
 			continue;
-		}
 		any = true;
-		if (cpu != self) {
+		if (cpu != self)
 			ipi_send(i);
-		}
 	}
-	if (any) {
+	if (any)
 		self->resched = 1;
-	}
 	return any;
 }
 
 /* What waits is looked at again, though nobody may want this CPU for long. */
 void rcu_idle_enter(struct cpu *cpu)
 {
-	if (rcu_busy(cpu)) {
+	if (rcu_busy(cpu))
 		timeout_arm(cpu, rdtsc() + tsc_of_us(IDLE_PERIOD));
-	}
 	__atomic_store_n(&cpu->quiescent, IDLE, __ATOMIC_SEQ_CST);
 }
 
 void rcu_idle_leave(struct cpu *cpu)
 {
-	__atomic_store_n(&cpu->quiescent,
-			 __atomic_load_n(&rcu_epoch, __ATOMIC_SEQ_CST),
+	__atomic_store_n(&cpu->quiescent, __atomic_load_n(&rcu_epoch, __ATOMIC_SEQ_CST),
 			 __ATOMIC_SEQ_CST);
 }

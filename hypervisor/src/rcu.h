@@ -21,7 +21,7 @@ struct deferred {
 enum { GRACE_PERIODS = 8 };
 
 void rcu_defer(struct deferred *d, void (*free)(struct deferred *));
-extern uint64_t rcu_epoch;	/* atomic: of the latest grace period */
+extern uint64_t rcu_epoch; /* atomic: of the latest grace period */
 
 /* Off every fast path: free what is due, start the next grace period. */
 void rcu_run(struct cpu *cpu);

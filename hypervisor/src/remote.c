@@ -24,9 +24,8 @@ static struct ec *make_proxy(struct ec *home)
 	struct ec *proxy = slab_alloc(owner, SLAB_EC);
 	struct sc *sc;
 
-	if (!proxy) {
+	if (!proxy)
 		return NULL;
-	}
 	ec_init(proxy, owner, home->pd, home->cpu);
 	proxy->home = home;
 	proxy->utcb = home->utcb;
@@ -46,8 +45,7 @@ struct ec *remote_proxy(struct ec *self)
 	return self->proxy ? self->proxy : make_proxy(self);
 }
 
-struct ec *remote_send(struct ec *self, uint32_t cpu,
-		       struct ec *(*work)(struct ec *))
+struct ec *remote_send(struct ec *self, uint32_t cpu, struct ec *(*work)(struct ec *))
 {
 	const struct sc *payer = this_cpu()->sc;
 	struct ec *proxy = self->proxy;
@@ -64,9 +62,8 @@ struct ec *remote_send(struct ec *self, uint32_t cpu,
 
 struct ec *remote_call(struct ec *self, uint32_t cpu)
 {
-	if (!remote_proxy(self)) {
+	if (!remote_proxy(self))
 		return syscall_no_memory(self, OUT_OF_MEMORY);
-	}
 	self->retry_until = 0;
 	self->resume = resume_sysret;
 	return remote_send(self, cpu, syscall_retry);

@@ -13,8 +13,7 @@ struct ec *remote_proxy(struct ec *self);
  * It does `work` on a CPU, until remote_return(). `self` goes on as its `resume`
  * says, with the proxy's RDI. The next EC.
  */
-struct ec *remote_send(struct ec *self, uint32_t cpu,
-		       struct ec *(*work)(struct ec *));
+struct ec *remote_send(struct ec *self, uint32_t cpu, struct ec *(*work)(struct ec *));
 /* The call that `self` is in is made on `cpu`, where its handler is. */
 struct ec *remote_call(struct ec *self, uint32_t cpu);
 /*

@@ -22,8 +22,8 @@
 #include "x86/irq.h"
 
 enum {
-	STEPS = 512,		/* between two looks for interrupts */
-	STEPS_TAKE = 16,	/* that taking rights away counts for */
+	STEPS = 512,	 /* between two looks for interrupts */
+	STEPS_TAKE = 16, /* that taking rights away counts for */
 	STEPS_SPLIT = 256,
 };
 
@@ -32,8 +32,7 @@ static struct mapping *orphans;
 
 static bool ends(const struct mapping *m)
 {
-	return (m->flags & (MAPPING_GONE | MAPPING_ORPHAN)) == MAPPING_GONE &&
-	       !m->child;
+	return (m->flags & (MAPPING_GONE | MAPPING_ORPHAN)) == MAPPING_GONE && !m->child;
 }
 
 static void orphan(struct mapping *m)
@@ -74,9 +73,8 @@ static bool take_pages(struct pd *pd, void **pages, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		pages[i] = page_alloc(pd, 0, false);
 		if (!pages[i]) {
-			while (i--) {
+			while (i--)
 				page_free(pd, pages[i], 0);
-			}
 			return false;
 		}
 	}
@@ -106,8 +104,7 @@ static struct mapping *take_mappings(struct pd *pd, unsigned n)
 /* Which page tables it is in, and where there are such. */
 static bool is_in(const struct mapping *m, unsigned i)
 {
-	return m->type == CRD_MEM && m->flags & 1u << i &&
-	       m->pd->tables[i].format;
+	return m->type == CRD_MEM && m->flags & 1u << i && m->pd->tables[i].format;
 }
 
 /*
@@ -119,17 +116,15 @@ static bool replace(struct mapping *m, struct mapping *piece)
 	struct space *s = pd_space(m->pd, m->type);
 
 	space_remove(s, m);
-	if (space_insert(s, piece) == SUCCESS) {
+	if (space_insert(s, piece) == SUCCESS)
 		return true;
-	}
-	if (space_insert(s, m) != SUCCESS) {
+	if (space_insert(s, m) != SUCCESS)
 		panic("no way back from a split");
-	}
 	return false;
 }
 
-static void make_piece(const struct mapping *m, struct mapping *piece,
-		       uint64_t offset, unsigned order)
+static void make_piece(const struct mapping *m, struct mapping *piece, uint64_t offset,
+		       unsigned order)
 {
 	piece->frame = m->frame + offset;
 	piece->base = m->base + offset;
@@ -137,8 +132,7 @@ static void make_piece(const struct mapping *m, struct mapping *piece,
 	piece->object_type = 0;
 	piece->rights = m->rights;
 	piece->order = (uint8_t)order;
-	piece->flags = (m->flags & (MAPPING_TABLES | MAPPING_TYPE)) |
-		       MAPPING_PIECE;
+	piece->flags = (m->flags & (MAPPING_TABLES | MAPPING_TYPE)) | MAPPING_PIECE;
 }
 
 /*
@@ -154,33 +148,29 @@ static bool split(struct mapping *m, uint64_t frame, unsigned order)
 
 	for (unsigned i = 0; i < PTABS; i++) {
 		if (is_in(m, i)) {
-			needed[i] = ptab_split_levels(&m->pd->tables[i],
-						      m->order, order);
+			needed[i] = ptab_split_levels(&m->pd->tables[i], m->order, order);
 			n += needed[i];
 		}
 	}
-	if (!take_pages(m->pd, pages, n)) {
+	if (!take_pages(m->pd, pages, n))
 		return false;
-	}
 	list = take_mappings(m->pd, m->order - order + 1u);
-	if (list) {
+	if (list)
 		make_piece(m, list, offset, order);
-	}
 	if (!list || !replace(m, list)) {
 		for (; list; list = next) {
 			next = list->next;
 			slab_free(list);
 		}
-		while (n--) {
+		while (n--)
 			page_free(m->pd, pages[n], 0);
-		}
 		return false;
 	}
 	for (unsigned i = 0; i < PTABS; i++) {
 		if (needed[i]) {
 			n -= needed[i];
-			ptab_split(&m->pd->tables[i], m->pd, m->base + offset,
-				   m->order, order, &pages[n]);
+			ptab_split(&m->pd->tables[i], m->pd, m->base + offset, m->order, order,
+				   &pages[n]);
 		}
 	}
 	for (unsigned o = order; list; list = next) {
@@ -190,10 +180,8 @@ static bool split(struct mapping *m, uint64_t frame, unsigned order)
 			uint64_t other = (offset ^ 1ul << o) & ~0ul << o;
 
 			make_piece(m, next, other, o++);
-			if (space_insert(pd_space(m->pd, m->type), next) !=
-			    SUCCESS) {
+			if (space_insert(pd_space(m->pd, m->type), next) != SUCCESS)
 				panic("no room for a piece");
-			}
 		}
 	}
 	m->rights = 0;
@@ -210,16 +198,13 @@ static bool split(struct mapping *m, uint64_t frame, unsigned order)
 static void strip(struct mapping *m, unsigned rights)
 {
 	m->rights &= (uint8_t)~rights;
-	if (!m->rights) {
+	if (!m->rights)
 		m->object_type = 0;
-	}
 	/* Fewer rights in place: nothing is allocated. */
-	if (m->type != CRD_OBJ) {
+	if (m->type != CRD_OBJ)
 		(void)!mapping_apply(m, m->rights);
-	}
-	if (m->type == CRD_MEM) {
+	if (m->type == CRD_MEM)
 		tlb_stale(m->pd, m->flags & MAPPING_TABLES);
-	}
 }
 
 static bool has_none(const struct mapping *m)
@@ -229,11 +214,10 @@ static bool has_none(const struct mapping *m)
 
 static void take_away(struct mapping *m, unsigned rights)
 {
-	if (!(m->rights & ~rights) && !(m->flags & MAPPING_FIXED)) {
+	if (!(m->rights & ~rights) && !(m->flags & MAPPING_FIXED))
 		mapping_leave(m);
-	} else if (m->rights & rights) {
+	else if (m->rights & rights)
 		strip(m, rights);
-	}
 }
 
 static bool overlap(const struct mapping *m, const struct mapping *c)
@@ -247,9 +231,8 @@ static void take(struct revocation *r, struct mapping *m, int *left)
 {
 	const struct mapping *c = &r->cursor;
 
-	if (m == r->spared || (!(m->rights & c->rights) && !has_none(m))) {
+	if (m == r->spared || (!(m->rights & c->rights) && !has_none(m)))
 		return;
-	}
 	if (m->order > c->order && split(m, c->frame, c->order)) {
 		/* The part comes next, as a child. */
 		*left -= STEPS_SPLIT;
@@ -270,14 +253,12 @@ static void stop(struct revocation *r, struct mapping *m, bool up)
 	c->child = NULL;
 	c->next = up ? m->child : m;
 	c->prev = c->next ? c->next->prev : NULL;
-	if (c->next) {
+	if (c->next)
 		c->next->prev = c;
-	}
-	if (c->prev) {
+	if (c->prev)
 		c->prev->next = c;
-	} else {
+	else
 		c->parent->child = c;
-	}
 }
 
 /* From a mapping on. False: that were enough steps. */
@@ -298,9 +279,8 @@ static bool walk(struct revocation *r, struct mapping *m, bool up, int *left)
 				end(m);
 				return true;
 			}
-			if (ends(m)) {
+			if (ends(m))
 				mapping_release(m);
-			}
 			up = !next;
 			m = next ? next : parent;
 		}
@@ -335,9 +315,8 @@ static bool finish(const struct revocation *r, const struct space *space)
 }
 
 /* A mapping in the range. */
-static bool begin(struct revocation *r, const struct space *space,
-		  struct mapping *m, uint64_t crd, bool self, bool keep,
-		  int *left)
+static bool begin(struct revocation *r, const struct space *space, struct mapping *m, uint64_t crd,
+		  bool self, bool keep, int *left)
 {
 	bool part = CRD_ORDER(crd) < m->order;
 	uint64_t offset = part ? CRD_BASE(crd) - m->base : 0;
@@ -345,18 +324,16 @@ static bool begin(struct revocation *r, const struct space *space,
 	struct mapping *c = &r->cursor, *top;
 
 	r->key = mapping_last(m) + 1;
-	if (!rights) {
+	if (!rights)
 		return true;
-	}
 	c->order = part ? (uint8_t)CRD_ORDER(crd) : m->order;
 	c->frame = m->frame + offset;
 	if (unlikely(part) && (self || keep) && split(m, c->frame, c->order)) {
 		m = space_find(space, m->base + offset);
 		*left -= STEPS_SPLIT;
 	}
-	for (top = m; top->flags & MAPPING_PIECE;) {
+	for (top = m; top->flags & MAPPING_PIECE;)
 		top = top->parent;
-	}
 	if (keep || !top->child) {
 		if (self || keep) {
 			*left -= STEPS_TAKE;
@@ -365,9 +342,8 @@ static bool begin(struct revocation *r, const struct space *space,
 		}
 		return true;
 	}
-	if (self) {
+	if (self)
 		strip(m, rights);
-	}
 	c->type = CRD_NULL;
 	c->flags = 0;
 	c->rights = (uint8_t)rights;
@@ -378,72 +354,62 @@ static bool begin(struct revocation *r, const struct space *space,
 }
 
 /* A bounded part of it. True: done. */
-static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd,
-			uint64_t last, bool self, bool keep)
+static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint64_t last, bool self,
+			bool keep)
 {
 	struct space *space = pd_space(pd, CRD_TYPE(crd));
 	struct mapping *m = NULL;
 	int left = STEPS;
 
 	lock(&mdb_lock);
-	bool done = !r->cursor.parent ||
-		    (walk_on(r, &left) && finish(r, space));
+	bool done = !r->cursor.parent || (walk_on(r, &left) && finish(r, space));
 
 	while (done && r->key <= last) {
 		m = space_find_near(space, r->key);
-		if (!m) {
+		if (!m)
 			m = space_next(space, r->key, last);
-		}
-		if (!m || left <= 0) {
+		if (!m || left <= 0)
 			break;
-		}
 		done = begin(r, space, m, crd, self, keep, &left);
 		m = NULL;
 	}
-	if (unlikely(orphans)) {
+	if (unlikely(orphans))
 		free_orphans(&left);
-	}
 	done = done && !m && !orphans;
 	unlock(&mdb_lock);
 	return done;
 }
 
-static bool revoke_range(struct revocation *r, struct pd *pd, uint64_t crd,
-			 uint64_t last, bool self, bool keep)
+static bool revoke_range(struct revocation *r, struct pd *pd, uint64_t crd, uint64_t last,
+			 bool self, bool keep)
 {
-	if (CRD_BASE(crd) >> pd_space(pd, CRD_TYPE(crd))->levels * TABLE_BITS) {
+	if (CRD_BASE(crd) >> pd_space(pd, CRD_TYPE(crd))->levels * TABLE_BITS)
 		return true;
-	}
 	if (!r->active) {
 		r->active = true;
 		r->key = CRD_BASE(crd);
 	}
 	while (!revoke_some(r, pd, crd, last, self, keep)) {
 		/* Who is killed or recalled meanwhile drops it. */
-		if (irq_poll() || !r->active) {
+		if (irq_poll() || !r->active)
 			return false;
-		}
 	}
 	r->key = last + 1;
 	return true;
 }
 
-bool mapping_revoke(struct revocation *r, struct pd *pd, uint64_t crd,
-		    bool self, bool keep)
+bool mapping_revoke(struct revocation *r, struct pd *pd, uint64_t crd, bool self, bool keep)
 {
 	uint64_t size = 1ul << CRD_ORDER(crd);
 	bool done = true;
 
 	crd &= ~((size - 1) << 12);
-	if (CRD_TYPE(crd) != CRD_NULL) {
-		done = revoke_range(r, pd, crd, CRD_BASE(crd) + size - 1, self,
-				    keep);
-	}
+	if (CRD_TYPE(crd) != CRD_NULL)
+		done = revoke_range(r, pd, crd, CRD_BASE(crd) + size - 1, self, keep);
 	tlb_shootdown();
 	done = object_reap() && done;
-	if (done) {
+	if (done)
 		r->active = false;
-	}
 	return done;
 }
 
@@ -475,8 +441,7 @@ bool mapping_clear(struct pd *pd)
 		r->active = r->active && !done;
 	}
 	tlb_shootdown();
-	if (done) {
+	if (done)
 		pd->clearing = CRD_MEM;
-	}
 	return done;
 }

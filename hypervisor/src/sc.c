@@ -11,14 +11,13 @@
 #include "x86/insn.h"
 #include "x86/irq.h"
 
-enum status sc_create(struct sc **out, struct pd *owner, struct ec *ec,
-		      unsigned priority, uint64_t quantum)
+enum status sc_create(struct sc **out, struct pd *owner, struct ec *ec, unsigned priority,
+		      uint64_t quantum)
 {
 	struct sc *sc = slab_alloc(owner, SLAB_SC);
 
-	if (!sc) {
+	if (!sc)
 		return OUT_OF_MEMORY;
-	}
 	object_init(&sc->object, OBJECT_SC, owner);
 	object_get(&ec->object);
 	sc->ec = ec;
@@ -47,13 +46,11 @@ void sc_release(struct sc *sc)
 	struct ec *ec = sc->ec;
 
 	sc->ec = NULL;
-	if (ec->sc == sc) {
+	if (ec->sc == sc)
 		ec->sc = NULL;
-	}
 	ec->own_sc = NULL;
-	if (ec->dead) {
+	if (ec->dead)
 		ec_end(ec);
-	}
 	object_put(&ec->object);
 	object_put(&sc->object);
 }
@@ -68,11 +65,10 @@ void sc_unlink(struct sc *sc)
 
 	sc->ended = 1;
 	if (__atomic_load_n(&cpu->sc, __ATOMIC_RELAXED) == sc) {
-		if (cpu == this_cpu()) {
+		if (cpu == this_cpu())
 			cpu->resched = 1;
-		} else {
+		else
 			ipi_send(sc->cpu);
-		}
 	}
 }
 
@@ -82,8 +78,7 @@ void sc_destroy(struct sc *sc)
 		/* Created, but never started. */
 		object_put(&sc->ec->object);
 	}
-	__atomic_add_fetch(&cpus[sc->cpu]->killed_time, sc->time,
-			   __ATOMIC_RELAXED);
+	__atomic_add_fetch(&cpus[sc->cpu]->killed_time, sc->time, __ATOMIC_RELAXED);
 	slab_free(sc);
 }
 
@@ -93,10 +88,9 @@ uint64_t sc_time(const struct sc *sc)
 	struct sc *running = __atomic_load_n(&cpu->sc, __ATOMIC_RELAXED);
 	uint64_t time = sc->time;
 
-	if (running == sc) {
+	if (running == sc)
 		time += rdtsc() - sc->since;
-	} else if (!running && sc == cpu->idle_sc) {
+	else if (!running && sc == cpu->idle_sc)
 		time += rdtsc() - cpu->idle_since;
-	}
 	return time;
 }

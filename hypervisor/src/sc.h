@@ -11,21 +11,20 @@ struct ec;
 
 struct sc {
 	struct object object;
-	struct ec *ec;		/* its EC; a reference until either dies */
-	struct ec *leaf;	/* end of the chain, when it does not run */
-	struct list queue;	/* in a ready queue or parked at an EC */
-	uint64_t quantum;	/* TSC ticks */
-	uint64_t left;		/* of the quantum */
-	uint64_t since;		/* TSC at which it began to run */
-	uint64_t time;		/* TSC ticks run in all */
+	struct ec *ec;	   /* its EC; a reference until either dies */
+	struct ec *leaf;   /* end of the chain, when it does not run */
+	struct list queue; /* in a ready queue or parked at an EC */
+	uint64_t quantum;  /* TSC ticks */
+	uint64_t left;	   /* of the quantum */
+	uint64_t since;	   /* TSC at which it began to run */
+	uint64_t time;	   /* TSC ticks run in all */
 	uint32_t cpu;
 	uint8_t priority;
-	uint8_t ended;		/* revoked, or its EC died */
+	uint8_t ended; /* revoked, or its EC died */
 };
 
-[[nodiscard]] enum status sc_create(struct sc **out, struct pd *owner,
-				    struct ec *ec, unsigned priority,
-				    uint64_t quantum);
+[[nodiscard]] enum status sc_create(struct sc **out, struct pd *owner, struct ec *ec,
+				    unsigned priority, uint64_t quantum);
 /* It is bound to its EC, which may run from now on. */
 void sc_start(struct sc *sc);
 void sc_unlink(struct sc *sc);

@@ -14,11 +14,10 @@ static void enqueue(struct cpu *cpu, struct sc *sc, bool head)
 {
 	struct list *queue = &cpu->ready[sc->priority];
 
-	if (head) {
+	if (head)
 		list_prepend(queue, &sc->queue);
-	} else {
+	else
 		list_append(queue, &sc->queue);
-	}
 	cpu->ready_mask[sc->priority / 64] |= 1ul << sc->priority % 64;
 }
 
@@ -27,9 +26,8 @@ static inline void unqueue(struct cpu *cpu, struct sc *sc)
 	unsigned priority = sc->priority;
 
 	list_unlink(&sc->queue);
-	if (list_empty(&cpu->ready[priority])) {
+	if (list_empty(&cpu->ready[priority]))
 		cpu->ready_mask[priority / 64] &= ~(1ul << priority % 64);
-	}
 }
 
 /* cpu->next, if there is one, comes before all that is queued, and so it stays. */
@@ -37,8 +35,7 @@ static void put(struct cpu *cpu, struct sc *sc, bool head)
 {
 	struct sc *next = cpu->next;
 
-	if (next && (sc->priority > next->priority ||
-		     (head && sc->priority == next->priority))) {
+	if (next && (sc->priority > next->priority || (head && sc->priority == next->priority))) {
 		cpu->next = sc;
 		sc = next;
 		head = true;
@@ -56,9 +53,8 @@ static struct sc *dequeue(struct cpu *cpu)
 		cpu->next = NULL;
 		return sc;
 	}
-	if (!mask) {
+	if (!mask)
 		return NULL;
-	}
 	unsigned priority = word * 64 + 63 - (unsigned)__builtin_clzl(mask);
 
 	sc = container_of(cpu->ready[priority].next, struct sc, queue);
@@ -91,11 +87,10 @@ void sc_ready(struct sc *sc, bool head)
 		return;
 	}
 	cpu->resched = 1;
-	if (unlikely(cpu->next)) {
+	if (unlikely(cpu->next))
 		put(cpu, sc, false);
-	} else {
+	else
 		cpu->next = sc;
-	}
 }
 
 static void account(struct cpu *cpu, uint64_t now)
@@ -127,9 +122,8 @@ static struct ec *pick(struct cpu *cpu, uint64_t now, struct sc *sc)
 			list_append(&ec->parked, &sc->queue);
 			continue;
 		}
-		if (!sc->left) {
+		if (!sc->left)
 			sc->left = sc->quantum;
-		}
 		cpu->sc = sc;
 		sc->since = now;
 		timeout_arm(cpu, now + sc->left);
@@ -166,12 +160,10 @@ struct ec *schedule_away(struct ec *ec)
 
 	cpu->resched = 0;
 	account(cpu, now);
-	if (ec->sc) {
+	if (ec->sc)
 		ec->sc->leaf = ec;
-	}
-	if (!sc) {
+	if (!sc)
 		return pick(cpu, now, NULL);
-	}
 	if (next && next->priority > sc->priority && sc->left) {
 		/* It comes before all that is queued, as it did until now. */
 		cpu->next = sc;
@@ -185,12 +177,10 @@ struct ec *preempt(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (likely(!cpu->resched)) {
+	if (likely(!cpu->resched))
 		return ec;
-	}
-	if (unlikely(rcu_busy(cpu) || cpu->quiescent != rcu_epoch)) {
+	if (unlikely(rcu_busy(cpu) || cpu->quiescent != rcu_epoch))
 		rcu_run(cpu);
-	}
 	return schedule_away(ec);
 }
 
@@ -198,15 +188,12 @@ void sc_tick(struct cpu *cpu, uint64_t now)
 {
 	struct sc *sc = cpu->sc;
 
-	if (rcu_busy(cpu)) {
+	if (rcu_busy(cpu))
 		cpu->resched = 1;
-	}
-	if (!sc) {
+	if (!sc)
 		return;
-	}
-	if (now - sc->since >= sc->left) {
+	if (now - sc->since >= sc->left)
 		cpu->resched = 1;
-	} else {
+	else
 		timeout_arm(cpu, sc->since + sc->left);
-	}
 }

@@ -13,26 +13,22 @@
 #include "sm.h"
 
 struct slab {
-	struct list link;	/* in the cache's partial list, if not full */
+	struct list link; /* in the cache's partial list, if not full */
 	struct pd *pd;
 	struct slab_cache *cache;
-	void *free;		/* linked by their first word; NULL: full */
-	uint64_t used;		/* objects in use */
+	void *free;    /* linked by their first word; NULL: full */
+	uint64_t used; /* objects in use */
 };
 
-enum { FIRST = 64 };	/* offset of the first object; keeps alignment */
+enum { FIRST = 64 }; /* offset of the first object; keeps alignment */
 
 static_assert(sizeof(struct slab) <= FIRST);
 
 #define SLAB_SIZE(type) ((sizeof(struct type) + 15) & ~15ul)
 
 static const uint16_t sizes[SLABS] = {
-	[SLAB_MAPPING] = SLAB_SIZE(mapping),
-	[SLAB_PD] = SLAB_SIZE(pd),
-	[SLAB_EC] = SLAB_SIZE(ec),
-	[SLAB_SC] = SLAB_SIZE(sc),
-	[SLAB_PT] = SLAB_SIZE(pt),
-	[SLAB_SM] = SLAB_SIZE(sm),
+	[SLAB_MAPPING] = SLAB_SIZE(mapping), [SLAB_PD] = SLAB_SIZE(pd), [SLAB_EC] = SLAB_SIZE(ec),
+	[SLAB_SC] = SLAB_SIZE(sc),	     [SLAB_PT] = SLAB_SIZE(pt), [SLAB_SM] = SLAB_SIZE(sm),
 };
 
 void slab_init(struct pd *pd)
@@ -53,15 +49,13 @@ static struct slab *slab_of(const void *object)
 {
 	struct slab *s = page_alloc(pd, 0, false);
 
-	if (!s) {
+	if (!s)
 		return false;
-	}
 	s->pd = pd;
 	s->cache = cache;
 	s->free = NULL;
 	s->used = 0;
-	for (uint64_t at = FIRST; at + cache->size <= PAGE_SIZE;
-	     at += cache->size) {
+	for (uint64_t at = FIRST; at + cache->size <= PAGE_SIZE; at += cache->size) {
 		void **object = (void **)((char *)s + at);
 
 		*object = s->free;
@@ -86,9 +80,8 @@ void *slab_alloc(struct pd *pd, enum slab_kind kind)
 	object = s->free;
 	s->free = *(void **)object;
 	s->used++;
-	if (unlikely(!s->free)) {
+	if (unlikely(!s->free))
 		list_unlink(&s->link);
-	}
 	unlock(&pd->slab_lock);
 	return object;
 }
@@ -99,9 +92,8 @@ void slab_free(void *object)
 	struct pd *pd = s->pd;
 
 	lock(&pd->slab_lock);
-	if (unlikely(!s->free)) {
+	if (unlikely(!s->free))
 		list_prepend(&s->cache->partial, &s->link);
-	}
 	*(void **)object = s->free;
 	s->free = object;
 	if (unlikely(--s->used == 0)) {

@@ -10,8 +10,8 @@
 struct pd;
 
 struct slab_cache {
-	struct list partial;	/* slabs with room */
-	uint16_t size;		/* of an object, bytes */
+	struct list partial; /* slabs with room */
+	uint16_t size;	     /* of an object, bytes */
 };
 
 enum slab_kind {

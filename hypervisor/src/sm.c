@@ -19,9 +19,8 @@ enum status sm_create(struct sm **out, struct pd *owner, uint64_t count)
 {
 	struct sm *sm = slab_alloc(owner, SLAB_SM);
 
-	if (!sm) {
+	if (!sm)
 		return OUT_OF_MEMORY;
-	}
 	object_init(&sm->object, OBJECT_SM, owner);
 	sm->lock = (struct lock){0};
 	sm->count = count;
@@ -34,8 +33,7 @@ enum status sm_create(struct sm **out, struct pd *owner, uint64_t count)
 	return SUCCESS;
 }
 
-enum status sm_create_signal(struct sm **out, struct pd *owner, uint64_t value,
-			     struct sm *sm)
+enum status sm_create_signal(struct sm **out, struct pd *owner, uint64_t value, struct sm *sm)
 {
 	enum status s = sm_create(out, owner, 0);
 	struct sm *signal = *out;
@@ -54,9 +52,8 @@ enum status sm_create_signal(struct sm **out, struct pd *owner, uint64_t value,
 
 void sm_destroy(struct sm *sm)
 {
-	if (sm->chain) {
+	if (sm->chain)
 		object_put(&sm->chain->object);
-	}
 	slab_free(sm);
 }
 
@@ -99,8 +96,7 @@ static void up_signal(struct sm *signal)
 		sm->count++;
 		unlock(&sm->lock);
 	} else {
-		receive(container_of(sm->waiters.next, struct ec, queue),
-			signal);
+		receive(container_of(sm->waiters.next, struct ec, queue), signal);
 		sm_wake_first(sm);
 	}
 }
@@ -132,10 +128,8 @@ static void notice(struct deferred *d)
 		rcu_defer(d, notice);
 		return;
 	}
-	for (uint32_t n = __atomic_exchange_n(&sm->notices, 0,
-					      __ATOMIC_ACQ_REL); n > 0; n--) {
+	for (uint32_t n = __atomic_exchange_n(&sm->notices, 0, __ATOMIC_ACQ_REL); n > 0; n--)
 		sm_up(sm);
-	}
 	object_put(&sm->object);
 }
 
@@ -183,12 +177,11 @@ bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
 {
 	lock(&sm->lock);
 	if (!list_empty(&sm->signals)) {
-		struct sm *signal = container_of(sm->signals.next, struct sm,
-						 signals);
+		struct sm *signal = container_of(sm->signals.next, struct sm, signals);
 
 		list_remove(&signal->signals);
 		receive(ec, signal);
-		zero = false;	/* the others are to be told of, too */
+		zero = false; /* the others are to be told of, too */
 	} else if (!sm->count) {
 		return !sm_sleep(sm, ec, deadline);
 	}
@@ -240,10 +233,8 @@ void sm_init_gsis(unsigned count)
 		struct sm *sm;
 
 		if (sm_create(&sm, &pd_kernel, 0) != SUCCESS ||
-		    mapping_create(&pd_kernel, KERNEL_SEL_GSI + i,
-				   &sm->object) != SUCCESS) {
+		    mapping_create(&pd_kernel, KERNEL_SEL_GSI + i, &sm->object) != SUCCESS)
 			panic("no memory for interrupt semaphores");
-		}
 		sm->gsi = i;
 		gsi_sm[i] = sm;
 	}
@@ -251,20 +242,17 @@ void sm_init_gsis(unsigned count)
 
 void sm_set_signal(struct sm *sm, struct sm *signal)
 {
-	if (signal) {
+	if (signal)
 		object_get(&signal->object);
-	}
 	signal = __atomic_exchange_n(&sm->chain, signal, __ATOMIC_ACQ_REL);
-	if (signal) {
+	if (signal)
 		object_put(&signal->object);
-	}
 }
 
 /* A signal that was taken from it meanwhile is there until we are back. */
 void gsi_fired(unsigned gsi)
 {
-	struct sm *signal = __atomic_load_n(&gsi_sm[gsi]->chain,
-					    __ATOMIC_ACQUIRE);
+	struct sm *signal = __atomic_load_n(&gsi_sm[gsi]->chain, __ATOMIC_ACQUIRE);
 
 	sm_up(signal ? signal : gsi_sm[gsi]);
 }

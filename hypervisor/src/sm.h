@@ -18,29 +18,28 @@ struct ec;
 enum {
 	SM_NO_GSI = ~0u,
 	SM_SIGNAL = ~1u,
-	SM_CHAINED = ~2u,	/* there is or was a signal chained to it */
+	SM_CHAINED = ~2u, /* there is or was a signal chained to it */
 };
 
 struct sm {
 	struct object object;
-	struct lock lock;	/* for the fields below */
+	struct lock lock; /* for the fields below */
 	uint64_t count;
-	struct list waiters;	/* ECs, in order of arrival */
-	struct list signals;	/* chained to it and upped; a signal's link */
-	uint32_t gsi;		/* whose interrupt ups it, or SM_ above */
+	struct list waiters; /* ECs, in order of arrival */
+	struct list signals; /* chained to it and upped; a signal's link */
+	uint32_t gsi;	     /* whose interrupt ups it, or SM_ above */
 	/* A signal: what it is chained to. An interrupt's: its signal; atomic. */
 	struct sm *chain;	/* a reference */
 	uint64_t value, ups;	/* of a signal; under the chain's lock */
-	struct deferred notify;	/* until memory is free */
+	struct deferred notify; /* until memory is free */
 	uint32_t notices;	/* atomic: ups that are due then */
 	uint8_t rounds;		/* grace periods that it waits at most */
 };
 
-[[nodiscard]] enum status sm_create(struct sm **out, struct pd *owner,
-				    uint64_t count);
+[[nodiscard]] enum status sm_create(struct sm **out, struct pd *owner, uint64_t count);
 /* A signal; `sm` is neither one nor an interrupt's. */
-[[nodiscard]] enum status sm_create_signal(struct sm **out, struct pd *owner,
-					   uint64_t value, struct sm *sm);
+[[nodiscard]] enum status sm_create_signal(struct sm **out, struct pd *owner, uint64_t value,
+					   struct sm *sm);
 void sm_unlink(struct sm *sm);
 void sm_destroy(struct sm *sm);
 

@@ -23,9 +23,8 @@ struct mapping *space_find_far(struct space *s, uint64_t key)
 		uint64_t e = t[table_index(key, level)];
 
 		if (!is_table(e)) {
-			if (level == 0) {
+			if (level == 0)
 				table_set_near(&s->near, key, t);
-			}
 			return (struct mapping *)e;
 		}
 		t = table_of(e);
@@ -33,16 +32,14 @@ struct mapping *space_find_far(struct space *s, uint64_t key)
 	return NULL;
 }
 
-struct mapping *space_next(const struct space *s, uint64_t first,
-			   uint64_t last)
+struct mapping *space_next(const struct space *s, uint64_t first, uint64_t last)
 {
 	const uint64_t *path[MEM_LEVELS];
 	unsigned level = s->levels - 1;
 	uint64_t key = first;
 
-	if (!s->root || first > last || first >> s->levels * TABLE_BITS) {
+	if (!s->root || first > last || first >> s->levels * TABLE_BITS)
 		return NULL;
-	}
 	path[level] = s->root;
 	for (;;) {
 		uint64_t e = path[level][table_index(key, level)];
@@ -51,47 +48,39 @@ struct mapping *space_next(const struct space *s, uint64_t first,
 			path[--level] = table_of(e);
 			continue;
 		}
-		if (e && !is_table(e)) {
+		if (e && !is_table(e))
 			return (struct mapping *)e;
-		}
 		/* On to the next entry, up where a table ends. */
 		key = ((key >> level * TABLE_BITS) + 1) << level * TABLE_BITS;
-		if (key > last) {
+		if (key > last)
 			return NULL;
-		}
-		while (!table_index(key, level)) {
-			if (++level == s->levels) {
+		while (!table_index(key, level))
+			if (++level == s->levels)
 				return NULL;
-			}
-		}
 	}
 }
 
 /* Where a mapping is to stand, with tables made on the way. */
-static enum status reach(struct space *s, const struct mapping *m,
-			 unsigned at, uint64_t **entry)
+static enum status reach(struct space *s, const struct mapping *m, unsigned at, uint64_t **entry)
 {
 	unsigned level = s->levels - 1;
 	uint64_t *t = s->root;
 
 	if (unlikely(!t)) {
 		t = page_alloc(m->pd, 0, true);
-		if (!t) {
+		if (!t)
 			return OUT_OF_MEMORY;
-		}
 		s->root = t;
 	}
 	for (; level > at; level--) {
 		uint64_t *e = &t[table_index(m->base, level)], v = *e;
 
 		if (unlikely(!is_table(v))) {
-			if (v) {
+			if (v)
 				return BAD_CAPABILITY;
-			}
 			t = table_alloc(m->pd, e, 0);
-			if (!t) {
+			if (!t)
 				return OUT_OF_MEMORY;
-			}
 			v = (uint64_t)t + SPACE_TABLE;
 			__atomic_store_n(e, v, __ATOMIC_RELEASE);
 		}
@@ -102,14 +91,12 @@ static enum status reach(struct space *s, const struct mapping *m,
 }
 
 /* A mapping takes the place of tables that wait to be trimmed. */
-static enum status insert_large(struct space *s, struct mapping *m,
-				uint64_t *e, unsigned n)
+static enum status insert_large(struct space *s, struct mapping *m, uint64_t *e, unsigned n)
 {
 	unsigned used = 0;
 
-	if (space_next(s, m->base, m->base + (1ul << m->order) - 1)) {
+	if (space_next(s, m->base, m->base + (1ul << m->order) - 1))
 		return BAD_CAPABILITY;
-	}
 	for (unsigned i = 0; i < n; i++) {
 		if (e[i]) {
 			table_detach(table_of(e[i]));
@@ -129,17 +116,13 @@ enum status space_insert(struct space *s, struct mapping *m)
 
 	if (unlikely(!e || at)) {
 		status = reach(s, m, at, &e);
-		if (status != SUCCESS) {
+		if (status != SUCCESS)
 			return status;
-		}
-		if (!at) {
-			table_set_near(&s->near, m->base,
-				       e - table_index(m->base, 0));
-		}
+		if (!at)
+			table_set_near(&s->near, m->base, e - table_index(m->base, 0));
 	}
-	if (unlikely(m->order || *e)) {
+	if (unlikely(m->order || *e))
 		return insert_large(s, m, e, 1u << m->order % TABLE_BITS);
-	}
 	__atomic_store_n(e, (uint64_t)m, __ATOMIC_RELEASE);
 	table_fill(e, 1);
 	return SUCCESS;
@@ -156,12 +139,10 @@ void space_remove(struct space *s, struct mapping *m)
 		table_empty(e, 1);
 		return;
 	}
-	for (; level > at; level--) {
+	for (; level > at; level--)
 		t = table_of(t[table_index(m->base, level)]);
-	}
 	t += table_index(m->base, at);
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		__atomic_store_n(&t[i], 0, __ATOMIC_RELAXED);
-	}
 	table_empty(t, n);
 }

@@ -35,14 +35,12 @@ static inline struct mapping *space_find(const struct space *s, uint64_t key)
 	uint64_t e = (uint64_t)s->root;
 	unsigned shift = s->levels * TABLE_BITS;
 
-	if (unlikely(!e)) {
+	if (unlikely(!e))
 		return NULL;
-	}
 	e += SPACE_TABLE;
 	do {
 		shift -= TABLE_BITS;
-		e = ((uint64_t *)(e - SPACE_TABLE))
-			[key >> shift & (TABLE_ENTRIES - 1)];
+		e = ((uint64_t *)(e - SPACE_TABLE))[key >> shift & (TABLE_ENTRIES - 1)];
 	} while (e & SPACE_TABLE);
 	return (struct mapping *)e;
 }
@@ -57,27 +55,21 @@ static inline struct mapping *space_find_near(struct space *s, uint64_t key)
 }
 
 /* First mapping that overlaps [first, last], or NULL. */
-struct mapping *space_next(const struct space *s, uint64_t first,
-			   uint64_t last);
+struct mapping *space_next(const struct space *s, uint64_t first, uint64_t last);
 /* BAD_CAPABILITY: the range is not free. If it fails nothing is changed. */
 [[nodiscard]] enum status space_insert(struct space *s, struct mapping *m);
 void space_remove(struct space *s, struct mapping *m);
 
 /* The object at a selector, without a lock; levels are known. */
-static inline struct mapping *space_object(const struct space *s,
-					   uint64_t selector)
+static inline struct mapping *space_object(const struct space *s, uint64_t selector)
 {
 	uint64_t table;
 
-	if (unlikely(selector >= SELECTORS)) {
+	if (unlikely(selector >= SELECTORS))
 		return NULL;
-	}
-	table = __atomic_load_n(&s->root[selector >> TABLE_BITS],
-				__ATOMIC_RELAXED);
-	if (unlikely(!table)) {
+	table = __atomic_load_n(&s->root[selector >> TABLE_BITS], __ATOMIC_RELAXED);
+	if (unlikely(!table))
 		return NULL;
-	}
 	return (struct mapping *)__atomic_load_n(
-		(uint64_t *)(table - SPACE_TABLE) + selector % TABLE_ENTRIES,
-		__ATOMIC_RELAXED);
+		(uint64_t *)(table - SPACE_TABLE) + selector % TABLE_ENTRIES, __ATOMIC_RELAXED);
 }

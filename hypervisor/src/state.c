@@ -8,7 +8,7 @@
 #include "fpu.h"
 
 /* SDM 1 3.4.3: what user mode may have in RFLAGS. */
-#define RFLAGS_ALLOWED 0x244dd5ul	/* ID AC NT OF DF TF SF ZF AF PF CF */
+#define RFLAGS_ALLOWED 0x244dd5ul /* ID AC NT OF DF TF SF ZF AF PF CF */
 
 /* Several registers each: seldom asked for, so tested for together. */
 #define MTD_GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15)
@@ -79,45 +79,35 @@ void state_save(struct ec *ec, struct utcb *u, uint64_t mtd)
 		u->length = 0;
 	}
 	if (mtd & (MTD_RSP | MTD_RFLAGS | MTD_QUAL)) {
-		if (mtd & MTD_RSP) {
+		if (mtd & MTD_RSP)
 			u->rsp = r->rsp;
-		}
-		if (mtd & MTD_RFLAGS) {
+		if (mtd & MTD_RFLAGS)
 			u->rflags = r->rflags;
-		}
 		if (mtd & MTD_QUAL) {
 			u->qual[0] = r->error;
 			u->qual[1] = ec->fault_address;
 		}
 	}
-	if (mtd & MTD_GPRS) {
+	if (mtd & MTD_GPRS)
 		save_gprs(r, u, mtd);
-	}
-	if (mtd & MTD_FPU) {
+	if (mtd & MTD_FPU)
 		fpu_save(ec, u);
-	}
 }
 
 void state_load(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
 	struct regs *r = &ec->regs;
 
-	if (mtd & MTD_RIP_LEN) {
+	if (mtd & MTD_RIP_LEN)
 		r->rip = canonical(u->rip);
-	}
 	if (mtd & (MTD_RSP | MTD_RFLAGS)) {
-		if (mtd & MTD_RSP) {
+		if (mtd & MTD_RSP)
 			r->rsp = u->rsp;
-		}
-		if (mtd & MTD_RFLAGS) {
-			r->rflags = (u->rflags & RFLAGS_ALLOWED) |
-				    RFLAGS_USER;
-		}
+		if (mtd & MTD_RFLAGS)
+			r->rflags = (u->rflags & RFLAGS_ALLOWED) | RFLAGS_USER;
 	}
-	if (mtd & MTD_GPRS) {
+	if (mtd & MTD_GPRS)
 		load_gprs(r, u, mtd);
-	}
-	if (mtd & MTD_FPU) {
+	if (mtd & MTD_FPU)
 		fpu_load(ec, u);
-	}
 }

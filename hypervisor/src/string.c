@@ -41,10 +41,8 @@ int memcmp(const void *a, const void *b, size_t n)
 {
 	const uint8_t *x = a, *y = b;
 
-	for (; n; n--, x++, y++) {
-		if (*x != *y) {
+	for (; n; n--, x++, y++)
+		if (*x != *y)
 			return *x - *y;
-		}
-	}
 	return 0;
 }

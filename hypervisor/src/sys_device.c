@@ -11,13 +11,10 @@ struct ec *sys_assign_pci(uint64_t id, struct ec *self)
 {
 	struct pd *pd = pd_with(self, syscall_selector(id), 0);
 
-	if (!pd) {
+	if (!pd)
 		return syscall_done(self, BAD_CAPABILITY);
-	}
 	/* Whose device it becomes must hold its configuration. */
-	return syscall_done(self,
-			    iommu_assign(pd,
-					 mapping_frame(pd, self->regs.rsi)));
+	return syscall_done(self, iommu_assign(pd, mapping_frame(pd, self->regs.rsi)));
 }
 
 struct ec *sys_assign_gsi(uint64_t id, struct ec *self)
@@ -28,21 +25,14 @@ struct ec *sys_assign_gsi(uint64_t id, struct ec *self)
 	uint32_t device = SOURCE_UNKNOWN;
 	enum status s;
 
-	if (!sm || sm->gsi >= GSIS) {
+	if (!sm || sm->gsi >= GSIS)
 		return syscall_done(self, BAD_CAPABILITY);
-	}
-	if (r->rdx >= cpu_count) {
+	if (r->rdx >= cpu_count)
 		return syscall_done(self, BAD_CPU);
-	}
-	if (r->rsi &&
-	    !iommu_device(mapping_frame(self->pd, r->rsi), &device)) {
+	if (r->rsi && !iommu_device(mapping_frame(self->pd, r->rsi), &device))
 		return syscall_done(self, BAD_DEVICE);
-	}
-	s = gsi_assign(sm->gsi, device, (uint32_t)r->rdx, syscall_flags(id),
-		       &r->rsi, &r->rdx);
-	if (s == SUCCESS) {
-		sm_set_signal(sm, signal && signal->gsi == SM_SIGNAL ? signal
-								     : NULL);
-	}
+	s = gsi_assign(sm->gsi, device, (uint32_t)r->rdx, syscall_flags(id), &r->rsi, &r->rdx);
+	if (s == SUCCESS)
+		sm_set_signal(sm, signal && signal->gsi == SM_SIGNAL ? signal : NULL);
 	return syscall_done(self, s);
 }

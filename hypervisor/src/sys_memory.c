@@ -17,45 +17,34 @@ struct ec *sys_revoke(uint64_t id, struct ec *self)
 	struct pd *pd = remote ? pd_with(self, r->rdx, 0) : self->pd;
 	struct sm *sm = NULL;
 
-	if (signal) {
+	if (signal)
 		sm = sm_with(self, signal, SM_RIGHT_UP);
-	}
-	if (!pd || (signal && !sm)) {
+	if (!pd || (signal && !sm))
 		return syscall_done(self, BAD_CAPABILITY);
-	}
 	/* The call may revoke what it uses, but for its own PD. */
-	if (remote) {
+	if (remote)
 		object_get(&pd->object);
-	}
-	done = mapping_revoke(&self->revocation, pd, r->rsi,
-			      flags & FLAG_REVOKE_SELF,
+	done = mapping_revoke(&self->revocation, pd, r->rsi, flags & FLAG_REVOKE_SELF,
 			      flags & FLAG_REVOKE_KEEP);
-	if (remote) {
+	if (remote)
 		object_put(&pd->object);
-	}
-	if (!done) {
+	if (!done)
 		return syscall_later(self);
-	}
-	if (remote) {
+	if (remote)
 		r->rdx = 0;
-	}
-	if (sm) {
+	if (sm)
 		sm_notify(sm);
-	}
 	return syscall_done_preempt(self, SUCCESS);
 }
 
-static struct ec *delegate(uint64_t id, uint64_t window, uint64_t target,
-			   struct ec *self)
+static struct ec *delegate(uint64_t id, uint64_t window, uint64_t target, struct ec *self)
 {
 	struct pd *from = pd_with(self, syscall_selector(id), 0);
 	struct pd *to = pd_with(self, target, 0);
 	enum status s = BAD_CAPABILITY;
 
-	if (from && to) {
-		s = items_send(self, from, to, NULL, window,
-			       (uint32_t)self->utcb->items);
-	}
+	if (from && to)
+		s = items_send(self, from, to, NULL, window, (uint32_t)self->utcb->items);
 	return syscall_done(self, s);
 }
 
@@ -70,9 +59,8 @@ struct ec *sys_misc(uint64_t id, struct ec *self)
 	case MISC_DELEGATE:
 		return delegate(id, r->rsi, r->rdx, self);
 	case MISC_SUSPEND:
-		if (sm_with(self, syscall_selector(id), 0) != sm_suspend) {
+		if (sm_with(self, syscall_selector(id), 0) != sm_suspend)
 			return syscall_done(self, BAD_CAPABILITY);
-		}
 		return syscall_done(self, suspend(r->rsi, r->rdx));
 	default:
 		return syscall_done(self, BAD_PARAMETER);
@@ -84,18 +72,15 @@ struct ec *sys_pd_ctrl(uint64_t id, struct ec *self)
 	struct regs *r = &self->regs;
 	struct pd *pd = pd_with(self, syscall_selector(id), 0), *to;
 
-	if (!pd) {
+	if (!pd)
 		return syscall_done(self, BAD_CAPABILITY);
-	}
 	switch (syscall_flags(id)) {
 	case PD_TRANSFER:
 		to = pd_with(self, r->rsi, 0);
-		if (!to) {
+		if (!to)
 			return syscall_done(self, BAD_CAPABILITY);
-		}
-		if (!quota_pass(&pd->quota, r->rdx)) {
+		if (!quota_pass(&pd->quota, r->rdx))
 			return syscall_done(self, BAD_PARAMETER);
-		}
 		quota_return(&to->quota, r->rdx);
 		return syscall_done(self, SUCCESS);
 	case PD_QUOTA:

@@ -34,51 +34,43 @@ syscall_function *const syscall_table[CALLS] = {
 /* A proxy has no user mode to come from; once dead it does not call any more. */
 void syscall_again(struct ec *ec)
 {
-	if (ec->resume != resume_work || (ec->home && !ec->dead)) {
+	if (ec->resume != resume_work || (ec->home && !ec->dead))
 		ec_set_work(ec, syscall_retry);
-	} else {
+	else
 		ec->regs.rip -= SYSCALL_LENGTH;
-	}
 }
 
 void syscall_drop(struct ec *self)
 {
-	if (unlikely(self->progress)) {
+	if (unlikely(self->progress))
 		items_drop(self);
-	}
-	if (unlikely(self->revocation.active)) {
+	if (unlikely(self->revocation.active))
 		mapping_revoke_drop(&self->revocation);
-	}
 }
 
-struct ec *syscall_wait(struct ec *self, enum status s, struct ec *receiver,
-			enum oom_reason reason)
+struct ec *syscall_wait(struct ec *self, enum status s, struct ec *receiver, enum oom_reason reason)
 {
 	uint64_t epoch = __atomic_load_n(&rcu_epoch, __ATOMIC_RELAXED);
 	struct ec *next = NULL;
 
-	if (s == AGAIN) {
+	if (s == AGAIN)
 		return syscall_later(self);
-	}
-	if (!self->retry_until) {
+	if (!self->retry_until)
 		self->retry_until = epoch + GRACE_PERIODS;
-	}
 	if (epoch < self->retry_until && rcu_hurry()) {
 		syscall_again(self);
 		return self;
 	}
 	self->retry_until = 0;
-	if (reason != OOM_NONE) {
+	if (reason != OOM_NONE)
 		next = oom_call(self, receiver, reason);
-	}
 	if (!next && reason == OOM_REPLY) {
 		self->retry_until = RETRY_NO_MORE;
 		syscall_again(self);
 		return self;
 	}
-	if (next) {
+	if (next)
 		return next;
-	}
 	syscall_drop(self);
 	self->regs.rdi = s;
 	return self->resume == resume_work ? self : NULL;
@@ -86,15 +78,13 @@ struct ec *syscall_wait(struct ec *self, enum status s, struct ec *receiver,
 
 struct ec *syscall_no_memory(struct ec *self, enum status s)
 {
-	return syscall_wait(self, s, NULL,
-			    s == OUT_OF_MEMORY ? OOM_SEND : OOM_NONE);
+	return syscall_wait(self, s, NULL, s == OUT_OF_MEMORY ? OOM_SEND : OOM_NONE);
 }
 
 struct ec *syscall_done(struct ec *self, enum status s)
 {
-	if (unlikely(s >= OUT_OF_MEMORY)) {
+	if (unlikely(s >= OUT_OF_MEMORY))
 		return syscall_no_memory(self, s);
-	}
 	self->retry_until = 0;
 	self->regs.rdi = s;
 	return NULL;
@@ -103,12 +93,10 @@ struct ec *syscall_done(struct ec *self, enum status s)
 struct ec *syscall_done_preempt(struct ec *self, enum status s)
 {
 	self->regs.rdi = s;
-	if (likely(!this_cpu()->resched && self->resume != resume_work)) {
+	if (likely(!this_cpu()->resched && self->resume != resume_work))
 		return NULL;
-	}
-	if (self->resume != resume_work) {
+	if (self->resume != resume_work)
 		self->resume = resume_sysret;
-	}
 	return preempt(self);
 }
 
@@ -127,12 +115,10 @@ struct ec *syscall_retry(struct ec *self)
 
 	self->resume = resume_sysret;
 	next = syscall_table[id % CALLS](id, self);
-	if (self->resume != resume_work) {
+	if (self->resume != resume_work)
 		syscall_drop(self);
-	}
-	if (unlikely(self->home)) {
+	if (unlikely(self->home))
 		return remote_tried(self, next);
-	}
 	return next ? next : self;
 }
 

@@ -10,7 +10,6 @@
 #include "pd.h"
 #include "sm.h"
 
-
 /* id: RDI; the other registers are where they were saved. */
 typedef struct ec *syscall_function(uint64_t id, struct ec *self);
 
@@ -19,9 +18,9 @@ extern syscall_function *const syscall_table[CALLS];
 /* ipc.c */
 syscall_function sys_call, sys_reply;
 /* sys_*.c */
-syscall_function sys_create_pd, sys_create_ec, sys_create_sc, sys_create_pt,
-	sys_create_sm, sys_revoke, sys_misc, sys_ec_ctrl, sys_sc_ctrl,
-	sys_pt_ctrl, sys_sm_ctrl, sys_assign_pci, sys_assign_gsi, sys_pd_ctrl;
+syscall_function sys_create_pd, sys_create_ec, sys_create_sc, sys_create_pt, sys_create_sm,
+	sys_revoke, sys_misc, sys_ec_ctrl, sys_sc_ctrl, sys_pt_ctrl, sys_sm_ctrl, sys_assign_pci,
+	sys_assign_gsi, sys_pd_ctrl;
 
 /*
  * entry.S: of sm_ctrl, an up where somebody sleeps and a down where the count
@@ -30,7 +29,7 @@ syscall_function sys_create_pd, sys_create_ec, sys_create_sc, sys_create_pt,
 struct ec *sys_sm_wake(struct sm *sm, struct ec *self);
 struct ec *sys_sm_sleep(struct sm *sm, struct ec *self);
 
-enum { SYSCALL_LENGTH = 2 };	/* bytes of the instruction */
+enum { SYSCALL_LENGTH = 2 }; /* bytes of the instruction */
 
 /* As `work`: the call is made again with the same registers. */
 struct ec *syscall_retry(struct ec *self);
@@ -49,7 +48,7 @@ struct ec *syscall_no_memory(struct ec *self, enum status s);
  */
 struct ec *syscall_wait(struct ec *self, enum status s, struct ec *receiver,
 			enum oom_reason reason);
-#define RETRY_NO_MORE (~0ul)	/* in ec->retry_until: take what there is */
+#define RETRY_NO_MORE (~0ul) /* in ec->retry_until: take what there is */
 /*
  * The call is to be made again. Where interrupts were let in, it may have been
  * recalled, or it has died: then that comes first.

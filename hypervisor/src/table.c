@@ -7,7 +7,7 @@
 #include "pd.h"
 #include "tlb.h"
 
-static uint64_t detached;	/* `above` of tables that hang nowhere */
+static uint64_t detached; /* `above` of tables that hang nowhere */
 
 uint64_t *table_alloc(struct pd *payer, uint64_t *above, unsigned kinds)
 {
@@ -26,19 +26,16 @@ uint64_t *table_alloc(struct pd *payer, uint64_t *above, unsigned kinds)
 
 static void forget(struct table_near *n)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(n->at); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(n->at); i++)
 		n->at[i].key = TABLE_NOWHERE;
-	}
 }
 
 void table_forget_near(struct pd *pd)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(pd->spaces); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(pd->spaces); i++)
 		forget(&pd->spaces[i].near);
-	}
-	for (unsigned i = 0; i < PTABS; i++) {
+	for (unsigned i = 0; i < PTABS; i++)
 		forget(&pd->tables[i].near);
-	}
 }
 
 void table_detach(uint64_t *table)
@@ -61,9 +58,8 @@ static void trim(struct deferred *d)
 			__atomic_store_n(f->above, 0, __ATOMIC_RELAXED);
 			table_empty(f->above, 1);
 		}
-		if (f->kinds) {
+		if (f->kinds)
 			tlb_stale(payer, f->kinds);
-		}
 		page_free_deferred(payer, frame_page(f), 0);
 	}
 	unlock(&mdb_lock);

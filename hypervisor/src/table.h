@@ -34,7 +34,7 @@ void table_trim_later(struct frame *f);
 struct table_near {
 	struct {
 		uint64_t *table;
-		uint64_t key;		/* of its entries, above TABLE_BITS */
+		uint64_t key; /* of its entries, above TABLE_BITS */
 	} at[2];
 };
 
@@ -45,14 +45,12 @@ static inline uint64_t *table_near(const struct table_near *n, uint64_t key)
 {
 	uint64_t k = key >> TABLE_BITS, i = key & (TABLE_ENTRIES - 1);
 
-	if (likely(n->at[0].key == k)) {
+	if (likely(n->at[0].key == k))
 		return &n->at[0].table[i];
-	}
 	return n->at[1].key == k ? &n->at[1].table[i] : NULL;
 }
 
-static inline void table_set_near(struct table_near *n, uint64_t key,
-				  uint64_t *table)
+static inline void table_set_near(struct table_near *n, uint64_t key, uint64_t *table)
 {
 	n->at[1] = n->at[0];
 	n->at[0].table = table;
@@ -77,7 +75,6 @@ static inline void table_empty(const void *in_table, unsigned n)
 	struct frame *f = page_frame(in_table);
 
 	f->used = (uint16_t)(f->used - n);
-	if (!f->used && f->above && !f->waits) {
+	if (!f->used && f->above && !f->waits)
 		table_trim_later(f);
-	}
 }

@@ -32,12 +32,10 @@ static bool settle(struct timeout *t)
 /* Recursion is as deep as two right spines: the logarithm of the number. */
 static struct timeout *merge(struct timeout *a, struct timeout *b)
 {
-	if (!a) {
+	if (!a)
 		return b;
-	}
-	if (!b) {
+	if (!b)
 		return a;
-	}
 	if (b->deadline < a->deadline) {
 		struct timeout *t = a;
 
@@ -56,33 +54,28 @@ void timeout_add(struct cpu *cpu, struct timeout *t)
 	t->rank = 1;
 	cpu->timeouts = merge(cpu->timeouts, t);
 	cpu->timeouts->parent = NULL;
-	if (cpu->timeouts == t) {
+	if (cpu->timeouts == t)
 		timeout_arm(cpu, t->deadline);
-	}
 }
 
 void timeout_cancel(struct cpu *cpu, struct timeout *t)
 {
 	struct timeout *below, *up = t->parent;
 
-	if (t->rank == 0) {
+	if (t->rank == 0)
 		return;
-	}
 	below = merge(t->left, t->right);
-	if (below) {
+	if (below)
 		below->parent = up;
-	}
-	if (!up) {
+	if (!up)
 		cpu->timeouts = below;
-	} else if (up->left == t) {
+	else if (up->left == t)
 		up->left = below;
-	} else {
+	else
 		up->right = below;
-	}
 	t->rank = 0;
-	while (up && settle(up)) {
+	while (up && settle(up))
 		up = up->parent;
-	}
 }
 
 void timeout_arm(struct cpu *cpu, uint64_t deadline)
@@ -104,8 +97,7 @@ void timeout_run(struct cpu *cpu)
 		timeout_cancel(cpu, t);
 		t->fire(t);
 	}
-	if (cpu->timeouts) {
+	if (cpu->timeouts)
 		timeout_arm(cpu, cpu->timeouts->deadline);
-	}
 	sc_tick(cpu, now);
 }

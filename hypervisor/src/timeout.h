@@ -9,9 +9,9 @@
 struct cpu;
 
 struct timeout {
-	uint64_t deadline;		/* TSC */
+	uint64_t deadline; /* TSC */
 	struct timeout *parent, *left, *right;
-	uint32_t rank;			/* 0: not in a heap */
+	uint32_t rank; /* 0: not in a heap */
 	void (*fire)(struct timeout *);
 };
 

@@ -21,9 +21,8 @@ static void ask(struct cpu *cpu)
 {
 	struct cpu *self = this_cpu();
 
-	if (self->dma_stale && self->dma_stale != pd) {
+	if (self->dma_stale && self->dma_stale != pd)
 		iommu_flush(self->dma_stale);
-	}
 	self->dma_stale = iommu ? pd : NULL;
 	self->flush_asked = 1;
 }
@@ -34,42 +33,34 @@ void tlb_stale(struct pd *pd, unsigned tables)
 
 	/* The entry goes before we look who has the tables loaded. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (guest) {
+	if (guest)
 		__atomic_add_fetch(&pd->guest_generation, 1, __ATOMIC_SEQ_CST);
-	}
-	if (unlikely(tables & MAPPING_DMA)) {
+	if (unlikely(tables & MAPPING_DMA))
 		ask_devices(pd);
-	}
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		struct cpu *cpu = cpus[i];
-		struct ec *vcpu = __atomic_load_n(&cpu->vcpu_running,
-						  __ATOMIC_RELAXED);
+		struct ec *vcpu = __atomic_load_n(&cpu->vcpu_running, __ATOMIC_RELAXED);
 
-		if (__atomic_load_n(&cpu->pd, __ATOMIC_RELAXED) == pd ||
-		    (guest && vcpu)) {
+		if (__atomic_load_n(&cpu->pd, __ATOMIC_RELAXED) == pd || (guest && vcpu))
 			ask(cpu);
-		}
 	}
 }
 
 void tlb_flush_requested(struct cpu *cpu)
 {
 	if (__atomic_exchange_n(&cpu->flush, 0, __ATOMIC_SEQ_CST)) {
-		if (object_ended(&cpu->pd->object)) {
+		if (object_ended(&cpu->pd->object))
 			pd_load(&pd_kernel);
-		} else {
+		else
 			write_cr3(read_cr3());
-		}
 	}
 }
 
 void tlb_unload(struct pd *pd)
 {
-	for (uint32_t i = 0; i < cpu_count; i++) {
-		if (__atomic_load_n(&cpus[i]->pd, __ATOMIC_RELAXED) == pd) {
+	for (uint32_t i = 0; i < cpu_count; i++)
+		if (__atomic_load_n(&cpus[i]->pd, __ATOMIC_RELAXED) == pd)
 			ask(cpus[i]);
-		}
-	}
 	tlb_shootdown();
 }
 
@@ -77,9 +68,8 @@ void tlb_shootdown(void)
 {
 	struct cpu *self = this_cpu();
 
-	if (likely(!self->flush_asked)) {
+	if (likely(!self->flush_asked))
 		return;
-	}
 	self->flush_asked = 0;
 	if (unlikely(self->dma_stale)) {
 		iommu_flush(self->dma_stale);
@@ -87,10 +77,8 @@ void tlb_shootdown(void)
 	}
 	tlb_flush_requested(self);
 	for (uint32_t i = 0; i < cpu_count; i++) {
-		if (i == self->id ||
-		    !__atomic_load_n(&cpus[i]->flush, __ATOMIC_SEQ_CST)) {
+		if (i == self->id || !__atomic_load_n(&cpus[i]->flush, __ATOMIC_SEQ_CST))
 			continue;
-		}
 		ipi_send(i);
 		while (__atomic_load_n(&cpus[i]->flush, __ATOMIC_SEQ_CST)) {
 			tlb_flush_requested(self);

@@ -12,15 +12,14 @@
 /* A keyword only in later compilers. */
 #define static_assert _Static_assert
 
-#define PAGE_BITS  12
-#define PAGE_SIZE  4096ul
-#define PAGE_MASK  (PAGE_SIZE - 1)
+#define PAGE_BITS 12
+#define PAGE_SIZE 4096ul
+#define PAGE_MASK (PAGE_SIZE - 1)
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define container_of(pointer, type, member) \
-	((type *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof(*(a)))
 

@@ -11,9 +11,8 @@ bool console_open(struct console *console, const char *name)
 {
 	const struct info_channel *c = info_channel(CHANNEL_CONSOLE, name);
 
-	if (!c || c->size < sizeof(struct console_ring)) {
+	if (!c || c->size < sizeof(struct console_ring))
 		return false;
-	}
 	console->ring = (struct console_ring *)c->address;
 	console->sel = c->selector;
 	return lock_init(&console->lock) == SUCCESS;
@@ -40,9 +39,8 @@ size_t console_try_write(struct console *console, const void *data, size_t n)
 	lock_acquire(&console->lock);
 	done = put(console, data, n);
 	lock_release(&console->lock);
-	if (done) {
+	if (done)
 		wake_console(console);
-	}
 	return done;
 }
 
@@ -50,9 +48,8 @@ size_t console_try_write(struct console *console, const void *data, size_t n)
 static enum status wait_for_space(struct console *c)
 {
 	__atomic_store_n(&c->ring->tx.wait, 1, __ATOMIC_SEQ_CST);
-	if (ring_used(&c->ring->tx, CONSOLE_TX) < CONSOLE_TX) {
+	if (ring_used(&c->ring->tx, CONSOLE_TX) < CONSOLE_TX)
 		return SUCCESS;
-	}
 	wake_console(c);
 	return sm_down_all(c->sel + CONSOLE_SPACE, 0);
 }
@@ -67,9 +64,8 @@ void console_queue(struct console *console, const void *data, size_t n)
 
 		at += done;
 		n -= done;
-		if (n && wait_for_space(console) != SUCCESS) {
+		if (n && wait_for_space(console) != SUCCESS)
 			break;
-		}
 	}
 	lock_release(&console->lock);
 }
@@ -88,24 +84,19 @@ void console_write(struct console *console, const void *data, size_t n)
 size_t console_try_read(struct console *console, void *data, size_t n)
 {
 	struct ring *rx = &console->ring->rx;
-	size_t done = ring_read(rx, console->ring->rx_data, CONSOLE_RX, data,
-				n);
+	size_t done = ring_read(rx, console->ring->rx_data, CONSOLE_RX, data, n);
 
-	if (done && __atomic_exchange_n(&rx->wait, 0, __ATOMIC_SEQ_CST)) {
+	if (done && __atomic_exchange_n(&rx->wait, 0, __ATOMIC_SEQ_CST))
 		wake_console(console);
-	}
 	return done;
 }
 
-size_t console_read(struct console *console, void *data, size_t n,
-		    uint64_t deadline)
+size_t console_read(struct console *console, void *data, size_t n, uint64_t deadline)
 {
 	for (;;) {
 		size_t done = console_try_read(console, data, n);
 
-		if (done || sm_down_all(console->sel + CONSOLE_INPUT,
-					deadline) != SUCCESS) {
+		if (done || sm_down_all(console->sel + CONSOLE_INPUT, deadline) != SUCCESS)
 			return done;
-		}
 	}
 }

@@ -20,15 +20,15 @@
 #include <lib/lock.h>
 
 enum {
-	CONSOLE_TX = 16384,	/* bytes, program to console */
-	CONSOLE_RX = 8192,	/* bytes, console to program */
+	CONSOLE_TX = 16384, /* bytes, program to console */
+	CONSOLE_RX = 8192,  /* bytes, console to program */
 };
 
 struct ring {
-	uint32_t head;		/* bytes written so far; the producer's */
-	uint32_t wait;		/* the producer waits for space */
+	uint32_t head; /* bytes written so far; the producer's */
+	uint32_t wait; /* the producer waits for space */
 	uint32_t pad0[14];
-	uint32_t tail;		/* bytes read so far; the consumer's */
+	uint32_t tail; /* bytes read so far; the consumer's */
 	uint32_t pad1[15];
 };
 
@@ -37,32 +37,30 @@ struct console_ring {
 	uint8_t pad[4096 - 2 * sizeof(struct ring)];
 	uint8_t tx_data[CONSOLE_TX];
 	uint8_t rx_data[CONSOLE_RX];
-	uint8_t pad_end[4096];	/* to a power of two */
+	uint8_t pad_end[4096]; /* to a power of two */
 };
 
 _Static_assert(sizeof(struct console_ring) == 32768, "shared layout");
 
 /* Ring operations, for both sides: bytes moved, 0 when full or empty. */
-size_t ring_write(struct ring *ring, uint8_t *data, uint32_t size,
-		  const void *from, size_t n);
-size_t ring_read(struct ring *ring, const uint8_t *data, uint32_t size,
-		 void *to, size_t n);
+size_t ring_write(struct ring *ring, uint8_t *data, uint32_t size, const void *from, size_t n);
+size_t ring_read(struct ring *ring, const uint8_t *data, uint32_t size, void *to, size_t n);
 
 /* Bytes to be read; never more than size. */
 uint32_t ring_used(const struct ring *ring, uint32_t size);
 
 /* The channel's selectors, in order. */
 enum {
-	CONSOLE_WORK,	/* to up: there is something for the console */
-	CONSOLE_INPUT,	/* to down: there is something to read */
-	CONSOLE_SPACE,	/* to down: tx has space again */
+	CONSOLE_WORK,  /* to up: there is something for the console */
+	CONSOLE_INPUT, /* to down: there is something to read */
+	CONSOLE_SPACE, /* to down: tx has space again */
 	CONSOLE_SELS = 4,
 };
 
 struct console {
 	struct console_ring *ring;
-	unsigned long sel;	/* the first of CONSOLE_SELS */
-	struct lock lock;	/* of writers */
+	unsigned long sel; /* the first of CONSOLE_SELS */
+	struct lock lock;  /* of writers */
 };
 
 /* name: of the channel ("log", "console"). False if there is none. */
@@ -85,8 +83,7 @@ size_t console_try_write(struct console *console, const void *data, size_t n);
  * Up to n bytes; waits for the first until the deadline (absolute TSC, 0:
  * forever), then returns 0. One reader at a time.
  */
-size_t console_read(struct console *console, void *data, size_t n,
-		    uint64_t deadline);
+size_t console_read(struct console *console, void *data, size_t n, uint64_t deadline);
 
 /* Without waiting. */
 size_t console_try_read(struct console *console, void *data, size_t n);

@@ -18,10 +18,10 @@
 enum { UNIT = 16, USED = 0x75736564 };
 
 struct block {
-	size_t size;		/* bytes, with this header */
+	size_t size; /* bytes, with this header */
 	union {
-		struct block *next;	/* of a free block */
-		uintptr_t used;		/* of a used block: USED */
+		struct block *next; /* of a free block */
+		uintptr_t used;	    /* of a used block: USED */
 	};
 };
 
@@ -69,9 +69,8 @@ void heap_add(void *memory, size_t size)
 	uintptr_t end = ((uintptr_t)memory + size) & -(uintptr_t)UNIT;
 	struct block *b = (struct block *)begin;
 
-	if (end < begin + 2 * UNIT) {
+	if (end < begin + 2 * UNIT)
 		return;
-	}
 	b->size = end - begin;
 	lock_acquire(&heap_lock);
 	insert(b);
@@ -102,11 +101,10 @@ static struct block *cut(struct block **link, uintptr_t at, size_t size)
 		rest->next = b->next;
 		b->next = rest;
 	}
-	if (at > address(b)) {
+	if (at > address(b))
 		b->size = at - address(b);
-	} else {
+	else
 		*link = b->next;
-	}
 	taken->size = size;
 	taken->used = USED;
 	return taken;
@@ -116,9 +114,8 @@ void *heap_alloc_aligned(size_t size, size_t alignment)
 {
 	struct block *taken = NULL;
 
-	if (size > SIZE_MAX / 2 || alignment > SIZE_MAX / 2) {
+	if (size > SIZE_MAX / 2 || alignment > SIZE_MAX / 2)
 		return NULL;
-	}
 	size = ((size ? size : 1) + 2 * UNIT - 1) & -(size_t)UNIT;
 	alignment = alignment < UNIT ? UNIT : alignment;
 	lock_acquire(&heap_lock);
@@ -144,13 +141,11 @@ void *heap_alloc_zero(size_t count, size_t size)
 	size_t total;
 	void *memory;
 
-	if (__builtin_mul_overflow(count, size, &total)) {
+	if (__builtin_mul_overflow(count, size, &total))
 		return NULL;
-	}
 	memory = heap_alloc(total);
-	if (memory) {
+	if (memory)
 		memset(memory, 0, total);
-	}
 	return memory;
 }
 
@@ -158,13 +153,11 @@ void heap_free(void *memory)
 {
 	struct block *b;
 
-	if (!memory) {
+	if (!memory)
 		return;
-	}
 	b = (struct block *)memory - 1;
-	if (b->used != USED) {
+	if (b->used != USED)
 		panic("heap: %p freed, which was not allocated", memory);
-	}
 	lock_acquire(&heap_lock);
 	insert(b);
 	lock_release(&heap_lock);
@@ -175,9 +168,8 @@ size_t heap_left(void)
 	size_t sum = 0;
 
 	lock_acquire(&heap_lock);
-	for (const struct block *b = free_list; b; b = b->next) {
+	for (const struct block *b = free_list; b; b = b->next)
 		sum += b->size;
-	}
 	lock_release(&heap_lock);
 	return sum;
 }

@@ -20,22 +20,19 @@ const struct info_area *info_area(enum info_area_kind kind, const char *name)
 	for (uint32_t i = 0; i < program_info->area_count; i++) {
 		const struct info_area *a = &program_info->areas[i];
 
-		if (a->kind == kind && matches(a->name, name)) {
+		if (a->kind == kind && matches(a->name, name))
 			return a;
-		}
 	}
 	return NULL;
 }
 
-const struct info_channel *info_channel(enum info_channel_kind kind,
-					const char *name)
+const struct info_channel *info_channel(enum info_channel_kind kind, const char *name)
 {
 	for (uint32_t i = 0; i < program_info->channel_count; i++) {
 		const struct info_channel *c = &program_info->channels[i];
 
-		if (c->kind == kind && matches(c->name, name)) {
+		if (c->kind == kind && matches(c->name, name))
 			return c;
-		}
 	}
 	return NULL;
 }
@@ -47,9 +44,8 @@ void status_add_thread(const char *name, unsigned long sc, unsigned cpu)
 
 	for (unsigned i = 0; i < STATUS_THREADS; i++, t++) {
 		unused = 0;
-		if (__atomic_compare_exchange_n(&t->sc, &unused, (uint32_t)sc,
-						false, __ATOMIC_ACQ_REL,
-						__ATOMIC_RELAXED)) {
+		if (__atomic_compare_exchange_n(&t->sc, &unused, (uint32_t)sc, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 			t->cpu = cpu;
 			string_copy(t->name, name, sizeof(t->name));
 			return;
@@ -64,9 +60,8 @@ uint64_t *status_add_counter(const char *name)
 	unsigned i = __atomic_fetch_add(&used, 1, __ATOMIC_RELAXED);
 	struct status_counter *c = &program_status->counters[i];
 
-	if (i >= STATUS_COUNTERS) {
+	if (i >= STATUS_COUNTERS)
 		return &hidden;
-	}
 	string_copy(c->name, name, sizeof(c->name));
 	return &c->value;
 }

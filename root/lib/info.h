@@ -12,21 +12,21 @@
 #include <lib/layout.h>
 
 enum {
-	INFO_MAGIC = 0x4f464e49,	/* "INFO" */
+	INFO_MAGIC = 0x4f464e49, /* "INFO" */
 	INFO_VERSION = 1,
 
-	INFO_NAME = 32,			/* bytes of a name */
-	INFO_STRING = 1024,		/* bytes of arguments, command line */
+	INFO_NAME = 32,	    /* bytes of a name */
+	INFO_STRING = 1024, /* bytes of arguments, command line */
 	INFO_CPUS = 64,
 	INFO_AREAS = 48,
 	INFO_CHANNELS = 48,
 };
 
 enum info_area_kind {
-	AREA_HEAP = 1,	/* memory for its heap (the runtime takes it) */
-	AREA_GUEST,	/* a VM's RAM, see below */
-	AREA_MODULE,	/* a boot module, read-only; name: its role */
-	AREA_DEVICE,	/* memory-mapped registers */
+	AREA_HEAP = 1, /* memory for its heap (the runtime takes it) */
+	AREA_GUEST,    /* a VM's RAM, see below */
+	AREA_MODULE,   /* a boot module, read-only; name: its role */
+	AREA_DEVICE,   /* memory-mapped registers */
 };
 
 /*
@@ -39,23 +39,23 @@ enum info_area_kind {
  * of a VM's modules are "kernel" and "initrd".
  */
 struct info_area {
-	uint32_t kind;		/* enum info_area_kind */
-	uint32_t rights;	/* MEM_R, MEM_W, MEM_X */
+	uint32_t kind;	 /* enum info_area_kind */
+	uint32_t rights; /* MEM_R, MEM_W, MEM_X */
 	uint64_t address;
-	uint64_t size;		/* bytes */
+	uint64_t size; /* bytes */
 	char name[INFO_NAME];
 };
 
 enum info_channel_kind {
-	CHANNEL_PORTAL = 1,	/* a service: call(selector) */
-	CHANNEL_CONSOLE,	/* console.h; address: struct console_ring */
-	CHANNEL_CLIENT,		/* the console service's end of such a one */
-	CHANNEL_INTERRUPT,	/* selector: semaphore; number: GSI */
-	CHANNEL_SERVICE,	/* create a portal there, then request_ready */
+	CHANNEL_PORTAL = 1, /* a service: call(selector) */
+	CHANNEL_CONSOLE,    /* console.h; address: struct console_ring */
+	CHANNEL_CLIENT,	    /* the console service's end of such a one */
+	CHANNEL_INTERRUPT,  /* selector: semaphore; number: GSI */
+	CHANNEL_SERVICE,    /* create a portal there, then request_ready */
 };
 
 enum {
-	CHANNEL_RAW = 1 << 0,	/* console: bytes, not lines; interactive */
+	CHANNEL_RAW = 1 << 0, /* console: bytes, not lines; interactive */
 };
 
 /*
@@ -63,12 +63,12 @@ enum {
  * for a guest's); or, for the console service, of the client.
  */
 struct info_channel {
-	uint32_t kind;		/* enum info_channel_kind */
+	uint32_t kind; /* enum info_channel_kind */
 	uint32_t flags;
-	uint32_t selector;	/* the first of the channel's */
+	uint32_t selector; /* the first of the channel's */
 	uint32_t number;
-	uint64_t address;	/* of shared memory, or 0 */
-	uint64_t size;		/* bytes */
+	uint64_t address; /* of shared memory, or 0 */
+	uint64_t size;	  /* bytes */
 	char name[INFO_NAME];
 };
 
@@ -77,21 +77,21 @@ struct info_vm {
 	uint32_t vcpus;
 	uint32_t reserved;
 	uint64_t memory;		/* bytes of all AREA_GUEST together */
-	char command_line[INFO_STRING];	/* of the guest's kernel */
+	char command_line[INFO_STRING]; /* of the guest's kernel */
 };
 
 struct program_info {
 	uint32_t magic, version;
 	uint32_t tsc_khz;
-	uint32_t features;	/* HIP_IOMMU, HIP_VMX, HIP_SVM */
-	uint32_t page_sizes;	/* bit n: the kernel maps pages of 2^n bytes */
-	uint32_t priority;	/* of its main thread */
-	uint32_t quantum;	/* microseconds */
-	uint32_t kernel_pages;	/* its quota of kernel memory */
+	uint32_t features;     /* HIP_IOMMU, HIP_VMX, HIP_SVM */
+	uint32_t page_sizes;   /* bit n: the kernel maps pages of 2^n bytes */
+	uint32_t priority;     /* of its main thread */
+	uint32_t quantum;      /* microseconds */
+	uint32_t kernel_pages; /* its quota of kernel memory */
 	uint32_t cpu_count;
 	uint32_t area_count;
 	uint32_t channel_count;
-	uint32_t instance;	/* how often it was started before */
+	uint32_t instance;	  /* how often it was started before */
 	uint16_t cpus[INFO_CPUS]; /* that it may use; [0]: its main thread's */
 	char name[INFO_NAME];
 	char arguments[INFO_STRING];
@@ -107,8 +107,7 @@ extern const struct program_info *program_info;
 
 /* The first of its kind and name (null: any name), or null. */
 const struct info_area *info_area(enum info_area_kind kind, const char *name);
-const struct info_channel *info_channel(enum info_channel_kind kind,
-					const char *name);
+const struct info_channel *info_channel(enum info_channel_kind kind, const char *name);
 
 /*
  * What a program tells root and the console about itself, at LAYOUT_STATUS:
@@ -118,12 +117,12 @@ enum { STATUS_THREADS = 32, STATUS_COUNTERS = 16, STATUS_NAME = 16 };
 
 struct status_thread {
 	char name[STATUS_NAME];
-	uint32_t sc;		/* selector in the program; 0: unused */
+	uint32_t sc; /* selector in the program; 0: unused */
 	uint32_t cpu;
 };
 
 struct status_counter {
-	char name[STATUS_NAME];	/* "exits"; empty: unused */
+	char name[STATUS_NAME]; /* "exits"; empty: unused */
 	uint64_t value;
 };
 

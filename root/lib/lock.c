@@ -17,12 +17,10 @@ enum status lock_init(struct lock *lock)
 	unsigned long sm = sel_alloc(0);
 	enum status status = OUT_OF_MEMORY;
 
-	if (sm) {
+	if (sm)
 		status = create_sm(sm, SEL_PD, 0);
-	}
-	if (status != SUCCESS && sm) {
+	if (status != SUCCESS && sm)
 		sel_free(sm, 0);
-	}
 	*lock = (struct lock){FREE, status == SUCCESS ? sm : 0};
 	return status;
 }
@@ -31,12 +29,10 @@ static void wait(struct lock *lock)
 {
 	enum status status;
 
-	while (__atomic_exchange_n(&lock->state, WAITED_FOR,
-				   __ATOMIC_ACQUIRE) != FREE) {
+	while (__atomic_exchange_n(&lock->state, WAITED_FOR, __ATOMIC_ACQUIRE) != FREE) {
 		status = sm_down(lock->sm, 0);
-		if (status != SUCCESS) {
+		if (status != SUCCESS)
 			panic("lock: wait: %s", status_name(status));
-		}
 	}
 }
 
@@ -44,16 +40,14 @@ void lock_acquire(struct lock *lock)
 {
 	unsigned expected = FREE;
 
-	if (!__atomic_compare_exchange_n(&lock->state, &expected, HELD, false,
-					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+	if (!__atomic_compare_exchange_n(&lock->state, &expected, HELD, false, __ATOMIC_ACQUIRE,
+					 __ATOMIC_RELAXED))
 		wait(lock);
-	}
 }
 
 void lock_release(struct lock *lock)
 {
-	if (__atomic_exchange_n(&lock->state, FREE, __ATOMIC_RELEASE) ==
-	    WAITED_FOR) {
+	if (__atomic_exchange_n(&lock->state, FREE, __ATOMIC_RELEASE) == WAITED_FOR) {
 		/* It fails only if the semaphore is gone: nobody waits. */
 		(void)sm_up(lock->sm);
 	}

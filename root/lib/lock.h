@@ -7,7 +7,7 @@
 #include <abi/call.h>
 
 struct lock {
-	unsigned state;		/* 0 free, 1 held, 2 held and waited for */
+	unsigned state; /* 0 free, 1 held, 2 held and waited for */
 	unsigned long sm;
 };
 

@@ -23,17 +23,15 @@ static const char *const prefix[] = {
 
 static void write_console(const char *text, size_t length)
 {
-	if (console_log) {
+	if (console_log)
 		console_write(console_log, text, length);
-	}
 }
 
 void (*log_sink)(const char *text, size_t n) = write_console;
 
 /* Format behind what is in the buffer; returns the new length. */
-[[gnu::format(printf, 3, 0)]]
-static size_t append(char text[PRINT_MAX], size_t length, const char *format,
-		     va_list list)
+[[gnu::format(printf, 3, 0)]] static size_t append(char text[PRINT_MAX], size_t length,
+						   const char *format, va_list list)
 {
 	int n = vsnprintf(text + length, PRINT_MAX - length, format, list);
 
@@ -59,9 +57,8 @@ void log_write(enum log_level level, const char *format, ...)
 	va_list list;
 	size_t n;
 
-	if (level > log_limit) {
+	if (level > log_limit)
 		return;
-	}
 	n = string_copy(text, prefix[level], sizeof(text));
 	va_start(list, format);
 	n = append(text, n, format, list);
@@ -81,14 +78,12 @@ bool log_allowed(struct log_rate *rate)
 	}
 	more = (now - rate->last) / rate->interval;
 	if (more) {
-		rate->left = more < rate->burst - rate->left ?
-				     rate->left + (unsigned)more :
-				     rate->burst;
+		rate->left = more < rate->burst - rate->left ? rate->left + (unsigned)more
+							     : rate->burst;
 		rate->last += more * rate->interval;
 	}
-	if (!rate->left) {
+	if (!rate->left)
 		return false;
-	}
 	rate->left--;
 	return true;
 }

@@ -16,8 +16,7 @@ extern enum log_level log_limit;
 /* Where text goes: the program's console. Root has other ideas at times. */
 extern void (*log_sink)(const char *text, size_t n);
 
-[[gnu::format(printf, 2, 3)]]
-void log_write(enum log_level level, const char *format, ...);
+[[gnu::format(printf, 2, 3)]] void log_write(enum log_level level, const char *format, ...);
 
 #define log_error(...)	 log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)
@@ -35,13 +34,16 @@ void log_write(enum log_level level, const char *format, ...);
  *	}
  */
 struct log_rate {
-	uint64_t interval;	/* ns */
+	uint64_t interval; /* ns */
 	unsigned burst;
-	unsigned left;		/* that may come at once; 0 before first use */
-	uint64_t last;		/* ns, when `left` was counted; 0: never */
+	unsigned left; /* that may come at once; 0 before first use */
+	uint64_t last; /* ns, when `left` was counted; 0: never */
 };
 
-#define LOG_RATE(burst_, interval_) {(interval_), (burst_), 0, 0}
+#define LOG_RATE(burst_, interval_)         \
+	{                                   \
+		(interval_), (burst_), 0, 0 \
+	}
 
 [[nodiscard]] _Bool log_allowed(struct log_rate *rate);
 

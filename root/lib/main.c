@@ -16,12 +16,10 @@ void runtime_start(void)
 	enum status status;
 
 	status = runtime_init(info, (void *)LAYOUT_STATUS, (void *)LAYOUT_UTCB);
-	if (console_open(&log, "log")) {
+	if (console_open(&log, "log"))
 		console_log = &log;
-	}
-	if (status != SUCCESS) {
+	if (status != SUCCESS)
 		panic("runtime: %s", status_name(status));
-	}
 	status_add_thread("main", SEL_SC, info->cpus[0]);
 	program_exit((unsigned)program_main(info), "");
 }

@@ -30,8 +30,7 @@ static inline void message_words(struct utcb *u, unsigned n)
 }
 
 /* Add an item: what (a CRD), how (ITEM()). */
-static inline void message_item(struct utcb *u, unsigned long what,
-				unsigned long how)
+static inline void message_item(struct utcb *u, unsigned long what, unsigned long how)
 {
 	unsigned i = message_typed(u);
 
@@ -47,12 +46,10 @@ static inline void message_item(struct utcb *u, unsigned long what,
  * For ports both are equal. Uses the calling thread's UTCB. What is already
  * occupied at the receiver stays as it is (without an error).
  */
-[[nodiscard]] enum status
-delegate_range(unsigned long from_pd, enum crd_type type, unsigned long what,
-	       unsigned long count, unsigned rights, unsigned flags,
-	       unsigned long to_pd, unsigned long to);
+[[nodiscard]] enum status delegate_range(unsigned long from_pd, enum crd_type type,
+					 unsigned long what, unsigned long count, unsigned rights,
+					 unsigned flags, unsigned long to_pd, unsigned long to);
 
 /* Revoke such a range, in naturally aligned pieces; self: see revoke_self. */
-[[nodiscard]] enum status revoke_range(enum crd_type type, unsigned long what,
-				       unsigned long count, unsigned rights,
-				       bool self);
+[[nodiscard]] enum status revoke_range(enum crd_type type, unsigned long what, unsigned long count,
+				       unsigned rights, bool self);

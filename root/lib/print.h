@@ -12,11 +12,10 @@
  * Write at most size bytes with the terminating 0; returns how many there
  * would be without it.
  */
-[[gnu::format(printf, 3, 4)]]
-int snprintf(char *restrict to, size_t size, const char *restrict format, ...);
-[[gnu::format(printf, 3, 0)]]
-int vsnprintf(char *restrict to, size_t size, const char *restrict format,
-	      va_list list);
+[[gnu::format(printf, 3, 4)]] int snprintf(char *restrict to, size_t size,
+					   const char *restrict format, ...);
+[[gnu::format(printf, 3, 0)]] int vsnprintf(char *restrict to, size_t size,
+					    const char *restrict format, va_list list);
 
 /*
  * Text to the program's console ("log" channel): whole lines come out behind

@@ -12,9 +12,8 @@ static enum request_result request(unsigned words)
 	struct utcb *u = thread_utcb();
 
 	message_words(u, words);
-	if (call(SEL_ROOT) != SUCCESS) {
+	if (call(SEL_ROOT) != SUCCESS)
 		return REQUEST_DENIED;
-	}
 	return (enum request_result)u->word[0];
 }
 
@@ -45,9 +44,8 @@ enum request_result request_status(unsigned index, struct program_view *view)
 	u->word[0] = REQUEST_STATUS;
 	u->word[1] = index;
 	result = request(2);
-	if (result == REQUEST_OK) {
+	if (result == REQUEST_OK)
 		memcpy(view, &u->word[1], sizeof(*view));
-	}
 	return result;
 }
 

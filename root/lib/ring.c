@@ -28,8 +28,7 @@ static uint32_t least(uint32_t a, size_t b)
 	return a < b ? a : (uint32_t)b;
 }
 
-size_t ring_write(struct ring *ring, uint8_t *data, uint32_t size,
-		  const void *from, size_t n)
+size_t ring_write(struct ring *ring, uint8_t *data, uint32_t size, const void *from, size_t n)
 {
 	uint32_t head = load(&ring->head);
 	uint32_t count = least(size - ring_used(ring, size), n);
@@ -41,8 +40,7 @@ size_t ring_write(struct ring *ring, uint8_t *data, uint32_t size,
 	return count;
 }
 
-size_t ring_read(struct ring *ring, const uint8_t *data, uint32_t size,
-		 void *to, size_t n)
+size_t ring_read(struct ring *ring, const uint8_t *data, uint32_t size, void *to, size_t n)
 {
 	uint32_t tail = load(&ring->tail);
 	uint32_t count = least(ring_used(ring, size), n);

@@ -13,14 +13,13 @@ static void add_heaps(const struct program_info *info)
 	for (uint32_t i = 0; i < info->area_count; i++) {
 		const struct info_area *a = &info->areas[i];
 
-		if (a->kind == AREA_HEAP) {
+		if (a->kind == AREA_HEAP)
 			heap_add((void *)a->address, a->size);
-		}
 	}
 }
 
-enum status runtime_init(const struct program_info *info,
-			 struct program_status *status, struct utcb *utcb)
+enum status runtime_init(const struct program_info *info, struct program_status *status,
+			 struct utcb *utcb)
 {
 	struct thread *self = thread_self();
 	enum status s;

@@ -12,8 +12,7 @@
  * info's areas is added.
  */
 [[nodiscard]] enum status runtime_init(const struct program_info *info,
-				       struct program_status *status,
-				       struct utcb *utcb);
+				       struct program_status *status, struct utcb *utcb);
 
 /* Entered by start.S of a program. */
 _Noreturn void runtime_start(void);

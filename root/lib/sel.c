@@ -13,7 +13,7 @@ enum { WORDS = (SEL_END - SEL_FREE) / 64 };
 
 /* Locked by sel_lock. */
 static uint64_t used[WORDS];
-static unsigned first;		/* no selector below this word is free */
+static unsigned first; /* no selector below this word is free */
 
 struct lock sel_lock;
 
@@ -24,11 +24,9 @@ static bool is_used(unsigned i)
 
 static bool is_free(unsigned i, unsigned n)
 {
-	for (unsigned j = 0; j < n; j++) {
-		if (is_used(i + j)) {
+	for (unsigned j = 0; j < n; j++)
+		if (is_used(i + j))
 			return false;
-		}
-	}
 	return true;
 }
 
@@ -37,8 +35,7 @@ static void mark(unsigned i, unsigned n, bool in_use)
 	for (; n; n--, i++) {
 		uint64_t bit = 1ul << i % 64;
 
-		used[i / 64] = in_use ? used[i / 64] | bit :
-					used[i / 64] & ~bit;
+		used[i / 64] = in_use ? used[i / 64] | bit : used[i / 64] & ~bit;
 	}
 }
 
@@ -48,9 +45,8 @@ unsigned long sel_alloc(unsigned order)
 	unsigned long sel = 0;
 
 	lock_acquire(&sel_lock);
-	while (first < WORDS && used[first] == ~0ul) {
+	while (first < WORDS && used[first] == ~0ul)
 		first++;
-	}
 	for (i = (first * 64 + n - 1) & -n; i + n <= WORDS * 64; i += n) {
 		if (is_free(i, n)) {
 			mark(i, n, true);

@@ -39,11 +39,10 @@ void *memcpy(void *restrict to, const void *restrict from, size_t n)
 
 void *memmove(void *to, const void *from, size_t n)
 {
-	if ((uintptr_t)to - (uintptr_t)from < n) {
+	if ((uintptr_t)to - (uintptr_t)from < n)
 		copy_down(to, from, n);
-	} else {
+	else
 		copy_up(to, from, n);
-	}
 	return to;
 }
 
@@ -66,11 +65,9 @@ int memcmp(const void *a, const void *b, size_t n)
 {
 	const uint8_t *x = a, *y = b;
 
-	for (; n; n--, x++, y++) {
-		if (*x != *y) {
+	for (; n; n--, x++, y++)
+		if (*x != *y)
 			return *x - *y;
-		}
-	}
 	return 0;
 }
 
@@ -84,11 +81,9 @@ void *memchr(const void *s, int c, size_t n)
 {
 	const char *at = s;
 
-	for (; n; n--, at++) {
-		if (*at == (char)c) {
+	for (; n; n--, at++)
+		if (*at == (char)c)
 			return unconst(at);
-		}
-	}
 	return NULL;
 }
 
@@ -96,9 +91,8 @@ size_t strnlen(const char *s, size_t n)
 {
 	size_t length = 0;
 
-	while (length < n && s[length]) {
+	while (length < n && s[length])
 		length++;
-	}
 	return length;
 }
 
@@ -109,11 +103,9 @@ size_t strlen(const char *s)
 
 int strncmp(const char *a, const char *b, size_t n)
 {
-	for (; n; n--, a++, b++) {
-		if (*a != *b || !*a) {
+	for (; n; n--, a++, b++)
+		if (*a != *b || !*a)
 			return (uint8_t)*a - (uint8_t)*b;
-		}
-	}
 	return 0;
 }
 
@@ -125,12 +117,10 @@ int strcmp(const char *a, const char *b)
 char *strchr(const char *s, int c)
 {
 	for (;; s++) {
-		if (*s == (char)c) {
+		if (*s == (char)c)
 			return unconst(s);
-		}
-		if (!*s) {
+		if (!*s)
 			return NULL;
-		}
 	}
 }
 
@@ -139,12 +129,10 @@ char *strrchr(const char *s, int c)
 	char *last = NULL;
 
 	for (;; s++) {
-		if (*s == (char)c) {
+		if (*s == (char)c)
 			last = unconst(s);
-		}
-		if (!*s) {
+		if (!*s)
 			return last;
-		}
 	}
 }
 
@@ -153,26 +141,21 @@ char *strstr(const char *s, const char *what)
 	size_t n = strlen(what);
 
 	for (;; s++) {
-		if (strncmp(s, what, n) == 0) {
+		if (strncmp(s, what, n) == 0)
 			return unconst(s);
-		}
-		if (!*s) {
+		if (!*s)
 			return NULL;
-		}
 	}
 }
 
 static unsigned digit(char c)
 {
-	if (c >= '0' && c <= '9') {
+	if (c >= '0' && c <= '9')
 		return (unsigned)(c - '0');
-	}
-	if (c >= 'a' && c <= 'z') {
+	if (c >= 'a' && c <= 'z')
 		return (unsigned)(c - 'a') + 10;
-	}
-	if (c >= 'A' && c <= 'Z') {
+	if (c >= 'A' && c <= 'Z')
 		return (unsigned)(c - 'A') + 10;
-	}
 	return 64;
 }
 
@@ -182,29 +165,25 @@ unsigned long strtoul(const char *restrict s, char **restrict end, int base)
 	unsigned long value = 0;
 	bool negative = false, any = false;
 
-	while (*at == ' ' || (*at >= '\t' && *at <= '\r')) {
+	while (*at == ' ' || (*at >= '\t' && *at <= '\r'))
 		at++;
-	}
-	if (*at == '+' || *at == '-') {
+	if (*at == '+' || *at == '-')
 		negative = *at++ == '-';
-	}
-	if ((base == 0 || base == 16) && at[0] == '0' &&
-	    (at[1] == 'x' || at[1] == 'X') && digit(at[2]) < 16) {
+	if ((base == 0 || base == 16) && at[0] == '0' && (at[1] == 'x' || at[1] == 'X') &&
+	    digit(at[2]) < 16) {
 		at += 2;
 		base = 16;
 	} else if (base == 0) {
 		base = *at == '0' ? 8 : 10;
 	}
 	for (; digit(*at) < (unsigned)base; at++, any = true) {
-		if (__builtin_mul_overflow(value, (unsigned long)base,
-					   &value) ||
+		if (__builtin_mul_overflow(value, (unsigned long)base, &value) ||
 		    __builtin_add_overflow(value, digit(*at), &value)) {
 			value = ~0ul;
 			negative = false;
 		}
 	}
-	if (end) {
+	if (end)
 		*end = unconst(any ? at : s);
-	}
 	return negative ? -value : value;
 }

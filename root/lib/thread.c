@@ -21,7 +21,7 @@ _Static_assert(offsetof(struct thread, entry) == 8, "thread_entry");
 _Static_assert(offsetof(struct thread, argument) == 16, "thread_entry");
 
 /* Locked by thread_lock. */
-static uint8_t startup_ready[HIP_CPUS];	/* the CPU has its startup portal */
+static uint8_t startup_ready[HIP_CPUS]; /* the CPU has its startup portal */
 static unsigned long next_utcb = LAYOUT_UTCBS;
 
 static struct lock thread_lock;
@@ -42,15 +42,13 @@ static struct thread *stack_create(unsigned cpu)
 	uint8_t *stack = heap_alloc_aligned(STACK_SIZE, STACK_SIZE);
 	struct thread *t;
 
-	if (!stack) {
+	if (!stack)
 		return NULL;
-	}
 	t = (struct thread *)(stack + STACK_SIZE - STACK_THREAD);
 	memset(t, 0, sizeof(*t));
 	t->cpu = cpu;
 	/* An address is not used twice: an EC may die later than we think. */
-	t->utcb = (struct utcb *)__atomic_fetch_add(&next_utcb, UTCB_SIZE,
-						    __ATOMIC_RELAXED);
+	t->utcb = (struct utcb *)__atomic_fetch_add(&next_utcb, UTCB_SIZE, __ATOMIC_RELAXED);
 	return t;
 }
 
@@ -64,19 +62,16 @@ static enum status ec_create(struct thread *t, enum ec_kind kind)
 	enum status status;
 
 	t->ec = sel_alloc(0);
-	if (!t->ec) {
+	if (!t->ec)
 		return OUT_OF_MEMORY;
-	}
-	status = create_ec(t->ec, SEL_PD, kind, (unsigned long)t->utcb, t->cpu,
-			   (unsigned long)t, event_base(t->cpu));
-	if (status != SUCCESS) {
+	status = create_ec(t->ec, SEL_PD, kind, (unsigned long)t->utcb, t->cpu, (unsigned long)t,
+			   event_base(t->cpu));
+	if (status != SUCCESS)
 		sel_free(t->ec, 0);
-	}
 	return status;
 }
 
-static struct thread *create(unsigned cpu, enum ec_kind kind,
-			     enum status *status)
+static struct thread *create(unsigned cpu, enum ec_kind kind, enum status *status)
 {
 	struct thread *t = stack_create(cpu);
 
@@ -95,15 +90,13 @@ struct thread *handler_create(unsigned cpu, enum status *status)
 	return create(cpu, EC_LOCAL, status ? status : &ignored);
 }
 
-enum status portal_create(unsigned long sel, const struct thread *handler,
-			  unsigned long mtd, struct portal *portal)
+enum status portal_create(unsigned long sel, const struct thread *handler, unsigned long mtd,
+			  struct portal *portal)
 {
-	enum status status = create_pt(sel, SEL_PD, handler->ec, mtd,
-				       (unsigned long)portal_entry);
+	enum status status = create_pt(sel, SEL_PD, handler->ec, mtd, (unsigned long)portal_entry);
 
-	if (status == SUCCESS) {
+	if (status == SUCCESS)
 		status = pt_ctrl(sel, (unsigned long)portal);
-	}
 	return status;
 }
 
@@ -123,42 +116,35 @@ static enum status startup_create(unsigned cpu)
 	enum status status;
 	struct thread *handler;
 
-	if (cpu >= HIP_CPUS) {
+	if (cpu >= HIP_CPUS)
 		return BAD_CPU;
-	}
-	if (startup_ready[cpu]) {
+	if (startup_ready[cpu])
 		return SUCCESS;
-	}
 	handler = handler_create(cpu, &status);
 	if (handler) {
-		status = portal_create(event_base(cpu) + EVENT_THREAD_STARTUP,
-				       handler, MTD_RIP_LEN, &startup);
+		status = portal_create(event_base(cpu) + EVENT_THREAD_STARTUP, handler, MTD_RIP_LEN,
+				       &startup);
 		startup_ready[cpu] = status == SUCCESS;
 	}
 	return status;
 }
 
-static enum status sc_create(struct thread *t, unsigned priority,
-			     unsigned quantum)
+static enum status sc_create(struct thread *t, unsigned priority, unsigned quantum)
 {
 	enum status status;
 
 	t->sc = sel_alloc(0);
-	if (!t->sc) {
+	if (!t->sc)
 		return OUT_OF_MEMORY;
-	}
 	status = create_sc(t->sc, SEL_PD, t->ec,
-			   QPD(priority, quantum ? quantum :
-						   program_info->quantum));
-	if (status != SUCCESS) {
+			   QPD(priority, quantum ? quantum : program_info->quantum));
+	if (status != SUCCESS)
 		sel_free(t->sc, 0);
-	}
 	return status;
 }
 
-struct thread *thread_create(const char *name, unsigned cpu, unsigned priority,
-			     unsigned quantum, void (*entry)(void *argument),
-			     void *argument, enum status *status)
+struct thread *thread_create(const char *name, unsigned cpu, unsigned priority, unsigned quantum,
+			     void (*entry)(void *argument), void *argument, enum status *status)
 {
 	enum status ignored;
 	struct thread *t;
@@ -167,13 +153,11 @@ struct thread *thread_create(const char *name, unsigned cpu, unsigned priority,
 	lock_acquire(&thread_lock);
 	*status = startup_create(cpu);
 	lock_release(&thread_lock);
-	if (*status != SUCCESS) {
+	if (*status != SUCCESS)
 		return NULL;
-	}
 	t = create(cpu, EC_GLOBAL, status);
-	if (!t) {
+	if (!t)
 		return NULL;
-	}
 	t->entry = entry;
 	t->argument = argument;
 	*status = sc_create(t, priority, quantum);
@@ -187,7 +171,6 @@ struct thread *thread_create(const char *name, unsigned cpu, unsigned priority,
 
 void thread_stop(void)
 {
-	for (;;) {
+	for (;;)
 		(void)sm_down(SEL_NEVER, 0);
-	}
 }

@@ -15,8 +15,8 @@ struct thread {
 	struct utcb *utcb;
 	void (*entry)(void *argument);
 	void *argument;
-	unsigned long ec;	/* selector */
-	unsigned long sc;	/* selector; of a handler 0 */
+	unsigned long ec; /* selector */
+	unsigned long sc; /* selector; of a handler 0 */
 	unsigned cpu;
 	unsigned reserved;
 	unsigned long unused[2];
@@ -43,11 +43,9 @@ static inline struct utcb *thread_utcb(void)
  * memory, kernel memory or selectors are used up, or the CPU is not the
  * program's: *status says which (may be null).
  */
-[[nodiscard]] struct thread *thread_create(const char *name, unsigned cpu,
-					   unsigned priority, unsigned quantum,
-					   void (*entry)(void *argument),
-					   void *argument,
-					   enum status *status);
+[[nodiscard]] struct thread *thread_create(const char *name, unsigned cpu, unsigned priority,
+					   unsigned quantum, void (*entry)(void *argument),
+					   void *argument, enum status *status);
 
 /* A local EC for portals, on a CPU. */
 [[nodiscard]] struct thread *handler_create(unsigned cpu, enum status *status);
@@ -65,10 +63,8 @@ struct portal {
 };
 
 /* Create it at a selector of the caller's choice. */
-[[nodiscard]] enum status portal_create(unsigned long sel,
-					const struct thread *handler,
-					unsigned long mtd,
-					struct portal *portal);
+[[nodiscard]] enum status portal_create(unsigned long sel, const struct thread *handler,
+					unsigned long mtd, struct portal *portal);
 
 /*
  * For portals with an entry of their own: on entry RDI is the portal's id and

@@ -17,14 +17,12 @@
 #include "elf.h"
 #include "module.h"
 
-enum { PD_RIGHTS_PROGRAM = PD_CREATE_EC | PD_CREATE_SC | PD_CREATE_PT |
-			   PD_CREATE_SM };
+enum { PD_RIGHTS_PROGRAM = PD_CREATE_EC | PD_CREATE_SC | PD_CREATE_PT | PD_CREATE_SM };
 
 /* What did not work, for the caller's message. */
 static char error_text[160];
 
-[[gnu::format(printf, 1, 2)]]
-static const char *error(const char *format, ...)
+[[gnu::format(printf, 1, 2)]] static const char *error(const char *format, ...)
 {
 	va_list list;
 
@@ -36,8 +34,7 @@ static const char *error(const char *format, ...)
 
 static const char *failed(const char *what, enum status status)
 {
-	return status == SUCCESS ? NULL :
-				   error("%s: %s", what, status_name(status));
+	return status == SUCCESS ? NULL : error("%s: %s", what, status_name(status));
 }
 
 /* Hold a block for the program, and clear it. Null on failure. */
@@ -50,46 +47,36 @@ static void *hold(struct program *p, const struct block *block, bool clear)
 		return NULL;
 	}
 	p->blocks[p->block_count++] = *block;
-	if (memory_take(block, MEM_R | MEM_W | MEM_X, &at) != SUCCESS) {
+	if (memory_take(block, MEM_R | MEM_W | MEM_X, &at) != SUCCESS)
 		return NULL;
-	}
-	if (clear) {
+	if (clear)
 		memset(at, 0, block->size);
-	}
 	return at;
 }
 
 /* Memory of the program's at an address; *at is where root sees it. */
-static const char *add_memory(struct program *p, const char *what,
-			      uint64_t to, uint64_t size, unsigned rights,
-			      void **at)
+static const char *add_memory(struct program *p, const char *what, uint64_t to, uint64_t size,
+			      unsigned rights, void **at)
 {
 	struct block block;
 
-	if (!memory_allocate(size, PAGE_SIZE, &block)) {
-		return error("%s: no %lu KiB of memory left", what,
-			     (size + 1023) >> 10);
-	}
+	if (!memory_allocate(size, PAGE_SIZE, &block))
+		return error("%s: no %lu KiB of memory left", what, (size + 1023) >> 10);
 	*at = hold(p, &block, true);
-	if (!*at) {
-		return error("%s: the kernel gives no memory at %#lx", what,
-			     block.address);
-	}
+	if (!*at)
+		return error("%s: the kernel gives no memory at %#lx", what, block.address);
 	return failed(what, memory_give(&block, rights, 0, p->pd, to));
 }
 
-static const char *load_segment(struct program *p, const void *file,
-				const struct elf_segment *s)
+static const char *load_segment(struct program *p, const void *file, const struct elf_segment *s)
 {
 	uint64_t offset = s->address % PAGE_SIZE;
 	void *at;
-	const char *e = add_memory(p, "image", s->address - offset,
-				   offset + s->size, s->rights, &at);
+	const char *e = add_memory(p, "image", s->address - offset, offset + s->size, s->rights,
+				   &at);
 
-	if (!e) {
-		memcpy((char *)at + offset, (const char *)file + s->offset,
-		       s->file_size);
-	}
+	if (!e)
+		memcpy((char *)at + offset, (const char *)file + s->offset, s->file_size);
 	return e;
 }
 
@@ -100,34 +87,28 @@ static const char *load_image(struct program *p)
 	const char *e;
 	struct elf elf;
 
-	if (!m) {
+	if (!m)
 		return error("there is no boot module %s", p->config->module);
-	}
 	e = failed(m->name, module_map(m, &file));
-	if (e) {
+	if (e)
 		return e;
-	}
 	e = elf_parse(file, m->size, LAYOUT_IMAGE, LAYOUT_IMAGE_END, &elf);
-	if (e) {
+	if (e)
 		return error("%s: %s", m->name, e);
-	}
-	for (unsigned i = 0; i < elf.segment_count && !e; i++) {
+	for (unsigned i = 0; i < elf.segment_count && !e; i++)
 		e = load_segment(p, file, &elf.segments[i]);
-	}
 	p->entry = elf.entry;
 	return e;
 }
 
-static struct info_area *new_area(struct program_info *info,
-				  enum info_area_kind kind, unsigned rights,
-				  uint64_t address, uint64_t size,
+static struct info_area *new_area(struct program_info *info, enum info_area_kind kind,
+				  unsigned rights, uint64_t address, uint64_t size,
 				  const char *name)
 {
 	struct info_area *a = &info->areas[info->area_count];
 
-	if (info->area_count == INFO_AREAS) {
+	if (info->area_count == INFO_AREAS)
 		return NULL;
-	}
 	info->area_count++;
 	*a = (struct info_area){
 		.kind = kind,
@@ -144,10 +125,8 @@ static const char *add_heap(struct program *p, struct program_info *info)
 	uint64_t size = (uint64_t)p->config->heap << 10;
 	void *at;
 
-	if (!new_area(info, AREA_HEAP, MEM_R | MEM_W, LAYOUT_HEAP, size,
-		      "heap")) {
+	if (!new_area(info, AREA_HEAP, MEM_R | MEM_W, LAYOUT_HEAP, size, "heap"))
 		return "heap: too many areas";
-	}
 	return add_memory(p, "heap", LAYOUT_HEAP, size, MEM_R | MEM_W, &at);
 }
 
@@ -155,39 +134,33 @@ static const char *add_stack(struct program *p)
 {
 	void *at;
 
-	return add_memory(p, "stack", LAYOUT_STACK, STACK_SIZE, MEM_R | MEM_W,
-			  &at);
+	return add_memory(p, "stack", LAYOUT_STACK, STACK_SIZE, MEM_R | MEM_W, &at);
 }
 
 enum {
 	SUPERPAGE = 2 << 20,
-	LEFT_FREE = 16 << 20,	/* by a VM that takes all */
+	LEFT_FREE = 16 << 20, /* by a VM that takes all */
 };
 
 /*
  * A module, mapped behind the last one; as far into a superpage as its memory
  * is, so that it takes few mappings.
  */
-static const char *add_module(struct program *p, struct program_info *info,
-			      const char *role, const char *name,
-			      uint64_t *to)
+static const char *add_module(struct program *p, struct program_info *info, const char *role,
+			      const char *name, uint64_t *to)
 {
 	const struct module *m = module_find(name);
 	const void *file;
 	const char *e;
 
-	if (!*name) {
+	if (!*name)
 		return NULL;
-	}
-	if (!m) {
+	if (!m)
 		return error("%s: there is no boot module %s", role, name);
-	}
 	*to = (*to + SUPERPAGE - 1) & -(uint64_t)SUPERPAGE;
 	*to += m->address % SUPERPAGE & -PAGE_SIZE;
-	if (!new_area(info, AREA_MODULE, MEM_R,
-		      *to + m->address % PAGE_SIZE, m->size, role)) {
+	if (!new_area(info, AREA_MODULE, MEM_R, *to + m->address % PAGE_SIZE, m->size, role))
 		return error("%s: too many areas", role);
-	}
 	e = failed(name, module_map(m, &file));
 	e = e ? e : failed(name, module_give(m, p->pd, *to));
 	*to += (m->size + 2 * PAGE_SIZE - 1) & -PAGE_SIZE;
@@ -210,26 +183,19 @@ static uint64_t guest_size(const struct program *p)
 {
 	uint64_t left = memory_free_bytes();
 
-	if (p->config->memory != MANIFEST_MOST) {
+	if (p->config->memory != MANIFEST_MOST)
 		return (uint64_t)p->config->memory * MIB & -(uint64_t)SUPERPAGE;
-	}
 	return left > LEFT_FREE ? (left - LEFT_FREE) & -(uint64_t)SUPERPAGE : 0;
 }
 
-static const char *add_guest_piece(struct program *p,
-				   struct program_info *info,
+static const char *add_guest_piece(struct program *p, struct program_info *info,
 				   const struct block *block, uint64_t to)
 {
-	if (!hold(p, block, !block->fresh)) {
-		return error("the kernel gives no memory at %#lx",
-			     block->address);
-	}
-	if (!new_area(info, AREA_GUEST, RIGHTS_ALL & 7, to, block->size,
-		      "ram")) {
+	if (!hold(p, block, !block->fresh))
+		return error("the kernel gives no memory at %#lx", block->address);
+	if (!new_area(info, AREA_GUEST, RIGHTS_ALL & 7, to, block->size, "ram"))
 		return "the memory is in too many pieces";
-	}
-	return failed("memory", memory_give(block, MEM_R | MEM_W | MEM_X, 0,
-					    p->pd, to));
+	return failed("memory", memory_give(block, MEM_R | MEM_W | MEM_X, 0, p->pd, to));
 }
 
 static const char *add_guest(struct program *p, struct program_info *info)
@@ -241,11 +207,10 @@ static const char *add_guest(struct program *p, struct program_info *info)
 
 	while (done < size && !e) {
 		if (!guest_piece(size - done, &block)) {
-			if (most && done) {
+			if (most && done)
 				break;
-			}
-			return error("no %lu MiB of memory left, %lu are",
-				     size >> 20, memory_free_bytes() >> 20);
+			return error("no %lu MiB of memory left, %lu are", size >> 20,
+				     memory_free_bytes() >> 20);
 		}
 		e = add_guest_piece(p, info, &block, LAYOUT_GUEST + done);
 		done += block.size;
@@ -259,12 +224,10 @@ static const char *add_vm(struct program *p, struct program_info *info)
 	uint64_t to = LAYOUT_MODULES;
 	const char *e;
 
-	if (!p->config->vm) {
+	if (!p->config->vm)
 		return NULL;
-	}
 	info->vm.vcpus = p->config->vcpus;
-	string_copy(info->vm.command_line, p->config->command_line,
-		    sizeof(info->vm.command_line));
+	string_copy(info->vm.command_line, p->config->command_line, sizeof(info->vm.command_line));
 	e = add_guest(p, info);
 	e = e ? e : add_module(p, info, "kernel", p->config->kernel, &to);
 	return e ? e : add_module(p, info, "initrd", p->config->initrd, &to);
@@ -284,9 +247,8 @@ static void describe(const struct program *p, struct program_info *info)
 	info->kernel_pages = c->kernel_memory;
 	info->instance = p->starts;
 	info->cpu_count = c->cpus.count;
-	for (unsigned i = 0; i < c->cpus.count; i++) {
+	for (unsigned i = 0; i < c->cpus.count; i++)
 		info->cpus[i] = (uint16_t)c->cpus.cell[i];
-	}
 	string_copy(info->name, c->name, sizeof(info->name));
 	string_copy(info->arguments, c->arguments, sizeof(info->arguments));
 }
@@ -294,13 +256,11 @@ static void describe(const struct program *p, struct program_info *info)
 static const char *add_pages(struct program *p, struct program_info **info)
 {
 	void *at = NULL;
-	const char *e = add_memory(p, "info page", LAYOUT_INFO,
-				   LAYOUT_INFO_SIZE, MEM_R, &at);
+	const char *e = add_memory(p, "info page", LAYOUT_INFO, LAYOUT_INFO_SIZE, MEM_R, &at);
 
 	*info = at;
 	if (!e) {
-		e = add_memory(p, "status page", LAYOUT_STATUS, PAGE_SIZE,
-			       MEM_R | MEM_W, &at);
+		e = add_memory(p, "status page", LAYOUT_STATUS, PAGE_SIZE, MEM_R | MEM_W, &at);
 		p->status = at;
 	}
 	return e;
@@ -313,8 +273,8 @@ static enum status selector(unsigned long *sel)
 	return *sel ? SUCCESS : OUT_OF_MEMORY;
 }
 
-static enum status give_object(const struct program *p, unsigned long sel,
-			       unsigned rights, unsigned long to)
+static enum status give_object(const struct program *p, unsigned long sel, unsigned rights,
+			       unsigned long to)
 {
 	return delegate_range(SEL_PD, CRD_OBJ, sel, 1, rights, 0, p->pd, to);
 }
@@ -324,45 +284,35 @@ static const char *create_space(struct program *p)
 	unsigned rights = PD_RIGHTS_PROGRAM;
 	enum status status = selector(&p->pd);
 
-	if (status == SUCCESS) {
+	if (status == SUCCESS)
 		status = create_pd(p->pd, SEL_PD, 0, p->config->kernel_memory);
-	}
-	if (status != SUCCESS) {
+	if (status != SUCCESS)
 		return failed("protection domain", status);
-	}
 	rights |= p->config->vm ? (unsigned)PD_CREATE_PD : 0;
 	status = give_object(p, p->pd, rights, SEL_PD);
 	status = status == SUCCESS ? selector(&p->never) : status;
 	status = status == SUCCESS ? create_sm(p->never, p->pd, 0) : status;
-	status = status == SUCCESS ?
-			 give_object(p, p->never, SM_RIGHT_DOWN, SEL_NEVER) :
-			 status;
+	status = status == SUCCESS ? give_object(p, p->never, SM_RIGHT_DOWN, SEL_NEVER) : status;
 	return failed("protection domain", status);
 }
 
-static bool ports_meet(const struct manifest_cells *a,
-		       const struct manifest_cells *b)
+static bool ports_meet(const struct manifest_cells *a, const struct manifest_cells *b)
 {
 	for (unsigned i = 0; i < a->count; i += 2) {
-		for (unsigned j = 0; j < b->count; j += 2) {
+		for (unsigned j = 0; j < b->count; j += 2)
 			if (a->cell[i] < b->cell[j] + b->cell[j + 1] &&
-			    b->cell[j] < a->cell[i] + a->cell[i + 1]) {
+			    b->cell[j] < a->cell[i] + a->cell[i + 1])
 				return true;
-			}
-		}
 	}
 	return false;
 }
 
-static bool interrupts_meet(const struct manifest_cells *a,
-			    const struct manifest_cells *b)
+static bool interrupts_meet(const struct manifest_cells *a, const struct manifest_cells *b)
 {
 	for (unsigned i = 0; i < a->count; i++) {
-		for (unsigned j = 0; j < b->count; j++) {
-			if (a->cell[i] == b->cell[j]) {
+		for (unsigned j = 0; j < b->count; j++)
+			if (a->cell[i] == b->cell[j])
 				return true;
-			}
-		}
 	}
 	return false;
 }
@@ -373,18 +323,12 @@ static const char *check_devices(const struct program *p)
 	for (unsigned i = 0; i < program_count; i++) {
 		const struct program *other = &programs[i];
 
-		if (other == p || !other->pd) {
+		if (other == p || !other->pd)
 			continue;
-		}
-		if (ports_meet(&p->config->ports, &other->config->ports)) {
-			return error("ports: %s has some of them",
-				     other->config->name);
-		}
-		if (interrupts_meet(&p->config->interrupts,
-				    &other->config->interrupts)) {
-			return error("interrupts: %s has some of them",
-				     other->config->name);
-		}
+		if (ports_meet(&p->config->ports, &other->config->ports))
+			return error("ports: %s has some of them", other->config->name);
+		if (interrupts_meet(&p->config->interrupts, &other->config->interrupts))
+			return error("interrupts: %s has some of them", other->config->name);
 	}
 	return NULL;
 }
@@ -396,38 +340,33 @@ static const char *add_ports(struct program *p)
 
 	p->ports = true;
 	for (unsigned i = 0; i < c->count && status == SUCCESS; i += 2) {
-		status = delegate_range(SEL_PD, CRD_PIO, c->cell[i],
-					c->cell[i + 1], PIO_ACCESS,
+		status = delegate_range(SEL_PD, CRD_PIO, c->cell[i], c->cell[i + 1], PIO_ACCESS,
 					ITEM_KERNEL, SEL_PD, c->cell[i]);
-		status = status == SUCCESS ?
-				 delegate_range(SEL_PD, CRD_PIO, c->cell[i],
-						c->cell[i + 1], PIO_ACCESS, 0,
-						p->pd, c->cell[i]) :
-				 status;
+		status = status == SUCCESS
+				 ? delegate_range(SEL_PD, CRD_PIO, c->cell[i], c->cell[i + 1],
+						  PIO_ACCESS, 0, p->pd, c->cell[i])
+				 : status;
 	}
 	return failed("ports", status);
 }
 
-static enum status add_interrupt(struct program *p, unsigned i,
-				 struct program_info *info)
+static enum status add_interrupt(struct program *p, unsigned i, struct program_info *info)
 {
 	struct info_channel *c = &info->channels[info->channel_count];
 	unsigned gsi = p->config->interrupts.cell[i];
 	enum status status = selector(&p->interrupts[i]);
 
-	if (info->channel_count == INFO_CHANNELS || gsi >= hip->gsis) {
+	if (info->channel_count == INFO_CHANNELS || gsi >= hip->gsis)
 		return BAD_PARAMETER;
-	}
-	status = status == SUCCESS ?
-			 delegate_range(SEL_PD, CRD_OBJ, KERNEL_SEL_GSI + gsi,
-					1, RIGHTS_ALL, ITEM_KERNEL, SEL_PD,
-					p->interrupts[i]) : status;
-	status = status == SUCCESS ? assign_gsi(p->interrupts[i],
-						p->config->cpus.cell[0], 0) :
-				     status;
-	status = status == SUCCESS ? give_object(p, p->interrupts[i],
-						 SM_RIGHT_DOWN,
-						 SEL_INTERRUPTS + i) : status;
+	status = status == SUCCESS
+			 ? delegate_range(SEL_PD, CRD_OBJ, KERNEL_SEL_GSI + gsi, 1, RIGHTS_ALL,
+					  ITEM_KERNEL, SEL_PD, p->interrupts[i])
+			 : status;
+	status = status == SUCCESS ? assign_gsi(p->interrupts[i], p->config->cpus.cell[0], 0)
+				   : status;
+	status = status == SUCCESS
+			 ? give_object(p, p->interrupts[i], SM_RIGHT_DOWN, SEL_INTERRUPTS + i)
+			 : status;
 	info->channel_count++;
 	c->kind = CHANNEL_INTERRUPT;
 	c->selector = SEL_INTERRUPTS + i;
@@ -439,9 +378,8 @@ static const char *add_interrupts(struct program *p, struct program_info *info)
 {
 	const char *e = NULL;
 
-	for (unsigned i = 0; i < p->config->interrupts.count && !e; i++) {
+	for (unsigned i = 0; i < p->config->interrupts.count && !e; i++)
 		e = failed("interrupts", add_interrupt(p, i, info));
-	}
 	return e;
 }
 
@@ -451,12 +389,10 @@ static const char *add_events(struct program *p)
 	const char *e = NULL;
 
 	for (unsigned i = 0; i < c->count && !e; i++) {
-		if (!cpu_exists(c->cell[i])) {
+		if (!cpu_exists(c->cell[i]))
 			return error("cpus: there is no CPU %u", c->cell[i]);
-		}
-		if (!p->events[c->cell[i]]) {
+		if (!p->events[c->cell[i]])
 			e = failed("events", event_create(p, c->cell[i]));
-		}
 	}
 	return e;
 }
@@ -467,19 +403,15 @@ static const char *create_thread(struct program *p)
 	const struct manifest_program *c = p->config;
 	enum status status = selector(&p->ec);
 
-	status = status == SUCCESS ?
-			 create_ec(p->ec, p->pd, EC_GLOBAL, LAYOUT_UTCB,
-				   c->cpus.cell[0],
-				   LAYOUT_STACK + STACK_SIZE - STACK_THREAD,
-				   0) : status;
-	status = status == SUCCESS ?
-			 give_object(p, p->ec, RIGHTS_ALL, SEL_EC) : status;
+	status = status == SUCCESS
+			 ? create_ec(p->ec, p->pd, EC_GLOBAL, LAYOUT_UTCB, c->cpus.cell[0],
+				     LAYOUT_STACK + STACK_SIZE - STACK_THREAD, 0)
+			 : status;
+	status = status == SUCCESS ? give_object(p, p->ec, RIGHTS_ALL, SEL_EC) : status;
 	status = status == SUCCESS ? selector(&p->sc) : status;
-	status = status == SUCCESS ?
-			 create_sc(p->sc, p->pd, p->ec,
-				   QPD(c->priority, c->quantum)) : status;
-	status = status == SUCCESS ?
-			 give_object(p, p->sc, SC_CONTROL, SEL_SC) : status;
+	status = status == SUCCESS ? create_sc(p->sc, p->pd, p->ec, QPD(c->priority, c->quantum))
+				   : status;
+	status = status == SUCCESS ? give_object(p, p->sc, SC_CONTROL, SEL_SC) : status;
 	return failed("main thread", status);
 }
 
@@ -491,9 +423,8 @@ const char *program_build(struct program *p)
 	e = e ? e : create_space(p);
 	e = e ? e : load_image(p);
 	e = e ? e : add_pages(p, &info);
-	if (e) {
+	if (e)
 		return e;
-	}
 	describe(p, info);
 	e = add_stack(p);
 	e = e ? e : add_heap(p, info);
@@ -516,10 +447,8 @@ static void drop_object(unsigned long *sel)
 
 static void drop_ports(const struct manifest_cells *c)
 {
-	for (unsigned i = 0; i < c->count; i += 2) {
-		(void)revoke_range(CRD_PIO, c->cell[i], c->cell[i + 1],
-				   PIO_ACCESS, false);
-	}
+	for (unsigned i = 0; i < c->count; i += 2)
+		(void)revoke_range(CRD_PIO, c->cell[i], c->cell[i + 1], PIO_ACCESS, false);
 }
 
 /*
@@ -531,16 +460,14 @@ void program_destroy(struct program *p)
 	drop_object(&p->sc);
 	drop_object(&p->ec);
 	event_destroy(p);
-	if (p->pd) {
+	if (p->pd)
 		(void)revoke_remote(p->pd, CRD(CRD_OBJ, RIGHTS_ALL, 16, 0));
-	}
 	if (p->ports) {
 		drop_ports(&p->config->ports);
 		p->ports = false;
 	}
-	for (unsigned i = 0; i < MANIFEST_LIST; i++) {
+	for (unsigned i = 0; i < MANIFEST_LIST; i++)
 		drop_object(&p->interrupts[i]);
-	}
 	drop_object(&p->never);
 	for (unsigned i = 0; i < p->block_count; i++) {
 		memory_drop(&p->blocks[i]);

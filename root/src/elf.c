@@ -43,21 +43,15 @@ static const char *check_header(const struct header *h, size_t size)
 {
 	static const uint8_t magic[4] = {0x7f, 'E', 'L', 'F'};
 
-	if (size < sizeof(*h) || memcmp(h->magic, magic, 4) != 0) {
+	if (size < sizeof(*h) || memcmp(h->magic, magic, 4) != 0)
 		return "not an ELF file";
-	}
-	if (h->class != CLASS_64 || h->data != DATA_LSB ||
-	    h->machine != EM_X86_64) {
+	if (h->class != CLASS_64 || h->data != DATA_LSB || h->machine != EM_X86_64)
 		return "not for x86-64";
-	}
-	if (h->type != ET_EXEC) {
+	if (h->type != ET_EXEC)
 		return "not a static executable (no PIE, please)";
-	}
-	if (h->phentsize != sizeof(struct program_header) ||
-	    h->phoff > size || h->phoff % 8 != 0 ||
-	    h->phnum > (size - h->phoff) / sizeof(struct program_header)) {
+	if (h->phentsize != sizeof(struct program_header) || h->phoff > size || h->phoff % 8 != 0 ||
+	    h->phnum > (size - h->phoff) / sizeof(struct program_header))
 		return "program headers outside of the file";
-	}
 	return NULL;
 }
 
@@ -73,15 +67,13 @@ static uint64_t page_end(const struct elf_segment *s)
 }
 
 /* low: the end of the last page in use so far. */
-static const char *add_segment(const struct program_header *p, size_t size,
-			       uint64_t low, uint64_t high, struct elf *elf)
+static const char *add_segment(const struct program_header *p, size_t size, uint64_t low,
+			       uint64_t high, struct elf *elf)
 {
 	struct elf_segment *s = &elf->segments[elf->segment_count];
 
-	if (p->offset > size || p->filesz > size - p->offset ||
-	    p->filesz > p->memsz) {
+	if (p->offset > size || p->filesz > size - p->offset || p->filesz > p->memsz)
 		return "a segment outside of the file";
-	}
 	if (p->vaddr < low || p->vaddr >= high || p->memsz > high - p->vaddr) {
 		return "a segment outside of the image's addresses, "
 		       "out of order, or on the page of another";
@@ -93,9 +85,8 @@ static const char *add_segment(const struct program_header *p, size_t size,
 		.file_size = p->filesz,
 		.rights = rights_of(p->flags),
 	};
-	if ((s->rights & MEM_W) && (s->rights & MEM_X)) {
+	if ((s->rights & MEM_W) && (s->rights & MEM_X))
 		return "a segment both writable and executable";
-	}
 	elf->segment_count++;
 	return NULL;
 }
@@ -106,40 +97,33 @@ static const char *check_entry(const struct elf *elf)
 		const struct elf_segment *s = &elf->segments[i];
 
 		if ((s->rights & MEM_X) && elf->entry >= s->address &&
-		    elf->entry - s->address < s->size) {
+		    elf->entry - s->address < s->size)
 			return NULL;
-		}
 	}
 	return "the entry is in no executable segment";
 }
 
-const char *elf_parse(const void *file, size_t size, uint64_t low,
-		      uint64_t high, struct elf *elf)
+const char *elf_parse(const void *file, size_t size, uint64_t low, uint64_t high, struct elf *elf)
 {
 	const struct header *h = file;
 	const struct program_header *p;
 	const char *error = check_header(h, size);
 
-	if (error) {
+	if (error)
 		return error;
-	}
 	elf->entry = h->entry;
 	elf->segment_count = 0;
 	p = (const void *)((const uint8_t *)file + h->phoff);
 	for (unsigned i = 0; i < h->phnum; i++, p++) {
-		if (p->type == PT_INTERP || p->type == PT_DYNAMIC) {
+		if (p->type == PT_INTERP || p->type == PT_DYNAMIC)
 			return "dynamically linked";
-		}
-		if (p->type != PT_LOAD || !p->memsz) {
+		if (p->type != PT_LOAD || !p->memsz)
 			continue;
-		}
-		if (elf->segment_count == ELF_SEGMENTS) {
+		if (elf->segment_count == ELF_SEGMENTS)
 			return "too many segments";
-		}
 		error = add_segment(p, size, low, high, elf);
-		if (error) {
+		if (error)
 			return error;
-		}
 		low = page_end(&elf->segments[elf->segment_count - 1]);
 	}
 	return check_entry(elf);

@@ -10,11 +10,11 @@
 enum { ELF_SEGMENTS = 8 };
 
 struct elf_segment {
-	uint64_t address;	/* where it wants to be */
-	uint64_t size;		/* bytes in memory */
-	uint64_t offset;	/* in the file */
-	uint64_t file_size;	/* bytes in the file, at most size */
-	unsigned rights;	/* MEM_R, MEM_W, MEM_X; never W and X */
+	uint64_t address;   /* where it wants to be */
+	uint64_t size;	    /* bytes in memory */
+	uint64_t offset;    /* in the file */
+	uint64_t file_size; /* bytes in the file, at most size */
+	unsigned rights;    /* MEM_R, MEM_W, MEM_X; never W and X */
 };
 
 struct elf {
@@ -28,6 +28,5 @@ struct elf {
  * pages of their own; the entry lies in one that can be executed. Returns
  * null, or what is wrong.
  */
-[[nodiscard]] const char *elf_parse(const void *file, size_t size,
-				    uint64_t low, uint64_t high,
+[[nodiscard]] const char *elf_parse(const void *file, size_t size, uint64_t low, uint64_t high,
 				    struct elf *elf);

@@ -19,9 +19,9 @@
 
 enum {
 	PRIORITY_WORKER = 110,
-	QUANTUM = 10000,	/* microseconds */
+	QUANTUM = 10000, /* microseconds */
 	HEAP = 4 << 20,
-	TREE_ROOM = 8192,	/* bytes for what the command line adds */
+	TREE_ROOM = 8192, /* bytes for what the command line adds */
 };
 
 const struct hip *hip;
@@ -50,9 +50,8 @@ void program_exit(unsigned code, const char *message)
 
 static void check(const char *what, enum status status)
 {
-	if (status != SUCCESS) {
+	if (status != SUCCESS)
 		panic("%s: %s", what, status_name(status));
-	}
 }
 
 /* Until the console service puts our name in front. */
@@ -64,8 +63,7 @@ static void write_serial(const char *text, size_t n)
 
 static const struct hip_cpu *cpu_entry(unsigned cpu)
 {
-	return (const void *)((const uint8_t *)hip + hip->cpu_offset +
-			      (size_t)cpu * hip->cpu_size);
+	return (const void *)((const uint8_t *)hip + hip->cpu_offset + (size_t)cpu * hip->cpu_size);
 }
 
 bool cpu_exists(unsigned cpu)
@@ -75,8 +73,8 @@ bool cpu_exists(unsigned cpu)
 
 static enum status take_ports(unsigned first, unsigned count)
 {
-	return delegate_range(SEL_PD, CRD_PIO, first, count, PIO_ACCESS,
-			      ITEM_KERNEL, SEL_PD, first);
+	return delegate_range(SEL_PD, CRD_PIO, first, count, PIO_ACCESS, ITEM_KERNEL, SEL_PD,
+			      first);
 }
 
 /* Our own runtime, and a voice. */
@@ -99,10 +97,9 @@ static void init_runtime(unsigned cpu)
 	self->utcb = (struct utcb *)ROOT_UTCB;
 	check("serial line", take_ports(0x3f8, 8));
 	log_sink = write_serial;
-	if (hip->signature != HIP_SIGNATURE ||
-	    hip->api_version != HIP_API_VERSION) {
-		panic("the kernel's interface has version %u, not %d",
-		      hip->api_version, HIP_API_VERSION);
+	if (hip->signature != HIP_SIGNATURE || hip->api_version != HIP_API_VERSION) {
+		panic("the kernel's interface has version %u, not %d", hip->api_version,
+		      HIP_API_VERSION);
 	}
 	check("runtime", runtime_init(&info, &status_page, self->utcb));
 	check("semaphore", create_sm(SEL_NEVER, SEL_PD, 0));
@@ -117,16 +114,16 @@ static void init_memory(unsigned cpu)
 
 	module_init(hip);
 	memory_init(hip);
-	if (!memory_allocate(HEAP, PAGE_SIZE, &block)) {
+	if (!memory_allocate(HEAP, PAGE_SIZE, &block))
 		panic("no memory for the heap");
-	}
 	check("heap", memory_take(&block, MEM_R | MEM_W, &at));
 	heap_add(at, HEAP);
 	check("events", event_create_root(cpu));
 	check("lock", lock_init(&root_lock));
 	log_info("%lu MiB of memory, %s", memory_free_bytes() >> 20,
-		 hip->features & HIP_VMX ? "VMX" :
-		 hip->features & HIP_SVM ? "SVM" : "no virtualisation");
+		 hip->features & HIP_VMX   ? "VMX"
+		 : hip->features & HIP_SVM ? "SVM"
+					   : "no virtualisation");
 }
 
 static void report_line(const char *text)
@@ -151,8 +148,7 @@ static void *open_tree(void)
 	check("manifest", module_map(m, &file));
 	size = m->size + TREE_ROOM;
 	tree = heap_alloc_zero(1, size);
-	if (!tree || m->size < sizeof(struct fdt_header) ||
-	    fdt_totalsize(file) > m->size ||
+	if (!tree || m->size < sizeof(struct fdt_header) || fdt_totalsize(file) > m->size ||
 	    fdt_open_into(file, tree, (int)size) != 0) {
 		log_error("manifest.dtb is not a flattened device tree");
 		return NULL;
@@ -171,13 +167,11 @@ static void read_manifest(void)
 	unsigned long zero = CRD(CRD_MEM, RIGHTS_ALL, 0, 0);
 	void *tree;
 
-	check("page 0", delegate_range(SEL_PD, CRD_MEM,
-				       (unsigned long)page / PAGE_SIZE, 1,
-				       MEM_R, 0, SEL_PD, 0));
+	check("page 0", delegate_range(SEL_PD, CRD_MEM, (unsigned long)page / PAGE_SIZE, 1, MEM_R,
+				       0, SEL_PD, 0));
 	tree = open_tree();
-	if (tree && !manifest_parse(tree, &manifest, &report)) {
+	if (tree && !manifest_parse(tree, &manifest, &report))
 		log_error("the manifest cannot be read");
-	}
 	heap_free(tree);
 	check("page 0", revoke_self(zero));
 }
@@ -195,11 +189,9 @@ static void start_worker(unsigned cpu)
 
 	worker_sm = sel_alloc(0);
 	check("worker", create_sm(worker_sm, SEL_PD, 0));
-	t = thread_create("worker", cpu, PRIORITY_WORKER, QUANTUM, run_worker,
-			  NULL, &status);
-	if (!t) {
+	t = thread_create("worker", cpu, PRIORITY_WORKER, QUANTUM, run_worker, NULL, &status);
+	if (!t)
 		panic("worker: %s", status_name(status));
-	}
 	worker_sc = t->sc;
 }
 

@@ -12,9 +12,9 @@
 
 enum {
 	MANIFEST_PROGRAMS = 32,
-	MANIFEST_NAME = 32,	/* bytes, of programs, modules, services */
-	MANIFEST_TEXT = 1024,	/* bytes, of arguments */
-	MANIFEST_LIST = 16,	/* entries of any list */
+	MANIFEST_NAME = 32,   /* bytes, of programs, modules, services */
+	MANIFEST_TEXT = 1024, /* bytes, of arguments */
+	MANIFEST_LIST = 16,   /* entries of any list */
 	MANIFEST_PATH = 64,
 };
 
@@ -33,26 +33,26 @@ struct manifest_cells {
 };
 
 struct manifest_program {
-	char name[MANIFEST_NAME];	/* of the node */
+	char name[MANIFEST_NAME]; /* of the node */
 	char path[MANIFEST_PATH];
 	char module[MANIFEST_NAME];
 	char arguments[MANIFEST_TEXT];
 	bool enabled;
-	uint32_t heap;			/* KiB */
-	uint32_t kernel_memory;		/* pages */
-	uint32_t priority, quantum;	/* quantum: microseconds */
-	uint32_t restart;		/* how often after it died */
+	uint32_t heap;		    /* KiB */
+	uint32_t kernel_memory;	    /* pages */
+	uint32_t priority, quantum; /* quantum: microseconds */
+	uint32_t restart;	    /* how often after it died */
 	struct manifest_cells cpus;
-	struct manifest_cells ports;	/* first, count, first, count, ... */
+	struct manifest_cells ports;	  /* first, count, first, count, ... */
 	struct manifest_cells interrupts; /* GSIs */
-	struct manifest_names services;	/* that it offers */
-	struct manifest_names channels;	/* services that it uses */
+	struct manifest_names services;	  /* that it offers */
+	struct manifest_names channels;	  /* services that it uses */
 
 	/* Of a VM. */
 	bool vm;
-	uint32_t memory;		/* MiB, or MANIFEST_MOST */
+	uint32_t memory; /* MiB, or MANIFEST_MOST */
 	uint32_t vcpus;
-	char kernel[MANIFEST_NAME];	/* modules */
+	char kernel[MANIFEST_NAME]; /* modules */
 	char initrd[MANIFEST_NAME];
 	char command_line[MANIFEST_TEXT];
 };
@@ -73,8 +73,7 @@ struct manifest_report {
  * PATH.PROPERTY=VALUE (PATH absolute or an alias), enable=PATH,
  * disable=PATH. Other words are left to others: no complaint.
  */
-void manifest_override(void *tree, const char *line,
-		       const struct manifest_report *report);
+void manifest_override(void *tree, const char *line, const struct manifest_report *report);
 
 /* Read a tree; false if it is none at all. */
 [[nodiscard]] bool manifest_parse(const void *tree, struct manifest *manifest,

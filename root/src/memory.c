@@ -14,12 +14,12 @@
 
 enum {
 	RANGES = 256,
-	LOW_END = 1 << 20,	/* what firmware and CPU startup may use */
+	LOW_END = 1 << 20, /* what firmware and CPU startup may use */
 };
 
 /* Where root sees physical memory: at this distance. */
 #define WINDOW	   0x200000000000ul
-#define WINDOW_END 0x100000000000ul	/* physical addresses below this */
+#define WINDOW_END 0x100000000000ul /* physical addresses below this */
 
 struct range {
 	uint64_t begin, end;
@@ -28,34 +28,29 @@ struct range {
 
 static struct range ranges[RANGES];
 static unsigned range_count;
-static uint64_t total;		/* bytes free at the start */
+static uint64_t total; /* bytes free at the start */
 
 static void remove(unsigned i)
 {
 	range_count--;
-	for (; i < range_count; i++) {
+	for (; i < range_count; i++)
 		ranges[i] = ranges[i + 1];
-	}
 }
 
 static void insert(uint64_t begin, uint64_t end, bool fresh)
 {
 	unsigned at = 0;
 
-	if (begin >= end) {
+	if (begin >= end)
 		return;
-	}
 	if (range_count == RANGES) {
-		log_error("memory: %lu KiB lost, too many free ranges",
-			  (end - begin) >> 10);
+		log_error("memory: %lu KiB lost, too many free ranges", (end - begin) >> 10);
 		return;
 	}
-	while (at < range_count && ranges[at].begin < begin) {
+	while (at < range_count && ranges[at].begin < begin)
 		at++;
-	}
-	for (unsigned i = range_count++; i > at; i--) {
+	for (unsigned i = range_count++; i > at; i--)
 		ranges[i] = ranges[i - 1];
-	}
 	ranges[at] = (struct range){begin, end, fresh};
 }
 
@@ -97,11 +92,11 @@ static uint64_t page_up(uint64_t address)
 
 static const struct hip_mem *hip_mem(const struct hip *hip, unsigned i)
 {
-	uintptr_t at = (uintptr_t)hip + hip->mem_offset +
-		       (uintptr_t)i * hip->mem_size;
+	uintptr_t at = (uintptr_t)hip + hip->mem_offset + (uintptr_t)i * hip->mem_size;
 
-	return at + sizeof(struct hip_mem) <= (uintptr_t)hip + hip->length ?
-		       (const struct hip_mem *)at : NULL;
+	return at + sizeof(struct hip_mem) <= (uintptr_t)hip + hip->length
+		       ? (const struct hip_mem *)at
+		       : NULL;
 }
 
 static bool is_range(const struct hip_mem *m)
@@ -116,17 +111,12 @@ void memory_init(const struct hip *hip)
 	for (unsigned i = 0; (m = hip_mem(hip, i)); i++) {
 		uint64_t end = page_down(m->address + m->size);
 
-		if ((int)m->type == HIP_MEM_AVAILABLE) {
-			insert(page_up(m->address),
-			       end < WINDOW_END ? end : WINDOW_END, true);
-		}
+		if ((int)m->type == HIP_MEM_AVAILABLE)
+			insert(page_up(m->address), end < WINDOW_END ? end : WINDOW_END, true);
 	}
-	for (unsigned i = 0; (m = hip_mem(hip, i)); i++) {
-		if ((int)m->type != HIP_MEM_AVAILABLE && is_range(m)) {
-			exclude(page_down(m->address),
-				page_up(m->address + m->size));
-		}
-	}
+	for (unsigned i = 0; (m = hip_mem(hip, i)); i++)
+		if ((int)m->type != HIP_MEM_AVAILABLE && is_range(m))
+			exclude(page_down(m->address), page_up(m->address + m->size));
 	exclude(0, LOW_END);
 	total = memory_free_bytes();
 }
@@ -135,9 +125,8 @@ uint64_t memory_free_bytes(void)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < range_count; i++) {
+	for (unsigned i = 0; i < range_count; i++)
 		sum += ranges[i].end - ranges[i].begin;
-	}
 	return sum;
 }
 
@@ -154,9 +143,8 @@ static uint64_t place(const struct range *r, uint64_t size, uint64_t alignment)
 {
 	uint64_t at;
 
-	if (r->end - r->begin < size) {
+	if (r->end - r->begin < size)
 		return 0;
-	}
 	at = (r->end - size) & -alignment;
 	return at >= r->begin ? at : 0;
 }
@@ -198,15 +186,13 @@ bool memory_allocate_most(uint64_t size, uint64_t unit, struct block *block)
 		uint64_t end = ranges[i].end & -unit;
 
 		if (end > begin && end - begin > best.size) {
-			best = (struct block){begin, end - begin,
-					      ranges[i].fresh};
+			best = (struct block){begin, end - begin, ranges[i].fresh};
 			best_i = i;
 		}
 	}
 	best.size = best.size < size ? best.size : size & -unit;
-	if (!best.size) {
+	if (!best.size)
 		return false;
-	}
 	cut(best_i, best.address, best.size);
 	*block = best;
 	return true;
@@ -215,9 +201,8 @@ bool memory_allocate_most(uint64_t size, uint64_t unit, struct block *block)
 void memory_release(const struct block *block)
 {
 	insert(block->address, block->address + block->size, false);
-	for (unsigned i = range_count; i > 0; i--) {
+	for (unsigned i = range_count; i > 0; i--)
 		join(i - 1);
-	}
 }
 
 void *memory_address(const struct block *block)
@@ -234,48 +219,38 @@ static unsigned long page_in_root(const struct block *block)
 static bool is_held(const struct block *block)
 {
 	unsigned long first = CRD(CRD_MEM, 0, 0, page_in_root(block));
-	unsigned long last = CRD(CRD_MEM, 0, 0,
-				 page_in_root(block) +
-					 block->size / PAGE_SIZE - 1);
+	unsigned long last = CRD(CRD_MEM, 0, 0, page_in_root(block) + block->size / PAGE_SIZE - 1);
 
-	return lookup(&first) == SUCCESS && first &&
-	       lookup(&last) == SUCCESS && last;
+	return lookup(&first) == SUCCESS && first && lookup(&last) == SUCCESS && last;
 }
 
-enum status memory_take(const struct block *block, unsigned rights,
-			void **address)
+enum status memory_take(const struct block *block, unsigned rights, void **address)
 {
 	enum status status;
 
-	if (block->address + block->size > WINDOW_END) {
+	if (block->address + block->size > WINDOW_END)
 		return BAD_PARAMETER;
-	}
 	status = delegate_range(SEL_PD, CRD_MEM, block->address / PAGE_SIZE,
-				block->size / PAGE_SIZE, rights, ITEM_KERNEL,
-				SEL_PD, page_in_root(block));
+				block->size / PAGE_SIZE, rights, ITEM_KERNEL, SEL_PD,
+				page_in_root(block));
 	*address = memory_address(block);
-	if (status == SUCCESS && !is_held(block)) {
+	if (status == SUCCESS && !is_held(block))
 		status = BAD_PARAMETER;
-	}
 	return status;
 }
 
-enum status memory_give(const struct block *block, unsigned rights,
-			unsigned flags, unsigned long pd, uint64_t to)
+enum status memory_give(const struct block *block, unsigned rights, unsigned flags,
+			unsigned long pd, uint64_t to)
 {
-	return delegate_range(SEL_PD, CRD_MEM, page_in_root(block),
-			      block->size / PAGE_SIZE, rights, flags, pd,
-			      to / PAGE_SIZE);
+	return delegate_range(SEL_PD, CRD_MEM, page_in_root(block), block->size / PAGE_SIZE, rights,
+			      flags, pd, to / PAGE_SIZE);
 }
 
 void memory_drop(const struct block *block)
 {
-	enum status status = revoke_range(CRD_MEM, page_in_root(block),
-					  block->size / PAGE_SIZE, RIGHTS_ALL,
-					  true);
+	enum status status = revoke_range(CRD_MEM, page_in_root(block), block->size / PAGE_SIZE,
+					  RIGHTS_ALL, true);
 
-	if (status != SUCCESS) {
-		log_error("memory: revoke of %#lx: %s", block->address,
-			  status_name(status));
-	}
+	if (status != SUCCESS)
+		log_error("memory: revoke of %#lx: %s", block->address, status_name(status));
 }

@@ -16,9 +16,9 @@
 #include <lib/syscall.h>
 
 struct block {
-	uint64_t address;	/* physical, page-aligned */
-	uint64_t size;		/* bytes, whole pages; 0: no block */
-	bool fresh;		/* never given out: nobody's data is in it */
+	uint64_t address; /* physical, page-aligned */
+	uint64_t size;	  /* bytes, whole pages; 0: no block */
+	bool fresh;	  /* never given out: nobody's data is in it */
 };
 
 #define MIB (1ul << 20)
@@ -31,12 +31,10 @@ uint64_t memory_free_bytes(void);
 uint64_t memory_used_bytes(void);
 
 /* size, alignment: bytes; alignment a power of two >= a page. */
-[[nodiscard]] bool memory_allocate(uint64_t size, uint64_t alignment,
-				   struct block *block);
+[[nodiscard]] bool memory_allocate(uint64_t size, uint64_t alignment, struct block *block);
 
 /* The largest block of whole multiples of `unit`, up to size; or false. */
-[[nodiscard]] bool memory_allocate_most(uint64_t size, uint64_t unit,
-					struct block *block);
+[[nodiscard]] bool memory_allocate_most(uint64_t size, uint64_t unit, struct block *block);
 
 /* The block must not be held any more (memory_drop). */
 void memory_release(const struct block *block);
@@ -46,15 +44,13 @@ void memory_release(const struct block *block);
  * root's address space; *address is where. BAD_PARAMETER if the kernel does
  * not give it.
  */
-[[nodiscard]] enum status memory_take(const struct block *block,
-				      unsigned rights, void **address);
+[[nodiscard]] enum status memory_take(const struct block *block, unsigned rights, void **address);
 
 /* The address at which memory_take puts it. */
 void *memory_address(const struct block *block);
 
 /* Give it to a PD, where it appears at `to`. Root must hold it. */
-[[nodiscard]] enum status memory_give(const struct block *block,
-				      unsigned rights, unsigned flags,
+[[nodiscard]] enum status memory_give(const struct block *block, unsigned rights, unsigned flags,
 				      unsigned long pd, uint64_t to);
 
 /* Revoke it from root and all that have it. */

@@ -23,9 +23,8 @@ static void read_line(uint64_t address, char line[MODULE_LINE])
 	void *at;
 	size_t n;
 
-	if (!address || memory_take(&pages, MEM_R, &at) != SUCCESS) {
+	if (!address || memory_take(&pages, MEM_R, &at) != SUCCESS)
 		return;
-	}
 	n = strnlen((const char *)at + offset, MODULE_LINE - 1);
 	memcpy(line, (const char *)at + offset, n);
 	line[n] = 0;
@@ -37,9 +36,8 @@ static void set_name(struct module *m)
 	const char *end = strchr(m->line, ' '), *begin;
 	size_t n = end ? (size_t)(end - m->line) : strlen(m->line);
 
-	for (begin = m->line + n; begin > m->line && begin[-1] != '/';) {
+	for (begin = m->line + n; begin > m->line && begin[-1] != '/';)
 		begin--;
-	}
 	n -= (size_t)(begin - m->line);
 	n = n < MODULE_NAME - 1 ? n : MODULE_NAME - 1;
 	memcpy(m->name, begin, n);
@@ -55,12 +53,10 @@ void module_init(const struct hip *hip)
 		const struct hip_mem *mem = (const struct hip_mem *)at;
 		struct module *m = &modules[module_count];
 
-		if ((int)mem->type != HIP_MEM_MODULE) {
+		if ((int)mem->type != HIP_MEM_MODULE)
 			continue;
-		}
 		if (module_count == MODULES) {
-			log_error("modules: only the first %d are used",
-				  MODULES);
+			log_error("modules: only the first %d are used", MODULES);
 			return;
 		}
 		m->address = mem->address;
@@ -78,11 +74,9 @@ const struct module *module_at(unsigned i)
 
 const struct module *module_find(const char *name)
 {
-	for (unsigned i = 0; i < module_count; i++) {
-		if (strcmp(modules[i].name, name) == 0) {
+	for (unsigned i = 0; i < module_count; i++)
+		if (strcmp(modules[i].name, name) == 0)
 			return &modules[i];
-		}
-	}
 	return NULL;
 }
 
@@ -93,8 +87,7 @@ static struct block pages_of(const struct module *m)
 
 	return (struct block){
 		.address = begin,
-		.size = ((m->address + m->size + PAGE_SIZE - 1) & -PAGE_SIZE) -
-			begin,
+		.size = ((m->address + m->size + PAGE_SIZE - 1) & -PAGE_SIZE) - begin,
 	};
 }
 
@@ -108,8 +101,7 @@ enum status module_map(const struct module *module, const void **address)
 	return status;
 }
 
-enum status module_give(const struct module *module, unsigned long pd,
-			uint64_t to)
+enum status module_give(const struct module *module, unsigned long pd, uint64_t to)
 {
 	struct block pages = pages_of(module);
 

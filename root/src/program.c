@@ -28,8 +28,7 @@ static const char *kind(const struct program *p)
 struct program *program_of_service(const char *service, unsigned *number)
 {
 	for (unsigned i = 0; i < program_count; i++) {
-		const struct manifest_names *s =
-			&programs[i].config->services;
+		const struct manifest_names *s = &programs[i].config->services;
 
 		for (unsigned j = 0; j < s->count; j++) {
 			if (strcmp(s->name[j], service) == 0) {
@@ -61,20 +60,17 @@ static const char *missing_service(const struct program *p)
 	unsigned number;
 
 	for (unsigned i = 0; i < c->count; i++) {
-		const struct program *server =
-			program_of_service(c->name[i], &number);
+		const struct program *server = program_of_service(c->name[i], &number);
 
-		if (!server || !server->ready) {
+		if (!server || !server->ready)
 			return c->name[i];
-		}
 	}
 	return NULL;
 }
 
 static void give_up(struct program *p, const char *why)
 {
-	log_error("%s%s: cannot start: %s (%s)", kind(p), p->config->name, why,
-		  p->config->path);
+	log_error("%s%s: cannot start: %s (%s)", kind(p), p->config->name, why, p->config->path);
 	program_destroy(p);
 	p->state = STATE_FAILED;
 }
@@ -86,15 +82,14 @@ static void wait_for(struct program *p, const char *service)
 	if (!program_of_service(service, &number)) {
 		p->start = false;
 		log_error("%s%s: cannot start: no program offers the service "
-			  "%s (%s: channels)", kind(p), p->config->name,
-			  service, p->config->path);
+			  "%s (%s: channels)",
+			  kind(p), p->config->name, service, p->config->path);
 		p->state = STATE_FAILED;
 		return;
 	}
 	if (p->state != STATE_WAITING) {
 		p->state = STATE_WAITING;
-		log_info("%s%s: waits for the service %s", kind(p),
-			 p->config->name, service);
+		log_info("%s%s: waits for the service %s", kind(p), p->config->name, service);
 	}
 }
 
@@ -112,9 +107,8 @@ static void start(struct program *p)
 	p->state = STATE_RUNNING;
 	error = program_build(p);
 	p->starts++;
-	if (error) {
+	if (error)
 		give_up(p, error);
-	}
 }
 
 static void report_fault(const struct program *p)
@@ -123,12 +117,11 @@ static void report_fault(const struct program *p)
 
 	if (f->vector == 14) {
 		log_error("%s%s died: #PF at address %#lx, rip %#lx, rsp %#lx, "
-			  "error %#lx", kind(p), p->config->name, f->address,
-			  f->rip, f->rsp, f->error);
+			  "error %#lx",
+			  kind(p), p->config->name, f->address, f->rip, f->rsp, f->error);
 	} else {
-		log_error("%s%s died: %s, rip %#lx, rsp %#lx, error %#lx",
-			  kind(p), p->config->name, event_name(f->vector),
-			  f->rip, f->rsp, f->error);
+		log_error("%s%s died: %s, rip %#lx, rsp %#lx, error %#lx", kind(p), p->config->name,
+			  event_name(f->vector), f->rip, f->rsp, f->error);
 	}
 }
 
@@ -136,18 +129,16 @@ static void report_exit(const struct program *p)
 {
 	const char *text = p->exit_message[0] ? p->exit_message : "ended";
 
-	if (p->exit_code == EXIT_FAILED) {
+	if (p->exit_code == EXIT_FAILED)
 		log_error("%s%s: %s", kind(p), p->config->name, text);
-	} else {
+	else
 		log_info("%s%s: %s", kind(p), p->config->name, text);
-	}
 }
 
 /* A death, as opposed to an end that was wanted. */
 static bool is_death(const struct program *p)
 {
-	return p->end == END_FAULT ||
-	       (p->end == END_EXIT && p->exit_code == EXIT_FAILED);
+	return p->end == END_FAULT || (p->end == END_EXIT && p->exit_code == EXIT_FAILED);
 }
 
 static void decide_restart(struct program *p)
@@ -157,16 +148,15 @@ static void decide_restart(struct program *p)
 	} else if (is_death(p) && p->restarts < p->config->restart) {
 		p->restarts++;
 		p->start = true;
-		log_info("%s%s: started again (%u of %u)", kind(p),
-			 p->config->name, p->restarts, p->config->restart);
+		log_info("%s%s: started again (%u of %u)", kind(p), p->config->name, p->restarts,
+			 p->config->restart);
 	}
 }
 
 static void end(struct program *p)
 {
-	if (channel_is_console(p)) {
+	if (channel_is_console(p))
 		channel_console_runs(false);
-	}
 	p->ready = false;
 	program_destroy(p);
 	channel_end(p);
@@ -199,9 +189,8 @@ static void announce(struct program *p)
 			unsigned number;
 
 			if (client->state == STATE_RUNNING &&
-			    program_of_service(c->name[j], &number) == p) {
+			    program_of_service(c->name[j], &number) == p)
 				(void)channel_give_service(client, j);
-			}
 		}
 	}
 }
@@ -210,20 +199,16 @@ static void look_after(struct program *p)
 {
 	static bool known_ready[MANIFEST_PROGRAMS];
 
-	if (p->state == STATE_RUNNING && p->end != END_NONE) {
+	if (p->state == STATE_RUNNING && p->end != END_NONE)
 		end(p);
-	}
-	if (p->start && p->state != STATE_RUNNING) {
+	if (p->start && p->state != STATE_RUNNING)
 		start(p);
-	}
 	if (p->ready != known_ready[p->index]) {
 		known_ready[p->index] = p->ready;
-		if (p->ready) {
+		if (p->ready)
 			announce(p);
-		}
-		if (channel_is_console(p)) {
+		if (channel_is_console(p))
 			channel_console_runs(p->ready);
-		}
 	}
 }
 
@@ -232,13 +217,11 @@ static bool is_done(void)
 {
 	bool any_vm = false, running = false;
 
-	for (unsigned i = 0; i < program_count; i++) {
+	for (unsigned i = 0; i < program_count; i++)
 		any_vm |= programs[i].config->vm && programs[i].starts;
-	}
 	for (unsigned i = 0; i < program_count; i++) {
 		const struct program *p = &programs[i];
-		bool counts = any_vm ? p->config->vm :
-				       !p->config->services.count;
+		bool counts = any_vm ? p->config->vm : !p->config->services.count;
 
 		running |= counts && (p->start || p->state == STATE_RUNNING);
 	}
@@ -251,14 +234,12 @@ static void finish(void)
 	static const char shutdown[] = "Shutdown";
 
 	log_info("done");
-	for (unsigned i = 0; i < 20 && !channel_drained(); i++) {
+	for (unsigned i = 0; i < 20 && !channel_drained(); i++)
 		time_sleep(100 * NS_PER_MS);
-	}
 	time_sleep(100 * NS_PER_MS);
 	out32(DEBUG_EXIT, 0);
-	for (unsigned i = 0; i < sizeof(shutdown) - 1; i++) {
+	for (unsigned i = 0; i < sizeof(shutdown) - 1; i++)
 		out8(BOCHS_SHUTDOWN, (uint8_t)shutdown[i]);
-	}
 	exit_when_done = false;
 }
 
@@ -267,13 +248,11 @@ void program_worker(void)
 {
 	for (;;) {
 		lock_acquire(&root_lock);
-		for (unsigned i = 0; i < 2 * program_count; i++) {
+		for (unsigned i = 0; i < 2 * program_count; i++)
 			look_after(&programs[i % program_count]);
-		}
 		lock_release(&root_lock);
-		if (exit_when_done && is_done()) {
+		if (exit_when_done && is_done())
 			finish();
-		}
 		(void)sm_down_all(worker_sm, 0);
 	}
 }

@@ -19,14 +19,14 @@
 
 enum {
 	PROGRAM_BLOCKS = 64,
-	EVENT_SELS_ORDER = 6,		/* a CPU's portals of a program: */
-	EVENT_REQUEST = 32,		/* events, then the portal to root */
+	EVENT_SELS_ORDER = 6, /* a CPU's portals of a program: */
+	EVENT_REQUEST = 32,   /* events, then the portal to root */
 	EVENT_PORTALS = 33,
 };
 
 /* A program's portals on one CPU. */
 struct events {
-	unsigned long sel;		/* 0: none there */
+	unsigned long sel; /* 0: none there */
 	struct portal portals[EVENT_PORTALS];
 };
 
@@ -41,10 +41,10 @@ struct program {
 	const struct manifest_program *config;
 	unsigned index;
 	enum program_state state;
-	bool ready;			/* its services can be called */
-	bool start;			/* the worker is to start it */
+	bool ready; /* its services can be called */
+	bool start; /* the worker is to start it */
 	unsigned starts;
-	unsigned restarts;		/* done after deaths */
+	unsigned restarts; /* done after deaths */
 
 	/* Why the worker is to end it, and what its last words were. */
 	enum end end;
@@ -55,13 +55,13 @@ struct program {
 	/* Root's selectors of what it consists of; 0: not there. */
 	unsigned long pd, ec, sc, never;
 	unsigned long interrupts[MANIFEST_LIST];
-	bool ports;			/* it was given its ports */
+	bool ports; /* it was given its ports */
 	struct events *events[HIP_CPUS];
 
 	uint64_t entry;
 	unsigned block_count;
 	struct block blocks[PROGRAM_BLOCKS];
-	struct program_status *status;	/* written by the program */
+	struct program_status *status; /* written by the program */
 };
 
 extern struct lock root_lock;
@@ -86,10 +86,8 @@ void program_destroy(struct program *p);
 
 /* channel.c: the consoles and services. */
 void channel_init(const struct manifest *manifest);
-[[nodiscard]] enum status channel_connect(struct program *p,
-					  struct program_info *info);
-[[nodiscard]] enum status channel_give_service(struct program *client,
-					       unsigned number);
+[[nodiscard]] enum status channel_connect(struct program *p, struct program_info *info);
+[[nodiscard]] enum status channel_give_service(struct program *client, unsigned number);
 void channel_end(const struct program *p);
 void channel_console_runs(bool runs);
 bool channel_is_console(const struct program *p);

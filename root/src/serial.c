@@ -18,9 +18,8 @@ static void put(char c)
 void serial_write(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (text[i] == '\n') {
+		if (text[i] == '\n')
 			put('\r');
-		}
 		put(text[i]);
 	}
 }

@@ -9,7 +9,7 @@
 #include "stats.h"
 
 enum {
-	BIG_QUOTA = 1024,	/* kernel memory of a PD, in pages */
+	BIG_QUOTA = 1024, /* kernel memory of a PD, in pages */
 	PRIORITY_PEER = 20,
 };
 
@@ -29,14 +29,12 @@ void settle(void);
 void settle_sometimes(void);
 
 /* stubs.S */
-extern const char stub_echo[], stub_take[], stub_skip_2[], stub_skip_3[],
-	stub_map[], stub_vm[];
+extern const char stub_echo[], stub_take[], stub_skip_2[], stub_skip_3[], stub_map[], stub_vm[];
 uint64_t fault_ud(uint64_t address);
 uint64_t fault_read(uint64_t address);
 extern uint64_t vm_left;
-extern char vm_page[], vm_cpuid[], vm_vmcall[], vm_vmmcall[], vm_in[],
-	vm_hlt[], vm_rdmsr[], vm_read[];
+extern char vm_page[], vm_cpuid[], vm_vmcall[], vm_vmmcall[], vm_in[], vm_hlt[], vm_rdmsr[],
+	vm_read[];
 
 /* A portal to a handler that runs a stub. */
-unsigned long make_stub(const struct frame *handler, unsigned long mtd,
-			const char *stub);
+unsigned long make_stub(const struct frame *handler, unsigned long mtd, const char *stub);

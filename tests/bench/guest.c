@@ -8,17 +8,19 @@
 enum {
 	VECTOR = 0x60,
 	UD = 6,
-	COM_STATUS = COM1 + 5, COM_READY = 1, COM_SCRATCH = COM1 + 7,
+	COM_STATUS = COM1 + 5,
+	COM_READY = 1,
+	COM_SCRATCH = COM1 + 7,
 	MODE_DEADLINE = 2 << 17,
 	ICR_SELF = 1 << 18,
-	STRING = 64,		/* bytes of a string instruction */
-	SOON = 20000,		/* ticks, to a deadline */
-	GAP = 100,		/* ticks: something came between */
+	STRING = 64,  /* bytes of a string instruction */
+	SOON = 20000, /* ticks, to a deadline */
+	GAP = 100,    /* ticks: something came between */
 	GAP_LOOPS = 10000000,
 	GAP_ROUNDS = 18,
 };
 
-#define DEVICE	     ((volatile uint32_t *)0xfed80000)	/* nobody's */
+#define DEVICE	     ((volatile uint32_t *)0xfed80000) /* nobody's */
 #define IOAPIC_INDEX ((volatile uint32_t *)0xfec00000)
 #define IOAPIC_DATA  ((volatile uint32_t *)0xfec00010)
 
@@ -68,11 +70,10 @@ static inline uint64_t cpuid_0(void)
 
 static inline uint64_t hypercall(bool svm)
 {
-	if (svm) {
+	if (svm)
 		__asm__ volatile("vmmcall" : : "a"(0) : "memory");
-	} else {
+	else
 		__asm__ volatile("vmcall" : : "a"(0) : "memory");
-	}
 	return 0;
 }
 
@@ -93,10 +94,7 @@ static inline uint64_t string_in(void)
 	uint64_t count = STRING;
 	void *to = buffer;
 
-	__asm__ volatile("rep insb"
-			 : "+c"(count), "+D"(to)
-			 : "d"(NOWHERE_PORT)
-			 : "memory");
+	__asm__ volatile("rep insb" : "+c"(count), "+D"(to) : "d"(NOWHERE_PORT) : "memory");
 	return count;
 }
 
@@ -105,10 +103,7 @@ static inline uint64_t string_out(void)
 	uint64_t count = STRING;
 	const void *from = buffer;
 
-	__asm__ volatile("rep outsb"
-			 : "+c"(count), "+S"(from)
-			 : "d"(NOWHERE_PORT)
-			 : "memory");
+	__asm__ volatile("rep outsb" : "+c"(count), "+S"(from) : "d"(NOWHERE_PORT) : "memory");
 	return count;
 }
 
@@ -166,9 +161,8 @@ static void measure_deadline(const char *name, bool halt)
 		uint64_t before = interrupts, deadline = rdtsc() + SOON;
 
 		wrmsr(MSR_TSC_DEADLINE, deadline);
-		if (traced(i, SAMPLES)) {
+		if (traced(i, SAMPLES))
 			trace_mark();
-		}
 		if (halt) {
 			__asm__ volatile("sti; hlt; cli" : : : "memory");
 		} else {
@@ -177,9 +171,8 @@ static void measure_deadline(const char *name, bool halt)
 			}
 			interrupts_off();
 		}
-		if (traced(i, SAMPLES)) {
+		if (traced(i, SAMPLES))
 			trace_mark();
-		}
 		record(i, interrupted_at - deadline);
 	}
 	report(name);
@@ -191,17 +184,15 @@ static void measure_host_interrupt(void)
 	unsigned found = 0;
 	uint64_t last;
 
-	if (tracing()) {
+	if (tracing())
 		return;
-	}
 	interrupts_on();
 	last = rdtsc();
 	for (uint64_t i = 0; found < rounds(GAP_ROUNDS); i++) {
 		uint64_t now = rdtsc();
 
-		if (now - last > GAP) {
+		if (now - last > GAP)
 			record(found++, now - last);
-		}
 		if (i == GAP_LOOPS) {
 			report_skipped("exit_host_interrupt", "none came");
 			break;
@@ -209,9 +200,8 @@ static void measure_host_interrupt(void)
 		last = now;
 	}
 	interrupts_off();
-	if (found == rounds(GAP_ROUNDS)) {
+	if (found == rounds(GAP_ROUNDS))
 		report("exit_host_interrupt");
-	}
 }
 
 static bool is_amd(void)
@@ -219,7 +209,7 @@ static bool is_amd(void)
 	uint32_t r[4];
 
 	cpuid(0, r);
-	return r[1] == 0x68747541;	/* "Auth" */
+	return r[1] == 0x68747541; /* "Auth" */
 }
 
 static void measure_exits(void)
@@ -236,17 +226,12 @@ static void measure_exits(void)
 	MEASURE("exit_rdmsr", SAMPLES, 0, , msr_read(MSR_APIC_BASE), );
 	MEASURE("exit_wrmsr", SAMPLES, 0, , msr_write(MSR_SVR, 0x1ff), );
 	MEASURE("exit_x2apic_eoi", SAMPLES, 0, , msr_write(MSR_EOI, 0), );
-	MEASURE("exit_x2apic_icr", SAMPLES, 0, ,
-		msr_write(MSR_ICR, ICR_SELF | VECTOR), window());
-	MEASURE("exit_interrupt_window", SAMPLES, 0,
-		wrmsr(MSR_ICR, ICR_SELF | VECTOR), window(), );
+	MEASURE("exit_x2apic_icr", SAMPLES, 0, , msr_write(MSR_ICR, ICR_SELF | VECTOR), window());
+	MEASURE("exit_interrupt_window", SAMPLES, 0, wrmsr(MSR_ICR, ICR_SELF | VECTOR), window(), );
 	MEASURE("exit_tsc_deadline", SAMPLES, 0, ,
-		msr_write(MSR_TSC_DEADLINE, rdtsc() + (1ul << 40)),
-		wrmsr(MSR_TSC_DEADLINE, 0));
-	MEASURE("exit_mmio_read", SAMPLES, 0, *IOAPIC_INDEX = 0x10,
-		memory_read(IOAPIC_DATA), );
-	MEASURE("exit_mmio_write", SAMPLES, 0, *IOAPIC_INDEX = 0x10,
-		memory_write(IOAPIC_DATA), );
+		msr_write(MSR_TSC_DEADLINE, rdtsc() + (1ul << 40)), wrmsr(MSR_TSC_DEADLINE, 0));
+	MEASURE("exit_mmio_read", SAMPLES, 0, *IOAPIC_INDEX = 0x10, memory_read(IOAPIC_DATA), );
+	MEASURE("exit_mmio_write", SAMPLES, 0, *IOAPIC_INDEX = 0x10, memory_write(IOAPIC_DATA), );
 	MEASURE("exit_nested_page_fault", SAMPLES, 0, , memory_read(DEVICE), );
 	MEASURE("self_ipi_halt", SAMPLES, 0, , self_ipi_halt(), );
 	MEASURE("deadline_halt", SAMPLES, 0, , deadline_halt(), );

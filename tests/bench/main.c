@@ -6,18 +6,23 @@
 #include "../hypercall/ecs.h"
 
 enum {
-	COM1 = 0x3f8, COM_STATUS = COM1 + 5, COM_READY = 1,
+	COM1 = 0x3f8,
+	COM_STATUS = COM1 + 5,
+	COM_READY = 1,
 	SETTLE_US = 20000,
 	SETTLE_EVERY = 32,
 };
 
 /* With several CPUs only what needs them: the rest is as with one. */
 static void (*const topics_one[])(void) = {
-	measure_clock, bench_ipc, bench_semaphore, bench_exception,
-	bench_object, bench_memory, bench_schedule, bench_vm, NULL,
+	measure_clock,	 bench_ipc,    bench_semaphore,
+	bench_exception, bench_object, bench_memory,
+	bench_schedule,	 bench_vm,     NULL,
 };
 static void (*const topics_several[])(void) = {
-	measure_clock, bench_smp, NULL,
+	measure_clock,
+	bench_smp,
+	NULL,
 };
 
 extern char main_stack[], main_stack_end[];
@@ -39,16 +44,14 @@ static bool is_main(void)
 }
 
 /* The benchmark cannot do what it needs: the topic ends. */
-void test_failed(bool error, const char *file, int line, const char *text,
-		 uint64_t is, uint64_t expected)
+void test_failed(bool error, const char *file, int line, const char *text, uint64_t is,
+		 uint64_t expected)
 {
 	(void)error;
-	say("bench: FAIL %s:%d: %s is %#lx, expected %#lx\n", file, line, text,
-	    is, expected);
+	say("bench: FAIL %s:%d: %s is %#lx, expected %#lx\n", file, line, text, is, expected);
 	failures++;
-	if (is_main()) {
+	if (is_main())
 		test_abandon();
-	}
 }
 
 void settle(void)
@@ -60,18 +63,15 @@ void settle_sometimes(void)
 {
 	static unsigned n;
 
-	if (n++ % SETTLE_EVERY == 0) {
+	if (n++ % SETTLE_EVERY == 0)
 		settle();
-	}
 }
 
-unsigned long make_stub(const struct frame *handler, unsigned long mtd,
-			const char *stub)
+unsigned long make_stub(const struct frame *handler, unsigned long mtd, const char *stub)
 {
 	unsigned long pt = sel();
 
-	SETUP(create_pt(pt, SEL_ROOT_PD, handler->ec, mtd,
-			(unsigned long)stub));
+	SETUP(create_pt(pt, SEL_ROOT_PD, handler->ec, mtd, (unsigned long)stub));
 	return pt;
 }
 
@@ -82,9 +82,8 @@ static void wait_for_tracer(void)
 
 	if (tracing()) {
 		say("bench: press a key to trace\n");
-		while (!(status & COM_READY)) {
+		while (!(status & COM_READY))
 			(void)!probe_in(COM_STATUS, &status);
-		}
 		(void)!probe_in(COM1, &status);
 	}
 }
@@ -108,13 +107,13 @@ void test_main(unsigned long cpu, const struct hip *page_)
 	boot_cpu = (unsigned)cpu;
 	machine_init();
 	say("bench: start %s %u CPUs, TSC %u kHz%s\n",
-	    hip->features & HIP_VMX ? "VMX"
-	    : hip->features & HIP_SVM ? "SVM" : "none",
+	    hip->features & HIP_VMX   ? "VMX"
+	    : hip->features & HIP_SVM ? "SVM"
+				      : "none",
 	    cpus, hip->tsc_khz, tracing() ? ", tracing" : "");
 	test_enter(start);
 	wait_for_tracer();
-	for (void (*const *topic)(void) = cpus > 1 ? topics_several : topics_one;
-	     *topic; topic++) {
+	for (void (*const *topic)(void) = cpus > 1 ? topics_several : topics_one; *topic; topic++) {
 		test_enter(*topic);
 		clean();
 		settle();

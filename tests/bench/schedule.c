@@ -5,9 +5,12 @@
 
 enum {
 	COM1_GSI = 4,
-	COM1 = 0x3f8, COM_ENABLE = 1, COM_IDENTIFY = 2, COM_MODEM = 4,
-	COM_OUT2 = 0xb,		/* lets interrupts out; and DTR, RTS */
-	COM_EMPTY = 2,		/* interrupt when there is nothing to send */
+	COM1 = 0x3f8,
+	COM_ENABLE = 1,
+	COM_IDENTIFY = 2,
+	COM_MODEM = 4,
+	COM_OUT2 = 0xb, /* lets interrupts out; and DTR, RTS */
+	COM_EMPTY = 2,	/* interrupt when there is nothing to send */
 };
 
 static enum status yield(void)
@@ -65,16 +68,14 @@ static void measure_interrupt(void)
 		uint64_t from;
 
 		t->value[0] = 0;
-		if (traced(i, SAMPLES)) {
+		if (traced(i, SAMPLES))
 			trace_mark();
-		}
 		from = clock();
 		out(COM1 + COM_ENABLE, COM_EMPTY);
 		while (t->value[0] == 0 && clock() - from < tsc_of_us(1000)) {
 		}
-		if (traced(i, SAMPLES)) {
+		if (traced(i, SAMPLES))
 			trace_mark();
-		}
 		if (t->value[0] == 0) {
 			report_failed("interrupt_to_handler", TIMEOUT);
 			return;
@@ -86,8 +87,7 @@ static void measure_interrupt(void)
 
 void bench_schedule(void)
 {
-	struct frame *t = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY_MIN,
-				      yielding, 0);
+	struct frame *t = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY_MIN, yielding, 0);
 
 	MEASURE("sc_switch_and_back", SAMPLES, SUCCESS, , yield(), );
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->sc)));
@@ -108,8 +108,7 @@ static void answer(struct frame *f)
 }
 
 /* Up here, and the time when the thread there runs. */
-static void measure_wake(struct frame *t, unsigned long there,
-			 unsigned long back)
+static void measure_wake(struct frame *t, unsigned long there, unsigned long back)
 {
 	for (unsigned i = 0; i < rounds(SAMPLES); i++) {
 		uint64_t from = clock();
@@ -134,16 +133,13 @@ void bench_smp(void)
 	unsigned long there = make_sm(0), back = make_sm(0), portal;
 	struct frame *t;
 
-	t = make_idle_thread(SEL_ROOT_PD, other, answer, there,
-			     common_events(SEL_ROOT_PD, other));
+	t = make_idle_thread(SEL_ROOT_PD, other, answer, there, common_events(SEL_ROOT_PD, other));
 	t->value[0] = back;
 	start_thread(t, PRIORITY_PEER, 10000);
 	sleep_us(10000);
 	measure_wake(t, there, back);
-	MEASURE("sm_wake_other_cpu_and_back", SAMPLES, SUCCESS, ,
-		there_and_back(there, back), );
-	portal = make_stub(make_handler(SEL_ROOT_PD, other, NULL), 0,
-			   stub_echo);
+	MEASURE("sm_wake_other_cpu_and_back", SAMPLES, SUCCESS, , there_and_back(there, back), );
+	portal = make_stub(make_handler(SEL_ROOT_PD, other, NULL), 0, stub_echo);
 	my_utcb->items = 0;
 	MEASURE("call_other_cpu_0", SAMPLES, SUCCESS, , call(portal), );
 }

@@ -1,10 +1,10 @@
 #include "stats.h"
 
 enum {
-	STEP = 5,		/* per cent, between quantiles */
+	STEP = 5, /* per cent, between quantiles */
 	NEARLY_ALL = 99,
 	ROUNDS = SAMPLES + SAMPLES / WARMUP,
-	TRACING = 2,		/* what the linker says for NAME-trace */
+	TRACING = 2, /* what the linker says for NAME-trace */
 	DIGITS = 20,
 };
 
@@ -56,9 +56,8 @@ static void sort(uint64_t *v, unsigned n)
 			uint64_t x = v[i];
 			unsigned j = i;
 
-			for (; j >= gap && v[j - gap] > x; j -= gap) {
+			for (; j >= gap && v[j - gap] > x; j -= gap)
 				v[j] = v[j - gap];
-			}
 			v[j] = x;
 		}
 	}
@@ -82,9 +81,8 @@ void report(const char *name)
 	put_text("bench: ");
 	put_text(name);
 	put_text(" ticks=");
-	for (unsigned percent = 0; percent < 100; percent += STEP) {
+	for (unsigned percent = 0; percent < 100; percent += STEP)
 		print_quantile(v, n, percent);
-	}
 	print_quantile(v, n, NEARLY_ALL);
 	print_quantile(v, n, 100);
 }

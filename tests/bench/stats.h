@@ -22,9 +22,9 @@
 
 enum {
 	SAMPLES = 450,
-	FEW = 18,		/* for what takes long */
-	WARMUP = 9,		/* a round more for each so many samples */
-	TRACE_ROUNDS = 8,	/* all that a traced operation is done */
+	FEW = 18,	  /* for what takes long */
+	WARMUP = 9,	  /* a round more for each so many samples */
+	TRACE_ROUNDS = 8, /* all that a traced operation is done */
 };
 
 extern uint64_t overhead;
@@ -62,30 +62,26 @@ static inline uint64_t clock(void)
  * Time `operation` for so many samples; `before` and `after` are not timed. A
  * status other than `want` ends the measurement.
  */
-#define MEASURE(name, samples, want, before, operation, after)         \
-	do {                                                           \
-		uint64_t status_ = (want), from_, to_;                 \
-		unsigned round_ = 0;                                   \
-		for (; round_ < rounds(samples); round_++) {           \
-			before;                                        \
-			if (traced(round_, samples)) {                 \
-				trace_mark();                          \
-			}                                              \
-			from_ = clock();                               \
-			status_ = (operation);                         \
-			to_ = clock();                                 \
-			if (traced(round_, samples)) {                 \
-				trace_mark();                          \
-			}                                              \
-			after;                                         \
-			if (status_ != (want)) {                       \
-				break;                                 \
-			}                                              \
-			record(round_, to_ - from_);                   \
-		}                                                      \
-		if (status_ == (want)) {                               \
-			report(name);                                  \
-		} else {                                               \
-			report_failed(name, status_);                  \
-		}                                                      \
+#define MEASURE(name, samples, want, before, operation, after) \
+	do {                                                   \
+		uint64_t status_ = (want), from_, to_;         \
+		unsigned round_ = 0;                           \
+		for (; round_ < rounds(samples); round_++) {   \
+			before;                                \
+			if (traced(round_, samples))           \
+				trace_mark();                  \
+			from_ = clock();                       \
+			status_ = (operation);                 \
+			to_ = clock();                         \
+			if (traced(round_, samples))           \
+				trace_mark();                  \
+			after;                                 \
+			if (status_ != (want))                 \
+				break;                         \
+			record(round_, to_ - from_);           \
+		}                                              \
+		if (status_ == (want))                         \
+			report(name);                          \
+		else                                           \
+			report_failed(name, status_);          \
 	} while (0)

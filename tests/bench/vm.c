@@ -21,17 +21,16 @@ enum {
 	MTD_SEGMENTS = MTD_DS_ES | MTD_FS_GS | MTD_CS_SS,
 	MTD_TABLES = MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR,
 	/* All but controls and FPU; what a vendor has not is ignored. */
-	MTD_ALL = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS |
-		  MTD_TABLES | MTD_CR | MTD_DR | MTD_SYSENTER | MTD_QUAL |
-		  MTD_INJ | MTD_STA | MTD_TSC | MTD_EFER | MTD_PDPTE |
-		  MTD_SYSCALL | MTD_TPR | MTD_TSC_AUX | MTD_XSAVE,
+	MTD_ALL = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS | MTD_TABLES |
+		  MTD_CR | MTD_DR | MTD_SYSENTER | MTD_QUAL | MTD_INJ | MTD_STA | MTD_TSC |
+		  MTD_EFER | MTD_PDPTE | MTD_SYSCALL | MTD_TPR | MTD_TSC_AUX | MTD_XSAVE,
 };
 
 static const struct kind {
 	const char *name;
-	const char *vmx, *svm;		/* the loop */
+	const char *vmx, *svm; /* the loop */
 	uint8_t vmx_event, svm_event;
-	uint8_t length;			/* SVM does not tell it */
+	uint8_t length; /* SVM does not tell it */
 } kinds[] = {
 	{"cpuid", vm_cpuid, vm_cpuid, 10, 0x72, 2},
 	{"hypercall", vm_vmcall, vm_vmmcall, 18, 0x81, 3},
@@ -57,7 +56,7 @@ static const struct transfer {
 static struct {
 	struct frame *handler;
 	const struct transfer *transfer;
-	unsigned long done;		/* SM */
+	unsigned long done; /* SM */
 	unsigned kind;
 	unsigned round;
 } vm;
@@ -72,8 +71,7 @@ static bool is_svm(void)
 
 static uint64_t loop(unsigned kind)
 {
-	return (uint64_t)((is_svm() ? kinds[kind].svm : kinds[kind].vmx) -
-			  vm_page);
+	return (uint64_t)((is_svm() ? kinds[kind].svm : kinds[kind].vmx) - vm_page);
 }
 
 static void set_segment(struct segment *s, unsigned rights)
@@ -103,9 +101,8 @@ static void set_reset_state(struct utcb *u)
 	u->rdx = PORT;
 	u->ctrl[0] = is_svm() ? INTERCEPT_CPUID : 0;
 	u->ctrl[1] = is_svm() ? INTERCEPT_VMRUN | INTERCEPT_VMMCALL : 0;
-	u->mtd = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS |
-		 MTD_TABLES | MTD_CR | MTD_DR | MTD_SYSENTER | MTD_SYSCALL |
-		 MTD_CTRL | MTD_INJ | MTD_STA;
+	u->mtd = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS | MTD_TABLES | MTD_CR |
+		 MTD_DR | MTD_SYSENTER | MTD_SYSCALL | MTD_CTRL | MTD_INJ | MTD_STA;
 	u->items = 0;
 }
 
@@ -113,22 +110,19 @@ static void set_reset_state(struct utcb *u)
 static _Noreturn void stop(void)
 {
 	SETUP(sm_up(vm.done));
-	for (;;) {
+	for (;;)
 		SETUP(sm_down(SEL_FOREVER, 0));
-	}
 }
 
 static void next_kind(struct utcb *u)
 {
 	char name[NAME];
 
-	snprintf(name, sizeof(name), "vmexit_%s_%s", kinds[vm.kind].name,
-		 vm.transfer->name);
+	snprintf(name, sizeof(name), "vmexit_%s_%s", kinds[vm.kind].name, vm.transfer->name);
 	report(name);
 	vm.round = 0;
-	if (++vm.kind == KINDS) {
+	if (++vm.kind == KINDS)
 		stop();
-	}
 	u->rip = loop(vm.kind);
 }
 
@@ -147,22 +141,20 @@ void vm_exit(unsigned long event, uint64_t now)
 	}
 	/* The first exit has no one before it. */
 	if (vm.round > 0) {
-		if (traced(vm.round - 1, SAMPLES)) {
+		if (traced(vm.round - 1, SAMPLES))
 			trace_mark();
-		}
 		record(vm.round - 1, now - vm_left);
 	}
-	u->inject = 0;			/* nothing was being delivered */
-	u->tsc_offset = 0;		/* is added */
+	u->inject = 0;	   /* nothing was being delivered */
+	u->tsc_offset = 0; /* is added */
 	u->items = 0;
 	if (vm.round++ == rounds(SAMPLES)) {
 		next_kind(u);
 		return;
 	}
 	u->rip += k->length;
-	if (traced(vm.round - 1, SAMPLES)) {
+	if (traced(vm.round - 1, SAMPLES))
 		trace_mark();
-	}
 }
 
 static void run(const struct transfer *transfer)
@@ -175,15 +167,14 @@ static void run(const struct transfer *transfer)
 	vm.done = make_sm(0);
 	vm.kind = vm.round = 0;
 	for (unsigned i = 0; i < EVENTS_VCPU; i++) {
-		SETUP(create_pt(first + i, SEL_ROOT_PD, vm.handler->ec,
-				transfer->mtd, (unsigned long)stub_vm));
+		SETUP(create_pt(first + i, SEL_ROOT_PD, vm.handler->ec, transfer->mtd,
+				(unsigned long)stub_vm));
 		SETUP(pt_ctrl(first + i, i));
 	}
 	SETUP(give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, 8, first), ITEM_DELEGATE,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 8, 0)));
 	SETUP(give_at(pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(vm_page)),
-		      ITEM_DELEGATE | ITEM_GUEST,
-		      CRD(CRD_MEM, RIGHTS_ALL, 0, 0)));
+		      ITEM_DELEGATE | ITEM_GUEST, CRD(CRD_MEM, RIGHTS_ALL, 0, 0)));
 	SETUP(create_vcpu(ec, pd, boot_cpu, 0));
 	SETUP(create_sc(sc, SEL_ROOT_PD, ec, QPD(PRIORITY_PEER, 10000)));
 	SETUP(sm_down(vm.done, in_us(10000000)));
@@ -196,7 +187,6 @@ void bench_vm(void)
 		report_skipped("vmexit", "no virtualisation");
 		return;
 	}
-	for (unsigned i = 0; i < sizeof(transfers) / sizeof(*transfers); i++) {
+	for (unsigned i = 0; i < sizeof(transfers) / sizeof(*transfers); i++)
 		run(&transfers[i]);
-	}
 }

@@ -20,9 +20,8 @@ static void patch(uint64_t at, uint64_t n)
 
 static void raw(uint64_t at)
 {
-	while (!input_empty() && at < BIOS) {
+	while (!input_empty() && at < BIOS)
 		memory[at++] = (uint8_t)input_take(1);
-	}
 }
 
 static void loader(uint64_t kind)
@@ -50,9 +49,8 @@ static void believe(uint64_t at)
 	uint32_t length;
 
 	memcpy(&length, memory + at + 4, 4);
-	if (length >= 36 && length < MEMORY - at) {
+	if (length >= 36 && length < MEMORY - at)
 		sum(at, length, 9);
-	}
 }
 
 static void firmware(uint64_t kind)
@@ -80,15 +78,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint64_t kind;
 
-	if (!memory) {
+	if (!memory)
 		memory = malloc(MEMORY);
-	}
 	input_set(data, size);
 	kind = input_take(1);
-	if (kind & 4) {
+	if (kind & 4)
 		loader(kind);
-	} else {
+	else
 		firmware(kind);
-	}
 	return 0;
 }

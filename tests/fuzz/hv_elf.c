@@ -18,18 +18,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	make_good();
 	if (input_take(1) & 1) {
 		for (unsigned i = 0; i < PATCHES && !input_empty(); i++) {
-			uint64_t at = input_below(sizeof(image.h) +
-						  sizeof(image.p));
+			uint64_t at = input_below(sizeof(image.h) + sizeof(image.p));
 
 			bytes[at] = (char)input_take(1);
 		}
-		if (input_take(1) & 1) {
+		if (input_take(1) & 1)
 			size = input_below(SIZE + 1);
-		}
 	} else {
-		for (size_t i = 0; i < SIZE && !input_empty(); i++) {
+		for (size_t i = 0; i < SIZE && !input_empty(); i++)
 			bytes[i] = (char)input_take(1);
-		}
 	}
 	try_image(&opened, &segments);
 	return 0;

@@ -3,8 +3,8 @@
  * number that the unit test takes at random comes from the input.
  */
 #define PAGES 1024
-#define rnd  input_rnd
-#define main unit_main
+#define rnd   input_rnd
+#define main  unit_main
 #include "../unit/hv_mapping.c"
 #undef main
 
@@ -26,14 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned n = 0; n < MOST && !input_empty(); n++) {
 		poll_period = rnd(2) ? 0 : 3;
 		step();
-		for (unsigned i = 0; i < MODEL_PDS; i++) {
-			if (model_pds[i] && !without_memory) {
+		for (unsigned i = 0; i < MODEL_PDS; i++)
+			if (model_pds[i] && !without_memory)
 				check_spaces(model_pds[i]);
-			}
-		}
-		if (n % 16 == 0) {
+		if (n % 16 == 0)
 			check_some();
-		}
 	}
 	finish();
 	return 0;

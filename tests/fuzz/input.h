@@ -32,9 +32,8 @@ static inline uint64_t input_take(unsigned bytes)
 {
 	uint64_t value = 0;
 
-	for (unsigned i = 0; i < bytes && !input_empty(); i++) {
+	for (unsigned i = 0; i < bytes && !input_empty(); i++)
 		value |= (uint64_t)*input_at++ << 8 * i;
-	}
 	return value;
 }
 
@@ -43,9 +42,8 @@ static inline uint64_t input_below(uint64_t n)
 {
 	unsigned bytes = 1;
 
-	while (bytes < 8 && n > 1ul << 8 * bytes) {
+	while (bytes < 8 && n > 1ul << 8 * bytes)
 		bytes++;
-	}
 	return n ? input_take(bytes) % n : 0;
 }
 

@@ -17,9 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	input_set(data, size);
 	make(file);
-	if (input_take(1) & 1) {
+	if (input_take(1) & 1)
 		length = input_take(2) % (FILE_SIZE + 1);
-	}
 	for (unsigned i = 0; i < PATCHES && !input_empty(); i++) {
 		uint64_t at = HEADER + input_below(HEADER_SIZE);
 
@@ -28,9 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Exactly as long as it says, for the sanitizer. */
 	copy = malloc(length);
 	memcpy(copy, file, length);
-	if (!bzimage_parse(&b, copy, length)) {
+	if (!bzimage_parse(&b, copy, length))
 		check(copy, length, &b);
-	}
 	free(copy);
 	return 0;
 }

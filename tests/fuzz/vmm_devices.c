@@ -6,7 +6,6 @@
  */
 #include "../unit/vmm_apics.h"
 
-
 #include "../../vmm/dev/acpi_pm.h"
 #include "../../vmm/dev/board.h"
 #include "../../vmm/dev/debug.h"
@@ -23,8 +22,8 @@ enum { STEPS = 300, MSRS = 0x100 };
 
 /* Where there is something. */
 static const uint16_t bases[] = {
-	0x20, 0xa0, 0x40, 0x60, 0x70, 0x80, 0x92, 0xcf8, 0xcfc, 0x3f8, 0x4d0,
-	0x600, 0x604, 0x608, 0xe9, 0xf4,
+	0x20,  0xa0,  0x40,  0x60,  0x70,  0x80,  0x92, 0xcf8,
+	0xcfc, 0x3f8, 0x4d0, 0x600, 0x604, 0x608, 0xe9, 0xf4,
 };
 
 struct pc {
@@ -44,9 +43,8 @@ struct pc {
 static size_t input_wire(void *opaque, uint8_t *bytes, size_t count)
 {
 	(void)opaque;
-	if (!count || input_empty() || input_take(1) & 1) {
+	if (!count || input_empty() || input_take(1) & 1)
 		return 0;
-	}
 	bytes[0] = (uint8_t)input_take(1);
 	return 1;
 }
@@ -60,7 +58,8 @@ static size_t output_wire(void *opaque, const uint8_t *bytes, size_t count)
 static void wire_up(struct pc *pc)
 {
 	static const struct uart_wire wire = {
-		.write = output_wire, .read = input_wire,
+		.write = output_wire,
+		.read = input_wire,
 	};
 	struct fixture *f;
 
@@ -84,8 +83,7 @@ static void wire_up(struct pc *pc)
 	assert_int_equal(pic_attach(&pc->pic, &f->ports), BUS_OK);
 	assert_int_equal(pit_attach(&pc->pit, &f->ports), BUS_OK);
 	assert_int_equal(rtc_attach(&pc->rtc, &f->ports), BUS_OK);
-	assert_int_equal(uart_attach(&pc->uart, &f->ports, 0x3f8, "com1"),
-			 BUS_OK);
+	assert_int_equal(uart_attach(&pc->uart, &f->ports, 0x3f8, "com1"), BUS_OK);
 	assert_int_equal(acpi_pm_attach(&pc->pm, &f->ports), BUS_OK);
 	assert_int_equal(ioapic_attach(&pc->ioapic, &f->memory), BUS_OK);
 }
@@ -96,11 +94,10 @@ static void use_port(struct pc *pc)
 	unsigned bytes = 1u << (how >> 1 & 3) % 3;
 	uint64_t at = bases[(how >> 3) % 16] + input_take(1) % 8;
 
-	if (how & 1) {
+	if (how & 1)
 		bus_write(&pc->rig->f.ports, at, bytes, input_take(bytes));
-	} else {
+	else
 		(void)bus_read(&pc->rig->f.ports, at, bytes);
-	}
 }
 
 static void use_ioapic(struct pc *pc)
@@ -109,11 +106,10 @@ static void use_ioapic(struct pc *pc)
 	unsigned bytes = 1u << (how >> 1 & 3);
 	uint64_t at = 0xfec00000 + (how >> 3) * 4 % 0x80;
 
-	if (how & 1) {
+	if (how & 1)
 		bus_write(&pc->rig->f.memory, at, bytes, input_take(bytes));
-	} else {
+	else
 		(void)bus_read(&pc->rig->f.memory, at, bytes);
-	}
 }
 
 static void use_lapic(struct pc *pc)
@@ -131,13 +127,11 @@ static void use_lapic(struct pc *pc)
 		(void)lapic_msr_read(lapic, msr, &value);
 		break;
 	case 2:
-		(void)lapic_msr_write(lapic, how & 8 ? MSR_APIC_BASE
-						     : MSR_TSC_DEADLINE,
+		(void)lapic_msr_write(lapic, how & 8 ? MSR_APIC_BASE : MSR_TSC_DEADLINE,
 				      input_take(8));
 		break;
 	case 3:
-		lapic_mmio_write(lapic, (msr & 0xff) << 4 | (how >> 6), 4,
-				 (uint32_t)input_take(4));
+		lapic_mmio_write(lapic, (msr & 0xff) << 4 | (how >> 6), 4, (uint32_t)input_take(4));
 		break;
 	case 4:
 		(void)lapic_mmio_read(lapic, (msr & 0xff) << 4, 4);
@@ -159,15 +153,14 @@ static void use_line(struct pc *pc)
 {
 	uint64_t how = input_take(1);
 
-	if (how & 0x40) {
+	if (how & 0x40)
 		ioapic_set(&pc->ioapic, how % IOAPIC_PINS, how & 0x80);
-	} else if (how & 0x20) {
+	else if (how & 0x20)
 		pic_set(&pc->pic, how % 16, how & 0x80);
-	} else if (pic_pending(&pc->pic)) {
+	else if (pic_pending(&pc->pic))
 		(void)pic_acknowledge(&pc->pic);
-	} else {
+	else
 		uart_poll(&pc->uart);
-	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

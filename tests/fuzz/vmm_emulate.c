@@ -21,9 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t rip;
 	char code[24];
 
-	if (size < sizeof(code)) {
+	if (size < sizeof(code))
 		return 0;
-	}
 	/* The code comes first, so that it is what changes most. */
 	memcpy(code, data, sizeof(code));
 	input_set(data + sizeof(code), size - sizeof(code));

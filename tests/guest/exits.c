@@ -6,14 +6,19 @@
  */
 #include "guest.h"
 
-#define DEVICE		  ((volatile uint32_t *)0xfed80000)	/* nobody's */
-#define IOAPIC_INDEX	  ((volatile uint32_t *)0xfec00000)
-#define IOAPIC_DATA	  ((volatile uint32_t *)0xfec00010)
-#define UNMAPPED	  0x100000000000ul
+#define DEVICE	     ((volatile uint32_t *)0xfed80000) /* nobody's */
+#define IOAPIC_INDEX ((volatile uint32_t *)0xfec00000)
+#define IOAPIC_DATA  ((volatile uint32_t *)0xfec00010)
+#define UNMAPPED     0x100000000000ul
 
 enum {
-	NMI = 2, UD = 6, GP = 13, PF = 14,
-	TIMER = 0x40, PIC = 0x50, IPI = 0x60,
+	NMI = 2,
+	UD = 6,
+	GP = 13,
+	PF = 14,
+	TIMER = 0x40,
+	PIC = 0x50,
+	IPI = 0x60,
 };
 
 static void look_at_cpuid(void)
@@ -40,9 +45,8 @@ static void look_at_cpuid(void)
 	put_string(" ticks\n");
 }
 
-#define RDMSR(msr) TRY("rdmsr", : "c"(msr) : "rax", "rdx", "r11", "memory")
-#define WRMSR(msr, low, high) \
-	TRY("wrmsr", : "c"(msr), "a"(low), "d"(high) : "r11", "memory")
+#define RDMSR(msr)	      TRY("rdmsr", : "c"(msr) : "rax", "rdx", "r11", "memory")
+#define WRMSR(msr, low, high) TRY("wrmsr", : "c"(msr), "a"(low), "d"(high) : "r11", "memory")
 
 static void look_at_msrs(void)
 {
@@ -50,14 +54,12 @@ static void look_at_msrs(void)
 
 	check_equal("rdmsr of nothing", (uint64_t)RDMSR(0x12345678), GP);
 	check_equal("wrmsr of nothing", (uint64_t)WRMSR(0x12345678, 0, 0), GP);
-	check_equal("reserved bits of EFER",
-		    (uint64_t)WRMSR(MSR_EFER, 0x80000501, 0), GP);
+	check_equal("reserved bits of EFER", (uint64_t)WRMSR(MSR_EFER, 0x80000501, 0), GP);
 	check_equal("SVME", (uint64_t)WRMSR(MSR_EFER, 0x1501, 0), GP);
 	check_equal("EFER", rdmsr(MSR_EFER), 0x500);
 	wrmsr(MSR_EFER, 0xd01);
 	check_equal("EFER written", rdmsr(MSR_EFER), 0xd01);
-	check_equal("LSTAR not canonical",
-		    (uint64_t)WRMSR(MSR_LSTAR, 0, 0x00800000), GP);
+	check_equal("LSTAR not canonical", (uint64_t)WRMSR(MSR_LSTAR, 0, 0x00800000), GP);
 	wrmsr(MSR_KERNEL_GS_BASE, 0x1122334455);
 	wrmsr(MSR_STAR, 0x0008001000000000);
 	wrmsr(MSR_LSTAR, 0xffffffff81000000);
@@ -73,8 +75,7 @@ static void look_at_msrs(void)
 	check("TSC written back", rdtsc() >= before && rdtsc() >> 48 == 0);
 }
 
-#define UD_OF(instruction) \
-	(uint64_t)TRY(instruction, : : "rax", "rcx", "rdx", "r11", "memory")
+#define UD_OF(instruction) (uint64_t) TRY(instruction, : : "rax", "rcx", "rdx", "r11", "memory")
 
 static void look_at_refusals(void)
 {
@@ -82,13 +83,16 @@ static void look_at_refusals(void)
 	check_equal("VMCALL", UD_OF("vmcall"), UD);
 	check_equal("VMMCALL", UD_OF("vmmcall"), UD);
 	check_equal("VMRUN", UD_OF("xor %%eax, %%eax; vmrun"), UD);
-	check_equal("MONITOR", UD_OF("xor %%eax, %%eax; xor %%ecx, %%ecx;"
-					   "xor %%edx, %%edx; monitor"), UD);
+	check_equal("MONITOR",
+		    UD_OF("xor %%eax, %%eax; xor %%ecx, %%ecx;"
+			  "xor %%edx, %%edx; monitor"),
+		    UD);
 	check_equal("XGETBV", UD_OF("xor %%ecx, %%ecx; xgetbv"), UD);
 	check_equal("WBINVD", UD_OF("wbinvd"), ~0ul);
 	check_equal("page fault",
 		    (uint64_t)TRY("mov (%%rax), %%ecx",
-				  : "a"(UNMAPPED) : "rcx", "r11", "memory"),
+				  : "a"(UNMAPPED)
+				  : "rcx", "r11", "memory"),
 		    PF);
 	check_equal("its address", trap_address, UNMAPPED);
 }
@@ -104,25 +108,19 @@ static void look_at_ports(void)
 	check_equal("no port", in8(NOWHERE_PORT), 0xff);
 	__asm__ volatile("inl %w1, %0" : "=a"(value) : "d"(NOWHERE_PORT));
 	check_equal("no wide port", value, 0xffffffff);
-	__asm__ volatile("rep insb"
-			 : "+c"(count), "+D"(to)
-			 : "d"(NOWHERE_PORT)
-			 : "memory");
-	for (unsigned i = 0; i < sizeof(buffer); i++) {
+	__asm__ volatile("rep insb" : "+c"(count), "+D"(to) : "d"(NOWHERE_PORT) : "memory");
+	for (unsigned i = 0; i < sizeof(buffer); i++)
 		good += (buffer[i] == 0xff) == (i < 100);
-	}
 	check_equal("rep insb", good, sizeof(buffer));
 	check_equal("its end", to, (uint64_t)buffer + 100);
 	check_equal("its count", count, 0);
-	count = 5000;			/* more than the VMM does at once */
+	count = 5000; /* more than the VMM does at once */
 	to = (uint64_t)buffer;
-	__asm__ volatile("rep insb"
-			 : "+c"(count), "+D"(to)
-			 : "d"(NOWHERE_PORT)
-			 : "memory");
+	__asm__ volatile("rep insb" : "+c"(count), "+D"(to) : "d"(NOWHERE_PORT) : "memory");
 	check("long rep insb", count == 0 && buffer[4999] == 0xff);
 	check_equal("insb to nowhere",
-		    (uint64_t)TRY("insb", : "D"(UNMAPPED), "d"(NOWHERE_PORT)
+		    (uint64_t)TRY("insb",
+				  : "D"(UNMAPPED), "d"(NOWHERE_PORT)
 				  : "r11", "memory"),
 		    PF);
 	check_equal("its error", trap_error, 2);
@@ -142,10 +140,7 @@ static void look_at_memory(void)
 	check_equal("read, modify, write", value, 0xffffffff);
 	__asm__ volatile("movzbl %1, %k0" : "=r"(value) : "m"(*DEVICE));
 	check_equal("movzx", value, 0xff);
-	__asm__ volatile("rep stosl"
-			 : "+c"(count), "+D"(to)
-			 : "a"(0)
-			 : "memory");
+	__asm__ volatile("rep stosl" : "+c"(count), "+D"(to) : "a"(0) : "memory");
 	check_equal("long rep stosl", to, (uint64_t)DEVICE + 12000);
 	*IOAPIC_INDEX = 0x10 + 2 * 5;
 	*IOAPIC_DATA = 0x10055;
@@ -154,8 +149,7 @@ static void look_at_memory(void)
 	check_equal("btr", *IOAPIC_DATA, 0x55);
 	__asm__ volatile("orl $0x10000, %0" : "+m"(*IOAPIC_DATA));
 	check_equal("or", *IOAPIC_DATA, 0x10055);
-	__asm__ volatile("movq %1, %0" : "=r"(value)
-			 : "m"(*(volatile uint64_t *)(0xfed80fff)));
+	__asm__ volatile("movq %1, %0" : "=r"(value) : "m"(*(volatile uint64_t *)(0xfed80fff)));
 	check_equal("across pages", value, ~0ul);
 }
 
@@ -168,12 +162,10 @@ static volatile unsigned orders;
 static void take(unsigned vector)
 {
 	interrupted_at = rdtsc();
-	if (orders < sizeof(order)) {
+	if (orders < sizeof(order))
 		order[orders++] = (uint8_t)vector;
-	}
-	if (vector >= TIMER && vector != NMI) {
+	if (vector >= TIMER && vector != NMI)
 		wrmsr(MSR_EOI, 0);
-	}
 }
 
 static void start_apic(void)
@@ -218,9 +210,8 @@ static void look_at_timer(void)
 	wrmsr(MSR_DIVIDE, 0xb);
 	wrmsr(MSR_LVT_TIMER, TIMER | 1 << 17);
 	wrmsr(MSR_INITIAL_COUNT, 3000000);
-	while (trap_count[TIMER] < 8) {
+	while (trap_count[TIMER] < 8)
 		__asm__ volatile("sti; hlt; cli" : : : "memory");
-	}
 	wrmsr(MSR_INITIAL_COUNT, 0);
 	wrmsr(MSR_LVT_TIMER, 1 << 16);
 	/* One more may have become pending. */
@@ -238,14 +229,11 @@ static void look_at_ipis(void)
 	wrmsr(MSR_ICR, self | (IPI + 0x10));
 	check_equal("none while off", orders, 0);
 	interrupts_on();
-	for (unsigned i = 0; i < 1000 && orders < 3; i++) {
+	for (unsigned i = 0; i < 1000 && orders < 3; i++)
 		__asm__ volatile("pause");
-	}
 	interrupts_off();
 	check_equal("all come", orders, 3);
-	check("highest first", order[0] == IPI + 0x20 &&
-				       order[1] == IPI + 0x10 &&
-				       order[2] == IPI);
+	check("highest first", order[0] == IPI + 0x20 && order[1] == IPI + 0x10 && order[2] == IPI);
 	/* After STI one instruction goes by, here CLI: no interrupt. */
 	wrmsr(MSR_ICR, self | IPI);
 	__asm__ volatile("sti; cli" : : : "memory");
@@ -269,7 +257,7 @@ static void take_nmi(unsigned vector)
 		for (unsigned i = 0; i < 100; i++) {
 			uint32_t r[4];
 
-			cpuid(0, r);	/* exits: none may let it in */
+			cpuid(0, r); /* exits: none may let it in */
 		}
 		order[0] = (uint8_t)nested;
 	}
@@ -279,9 +267,8 @@ static void look_at_nmi(void)
 {
 	on_interrupt = take_nmi;
 	wrmsr(MSR_ICR, 1 << 18 | 4 << 8);
-	for (unsigned i = 0; i < 1000 && nested < 2; i++) {
+	for (unsigned i = 0; i < 1000 && nested < 2; i++)
 		in8(0x80);
-	}
 	check_equal("NMI", nested > 0, 1);
 	check_equal("not within itself", order[0], 1);
 	check_equal("but behind", nested, 2);
@@ -302,15 +289,13 @@ static void look_at_pic(void)
 	on_interrupt = take_pic;
 	wrmsr(MSR_LVT_LINT0, 0x700);
 	out8(0x20, 0x11);
-	for (unsigned i = 0; i < sizeof(words); i++) {
+	for (unsigned i = 0; i < sizeof(words); i++)
 		out8(0x21, words[i]);
-	}
-	out8(0x43, 0x34);		/* channel 0, 1 kHz */
+	out8(0x43, 0x34); /* channel 0, 1 kHz */
 	out8(0x40, 0xa9);
 	out8(0x40, 0x04);
-	while (trap_count[PIC] < 3) {
+	while (trap_count[PIC] < 3)
 		__asm__ volatile("sti; hlt; cli" : : : "memory");
-	}
 	out8(0x21, 0xff);
 	check("PIT through the PIC", true);
 }

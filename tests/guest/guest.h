@@ -65,17 +65,17 @@ _Noreturn void end(void);
  * the label behind it.
  */
 extern volatile uint64_t recover;
-#define TRY(instruction, ...)                                        \
-	({                                                           \
-		int vector_ = -1;                                    \
-		__asm__ volatile("lea 1f(%%rip), %%r11\n\t"          \
-				 "mov %%r11, recover(%%rip)\n\t"     \
-				 "xor %%r11d, %%r11d\n\t"            \
-				 "dec %%r11\n\t" instruction "\n"    \
-				 "1:\tmov %%r11d, %[vector]\n\t"     \
-				 "movq $0, recover(%%rip)"           \
-				 : [vector] "=m"(vector_) __VA_ARGS__); \
-		vector_;                                             \
+#define TRY(instruction, ...)                                          \
+	({                                                             \
+		int vector_ = -1;                                      \
+		__asm__ volatile("lea 1f(%%rip), %%r11\n\t"            \
+				 "mov %%r11, recover(%%rip)\n\t"       \
+				 "xor %%r11d, %%r11d\n\t"              \
+				 "dec %%r11\n\t" instruction "\n"      \
+				 "1:\tmov %%r11d, %[vector]\n\t"       \
+				 "movq $0, recover(%%rip)"             \
+				 : [vector] "=m"(vector_)__VA_ARGS__); \
+		vector_;                                               \
 	})
 
 static inline uint64_t rdtsc(void)
@@ -98,8 +98,7 @@ static inline void wrmsr(uint32_t msr, uint64_t value)
 {
 	__asm__ volatile("wrmsr"
 			 :
-			 : "c"(msr), "a"((uint32_t)value),
-			   "d"((uint32_t)(value >> 32))
+			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
 			 : "memory");
 }
 

@@ -27,18 +27,16 @@ static void put(char c)
 void put_string(const char *s)
 {
 	for (; *s != 0; s++) {
-		if (*s == '\n') {
+		if (*s == '\n')
 			put('\r');
-		}
 		put(*s);
 	}
 }
 
 void put_number(uint64_t n)
 {
-	if (n >= 16) {
+	if (n >= 16)
 		put_number(n / 16);
-	}
 	put("0123456789abcdef"[n % 16]);
 }
 
@@ -74,9 +72,8 @@ void end(void)
 	put_number(failures);
 	put_string(" failures\n");
 	out32(DEBUG_EXIT, failures);
-	for (;;) {
+	for (;;)
 		__asm__ volatile("cli; hlt");
-	}
 }
 
 void init_traps(void)
@@ -100,9 +97,8 @@ void init_traps(void)
 
 void use_ist(void)
 {
-	for (unsigned i = 0; i < VECTORS; i++) {
+	for (unsigned i = 0; i < VECTORS; i++)
 		idt[i].ist = 1;
-	}
 	always_recover = true;
 }
 
@@ -128,17 +124,14 @@ void trap(struct frame *f)
 		return;
 	}
 	if (f->vector >= 32 || f->vector == 2) {
-		if (on_interrupt != 0) {
+		if (on_interrupt != 0)
 			on_interrupt((unsigned)f->vector);
-		}
 		return;
 	}
-	if (f->vector == 3) {
+	if (f->vector == 3)
 		return;
-	}
-	if (recover == 0) {
+	if (recover == 0)
 		unexpected(f);
-	}
 	trap_error = f->error;
 	__asm__ volatile("mov %%cr2, %0" : "=r"(trap_address));
 	f->rip = recover;

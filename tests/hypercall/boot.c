@@ -13,8 +13,7 @@ static void hip_header(void)
 	EQUAL(hip->cpu_size, sizeof(struct hip_cpu));
 	EQUAL(hip->mem_size, sizeof(struct hip_mem));
 	CHECK(hip->cpu_offset >= sizeof(struct hip));
-	EQUAL(hip->mem_offset,
-	      hip->cpu_offset + HIP_CPUS * sizeof(struct hip_cpu));
+	EQUAL(hip->mem_offset, hip->cpu_offset + HIP_CPUS * sizeof(struct hip_cpu));
 	CHECK(hip->length <= PAGE_SIZE && hip->length > hip->mem_offset);
 	EQUAL((hip->length - hip->mem_offset) % hip->mem_size, 0);
 	EQUAL(hip->events_thread, EVENTS_THREAD);
@@ -32,22 +31,19 @@ static void hip_checksum(void)
 	const uint16_t *word = (const uint16_t *)hip;
 	uint16_t sum = 0;
 
-	for (unsigned i = 0; i < hip->length / 2; i++) {
+	for (unsigned i = 0; i < hip->length / 2; i++)
 		sum = (uint16_t)(sum + word[i]);
-	}
 	EQUAL(sum, 0);
 }
 
 /* Enabled CPUs come first, the boot CPU is one of them. */
 static void hip_cpus(void)
 {
-	const struct hip_cpu *cpu =
-		(const void *)((const char *)hip + hip->cpu_offset);
+	const struct hip_cpu *cpu = (const void *)((const char *)hip + hip->cpu_offset);
 	unsigned enabled = 0;
 
-	for (unsigned i = 0; i < HIP_CPUS; i++) {
+	for (unsigned i = 0; i < HIP_CPUS; i++)
 		enabled += cpu[i].flags & HIP_CPU_ENABLED;
-	}
 	EQUAL(enabled, cpus);
 	CHECK(boot_cpu < cpus);
 }
@@ -55,8 +51,7 @@ static void hip_cpus(void)
 /* There is RAM, the kernel's own memory, and the module that runs. */
 static void hip_memory(void)
 {
-	const struct hip_mem *m =
-		(const void *)((const char *)hip + hip->mem_offset);
+	const struct hip_mem *m = (const void *)((const char *)hip + hip->mem_offset);
 	unsigned n = (unsigned)(hip->length - hip->mem_offset) / hip->mem_size;
 	unsigned available = 0, kernel = 0, modules = 0;
 
@@ -73,23 +68,19 @@ static void hip_memory(void)
 static void hip_log(void)
 {
 	static const char name[] = "[0] Micronova";
-	const struct hip_mem *m =
-		(const void *)((const char *)hip + hip->mem_offset);
+	const struct hip_mem *m = (const void *)((const char *)hip + hip->mem_offset);
 	unsigned n = (unsigned)(hip->length - hip->mem_offset) / hip->mem_size;
 	unsigned long here = free_pages(2);
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		if ((int)m[i].type != HIP_MEM_LOG) {
+		if ((int)m[i].type != HIP_MEM_LOG)
 			continue;
-		}
 		found++;
 		EQUAL(m[i].size, 4 * PAGE_SIZE);
 		for (unsigned p = 0; p < 4; p++) {
-			SETUP(take(CRD(CRD_MEM, MEM_R, 0,
-				       m[i].address / PAGE_SIZE + p), 0,
-				   CRD(CRD_MEM, MEM_R, 0,
-				       here / PAGE_SIZE + p)));
+			SETUP(take(CRD(CRD_MEM, MEM_R, 0, m[i].address / PAGE_SIZE + p), 0,
+				   CRD(CRD_MEM, MEM_R, 0, here / PAGE_SIZE + p)));
 		}
 		EQUAL(memcmp((const char *)here, name, sizeof(name) - 1), 0);
 		CHECK(memchr((const char *)here, 0, m[i].size) != NULL);
@@ -114,10 +105,8 @@ static void root_utcb_elsewhere(void)
 	const volatile struct utcb *other = (const void *)room;
 
 	SETUP(revoke_self(CRD(CRD_MEM, RIGHTS_ALL, 0, at)));
-	set_item(CRD(CRD_MEM, MEM_R | MEM_W, 0, ROOT_UTCB / PAGE_SIZE),
-		 ITEM_DELEGATE);
-	EQUAL(delegate(SEL_ROOT_PD, CRD(CRD_MEM, RIGHTS_ALL, 0, at), SEL_ROOT_PD),
-	      SUCCESS);
+	set_item(CRD(CRD_MEM, MEM_R | MEM_W, 0, ROOT_UTCB / PAGE_SIZE), ITEM_DELEGATE);
+	EQUAL(delegate(SEL_ROOT_PD, CRD(CRD_MEM, RIGHTS_ALL, 0, at), SEL_ROOT_PD), SUCCESS);
 	EQUAL(look(CRD(CRD_MEM, 0, 0, at)), CRD(CRD_MEM, MEM_R | MEM_W, 0, at));
 	my_utcb->word[17] = 0x1234567;
 	EQUAL(other->word[17], 0x1234567);
@@ -126,13 +115,10 @@ static void root_utcb_elsewhere(void)
 /* 32 PD, 33 EC, 34 SC, with all rights; what comes before is root's. */
 static void first_capabilities(void)
 {
-	for (unsigned long s = SEL_ROOT_PD; s <= SEL_MSR; s++) {
-		EQUAL(look(CRD(CRD_OBJ, 0, 0, s)),
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0, s));
-	}
-	for (unsigned long s = SEL_MSR + 1; s < SEL_EVENTS; s++) {
+	for (unsigned long s = SEL_ROOT_PD; s <= SEL_MSR; s++)
+		EQUAL(look(CRD(CRD_OBJ, 0, 0, s)), CRD(CRD_OBJ, RIGHTS_ALL, 0, s));
+	for (unsigned long s = SEL_MSR + 1; s < SEL_EVENTS; s++)
 		EQUAL(look(CRD(CRD_OBJ, 0, 0, s)), 0);
-	}
 	uint64_t us;
 
 	EQUAL(sc_time(SEL_ROOT_SC, &us), SUCCESS);
@@ -147,8 +133,7 @@ static void image_rights(void)
 
 	EQUAL(probe_write((void *)first_capabilities, 0), FAULT(VECTOR_PF));
 	EQUAL(probe_execute(code), FAULT(VECTOR_PF));
-	EQUAL(probe_write((void *)(uintptr_t)boot_tests, 0),
-	      FAULT(VECTOR_PF));
+	EQUAL(probe_write((void *)(uintptr_t)boot_tests, 0), FAULT(VECTOR_PF));
 }
 
 /* No port is root's until it takes it. */

@@ -18,9 +18,8 @@ static void words(void)
 		unsigned n = counts[i];
 
 		memset(h->utcb->word, 0, sizeof(h->utcb->word));
-		for (unsigned w = 0; w < n; w++) {
+		for (unsigned w = 0; w < n; w++)
 			my_utcb->word[w] = 0x1234567800000000u + n * 1000 + w;
-		}
 		my_utcb->items = n;
 		EQUAL(call(pt), SUCCESS);
 		EQUAL(h->items, n);
@@ -31,9 +30,8 @@ static void words(void)
 			EQUAL(h->utcb->word[w], sent);
 			EQUAL(my_utcb->word[w], sent);
 		}
-		if (n < UTCB_WORDS) {
+		if (n < UTCB_WORDS)
 			EQUAL(h->utcb->word[n], 0);
-		}
 	}
 }
 
@@ -57,18 +55,18 @@ static void registers(void)
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, echo);
 	unsigned long sm = make_sm(1), pt = make_portal(h, 0, 0);
 	const unsigned long ids[] = {
-		CALL_ID(CALL_CALL, 0, pt), CALL_ID(CALL_SM_CTRL, SM_UP, sm),
-		CALL_ID(CALL_SM_CTRL, SM_DOWN, sm),
-		CALL_ID(CALL_EC_CTRL, EC_YIELD, 0),
+		CALL_ID(CALL_CALL, 0, pt),	    CALL_ID(CALL_SM_CTRL, SM_UP, sm),
+		CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), CALL_ID(CALL_EC_CTRL, EC_YIELD, 0),
 		CALL_ID(CALL_REVOKE, 0, 0),
 	};
 
 	my_utcb->items = 0;
 	for (unsigned i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
-		struct registers in = {1, 2, 0, 4, 5, 0, ids[i], 8, 9, 10, 11,
-				       12, 13, 14, 15, 0x202}, out = in;
+		struct registers in = {1, 2,  0,  4,  5,  0,  ids[i], 8,
+				       9, 10, 11, 12, 13, 14, 15,     0x202},
+				 out = in;
 
-		in.rflags = out.rflags = 0x202 | 0xcd5;	/* all but TF */
+		in.rflags = out.rflags = 0x202 | 0xcd5; /* all but TF */
 		syscall_registers(&out);
 		EQUAL(out.rdi & 0xff, SUCCESS);
 		EQUAL(out.rflags, 0x202);
@@ -91,8 +89,7 @@ static void id(void)
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, note_id);
 	unsigned long pt = sel();
 
-	SETUP(create_pt(pt, SEL_ROOT_PD, h->ec, 0,
-			(unsigned long)entry_portal));
+	SETUP(create_pt(pt, SEL_ROOT_PD, h->ec, 0, (unsigned long)entry_portal));
 	h->value[0] = 1;
 	EQUAL(call(pt), SUCCESS);
 	EQUAL(h->value[0], 0);
@@ -128,8 +125,7 @@ static void control(void)
 
 	EQUAL(pt_ctrl(sel(), 0), BAD_CAPABILITY);
 	EQUAL(pt_ctrl(h->ec, 0), BAD_CAPABILITY);
-	EQUAL(pt_ctrl(with_rights(pt, RIGHTS_ALL & ~PT_CONTROL), 0),
-	      BAD_CAPABILITY);
+	EQUAL(pt_ctrl(with_rights(pt, RIGHTS_ALL & ~PT_CONTROL), 0), BAD_CAPABILITY);
 	EQUAL(pt_ctrl(with_rights(pt, PT_CONTROL), 0), SUCCESS);
 }
 
@@ -212,9 +208,8 @@ static void pass_on(struct frame *f)
 {
 	f->utcb->items = 1;
 	f->utcb->word[0]++;
-	if (f->argument) {
+	if (f->argument)
 		f->value[0] = call(f->argument);
-	}
 }
 
 /* A long chain of calls. */
@@ -243,8 +238,7 @@ static void abort_sleeping(void)
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, sleeper), *t;
 
 	h->argument = make_sm(0);
-	t = make_thread(SEL_ROOT_PD, boot_cpu, LOW, caller,
-			make_portal(h, 0, 0));
+	t = make_thread(SEL_ROOT_PD, boot_cpu, LOW, caller, make_portal(h, 0, 0));
 	EQUAL(h->value[0], 1);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, h->ec)));
 	WAIT(t->value[0]);
@@ -261,8 +255,7 @@ static void crash(struct frame *f)
 /* The handler has an exception that nobody takes. */
 static void abort_exception(void)
 {
-	struct frame *h = make_handler_events(SEL_ROOT_PD, boot_cpu, crash,
-					      sel_range(5));
+	struct frame *h = make_handler_events(SEL_ROOT_PD, boot_cpu, crash, sel_range(5));
 	unsigned long pt = make_portal(h, 0, 0);
 
 	EQUAL(call(pt), ABORTED);
@@ -279,8 +272,7 @@ static void abort_middle(void)
 
 	h1->argument = make_portal(h2, 0, 0);
 	h2->argument = make_sm(0);
-	t = make_thread(SEL_ROOT_PD, boot_cpu, LOW, caller,
-			make_portal(h1, 0, 0));
+	t = make_thread(SEL_ROOT_PD, boot_cpu, LOW, caller, make_portal(h1, 0, 0));
 	EQUAL(h2->value[0], 1);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, h1->ec)));
 	sleep_us(3000);
@@ -312,9 +304,8 @@ static void dead_caller(void)
 static void call_and_count(struct frame *f)
 {
 	caller(f);
-	for (;;) {
+	for (;;)
 		f->value[1]++;
-	}
 }
 
 /*
@@ -402,8 +393,7 @@ static void helping(void)
 	middle_ran = false;
 	wake_middle = make_sm(0);
 	wake_high = make_sm(0);
-	middle = make_thread(SEL_ROOT_PD, boot_cpu, MIDDLE, spinner,
-			     wake_middle);
+	middle = make_thread(SEL_ROOT_PD, boot_cpu, MIDDLE, spinner, wake_middle);
 	high = make_thread(SEL_ROOT_PD, boot_cpu, HIGH, late_caller, pt);
 	low = make_thread(SEL_ROOT_PD, boot_cpu, LOW, caller, pt);
 	WAIT(high->value[0] && low->value[0] && middle->value[0]);
@@ -424,13 +414,10 @@ static void many_callers(void)
 	unsigned long pt = make_portal(h, 0, 0);
 
 	h->argument = make_sm(0);
-	for (unsigned i = 0; i < CALLERS; i++) {
-		t[i] = make_thread(SEL_ROOT_PD, boot_cpu, 2 + i % 20, caller,
-				   pt);
-	}
-	for (unsigned i = 0; i < CALLERS; i++) {
+	for (unsigned i = 0; i < CALLERS; i++)
+		t[i] = make_thread(SEL_ROOT_PD, boot_cpu, 2 + i % 20, caller, pt);
+	for (unsigned i = 0; i < CALLERS; i++)
 		SETUP(sm_up(h->argument));
-	}
 	for (unsigned i = 0; i < CALLERS; i++) {
 		WAIT(t[i]->value[0]);
 		EQUAL(t[i]->value[0], 1 + SUCCESS);
@@ -448,10 +435,8 @@ static void many_callers_abort(void)
 	unsigned aborted = 0, timeout = 0;
 
 	h->argument = make_sm(0);
-	for (unsigned i = 0; i < CALLERS; i++) {
-		t[i] = make_thread(SEL_ROOT_PD, boot_cpu, 2 + i % 5, caller,
-				   pt);
-	}
+	for (unsigned i = 0; i < CALLERS; i++)
+		t[i] = make_thread(SEL_ROOT_PD, boot_cpu, 2 + i % 5, caller, pt);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, h->ec)));
 	for (unsigned i = 0; i < CALLERS; i++) {
 		WAIT(t[i]->value[0]);
@@ -470,11 +455,9 @@ static void other_pd(void)
 	uint64_t value;
 
 	SETUP(give(s->pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)));
-	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0, 0, 0),
-	      SUCCESS);
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0, 0, 0), SUCCESS);
 	EQUAL(sm_down(sm, 1), SUCCESS);
-	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_UP, s->ec), 0, 0, 0, 0),
-	      BAD_CAPABILITY);
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_UP, s->ec), 0, 0, 0, 0), BAD_CAPABILITY);
 	EQUAL(ask(s, OP_READ, ROOT_UTCB, 0), FAULT(VECTOR_PF));
 	EQUAL(ask(s, OP_READ, (uint64_t)s->utcb, 0), 0);
 	EQUAL(probe_read(s->utcb, &value), FAULT(VECTOR_PF));

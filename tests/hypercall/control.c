@@ -5,8 +5,8 @@
 
 #include <lib/string.h>
 
-static enum status ec_ctrl(unsigned operation, unsigned long ec,
-			   unsigned long rsi, unsigned long rdx)
+static enum status ec_ctrl(unsigned operation, unsigned long ec, unsigned long rsi,
+			   unsigned long rdx)
 {
 	return syscall_3(CALL_ID(CALL_EC_CTRL, operation, ec), rsi, rdx);
 }
@@ -29,9 +29,8 @@ static void down(struct frame *f)
 			 : "rcx", "r11", "memory");
 	f->value[1] = 1 + (id & 0xff);
 	f->value[2] = r15;
-	for (;;) {
+	for (;;)
 		f->value[3]++;
-	}
 }
 
 static void note(struct frame *f)
@@ -44,13 +43,10 @@ static void note(struct frame *f)
 static void events_at(unsigned long base, unsigned cpu, const struct frame *h)
 {
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 5, base)));
-	SETUP(give_at(SEL_ROOT_PD,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, cpu) +
-				  EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  base + EVENT_THREAD_STARTUP)));
+	SETUP(give_at(
+		SEL_ROOT_PD,
+		CRD(CRD_OBJ, RIGHTS_ALL, 0, common_events(SEL_ROOT_PD, cpu) + EVENT_THREAD_STARTUP),
+		ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
 	SETUP(create_pt(base + EVENT_THREAD_RECALL, SEL_ROOT_PD, h->ec, 0,
 			(unsigned long)entry_portal));
 }
@@ -86,9 +82,8 @@ static void look_asleep(void)
 
 static void spin(struct frame *f)
 {
-	for (;;) {
+	for (;;)
 		f->value[0]++;
-	}
 }
 
 /* One that runs at this moment is recalled, but shows nothing. */
@@ -114,8 +109,7 @@ static void spin_some(struct frame *f)
 /* Of ECs that run and that are called; other rights than none are not asked. */
 static void time(void)
 {
-	struct frame *t = make_thread(SEL_ROOT_PD, boot_cpu, 5, spin_some,
-				      20000);
+	struct frame *t = make_thread(SEL_ROOT_PD, boot_cpu, 5, spin_some, 20000);
 	struct syscall s;
 	uint64_t us, sc;
 
@@ -128,12 +122,9 @@ static void time(void)
 	CHECK(sc >= us);
 	EQUAL(s.rax << 32 | s.r8, us);
 	s = (struct syscall){t->sc, 0, 0, 0};
-	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_EC, t->sc), &s),
-	      BAD_CAPABILITY);
-	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_CROSS, t->sc), &s),
-	      BAD_PARAMETER);
-	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_KILLED, t->sc), &s),
-	      BAD_PARAMETER);
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_EC, t->sc), &s), BAD_CAPABILITY);
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_CROSS, t->sc), &s), BAD_PARAMETER);
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_KILLED, t->sc), &s), BAD_PARAMETER);
 	EQUAL(ec_time(SEL_ROOT_SC, &us), BAD_CAPABILITY);
 }
 
@@ -144,8 +135,7 @@ static void killed_times(unsigned long idle, uint64_t *sc, uint64_t *ec)
 	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_EC, idle), &s), SUCCESS);
 	*sc = s.rsi << 32 | s.rdx;
 	*ec = s.rax << 32 | s.r8;
-	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_KILLED, idle), &s),
-	      SUCCESS);
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_KILLED, idle), &s), SUCCESS);
 	EQUAL(s.rsi << 32 | s.rdx, *sc);
 }
 
@@ -157,8 +147,7 @@ static void time_killed(void)
 	struct frame *t;
 
 	SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0, KERNEL_SEL_IDLE_SC + boot_cpu),
-		   ITEM_DELEGATE | ITEM_KERNEL,
-		   CRD(CRD_OBJ, RIGHTS_ALL, 0, idle)));
+		   ITEM_DELEGATE | ITEM_KERNEL, CRD(CRD_OBJ, RIGHTS_ALL, 0, idle)));
 	killed_times(idle, &sc, &ec);
 	t = make_thread(SEL_ROOT_PD, boot_cpu, 5, spin_some, 20000);
 	WAIT(t->value[0]);
@@ -216,7 +205,7 @@ static void help(void)
 	WAIT(between->value[0]);
 	EQUAL(sm_up(high->value[7]), SUCCESS);
 	WAIT(high->value[2]);
-	EQUAL(high->value[2], 1);	/* as soon as the lock was free */
+	EQUAL(high->value[2], 1); /* as soon as the lock was free */
 	EQUAL(high->value[1], 0);
 	EQUAL(low->value[3], 0);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, between->ec)));
@@ -259,8 +248,7 @@ static void move_on(struct frame *f)
 
 	for (unsigned i = 1; i < cpus; i++) {
 		/* The ring of handlers: the one of the next CPU. */
-		next = next->cpu == cpu ? next
-					: (struct frame *)next->argument;
+		next = next->cpu == cpu ? next : (struct frame *)next->argument;
 	}
 	events_at(t->value[7], cpu, next);
 	f->value[1] |= ec_ctrl(EC_MIGRATE, t->ec, cpu, 0);
@@ -282,8 +270,7 @@ static void migrate(void)
 	}
 	h[0]->argument = (unsigned long)h[cpus - 1];
 	events_at(base, boot_cpu, h[boot_cpu]);
-	t = traveller = make_idle_thread(SEL_ROOT_PD, boot_cpu, travel, 0x7e57,
-					 base);
+	t = traveller = make_idle_thread(SEL_ROOT_PD, boot_cpu, travel, 0x7e57, base);
 	t->value[7] = base;
 	start_thread(t, 1, 1000);
 	for (unsigned i = 0; i < 3 * cpus; i++) {
@@ -321,16 +308,14 @@ static void migrate_asleep(void)
 	start_thread(t, 5, 1000);
 	WAIT(t->value[0]);
 	events_at(base, other_cpu(), h);
-	EQUAL(ec_ctrl(EC_MIGRATE, t->ec, other_cpu(),
-		      CRD(CRD_OBJ, EC_CONTROL, 0, own)), SUCCESS);
-	EQUAL(look(CRD(CRD_OBJ, 0, 0, own)),
-	      CRD(CRD_OBJ, EC_CONTROL, 0, own));
+	EQUAL(ec_ctrl(EC_MIGRATE, t->ec, other_cpu(), CRD(CRD_OBJ, EC_CONTROL, 0, own)), SUCCESS);
+	EQUAL(look(CRD(CRD_OBJ, 0, 0, own)), CRD(CRD_OBJ, EC_CONTROL, 0, own));
 	EQUAL(ec_recall(own), SUCCESS);
 	EQUAL(t->value[1], 0);
 	SETUP(sm_up(t->argument));
 	WAIT(t->value[3]);
 	EQUAL(t->value[1], 1 + SUCCESS);
-	EQUAL(h->value[0], 1);		/* the recall was seen there */
+	EQUAL(h->value[0], 1); /* the recall was seen there */
 	EQUAL(ec_time(own, &us), SUCCESS);
 	EQUAL(ec_ctrl(EC_MIGRATE, t->ec, boot_cpu, 0), BAD_CPU);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
@@ -339,22 +324,22 @@ static void migrate_asleep(void)
 static void migrate_refused(void)
 {
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, echo);
-	struct frame *t = make_idle_thread(
-		SEL_ROOT_PD, boot_cpu, spin, 0,
-		common_events(SEL_ROOT_PD, boot_cpu));
+	struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0,
+					   common_events(SEL_ROOT_PD, boot_cpu));
 
 	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, cpus, 0), BAD_CPU);
 	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, ~0u, 0), BAD_CPU);
 	EQUAL(ec_ctrl(EC_MIGRATE, h->ec, boot_cpu, 0), BAD_CAPABILITY);
 	EQUAL(ec_ctrl(EC_MIGRATE, t->ec, boot_cpu, 0), BAD_CAPABILITY);
-	EQUAL(ec_ctrl(EC_MIGRATE, with_rights(SEL_ROOT_EC, EC_BIND_SC),
-		      boot_cpu, 0), BAD_CAPABILITY);
+	EQUAL(ec_ctrl(EC_MIGRATE, with_rights(SEL_ROOT_EC, EC_BIND_SC), boot_cpu, 0),
+	      BAD_CAPABILITY);
 	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu, 0), SUCCESS);
 }
 
 enum {
 	MSR_WRITE = 1 << 29,
-	MSR_APIC_BASE = 0x1b, MSR_LSTAR = 0xc0000082u,
+	MSR_APIC_BASE = 0x1b,
+	MSR_LSTAR = 0xc0000082u,
 };
 
 /* Registers of the machine for the authority only, and none of the kernel's. */
@@ -367,11 +352,11 @@ static void msr(void)
 	my_utcb->items = 4;
 	EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
 	EQUAL(my_utcb->items, 5);
-	CHECK(my_utcb->word[0] >> 11 & 1);		/* it is on */
+	CHECK(my_utcb->word[0] >> 11 & 1); /* it is on */
 	EQUAL(my_utcb->word[2], 0x1234);
 	CHECK(my_utcb->word[3] >> 63);
 	my_utcb->word[0] = MSR_APIC_BASE | MSR_WRITE;
-	my_utcb->items = 1;		/* where is the value? */
+	my_utcb->items = 1; /* where is the value? */
 	EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
 	EQUAL(my_utcb->items, 0);
 	my_utcb->items = 0xffff;
@@ -381,8 +366,7 @@ static void msr(void)
 	EQUAL(ec_ctrl(EC_MSR, SEL_SUSPEND, 0, 0), BAD_CAPABILITY);
 	EQUAL(ec_ctrl(EC_MSR, SEL_ROOT_PD, 0, 0), BAD_CAPABILITY);
 	EQUAL(ec_ctrl(EC_MSR, make_sm(0), 0, 0), BAD_CAPABILITY);
-	EQUAL(ec_ctrl(EC_MSR, with_rights(SEL_MSR, SM_RIGHT_UP), 0, 0),
-	      SUCCESS);
+	EQUAL(ec_ctrl(EC_MSR, with_rights(SEL_MSR, SM_RIGHT_UP), 0, 0), SUCCESS);
 	my_utcb->items = 0;
 }
 

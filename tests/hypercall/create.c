@@ -42,7 +42,7 @@ static enum status sc_at(unsigned long s, unsigned long owner)
 
 static const struct kind {
 	enum status (*create)(unsigned long s, unsigned long owner);
-	unsigned right;		/* of the owner PD */
+	unsigned right; /* of the owner PD */
 } kinds[] = {
 	{pd_at, PD_CREATE_PD}, {ec_at, PD_CREATE_EC}, {sc_at, PD_CREATE_SC},
 	{pt_at, PD_CREATE_PT}, {sm_at, PD_CREATE_SM},
@@ -129,16 +129,13 @@ static void pd_hand_over(void)
 
 	SETUP(create_sm(range + 1, SEL_ROOT_PD, 0));
 	SETUP(create_sm(range + 2, SEL_ROOT_PD, 0));
-	EQUAL(create_pd(p, SEL_ROOT_PD,
-			CRD(CRD_OBJ, SM_RIGHT_UP | PD_CREATE_SM, 2, range),
-			QUOTA), SUCCESS);
+	EQUAL(create_pd(p, SEL_ROOT_PD, CRD(CRD_OBJ, SM_RIGHT_UP | PD_CREATE_SM, 2, range), QUOTA),
+	      SUCCESS);
 	SETUP(give(p, CRD(CRD_MEM, RIGHTS_ALL, 9, 0x1000)));
-	SETUP(give(p, CRD(CRD_OBJ, RIGHTS_ALL, 5,
-			  common_events(SEL_ROOT_PD, boot_cpu))));
+	SETUP(give(p, CRD(CRD_OBJ, RIGHTS_ALL, 5, common_events(SEL_ROOT_PD, boot_cpu))));
 
-	struct frame *s = make_handler_events(
-		p, boot_cpu, make_servant(SEL_ROOT_PD)->function,
-		common_events(SEL_ROOT_PD, boot_cpu));
+	struct frame *s = make_handler_events(p, boot_cpu, make_servant(SEL_ROOT_PD)->function,
+					      common_events(SEL_ROOT_PD, boot_cpu));
 
 	s->pt = make_portal(s, 0, 0);
 	EQUAL(ask(s, OP_LOOKUP, CRD(CRD_OBJ, 0, 0, 0), 0), 0);
@@ -147,8 +144,7 @@ static void pd_hand_over(void)
 	EQUAL(ask(s, OP_LOOKUP, CRD(CRD_OBJ, 0, 0, 2), 0),
 	      CRD(CRD_OBJ, SM_RIGHT_UP | PD_CREATE_SM, 0, 2));
 	EQUAL(ask(s, OP_LOOKUP, CRD(CRD_OBJ, 0, 0, 3), 0), 0);
-	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_UP, 1), 0, 0, 0, 0),
-	      SUCCESS);
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_UP, 1), 0, 0, 0, 0), SUCCESS);
 	EQUAL(sm_down(range + 1, 1), SUCCESS);
 }
 
@@ -158,16 +154,11 @@ static void ec_cpu(void)
 	unsigned long s = sel();
 	static const unsigned none[] = {8, 63, 64, 255, 0xfff};
 
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, free_pages(0), cpus, 0, 0),
-	      BAD_CPU);
-	for (unsigned i = 0; i < sizeof(none) / sizeof(*none); i++) {
-		EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, free_pages(0),
-				none[i], 0, 0), BAD_CPU);
-	}
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
-		EQUAL(create_ec(sel(), SEL_ROOT_PD, EC_LOCAL, free_pages(0),
-				cpu, 0, 0), SUCCESS);
-	}
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, free_pages(0), cpus, 0, 0), BAD_CPU);
+	for (unsigned i = 0; i < sizeof(none) / sizeof(*none); i++)
+		EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, free_pages(0), none[i], 0, 0), BAD_CPU);
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
+		EQUAL(create_ec(sel(), SEL_ROOT_PD, EC_LOCAL, free_pages(0), cpu, 0, 0), SUCCESS);
 }
 
 /* A UTCB appears in the PD, zeroed, where nothing may be yet. */
@@ -177,8 +168,7 @@ static void ec_utcb(void)
 	uint64_t value;
 
 	EQUAL(probe_read((void *)at, &value), FAULT(VECTOR_PF));
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, at, boot_cpu, 0, 0),
-	      SUCCESS);
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, at, boot_cpu, 0, 0), SUCCESS);
 	for (unsigned i = 0; i < PAGE_SIZE; i += 8) {
 		EQUAL(probe_read((void *)(at + i), &value), 0);
 		EQUAL(value, 0);
@@ -187,22 +177,15 @@ static void ec_utcb(void)
 	EQUAL(probe_execute((void *)at), FAULT(VECTOR_PF));
 
 	s = sel();
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, at, boot_cpu, 0, 0),
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, at, boot_cpu, 0, 0), BAD_PARAMETER);
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, (unsigned long)page, boot_cpu, 0, 0),
 	      BAD_PARAMETER);
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, (unsigned long)page,
-			boot_cpu, 0, 0), BAD_PARAMETER);
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, ROOT_UTCB, boot_cpu, 0, 0),
-	      BAD_PARAMETER);
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, ROOT_HIP, boot_cpu, 0, 0),
-	      BAD_PARAMETER);
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, USER_END, boot_cpu, 0, 0),
-	      BAD_PARAMETER);
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, NON_CANONICAL, boot_cpu, 0,
-			0), BAD_PARAMETER);
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, KERNEL_ADDRESS, boot_cpu, 0,
-			0), BAD_PARAMETER);
-	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, 0, boot_cpu, 0, 0),
-	      BAD_PARAMETER);
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, ROOT_UTCB, boot_cpu, 0, 0), BAD_PARAMETER);
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, ROOT_HIP, boot_cpu, 0, 0), BAD_PARAMETER);
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, USER_END, boot_cpu, 0, 0), BAD_PARAMETER);
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, NON_CANONICAL, boot_cpu, 0, 0), BAD_PARAMETER);
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, KERNEL_ADDRESS, boot_cpu, 0, 0), BAD_PARAMETER);
+	EQUAL(create_ec(s, SEL_ROOT_PD, EC_LOCAL, 0, boot_cpu, 0, 0), BAD_PARAMETER);
 	EQUAL(look(CRD(CRD_OBJ, 0, 0, s)), 0);
 }
 
@@ -213,8 +196,7 @@ static void ec_utcb_goes(void)
 	uint64_t value;
 
 	for (unsigned i = 0; i < 10; i++) {
-		EQUAL(create_ec(s, SEL_ROOT_PD, i % 2, at, boot_cpu, 0, 0),
-		      SUCCESS);
+		EQUAL(create_ec(s, SEL_ROOT_PD, i % 2, at, boot_cpu, 0, 0), SUCCESS);
 		EQUAL(probe_write((void *)at, i), 0);
 		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, s)), SUCCESS);
 		EQUAL(probe_read((void *)at, &value), FAULT(VECTOR_PF));
@@ -226,16 +208,14 @@ static void ec_vcpu(void)
 {
 	bool can = hip->features & (HIP_VMX | HIP_SVM);
 
-	EQUAL(create_vcpu(sel(), SEL_ROOT_PD, boot_cpu, 0),
-	      can ? SUCCESS : BAD_FEATURE);
+	EQUAL(create_vcpu(sel(), SEL_ROOT_PD, boot_cpu, 0), can ? SUCCESS : BAD_FEATURE);
 }
 
 /* An SC: for a global EC that has none, priority 1 to 127, some quantum. */
 static void sc_parameters(void)
 {
-	struct frame *t = make_idle_thread(
-		SEL_ROOT_PD, boot_cpu, nothing, 0,
-		common_events(SEL_ROOT_PD, boot_cpu));
+	struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, nothing, 0,
+					   common_events(SEL_ROOT_PD, boot_cpu));
 	unsigned long s = sel();
 
 	EQUAL(create_sc(s, SEL_ROOT_PD, t->ec, QPD(0, 1000)), BAD_PARAMETER);
@@ -243,20 +223,16 @@ static void sc_parameters(void)
 	EQUAL(create_sc(s, SEL_ROOT_PD, t->ec, QPD(255, 1000)), BAD_PARAMETER);
 	EQUAL(create_sc(s, SEL_ROOT_PD, t->ec, QPD(1, 0)), BAD_PARAMETER);
 	EQUAL(create_sc(s, SEL_ROOT_PD, sel(), QPD(1, 1000)), BAD_CAPABILITY);
-	EQUAL(create_sc(s, SEL_ROOT_PD, SEL_ROOT_PD, QPD(1, 1000)),
+	EQUAL(create_sc(s, SEL_ROOT_PD, SEL_ROOT_PD, QPD(1, 1000)), BAD_CAPABILITY);
+	EQUAL(create_sc(s, SEL_ROOT_PD, SEL_ROOT_EC, QPD(1, 1000)), BAD_CAPABILITY);
+	EQUAL(create_sc(s, SEL_ROOT_PD, make_handler(SEL_ROOT_PD, boot_cpu, nothing)->ec,
+			QPD(1, 1000)),
 	      BAD_CAPABILITY);
-	EQUAL(create_sc(s, SEL_ROOT_PD, SEL_ROOT_EC, QPD(1, 1000)),
+	EQUAL(create_sc(s, SEL_ROOT_PD, with_rights(t->ec, RIGHTS_ALL & ~EC_BIND_SC), QPD(1, 1000)),
 	      BAD_CAPABILITY);
-	EQUAL(create_sc(s, SEL_ROOT_PD,
-			make_handler(SEL_ROOT_PD, boot_cpu, nothing)->ec,
-			QPD(1, 1000)), BAD_CAPABILITY);
-	EQUAL(create_sc(s, SEL_ROOT_PD,
-			with_rights(t->ec, RIGHTS_ALL & ~EC_BIND_SC),
-			QPD(1, 1000)), BAD_CAPABILITY);
-	EQUAL(create_sc(s, SEL_ROOT_PD, with_rights(t->ec, EC_BIND_SC),
-			QPD(127, ~0ul >> 12)), SUCCESS);
-	EQUAL(create_sc(sel(), SEL_ROOT_PD, t->ec, QPD(1, 1000)),
-	      BAD_CAPABILITY);
+	EQUAL(create_sc(s, SEL_ROOT_PD, with_rights(t->ec, EC_BIND_SC), QPD(127, ~0ul >> 12)),
+	      SUCCESS);
+	EQUAL(create_sc(sel(), SEL_ROOT_PD, t->ec, QPD(1, 1000)), BAD_CAPABILITY);
 }
 
 /* A portal: to a local EC, its entry in user space. */
@@ -272,11 +248,9 @@ static void pt_parameters(void)
 	EQUAL(create_pt(s, SEL_ROOT_PD, e, 0, NON_CANONICAL), BAD_PARAMETER);
 	EQUAL(create_pt(s, SEL_ROOT_PD, e, 0, KERNEL_ADDRESS), BAD_PARAMETER);
 	EQUAL(create_pt(s, SEL_ROOT_PD, e, 0, ~0ul), BAD_PARAMETER);
-	EQUAL(create_pt(s, SEL_ROOT_PD,
-			with_rights(e, RIGHTS_ALL & ~EC_BIND_PT), 0, 0),
+	EQUAL(create_pt(s, SEL_ROOT_PD, with_rights(e, RIGHTS_ALL & ~EC_BIND_PT), 0, 0),
 	      BAD_CAPABILITY);
-	EQUAL(create_pt(s, SEL_ROOT_PD, with_rights(e, EC_BIND_PT), ~0ul,
-			USER_END - 1), SUCCESS);
+	EQUAL(create_pt(s, SEL_ROOT_PD, with_rights(e, EC_BIND_PT), ~0ul, USER_END - 1), SUCCESS);
 }
 
 /* What a signal cannot be chained to: said, and nothing made. */
@@ -285,14 +259,12 @@ static void sm_signal(void)
 	unsigned long s = sel(), signal = sel(), gsi = sel();
 
 	EQUAL(create_signal(signal, SEL_ROOT_PD, 1, with_rights(make_sm(0), 0)),
-	      BAD_CAPABILITY);	/* no right is no capability */
-	EQUAL(create_signal(signal, SEL_ROOT_PD, 1,
-			    with_rights(make_sm(0), SM_RIGHT_UP)), SUCCESS);
+	      BAD_CAPABILITY); /* no right is no capability */
+	EQUAL(create_signal(signal, SEL_ROOT_PD, 1, with_rights(make_sm(0), SM_RIGHT_UP)), SUCCESS);
 	EQUAL(create_signal(s, SEL_ROOT_PD, 1, signal), BAD_CAPABILITY);
 	EQUAL(create_signal(s, SEL_ROOT_PD, 1, SEL_ROOT_PD), BAD_CAPABILITY);
 	EQUAL(create_signal(s, SEL_ROOT_PD, 1, s), BAD_CAPABILITY);
-	SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0, KERNEL_SEL_GSI + 5),
-		   ITEM_DELEGATE | ITEM_KERNEL,
+	SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0, KERNEL_SEL_GSI + 5), ITEM_DELEGATE | ITEM_KERNEL,
 		   CRD(CRD_OBJ, RIGHTS_ALL, 0, gsi)));
 	EQUAL(create_signal(s, SEL_ROOT_PD, 1, gsi), BAD_CAPABILITY);
 	EQUAL(look(CRD(CRD_OBJ, 0, 0, s)), 0);
@@ -328,9 +300,8 @@ static enum status ec_here(unsigned long s, unsigned long owner)
 {
 	static unsigned long at;
 
-	if (!at) {
+	if (!at)
 		at = free_pages(0);
-	}
 	return create_ec(s, owner, EC_LOCAL, at, boot_cpu, 0, 0);
 }
 
@@ -338,9 +309,8 @@ static enum status thread_here(unsigned long s, unsigned long owner)
 {
 	static unsigned long at;
 
-	if (!at) {
+	if (!at)
 		at = free_pages(0);
-	}
 	return create_ec(s, owner, EC_GLOBAL, at, boot_cpu, 0, 0);
 }
 
@@ -378,13 +348,11 @@ static enum status running(unsigned long s, unsigned long owner)
 	struct frame *f = (struct frame *)page[PAGES - 1];
 	enum status status;
 
-	if (!at) {
+	if (!at)
 		at = free_pages(0);
-	}
 	/* On nobody else's stack: it ends at once. */
 	f->function = nothing;
-	status = create_ec(churned_ec, owner, EC_GLOBAL, at, boot_cpu,
-			   (unsigned long)f,
+	status = create_ec(churned_ec, owner, EC_GLOBAL, at, boot_cpu, (unsigned long)f,
 			   common_events(SEL_ROOT_PD, boot_cpu));
 	return status ? status : create_sc(s, owner, churned_ec, QPD(1, 1000));
 }
@@ -396,8 +364,8 @@ static void churn_sc(void)
 	churned_ec = s + 1;
 	for (unsigned i = 0; i < 2000; i++) {
 		EQUAL(running(s, SEL_ROOT_PD), SUCCESS);
-		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, i % 3 == 0,
-				      i % 3 == 1 ? s + 1 : s)), SUCCESS);
+		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, i % 3 == 0, i % 3 == 1 ? s + 1 : s)),
+		      SUCCESS);
 		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 1, s)), SUCCESS);
 		sleep_us(10);
 		if (i == 10) {
@@ -415,13 +383,11 @@ static void many_sms(void)
 
 	sleep_us(20000);
 	before = usage(SEL_ROOT_PD);
-	for (unsigned long i = 0; i < 20000; i++) {
+	for (unsigned long i = 0; i < 20000; i++)
 		EQUAL(create_sm(SEL_MANY + i, SEL_ROOT_PD, i), SUCCESS);
-	}
 	CHECK(usage(SEL_ROOT_PD) > before);
 	EQUAL(sm_down(SEL_MANY + 19999, 1), SUCCESS);
-	EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_MANY_ORDER, SEL_MANY)),
-	      SUCCESS);
+	EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_MANY_ORDER, SEL_MANY)), SUCCESS);
 	wait_usage(SEL_ROOT_PD, before);
 }
 

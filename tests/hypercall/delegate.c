@@ -6,7 +6,7 @@
 
 enum {
 	RW = MEM_R | MEM_W,
-	PORTS = 0x300,		/* nobody's */
+	PORTS = 0x300, /* nobody's */
 	TEXT_ORDER = 3,
 };
 
@@ -17,9 +17,8 @@ void insn_in16(void);
 
 static void fill_pages(void)
 {
-	for (unsigned i = 0; i < PAGES; i++) {
+	for (unsigned i = 0; i < PAGES; i++)
 		*(uint64_t *)page[i] = magic + i;
-	}
 }
 
 static uint64_t page_crd(unsigned rights, unsigned order, unsigned long at)
@@ -48,8 +47,9 @@ static void memory(void)
 
 	fill_pages();
 	faults(s, at);
-	EQUAL(give_at(s->pd, page_crd(RW, 0, (unsigned long)page),
-		      ITEM_DELEGATE, page_crd(RW, 0, at)), SUCCESS);
+	EQUAL(give_at(s->pd, page_crd(RW, 0, (unsigned long)page), ITEM_DELEGATE,
+		      page_crd(RW, 0, at)),
+	      SUCCESS);
 	sees(s, at, 0);
 	EQUAL(ask(s, OP_WRITE, at + 8, 77), 0);
 	EQUAL(*(uint64_t *)(page[0] + 8), 77);
@@ -67,15 +67,13 @@ static void memory_rights(void)
 		unsigned long at = free_pages(0);
 		unsigned window = item * 13 % 32, rights = item & window & RW;
 
-		SETUP(give_at(s->pd, page_crd(item, 0, (unsigned long)page),
-			      ITEM_DELEGATE, page_crd(window, 0, at)));
+		SETUP(give_at(s->pd, page_crd(item, 0, (unsigned long)page), ITEM_DELEGATE,
+			      page_crd(window, 0, at)));
 		EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0),
 		      rights ? page_crd(rights, 0, at) : 0);
-		if (rights & MEM_R) {
+		if (rights & MEM_R)
 			EQUAL(ask(s, OP_READ, at, 0), 0);
-		}
-		EQUAL(ask(s, OP_WRITE, at, 0),
-		      rights & MEM_W ? 0 : FAULT(VECTOR_PF));
+		EQUAL(ask(s, OP_WRITE, at, 0), rights & MEM_W ? 0 : FAULT(VECTOR_PF));
 	}
 }
 
@@ -88,12 +86,10 @@ static void memory_execute(void)
 
 	SETUP(give_at(s->pd, page_crd(RIGHTS_ALL, 0, text), ITEM_DELEGATE,
 		      page_crd(RIGHTS_ALL, 0, at)));
-	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0),
-	      page_crd(MEM_R | MEM_X, 0, at));
+	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0), page_crd(MEM_R | MEM_X, 0, at));
 	EQUAL(ask(s, OP_WRITE, at, 0), FAULT(VECTOR_PF));
 	/* It begins with UD2. */
-	EQUAL(ask(s, OP_EXECUTE, at + (unsigned long)probe_ud % PAGE_SIZE, 0),
-	      FAULT(VECTOR_UD));
+	EQUAL(ask(s, OP_EXECUTE, at + (unsigned long)probe_ud % PAGE_SIZE, 0), FAULT(VECTOR_UD));
 }
 
 /* More is sent than the window takes: the part at the hotspot. */
@@ -107,8 +103,7 @@ static void sender_larger(void)
 	for (unsigned n = first; n < 4; n++) {
 		unsigned long at = free_pages(2);
 
-		SETUP(give_at(s->pd, CRD(CRD_MEM, RW, 2, base),
-			      ITEM(ITEM_DELEGATE, 0, n),
+		SETUP(give_at(s->pd, CRD(CRD_MEM, RW, 2, base), ITEM(ITEM_DELEGATE, 0, n),
 			      page_crd(RW, 0, at + PAGE_SIZE)));
 		sees(s, at + PAGE_SIZE, n - first);
 		faults(s, at);
@@ -127,13 +122,11 @@ static void receiver_larger(void)
 
 		SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[n]),
 			      ITEM(ITEM_DELEGATE, 0, n), page_crd(RW, 3, at)));
-		for (unsigned i = 0; i < 8; i++) {
-			if (i == n) {
+		for (unsigned i = 0; i < 8; i++)
+			if (i == n)
 				sees(s, at + i * PAGE_SIZE, n);
-			} else {
+			else
 				faults(s, at + i * PAGE_SIZE);
-			}
-		}
 	}
 }
 
@@ -145,8 +138,7 @@ static void hotspot_wraps(void)
 
 	fill_pages();
 	SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[4]),
-		      ITEM(ITEM_DELEGATE, 0, 0xfffffffffff05),
-		      page_crd(RW, 3, at)));
+		      ITEM(ITEM_DELEGATE, 0, 0xfffffffffff05), page_crd(RW, 3, at)));
 	sees(s, at + 5 * PAGE_SIZE, 4);
 }
 
@@ -161,9 +153,8 @@ static void unaligned(void)
 	fill_pages();
 	SETUP(give_at(s->pd, CRD(CRD_MEM, RW, 2, base + 3), ITEM_DELEGATE,
 		      page_crd(RW, 2, at + PAGE_SIZE)));
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 4; i++)
 		sees(s, at + i * PAGE_SIZE, first + i);
-	}
 }
 
 /* What the receiver has there stays, and that is no error. */
@@ -173,10 +164,10 @@ static void occupied(void)
 	unsigned long at = free_pages(2);
 
 	fill_pages();
-	SETUP(give_at(s->pd, page_crd(MEM_R, 0, (unsigned long)page[9]),
-		      ITEM_DELEGATE, page_crd(RW, 0, at + 2 * PAGE_SIZE)));
-	EQUAL(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[1]),
-		      ITEM_DELEGATE, page_crd(RW, 0, at + 2 * PAGE_SIZE)),
+	SETUP(give_at(s->pd, page_crd(MEM_R, 0, (unsigned long)page[9]), ITEM_DELEGATE,
+		      page_crd(RW, 0, at + 2 * PAGE_SIZE)));
+	EQUAL(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[1]), ITEM_DELEGATE,
+		      page_crd(RW, 0, at + 2 * PAGE_SIZE)),
 	      SUCCESS);
 	sees(s, at + 2 * PAGE_SIZE, 9);
 	EQUAL(ask(s, OP_WRITE, at + 2 * PAGE_SIZE, 0), FAULT(VECTOR_PF));
@@ -185,11 +176,10 @@ static void occupied(void)
 	unsigned long base = (page_number(page) + 3) & ~3ul;
 	unsigned first = (unsigned)(base - page_number(page));
 
-	EQUAL(give_at(s->pd, CRD(CRD_MEM, RW, 2, base), ITEM_DELEGATE,
-		      page_crd(RW, 2, at)), SUCCESS);
-	for (unsigned i = 0; i < 4; i++) {
+	EQUAL(give_at(s->pd, CRD(CRD_MEM, RW, 2, base), ITEM_DELEGATE, page_crd(RW, 2, at)),
+	      SUCCESS);
+	for (unsigned i = 0; i < 4; i++)
 		sees(s, at + i * PAGE_SIZE, i == 2 ? 9 : first + i);
-	}
 }
 
 /* A range with holes arrives with them. */
@@ -201,19 +191,16 @@ static void holes(void)
 
 	fill_pages();
 	for (unsigned i = 0; i < 8; i += 3) {
-		SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[i]),
-			      ITEM_DELEGATE,
+		SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[i]), ITEM_DELEGATE,
 			      page_crd(RW, 0, at + i * PAGE_SIZE)));
 	}
 	set_item(page_crd(RW, 3, at), ITEM_DELEGATE);
 	EQUAL(delegate(s->pd, page_crd(RW, 3, at), s2->pd), SUCCESS);
-	for (unsigned i = 0; i < 8; i++) {
-		if (i % 3 == 0) {
+	for (unsigned i = 0; i < 8; i++)
+		if (i % 3 == 0)
 			sees(s2, at + i * PAGE_SIZE, i);
-		} else {
+		else
 			faults(s2, at + i * PAGE_SIZE);
-		}
-	}
 }
 
 /* Nothing arrives at or above the end of user addresses. */
@@ -222,20 +209,20 @@ static void beyond_user(void)
 	unsigned long pd = make_pd();
 	struct frame *s = make_servant(pd);
 	static const uint64_t addresses[] = {
-		USER_END, 0x00007ffffffff000, 0x0000800000000000,
+		USER_END,	    0x00007ffffffff000, 0x0000800000000000,
 		0xffff800000000000, 0xffffffff80000000, 0xfffffffffffff000,
 	};
 
 	for (unsigned i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
-		EQUAL(give_at(pd, page_crd(RW, 0, (unsigned long)page),
-			      ITEM_DELEGATE, page_crd(RW, 0, addresses[i])),
+		EQUAL(give_at(pd, page_crd(RW, 0, (unsigned long)page), ITEM_DELEGATE,
+			      page_crd(RW, 0, addresses[i])),
 		      SUCCESS);
 		EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, addresses[i]), 0), 0);
 	}
 	/* The last page may be had. */
 	fill_pages();
-	SETUP(give_at(pd, page_crd(RW, 0, (unsigned long)page[3]),
-		      ITEM_DELEGATE, page_crd(RW, 0, USER_END - PAGE_SIZE)));
+	SETUP(give_at(pd, page_crd(RW, 0, (unsigned long)page[3]), ITEM_DELEGATE,
+		      page_crd(RW, 0, USER_END - PAGE_SIZE)));
 	sees(s, USER_END - PAGE_SIZE, 3);
 }
 
@@ -249,22 +236,18 @@ static void large_page(void)
 	NEED(ram);
 	EQUAL(take(page_crd(RW, 9, ram), 0, page_crd(RW, 9, at)), SUCCESS);
 	EQUAL(look(page_crd(0, 0, at + 77 * PAGE_SIZE)), page_crd(RW, 9, at));
-	for (unsigned i = 0; i < 512; i++) {
+	for (unsigned i = 0; i < 512; i++)
 		*(volatile uint64_t *)(at + i * PAGE_SIZE) = magic + i;
-	}
-	SETUP(give_at(s->pd, page_crd(RW, 9, at), ITEM_DELEGATE,
-		      page_crd(RW, 9, there)));
-	for (unsigned i = 0; i < 512; i += 51) {
+	SETUP(give_at(s->pd, page_crd(RW, 9, at), ITEM_DELEGATE, page_crd(RW, 9, there)));
+	for (unsigned i = 0; i < 512; i += 51)
 		sees(s, there + i * PAGE_SIZE, i);
-	}
-	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, there), 0),
-	      page_crd(RW, 9, there));
+	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, there), 0), page_crd(RW, 9, there));
 
 	/* A part of it goes on as a small page. */
 	unsigned long small = free_pages(0);
 
-	SETUP(give_at(s->pd, page_crd(MEM_R, 0, at + 5 * PAGE_SIZE),
-		      ITEM_DELEGATE, page_crd(RW, 0, small)));
+	SETUP(give_at(s->pd, page_crd(MEM_R, 0, at + 5 * PAGE_SIZE), ITEM_DELEGATE,
+		      page_crd(RW, 0, small)));
 	sees(s, small, 5);
 	SETUP(revoke(page_crd(RIGHTS_ALL, 9, at)));
 	faults(s, there + 51 * PAGE_SIZE);
@@ -285,13 +268,11 @@ static void large_and_small(void)
 		SETUP(take(page_crd(RW, 9, ram), 0, page_crd(RW, 9, at)));
 		*(volatile uint64_t *)(at + 3 * PAGE_SIZE) = magic + i;
 		SETUP(revoke_self(page_crd(RIGHTS_ALL, 9, at)));
-		EQUAL(probe_read((void *)(at + 3 * PAGE_SIZE), &value),
-		      FAULT(VECTOR_PF));
+		EQUAL(probe_read((void *)(at + 3 * PAGE_SIZE), &value), FAULT(VECTOR_PF));
 		SETUP(take(page_crd(RW, 0, ram + 3 * PAGE_SIZE), 0,
 			   page_crd(RW, 0, at + 4 * PAGE_SIZE)));
 		EQUAL(*(volatile uint64_t *)(at + 4 * PAGE_SIZE), magic + i);
-		EQUAL(probe_read((void *)(at + 3 * PAGE_SIZE), &value),
-		      FAULT(VECTOR_PF));
+		EQUAL(probe_read((void *)(at + 3 * PAGE_SIZE), &value), FAULT(VECTOR_PF));
 		SETUP(revoke_self(page_crd(RIGHTS_ALL, 9, at)));
 	}
 }
@@ -307,12 +288,10 @@ static void huge_page(void)
 	struct frame *s = make_servant(make_pd());
 	uint64_t value;
 
-	EQUAL(take(page_crd(RW, 18, nowhere), 0, page_crd(RW, 18, at)),
-	      SUCCESS);
+	EQUAL(take(page_crd(RW, 18, nowhere), 0, page_crd(RW, 18, at)), SUCCESS);
 	EQUAL(look(page_crd(0, 0, at + (1 << 29))), page_crd(RW, 18, at));
-	for (unsigned long i = 0; i < 1ul << 30; i += 1ul << 27) {
+	for (unsigned long i = 0; i < 1ul << 30; i += 1ul << 27)
 		EQUAL(probe_read((void *)(at + i), &value), 0);
-	}
 	EQUAL(give(s->pd, page_crd(MEM_R, 18, at)), SUCCESS);
 	EQUAL(ask(s, OP_READ, at + (1 << 29), 0), 0);
 	EQUAL(ask(s, OP_WRITE, at, 0), FAULT(VECTOR_PF));
@@ -324,8 +303,7 @@ static void huge_page(void)
 /* Kernel memory is nobody's, whole or in part. */
 static void kernel_memory(void)
 {
-	const struct hip_mem *m =
-		(const void *)((const char *)hip + hip->mem_offset);
+	const struct hip_mem *m = (const void *)((const char *)hip + hip->mem_offset);
 	unsigned n = (unsigned)(hip->length - hip->mem_offset) / hip->mem_size;
 	unsigned long at = free_pages(9);
 
@@ -333,19 +311,15 @@ static void kernel_memory(void)
 		uint64_t last = m[i].address + m[i].size - PAGE_SIZE;
 
 		if ((int)m[i].type == HIP_MEM_KERNEL) {
-			EQUAL(take(page_crd(RW, 0, m[i].address), 0,
-				   page_crd(RW, 0, at)), SUCCESS);
-			EQUAL(take(page_crd(RW, 0, last), 0,
-				   page_crd(RW, 0, at)), SUCCESS);
-			EQUAL(take(page_crd(RW, 9, last), 0,
-				   page_crd(RW, 9, at)), SUCCESS);
+			EQUAL(take(page_crd(RW, 0, m[i].address), 0, page_crd(RW, 0, at)), SUCCESS);
+			EQUAL(take(page_crd(RW, 0, last), 0, page_crd(RW, 0, at)), SUCCESS);
+			EQUAL(take(page_crd(RW, 9, last), 0, page_crd(RW, 9, at)), SUCCESS);
 			EQUAL(look(page_crd(0, 0, at)), 0);
 		}
 	}
 	/* All of it at once: 2^31 pages from 0. */
 	SETUP(take(CRD(CRD_MEM, RW, 31, 0), 0, page_crd(RW, 9, at)));
-	SETUP(take(CRD(CRD_MEM, RW, 18, 0), 0,
-		   page_crd(RW, 18, free_pages(18))));
+	SETUP(take(CRD(CRD_MEM, RW, 18, 0), 0, page_crd(RW, 18, free_pages(18))));
 	EQUAL(probe_read((void *)at, &(uint64_t){0}), 0);
 }
 
@@ -358,15 +332,14 @@ static void kernel_by_others(void)
 	/* The item of another PD's call. */
 	SETUP(give(s->pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, s->pd)));
 	my_utcb->delegate = page_crd(RW, 0, at);
-	ask(s, OP_SEND, page_crd(RW, 0, free_ram(0)),
-	    ITEM_DELEGATE | ITEM_KERNEL);
+	ask(s, OP_SEND, page_crd(RW, 0, free_ram(0)), ITEM_DELEGATE | ITEM_KERNEL);
 	EQUAL(look(page_crd(0, 0, at)), 0);
 
 	/* Its own misc/delegate. */
-	ask(s, OP_ITEM, page_crd(RW, 0, free_ram(0)),
-	    ITEM_DELEGATE | ITEM_KERNEL);
-	EQUAL(ask_call(s, CALL_ID(CALL_MISC, MISC_DELEGATE, s->pd),
-		       page_crd(RW, 0, at), s->pd, 0, 0), SUCCESS);
+	ask(s, OP_ITEM, page_crd(RW, 0, free_ram(0)), ITEM_DELEGATE | ITEM_KERNEL);
+	EQUAL(ask_call(s, CALL_ID(CALL_MISC, MISC_DELEGATE, s->pd), page_crd(RW, 0, at), s->pd, 0,
+		       0),
+	      SUCCESS);
 	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0), 0);
 }
 
@@ -387,16 +360,14 @@ static void ports(void)
 	EQUAL(probe_in(PORTS + 16, &value), FAULT(VECTOR_GP));
 	EQUAL(probe_in(PORTS - 1, &value), FAULT(VECTOR_GP));
 	EQUAL(ask(s, OP_IN, PORTS, 0), FAULT(VECTOR_GP));
-	EQUAL(give_at(s->pd, port_crd(1, PORTS + 2), ITEM_DELEGATE,
-		      port_crd(16, 0)), SUCCESS);
+	EQUAL(give_at(s->pd, port_crd(1, PORTS + 2), ITEM_DELEGATE, port_crd(16, 0)), SUCCESS);
 	for (unsigned i = 0; i < 8; i++) {
 		unsigned expected = i == 2 || i == 3 ? 0 : FAULT(VECTOR_GP);
 
 		EQUAL(ask(s, OP_IN, PORTS + i, 0), expected);
 		EQUAL(ask(s, OP_OUT, PORTS + i, 0), expected);
 	}
-	EQUAL(ask(s, OP_LOOKUP, port_crd(0, PORTS + 3), 0),
-	      CRD(CRD_PIO, PIO_ACCESS, 1, PORTS + 2));
+	EQUAL(ask(s, OP_LOOKUP, port_crd(0, PORTS + 3), 0), CRD(CRD_PIO, PIO_ACCESS, 1, PORTS + 2));
 	SETUP(revoke_self(port_crd(4, PORTS)));
 	EQUAL(ask(s, OP_IN, PORTS + 2, 0), FAULT(VECTOR_GP));
 	EQUAL(probe_in(PORTS + 15, &value), FAULT(VECTOR_GP));
@@ -410,12 +381,9 @@ static void ports_cut(void)
 	SETUP(take(port_crd(4, PORTS), 0, port_crd(16, 0)));
 	SETUP(give_at(s->pd, port_crd(4, PORTS), ITEM(ITEM_DELEGATE, 0, 1),
 		      port_crd(2, PORTS + 8)));
-	SETUP(give_at(s->pd, port_crd(2, PORTS), ITEM_DELEGATE,
-		      port_crd(2, PORTS + 4)));
-	for (unsigned i = 0; i < 16; i++) {
-		EQUAL(ask(s, OP_IN, PORTS + i, 0),
-		      i >= 8 && i < 12 ? 0 : FAULT(VECTOR_GP));
-	}
+	SETUP(give_at(s->pd, port_crd(2, PORTS), ITEM_DELEGATE, port_crd(2, PORTS + 4)));
+	for (unsigned i = 0; i < 16; i++)
+		EQUAL(ask(s, OP_IN, PORTS + i, 0), i >= 8 && i < 12 ? 0 : FAULT(VECTOR_GP));
 	SETUP(revoke_self(port_crd(4, PORTS)));
 }
 
@@ -453,12 +421,9 @@ static void object_rights(void)
 	unsigned long sm = make_sm(5);
 
 	SETUP(give(s->pd, CRD(CRD_OBJ, SM_RIGHT_UP, 0, sm)));
-	EQUAL(ask(s, OP_LOOKUP, CRD(CRD_OBJ, 0, 0, sm), 0),
-	      CRD(CRD_OBJ, SM_RIGHT_UP, 0, sm));
-	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0, 0, 0),
-	      SUCCESS);
-	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0),
-	      BAD_CAPABILITY);
+	EQUAL(ask(s, OP_LOOKUP, CRD(CRD_OBJ, 0, 0, sm), 0), CRD(CRD_OBJ, SM_RIGHT_UP, 0, sm));
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0, 0, 0), SUCCESS);
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0), BAD_CAPABILITY);
 }
 
 /* An object at several selectors is one object. */
@@ -486,8 +451,8 @@ static void by_misc(void)
 	EQUAL(delegate(hip->selectors, 0, b), BAD_CAPABILITY);
 
 	fill_pages();
-	SETUP(give_at(a, page_crd(RW, 0, (unsigned long)page[5]),
-		      ITEM_DELEGATE, page_crd(RW, 0, at)));
+	SETUP(give_at(a, page_crd(RW, 0, (unsigned long)page[5]), ITEM_DELEGATE,
+		      page_crd(RW, 0, at)));
 	set_item(page_crd(RW, 0, at), ITEM_DELEGATE);
 	EQUAL(delegate(a, page_crd(MEM_R, 0, at), b2), SUCCESS);
 	EQUAL(my_utcb->items, UTCB_ITEMS(0, 1));
@@ -507,22 +472,18 @@ static void many_items(void)
 	fill_pages();
 	my_utcb->items = UTCB_ITEMS(0, 8);
 	for (unsigned i = 0; i < 8; i++) {
-		put_item(my_utcb, i,
-			 page_crd(RW, 0, (unsigned long)page[i]),
+		put_item(my_utcb, i, page_crd(RW, 0, (unsigned long)page[i]),
 			 ITEM(ITEM_DELEGATE, 0, i));
 	}
 	put_item(my_utcb, 3, 0, ITEM_DELEGATE);
-	put_item(my_utcb, 4, CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_ROOT_PD),
-		 ITEM_DELEGATE);
+	put_item(my_utcb, 4, CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_ROOT_PD), ITEM_DELEGATE);
 	put_item(my_utcb, 5, port_crd(3, 0x3f8), ITEM_DELEGATE);
 	EQUAL(delegate(SEL_ROOT_PD, page_crd(RW, 3, at), s->pd), SUCCESS);
-	for (unsigned i = 0; i < 8; i++) {
-		if (i >= 3 && i <= 5) {
+	for (unsigned i = 0; i < 8; i++)
+		if (i >= 3 && i <= 5)
 			faults(s, at + i * PAGE_SIZE);
-		} else {
+		else
 			sees(s, at + i * PAGE_SIZE, i);
-		}
-	}
 }
 
 /* With a call: the receiver is told what came, and where. */
@@ -532,28 +493,24 @@ static void in_call(void)
 	unsigned long at = free_pages(2);
 
 	fill_pages();
-	send_item(s, page_crd(RW, 0, (unsigned long)page[2]),
-		  ITEM(ITEM_DELEGATE, 0, 3));
+	send_item(s, page_crd(RW, 0, (unsigned long)page[2]), ITEM(ITEM_DELEGATE, 0, 3));
 	EQUAL(s->value[0], UTCB_ITEMS(1, 1));
 	EQUAL(s->value[1], 0);
 
 	open_windows(s, 0, page_crd(MEM_R, 2, at));
-	send_item(s, page_crd(RW, 0, (unsigned long)page[2]),
-		  ITEM(ITEM_DELEGATE, ITEM_GUEST, 3));
+	send_item(s, page_crd(RW, 0, (unsigned long)page[2]), ITEM(ITEM_DELEGATE, ITEM_GUEST, 3));
 	EQUAL(s->value[0], UTCB_ITEMS(1, 1));
 	EQUAL(s->value[1], page_crd(MEM_R, 0, at + 3 * PAGE_SIZE));
 	EQUAL(s->value[2], ITEM_DELEGATE | ITEM_GUEST);
 	sees(s, at + 3 * PAGE_SIZE, 2);
 
 	/* Not a second time: that place is taken. */
-	send_item(s, page_crd(RW, 0, (unsigned long)page[4]),
-		  ITEM(ITEM_DELEGATE, 0, 3));
+	send_item(s, page_crd(RW, 0, (unsigned long)page[4]), ITEM(ITEM_DELEGATE, 0, 3));
 	EQUAL(s->value[1], 0);
 	sees(s, at + 3 * PAGE_SIZE, 2);
 
 	/* Nothing to be sent. */
-	send_item(s, page_crd(RW, 0, free_pages(0)),
-		  ITEM(ITEM_DELEGATE, 0, 2));
+	send_item(s, page_crd(RW, 0, free_pages(0)), ITEM(ITEM_DELEGATE, 0, 2));
 	EQUAL(s->value[1], 0);
 	faults(s, at + 2 * PAGE_SIZE);
 }
@@ -566,8 +523,8 @@ static void in_reply(void)
 	uint64_t value;
 
 	fill_pages();
-	SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[6]),
-		      ITEM_DELEGATE, page_crd(RW, 0, at)));
+	SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[6]), ITEM_DELEGATE,
+		      page_crd(RW, 0, at)));
 	my_utcb->delegate = page_crd(MEM_R, 1, there);
 	ask(s, OP_SEND, page_crd(RW, 0, at), ITEM(ITEM_DELEGATE, 0, 1));
 	EQUAL(my_utcb->items, UTCB_ITEMS(5, 1));
@@ -616,8 +573,8 @@ static void out_of_memory(void)
 	for (; n < 100 && status == SUCCESS; n++) {
 		unsigned long at = 0x10000000ul + 0x40000000ul * n;
 
-		status = give_at(pd, page_crd(RW, 0, (unsigned long)page),
-				 ITEM_DELEGATE, page_crd(RW, 0, at));
+		status = give_at(pd, page_crd(RW, 0, (unsigned long)page), ITEM_DELEGATE,
+				 page_crd(RW, 0, at));
 	}
 	CHECK(n > 1);
 	EQUAL(status, OUT_OF_MEMORY);
@@ -628,8 +585,7 @@ static void lookups(void)
 {
 	EQUAL(look(0), 0);
 	EQUAL(look(page_crd(0, 0, free_pages(0))), 0);
-	EQUAL(look(page_crd(0, 0, (unsigned long)page)),
-	      page_crd(RW, 0, (unsigned long)page));
+	EQUAL(look(page_crd(0, 0, (unsigned long)page)), page_crd(RW, 0, (unsigned long)page));
 	EQUAL(look(page_crd(RIGHTS_ALL, 31, (unsigned long)page)),
 	      page_crd(RW, 0, (unsigned long)page));
 	EQUAL(look(page_crd(0, 0, (unsigned long)probe_ud)),

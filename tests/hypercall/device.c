@@ -30,8 +30,8 @@ enum {
 	EDU_TO_RAM = 2,
 	EDU_BUFFER = 0x40000,
 
-	PIN_GSI = 20,		/* of slot 16's pin A, the next slot's is 21 */
-	MSI_GSI = 100,		/* the first that tests use */
+	PIN_GSI = 20,  /* of slot 16's pin A, the next slot's is 21 */
+	MSI_GSI = 100, /* the first that tests use */
 	SECOND = 1000000,
 	RW = MEM_R | MEM_W,
 	DMA = ITEM_DELEGATE | ITEM_DMA,
@@ -41,7 +41,7 @@ enum {
 /* Where a PC's firmware puts bus 0's configuration space. */
 #define CONFIG_PHYS 0xb0000000ul
 #define MSI_ADDRESS 0xfee00000ul
-#define VTD_MESSAGE 0x10ul	/* in the address of a message */
+#define VTD_MESSAGE 0x10ul /* in the address of a message */
 
 /* What PDs here have where. */
 #define CONFIG_PAGE 0x1000ul
@@ -53,7 +53,7 @@ static const uint64_t pattern = 0x5ca1ab1edecade5a;
 
 static struct edu {
 	volatile uint32_t *config, *registers;
-	unsigned msi;		/* its capability, a word of config */
+	unsigned msi; /* its capability, a word of config */
 } edus[2];
 
 /* Memory: where it is, and where we see it. */
@@ -61,7 +61,7 @@ static uint64_t ram_phys;
 static volatile uint64_t *ram;
 
 static unsigned long next = 0x3000000000;
-static uint64_t value;		/* a new one each time */
+static uint64_t value; /* a new one each time */
 static unsigned long used;
 
 /* For the whole program, other than free_pages(). */
@@ -84,9 +84,8 @@ static void find(struct edu *e, unsigned slot)
 	e->registers = (uint32_t *)map(e->config[CONFIG_BAR0 / 4] & ~0xfffu, 8);
 	e->config[CONFIG_COMMAND / 4] = COMMAND_MEMORY | COMMAND_MASTER;
 	at = e->config[CONFIG_CAPABILITIES / 4] & 0xff;
-	while (at && (e->config[at / 4] & 0xff) != CAPABILITY_MSI) {
+	while (at && (e->config[at / 4] & 0xff) != CAPABILITY_MSI)
 		at = e->config[at / 4] >> 8 & 0xff;
-	}
 	NEED(at);
 	e->msi = at / 4;
 }
@@ -94,9 +93,8 @@ static void find(struct edu *e, unsigned slot)
 /* Before each test; what tests made of it before does not count. */
 static struct edu *start(unsigned n)
 {
-	if (!edus[n].config) {
+	if (!edus[n].config)
 		find(&edus[n], EDU_SLOT + n);
-	}
 	if (!ram) {
 		ram_phys = free_ram(LARGE_ORDER);
 		NEED(ram_phys);
@@ -119,9 +117,8 @@ static void dma(struct edu *e, uint64_t from, uint64_t to, unsigned command)
 	r[EDU_TO / 8] = to;
 	r[EDU_COUNT / 8] = sizeof(pattern);
 	r[EDU_COMMAND / 8] = command | EDU_START;
-	for (unsigned i = 0; i < 1000 && r[EDU_COMMAND / 8] & EDU_START; i++) {
+	for (unsigned i = 0; i < 1000 && r[EDU_COMMAND / 8] & EDU_START; i++)
 		sleep_us(1000);
-	}
 	CHECK(!(r[EDU_COMMAND / 8] & EDU_START));
 }
 
@@ -138,9 +135,8 @@ static void store(struct edu *e, uint64_t address)
 
 static void need_iommu(void)
 {
-	if (!(hip->features & HIP_IOMMU)) {
+	if (!(hip->features & HIP_IOMMU))
 		test_skip("no IOMMU");
-	}
 }
 
 static enum status assign(unsigned long pd, uint64_t address, unsigned rid)
@@ -148,8 +144,8 @@ static enum status assign(unsigned long pd, uint64_t address, unsigned rid)
 	return syscall_3(CALL_ID(CALL_ASSIGN_PCI, 0, pd), address, rid);
 }
 
-static enum status give_ram(unsigned long pd, uint64_t how, unsigned rights,
-			    unsigned order, uint64_t at)
+static enum status give_ram(unsigned long pd, uint64_t how, unsigned rights, unsigned order,
+			    uint64_t at)
 {
 	return give_at(pd, CRD(CRD_MEM, rights, order, page_of(ram)), how,
 		       CRD(CRD_MEM, RIGHTS_ALL, order, at));
@@ -158,8 +154,8 @@ static enum status give_ram(unsigned long pd, uint64_t how, unsigned rights,
 /* It gets the device's configuration at CONFIG_PAGE. */
 static void give_device(unsigned long pd, const struct edu *e)
 {
-	SETUP(give_at(pd, CRD(CRD_MEM, MEM_R, 0, page_of(e->config)),
-		      ITEM_DELEGATE, CRD(CRD_MEM, MEM_R, 0, CONFIG_PAGE)));
+	SETUP(give_at(pd, CRD(CRD_MEM, MEM_R, 0, page_of(e->config)), ITEM_DELEGATE,
+		      CRD(CRD_MEM, MEM_R, 0, CONFIG_PAGE)));
 }
 
 /* A PD with the device, and 2^order pages of RAM for it at DMA_PAGE. */
@@ -202,9 +198,8 @@ static void unconfined(void)
 	struct edu *e = start(0);
 	unsigned long pd = make_empty_pd(QUOTA);
 
-	if (hip->features & HIP_IOMMU) {
+	if (hip->features & HIP_IOMMU)
 		test_skip("there is an IOMMU");
-	}
 	ram[0] = pattern;
 	ram[1] = 0;
 	fetch(e, ram_phys);
@@ -258,9 +253,9 @@ static void rights(void)
 	store(e, DMA_ADDRESS);
 	CHECK(ram[0] != 0x5ec7e7);
 	/* The right to write goes. */
-	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF |
-				FLAG_REVOKE_REMOTE, 0),
-			CRD(CRD_MEM, MEM_W, 0, DMA_PAGE), pd), SUCCESS);
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF | FLAG_REVOKE_REMOTE, 0),
+			CRD(CRD_MEM, MEM_W, 0, DMA_PAGE), pd),
+	      SUCCESS);
 	ram[0] = pattern;
 	store(e, DMA_ADDRESS);
 	EQUAL(ram[0], pattern);
@@ -276,8 +271,7 @@ static void large(void)
 	pd = make_device_pd(e, LARGE_ORDER);
 	check_copies(e, 0);
 	check_copies(e, (PAGE_SIZE << LARGE_ORDER) - 16);
-	SETUP(revoke_remote(pd, CRD(CRD_MEM, RIGHTS_ALL, LARGE_ORDER,
-				    DMA_PAGE)));
+	SETUP(revoke_remote(pd, CRD(CRD_MEM, RIGHTS_ALL, LARGE_ORDER, DMA_PAGE)));
 	SETUP(give_ram(pd, DMA, RW, 0, DMA_PAGE));
 	check_copies(e, 0);
 	ram[WORDS] = pattern;
@@ -298,13 +292,10 @@ static void revoked(void)
 	pd = make_device_pd(e, 0);
 	for (unsigned i = 0; i < 3; i++) {
 		check_copies(e, 0);
-		if (i == 1) {
-			SETUP(revoke(CRD(CRD_MEM, RIGHTS_ALL, 0,
-					 page_of(ram))));
-		} else {
-			SETUP(revoke_remote(pd, CRD(CRD_MEM, RIGHTS_ALL, 0,
-						    DMA_PAGE)));
-		}
+		if (i == 1)
+			SETUP(revoke(CRD(CRD_MEM, RIGHTS_ALL, 0, page_of(ram))));
+		else
+			SETUP(revoke_remote(pd, CRD(CRD_MEM, RIGHTS_ALL, 0, DMA_PAGE)));
 		ram[0] = pattern;
 		store(e, DMA_ADDRESS);
 		EQUAL(ram[0], pattern);
@@ -364,9 +355,8 @@ static void ended(void)
 		EQUAL(ram[0], pattern);
 		store(e, ram_phys);
 		EQUAL(ram[0], pattern);
-		if (i == 0) {
+		if (i == 0)
 			left = usage(SEL_ROOT_PD);
-		}
 	}
 	wait_usage(SEL_ROOT_PD, left);
 }
@@ -390,13 +380,11 @@ static void status(void)
 	/* No right is needed; the address may be within the page. */
 	SETUP(revoke_remote(pd, CRD(CRD_MEM, RIGHTS_ALL, 0, CONFIG_PAGE)));
 	give_device(pd, e);
-	EQUAL(assign(with_rights(pd, PD_CREATE_SM), config + 0x123, 0),
-	      SUCCESS);
+	EQUAL(assign(with_rights(pd, PD_CREATE_SM), config + 0x123, 0), SUCCESS);
 	/* The tables are the PD's to pay for. */
 	give_device(poor, e);
-	while (create_sm(SEL_MANY + used, poor, 0) == SUCCESS) {
+	while (create_sm(SEL_MANY + used, poor, 0) == SUCCESS)
 		used++;
-	}
 	EQUAL(assign(poor, config, 0), OUT_OF_MEMORY);
 }
 
@@ -406,12 +394,9 @@ static void need_remapping(unsigned long sm, const struct edu *e)
 	uint64_t address;
 	uint32_t data;
 
-	SETUP(assign_msi(sm, cpus - 1, (unsigned long)e->config, &address,
-			 &data));
-	if (!(address & VTD_MESSAGE) &&
-	    (cpus == 1 || address != MSI_ADDRESS)) {
+	SETUP(assign_msi(sm, cpus - 1, (unsigned long)e->config, &address, &data));
+	if (!(address & VTD_MESSAGE) && (cpus == 1 || address != MSI_ADDRESS))
 		test_skip("interrupts are not remapped, or there is one CPU");
-	}
 }
 
 static void send_messages(struct edu *e, uint64_t address, uint32_t data)
@@ -449,14 +434,13 @@ static void message(void)
 		unsigned long sm = gsi_sm(gsi);
 
 		for (unsigned cpu = 0; cpu < cpus; cpu++) {
-			EQUAL(assign_msi(sm, cpu, (unsigned long)e->config,
-					 &address, &data), SUCCESS);
+			EQUAL(assign_msi(sm, cpu, (unsigned long)e->config, &address, &data),
+			      SUCCESS);
 			EQUAL(address & ~0xffffful, MSI_ADDRESS);
 			CHECK(data);
 			/* Who is not remapped must be told the CPU. */
-			if (!(hip->features & HIP_IOMMU)) {
+			if (!(hip->features & HIP_IOMMU))
 				EQUAL(address >> 12 & 0xff, cpu);
-			}
 			send_messages(e, address, data);
 			for (unsigned i = 0; i < 3; i++) {
 				raise(e);
@@ -479,16 +463,11 @@ static void message_status(void)
 	EQUAL(assign_msi(sm, cpus, config, &address, &data), BAD_CPU);
 	/* No device; nothing mapped there; a pin's is no message. */
 	EQUAL(assign_msi(sm, boot_cpu, 0, &address, &data), BAD_DEVICE);
-	EQUAL(assign_msi(gsi_sm(PIN_GSI), boot_cpu, config, &address, &data),
-	      BAD_DEVICE);
-	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)ram, &address, &data),
-	      BAD_DEVICE);
-	EQUAL(assign_msi(sm, boot_cpu, free_pages(0), &address, &data),
-	      BAD_DEVICE);
-	EQUAL(assign_msi(sm, boot_cpu, config + 0x10, &address, &data),
-	      SUCCESS);
-	EQUAL(assign_msi(gsi_sm(PIN_GSI), boot_cpu, 0, &address, &data),
-	      SUCCESS);
+	EQUAL(assign_msi(gsi_sm(PIN_GSI), boot_cpu, config, &address, &data), BAD_DEVICE);
+	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)ram, &address, &data), BAD_DEVICE);
+	EQUAL(assign_msi(sm, boot_cpu, free_pages(0), &address, &data), BAD_DEVICE);
+	EQUAL(assign_msi(sm, boot_cpu, config + 0x10, &address, &data), SUCCESS);
+	EQUAL(assign_msi(gsi_sm(PIN_GSI), boot_cpu, 0, &address, &data), SUCCESS);
 	EQUAL(address, 0);
 	EQUAL(data, 0);
 }
@@ -502,8 +481,7 @@ static void message_of_other(void)
 	uint32_t data;
 
 	need_remapping(sm, e);
-	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address,
-			 &data), SUCCESS);
+	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address, &data), SUCCESS);
 	send_messages(other, address, data);
 	raise(other);
 	acknowledge(other);
@@ -513,8 +491,7 @@ static void message_of_other(void)
 	acknowledge(e);
 	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
 	/* It changes hands. */
-	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)other->config, &address,
-			 &data), SUCCESS);
+	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)other->config, &address, &data), SUCCESS);
 	raise(e);
 	acknowledge(e);
 	EQUAL(sm_down(sm, in_us(50000)), TIMEOUT);
@@ -536,11 +513,9 @@ static void message_by_dma(void)
 
 	need_remapping(sm, e);
 	make_device_pd(other, 0);
-	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address,
-			 &data), SUCCESS);
-	if (address & VTD_MESSAGE) {
+	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address, &data), SUCCESS);
+	if (address & VTD_MESSAGE)
 		test_skip("QEMU does not look at who it is that writes");
-	}
 	ram[0] = data;
 	fetch(other, DMA_ADDRESS);
 	store(other, address);
@@ -555,8 +530,7 @@ static void pin(void)
 		unsigned long sm = gsi_sm(PIN_GSI + cpu % 2);
 
 		use_pin(e);
-		EQUAL(assign_gsi(sm, cpu, FLAG_GSI_MODE | FLAG_GSI_LEVEL |
-					  FLAG_GSI_LOW), SUCCESS);
+		EQUAL(assign_gsi(sm, cpu, FLAG_GSI_MODE | FLAG_GSI_LEVEL | FLAG_GSI_LOW), SUCCESS);
 		raise(e);
 		/* Masked until the first time. */
 		sleep_us(20000);
@@ -584,8 +558,7 @@ static void slept(void)
 
 	need_iommu();
 	make_device_pd(e, 0);
-	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address,
-			 &data), SUCCESS);
+	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address, &data), SUCCESS);
 	send_messages(e, address, data);
 	check_copies(e, 0);
 	suspend_twice();

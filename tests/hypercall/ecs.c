@@ -12,8 +12,8 @@
 enum {
 	ECS = 96,
 	STACK = 4096,
-	MTD_EVENT = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_RIP_LEN |
-		    MTD_RFLAGS | MTD_QUAL | MTD_GPR_R8_R15,
+	MTD_EVENT = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_QUAL |
+		    MTD_GPR_R8_R15,
 	QUANTUM_US = 1000,
 	IMAGE_ORDER = 9,
 	INSTRUCTION_MAX = 15,
@@ -72,9 +72,8 @@ void handler_main(struct frame *f)
 	f->items = u->items;
 	f->reply = 0;
 	u->items = 0;
-	if (f->function) {
+	if (f->function)
 		f->function(f);
-	}
 	u->translate = f->translate;
 	u->delegate = f->delegate;
 }
@@ -84,23 +83,20 @@ void thread_main(struct frame *f)
 	f->function(f);
 }
 
-static struct frame *make_ec(unsigned long selector, unsigned long pd,
-			     unsigned cpu, enum ec_kind kind, function *run,
-			     unsigned long events)
+static struct frame *make_ec(unsigned long selector, unsigned long pd, unsigned cpu,
+			     enum ec_kind kind, function *run, unsigned long events)
 {
 	struct frame *f;
 
 	NEED(stacks_used < ECS);
-	f = (struct frame *)(stacks[stacks_used++] + STACK -
-			     (sizeof(*f) + 15) / 16 * 16);
+	f = (struct frame *)(stacks[stacks_used++] + STACK - (sizeof(*f) + 15) / 16 * 16);
 	memset(f, 0, sizeof(*f));
 	f->function = run;
 	f->utcb = (struct utcb *)free_pages(0);
 	f->ec = selector;
 	f->pd = pd;
 	f->cpu = cpu;
-	SETUP(create_ec(f->ec, pd, kind, (unsigned long)f->utcb, cpu,
-			(unsigned long)f, events));
+	SETUP(create_ec(f->ec, pd, kind, (unsigned long)f->utcb, cpu, (unsigned long)f, events));
 	return f;
 }
 
@@ -109,8 +105,8 @@ unsigned long common_events(unsigned long pd, unsigned cpu)
 	return (pd == SEL_ROOT_PD ? SEL_EVENTS : 0) + EVENTS_THREAD * cpu;
 }
 
-struct frame *make_handler_events(unsigned long pd, unsigned cpu,
-				  function *run, unsigned long events)
+struct frame *make_handler_events(unsigned long pd, unsigned cpu, function *run,
+				  unsigned long events)
 {
 	return make_ec(sel(), pd, cpu, EC_LOCAL, run, events);
 }
@@ -120,13 +116,11 @@ struct frame *make_handler(unsigned long pd, unsigned cpu, function *run)
 	return make_handler_events(pd, cpu, run, common_events(pd, cpu));
 }
 
-unsigned long make_portal(const struct frame *handler, unsigned long mtd,
-			  unsigned long id)
+unsigned long make_portal(const struct frame *handler, unsigned long mtd, unsigned long id)
 {
 	unsigned long pt = sel();
 
-	SETUP(create_pt(pt, SEL_ROOT_PD, handler->ec, mtd,
-			(unsigned long)entry_portal));
+	SETUP(create_pt(pt, SEL_ROOT_PD, handler->ec, mtd, (unsigned long)entry_portal));
 	SETUP(pt_ctrl(pt, id));
 	return pt;
 }
@@ -146,11 +140,10 @@ void start_thread(struct frame *f, unsigned priority, unsigned quantum_us)
 	SETUP(create_sc(f->sc, SEL_ROOT_PD, f->ec, QPD(priority, quantum_us)));
 }
 
-struct frame *make_thread(unsigned long pd, unsigned cpu, unsigned priority,
-			  function *run, unsigned long argument)
+struct frame *make_thread(unsigned long pd, unsigned cpu, unsigned priority, function *run,
+			  unsigned long argument)
 {
-	struct frame *f = make_idle_thread(pd, cpu, run, argument,
-					   common_events(pd, cpu));
+	struct frame *f = make_idle_thread(pd, cpu, run, argument, common_events(pd, cpu));
 
 	start_thread(f, priority, QUANTUM_US);
 	return f;
@@ -176,10 +169,8 @@ unsigned long make_pd_quota(unsigned long owner, unsigned quota)
 {
 	unsigned long pd = sel();
 
-	SETUP(create_pd(pd, owner, CRD(CRD_OBJ, RIGHTS_ALL, 8, SEL_EVENTS),
-			quota));
-	SETUP(give(pd, CRD(CRD_MEM, RIGHTS_ALL, IMAGE_ORDER,
-			   page_number(image_text))));
+	SETUP(create_pd(pd, owner, CRD(CRD_OBJ, RIGHTS_ALL, 8, SEL_EVENTS), quota));
+	SETUP(give(pd, CRD(CRD_MEM, RIGHTS_ALL, IMAGE_ORDER, page_number(image_text))));
 	return pd;
 }
 
@@ -210,8 +201,7 @@ void set_item(uint64_t crd, uint64_t how)
 	put_item(my_utcb, 0, crd, how);
 }
 
-enum status give_at(unsigned long pd, uint64_t crd, uint64_t how,
-		    uint64_t window)
+enum status give_at(unsigned long pd, uint64_t crd, uint64_t how, uint64_t window)
 {
 	set_item(crd, how);
 	return delegate(SEL_ROOT_PD, window, pd);
@@ -224,8 +214,7 @@ enum status give(unsigned long pd, uint64_t crd)
 
 enum status take(uint64_t crd, uint64_t how, uint64_t window)
 {
-	return give_at(SEL_ROOT_PD, crd, how | ITEM_DELEGATE | ITEM_KERNEL,
-		       window);
+	return give_at(SEL_ROOT_PD, crd, how | ITEM_DELEGATE | ITEM_KERNEL, window);
 }
 
 unsigned long gsi_sm(unsigned gsi)
@@ -241,8 +230,8 @@ unsigned long with_rights(unsigned long object, unsigned rights)
 {
 	unsigned long other = sel();
 
-	SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, rights, 0, object),
-		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, other)));
+	SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, rights, 0, object), ITEM_DELEGATE,
+		      CRD(CRD_OBJ, RIGHTS_ALL, 0, other)));
 	return other;
 }
 
@@ -316,8 +305,7 @@ struct frame *make_servant(unsigned long pd)
 	return f;
 }
 
-uint64_t ask(const struct frame *servant, enum servant_op op, uint64_t a,
-	     uint64_t b)
+uint64_t ask(const struct frame *servant, enum servant_op op, uint64_t a, uint64_t b)
 {
 	my_utcb->word[0] = op;
 	my_utcb->word[1] = a;
@@ -327,8 +315,8 @@ uint64_t ask(const struct frame *servant, enum servant_op op, uint64_t a,
 	return my_utcb->word[0];
 }
 
-uint64_t ask_call(const struct frame *servant, uint64_t rdi, uint64_t rsi,
-		  uint64_t rdx, uint64_t rax, uint64_t r8)
+uint64_t ask_call(const struct frame *servant, uint64_t rdi, uint64_t rsi, uint64_t rdx,
+		  uint64_t rax, uint64_t r8)
 {
 	my_utcb->word[3] = rdx;
 	my_utcb->word[4] = rax;
@@ -366,9 +354,8 @@ unsigned long usage(unsigned long pd)
 
 void wait_usage(unsigned long pd, unsigned long pages)
 {
-	for (unsigned i = 0; i < 300 && usage(pd) != pages; i++) {
+	for (unsigned i = 0; i < 300 && usage(pd) != pages; i++)
 		sleep_us(1000);
-	}
 	EQUAL(usage(pd), pages);
 }
 
@@ -381,14 +368,12 @@ void sleep_us(uint64_t us)
 
 static bool on_main_stack(uint64_t sp)
 {
-	return sp - (uint64_t)main_stack <=
-	       (uint64_t)(main_stack_end - main_stack);
+	return sp - (uint64_t)main_stack <= (uint64_t)(main_stack_end - main_stack);
 }
 
 static bool in_probe(const struct utcb *u)
 {
-	return u->rip - (uint64_t)probe_begin <
-		       (uint64_t)(probe_end - probe_begin) ||
+	return u->rip - (uint64_t)probe_begin < (uint64_t)(probe_end - probe_begin) ||
 	       u->rip - u->rdi <= INSTRUCTION_MAX;
 }
 
@@ -409,12 +394,10 @@ static void on_event(struct frame *f)
 	} else {
 		u->mtd = 0;
 		f->reply = SEL_FOREVER;
-		if (u->rip == (uint64_t)thread_end + 1 ||
-		    (may_fault && !on_main_stack(u->rsp))) {
+		if (u->rip == (uint64_t)thread_end + 1 || (may_fault && !on_main_stack(u->rsp)))
 			return;
-		}
-		test_failed(false, __FILE__, (int)f->id,
-			    "(line: vector) RIP of an exception", u->rip, 0);
+		test_failed(false, __FILE__, (int)f->id, "(line: vector) RIP of an exception",
+			    u->rip, 0);
 		if (on_main_stack(u->rsp)) {
 			u->rip = (uint64_t)test_abandon;
 			u->mtd = MTD_RIP_LEN;
@@ -426,8 +409,7 @@ static void on_event(struct frame *f)
 static void make_events(unsigned cpu)
 {
 	unsigned long first = SEL_EVENTS + EVENTS_THREAD * cpu;
-	struct frame *f = make_ec(SEL_EVENT_ECS + cpu, SEL_ROOT_PD, cpu,
-				  EC_LOCAL, on_event, 0);
+	struct frame *f = make_ec(SEL_EVENT_ECS + cpu, SEL_ROOT_PD, cpu, EC_LOCAL, on_event, 0);
 
 	for (unsigned long i = 0; i < EVENTS_THREAD; i++) {
 		SETUP(create_pt(first + i, SEL_ROOT_PD, f->ec, MTD_EVENT,
@@ -440,39 +422,32 @@ static void make_events(unsigned cpu)
 static void take_own_events(void)
 {
 	SETUP(give_at(SEL_ROOT_PD,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 5,
-			  SEL_EVENTS + EVENTS_THREAD * boot_cpu),
+		      CRD(CRD_OBJ, RIGHTS_ALL, 5, SEL_EVENTS + EVENTS_THREAD * boot_cpu),
 		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 5, 0)));
 }
 
 void ecs_init(void)
 {
 	SETUP(create_sm(SEL_FOREVER, SEL_ROOT_PD, 0));
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		make_events(cpu);
-	}
 	take_own_events();
 }
 
 void ecs_watchdog(function *run, unsigned priority)
 {
-	struct frame *f =
-		make_ec(SEL_WATCHDOG, SEL_ROOT_PD, boot_cpu, EC_GLOBAL, run,
-			common_events(SEL_ROOT_PD, boot_cpu));
+	struct frame *f = make_ec(SEL_WATCHDOG, SEL_ROOT_PD, boot_cpu, EC_GLOBAL, run,
+				  common_events(SEL_ROOT_PD, boot_cpu));
 
-	SETUP(create_sc(SEL_WATCHDOG + 1, SEL_ROOT_PD, f->ec,
-			QPD(priority, QUANTUM_US)));
+	SETUP(create_sc(SEL_WATCHDOG + 1, SEL_ROOT_PD, f->ec, QPD(priority, QUANTUM_US)));
 	stacks_permanent = stacks_used;
 }
 
 void clean(void)
 {
-	(void)!revoke_self(
-		CRD(CRD_OBJ, RIGHTS_ALL, SEL_TEST_ORDER, SEL_TEST));
-	(void)!revoke_self(
-		CRD(CRD_OBJ, RIGHTS_ALL, SEL_MANY_ORDER, SEL_MANY));
-	(void)!revoke_self(CRD(CRD_MEM, RIGHTS_ALL, FREE_ORDER,
-			       FREE_BASE / PAGE_SIZE));
+	(void)!revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_TEST_ORDER, SEL_TEST));
+	(void)!revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_MANY_ORDER, SEL_MANY));
+	(void)!revoke_self(CRD(CRD_MEM, RIGHTS_ALL, FREE_ORDER, FREE_BASE / PAGE_SIZE));
 	my_utcb->translate = my_utcb->delegate = 0;
 	next_sel = SEL_TEST;
 	stacks_used = stacks_permanent;

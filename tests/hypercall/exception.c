@@ -9,15 +9,24 @@ enum {
 	PRIORITY = 5,
 	REGISTERS = 16,
 	RSP = 4,
-	MTD_ALL = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_RIP_LEN |
-		  MTD_RFLAGS | MTD_QUAL | MTD_GPR_R8_R15,
+	MTD_ALL = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_QUAL |
+		  MTD_GPR_R8_R15,
 
-	RFLAGS_1 = 1 << 1, RFLAGS_CF = 1 << 0, RFLAGS_TF = 1 << 8,
-	RFLAGS_IF = 1 << 9, RFLAGS_IOPL = 3 << 12, RFLAGS_RF = 1 << 16,
-	RFLAGS_VM = 1 << 17, RFLAGS_VIF = 1 << 19, RFLAGS_VIP = 1 << 20,
+	RFLAGS_1 = 1 << 1,
+	RFLAGS_CF = 1 << 0,
+	RFLAGS_TF = 1 << 8,
+	RFLAGS_IF = 1 << 9,
+	RFLAGS_IOPL = 3 << 12,
+	RFLAGS_RF = 1 << 16,
+	RFLAGS_VM = 1 << 17,
+	RFLAGS_VIF = 1 << 19,
+	RFLAGS_VIP = 1 << 20,
 
-	ERROR_IDT = 2, ERROR_LOW = 7,
-	ERROR_PRESENT = 1, ERROR_WRITE = 2, ERROR_USER = 4,
+	ERROR_IDT = 2,
+	ERROR_LOW = 7,
+	ERROR_PRESENT = 1,
+	ERROR_WRITE = 2,
+	ERROR_USER = 4,
 	ERROR_FETCH = 16,
 };
 
@@ -38,27 +47,23 @@ static unsigned long events(uint64_t mask, unsigned long pt)
 	unsigned long first = sel_range(5);
 
 	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
-		unsigned long from = mask >> i & 1 ? pt
-			: common_events(SEL_ROOT_PD, boot_cpu) + i;
+		unsigned long from = mask >> i & 1 ? pt : common_events(SEL_ROOT_PD, boot_cpu) + i;
 
-		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, from),
-			      ITEM_DELEGATE,
+		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, from), ITEM_DELEGATE,
 			      CRD(CRD_OBJ, RIGHTS_ALL, 0, first + i)));
 	}
 	return first;
 }
 
 /* A thread in root's PD, one of whose events has a handler of its own. */
-static struct frame *thread_with(function *run, unsigned event,
-				 function *handler, unsigned long mtd,
-				 struct frame **handler_frame)
+static struct frame *thread_with(function *run, unsigned event, function *handler,
+				 unsigned long mtd, struct frame **handler_frame)
 {
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, handler);
 	unsigned long pt = make_portal(h, mtd, event);
 
 	*handler_frame = h;
-	return make_idle_thread(SEL_ROOT_PD, boot_cpu, run, 0,
-				events(1ul << event, pt));
+	return make_idle_thread(SEL_ROOT_PD, boot_cpu, run, 0, events(1ul << event, pt));
 }
 
 /* Every vector that a program can cause ends at the portal of its number. */
@@ -69,15 +74,20 @@ static void vectors(void)
 		unsigned vector;
 		unsigned error;
 	} all[] = {
-		{insn_de, VECTOR_DE, 0}, {insn_int3, VECTOR_BP, 0},
+		{insn_de, VECTOR_DE, 0},
+		{insn_int3, VECTOR_BP, 0},
 		{insn_gp, VECTOR_GP, 0},
 		{insn_int0x20, VECTOR_GP, ERROR_IDT},
 		{insn_int0xff, VECTOR_GP, ERROR_IDT},
 		{insn_int2, VECTOR_GP, ERROR_IDT},
-		{insn_cli, VECTOR_GP, 0}, {insn_rdmsr, VECTOR_GP, 0},
-		{insn_mov_cr3, VECTOR_GP, 0}, {insn_ltr, VECTOR_GP, 0},
-		{insn_swapgs, VECTOR_GP, 0}, {insn_sysret, VECTOR_GP, 0},
-		{insn_invd, VECTOR_GP, 0}, {insn_wrgsbase, VECTOR_UD, 0},
+		{insn_cli, VECTOR_GP, 0},
+		{insn_rdmsr, VECTOR_GP, 0},
+		{insn_mov_cr3, VECTOR_GP, 0},
+		{insn_ltr, VECTOR_GP, 0},
+		{insn_swapgs, VECTOR_GP, 0},
+		{insn_sysret, VECTOR_GP, 0},
+		{insn_invd, VECTOR_GP, 0},
+		{insn_wrgsbase, VECTOR_UD, 0},
 	};
 
 	EQUAL(probe_ud(), FAULT(VECTOR_UD));
@@ -155,10 +165,9 @@ static uint64_t seen[REGISTERS];
 static void change_all(struct frame *f)
 {
 	struct utcb *u = f->utcb;
-	const uint64_t r[REGISTERS] = {u->rax, u->rcx, u->rdx, u->rbx, u->rsp,
-				       u->rbp, u->rsi, u->rdi, u->r8, u->r9,
-				       u->r10, u->r11, u->r12, u->r13, u->r14,
-				       u->r15};
+	const uint64_t r[REGISTERS] = {u->rax, u->rcx, u->rdx, u->rbx, u->rsp, u->rbp,
+				       u->rsi, u->rdi, u->r8,  u->r9,  u->r10, u->r11,
+				       u->r12, u->r13, u->r14, u->r15};
 
 	memcpy(seen, r, sizeof(seen));
 	f->value[0] = f->items;
@@ -177,8 +186,7 @@ static void change_all(struct frame *f)
 
 static void state(void)
 {
-	struct frame *h, *t = thread_with(run_state, VECTOR_UD, change_all,
-					  MTD_ALL, &h);
+	struct frame *h, *t = thread_with(run_state, VECTOR_UD, change_all, MTD_ALL, &h);
 
 	h->argument = MTD_ALL;
 	start_thread(t, PRIORITY, 1000);
@@ -186,21 +194,19 @@ static void state(void)
 	EQUAL(h->value[0], UTCB_WORDS);
 	EQUAL(h->value[1], MTD_ALL);
 	EQUAL(h->value[2], (uint64_t)insn_state_ud);
-	EQUAL(h->value[3] & (RFLAGS_IF | RFLAGS_1 | RFLAGS_CF),
-	      RFLAGS_IF | RFLAGS_1 | RFLAGS_CF);
+	EQUAL(h->value[3] & (RFLAGS_IF | RFLAGS_1 | RFLAGS_CF), RFLAGS_IF | RFLAGS_1 | RFLAGS_CF);
 	EQUAL(h->value[4], VECTOR_UD);
 	for (unsigned i = 0; i < REGISTERS; i++) {
 		EQUAL(seen[i], 0x100 + i);
 		EQUAL(registers_seen[i], 0x200 + i);
 	}
-	EQUAL(rflags_seen & (RFLAGS_IF | RFLAGS_1 | RFLAGS_CF),
-	      RFLAGS_IF | RFLAGS_1 | RFLAGS_CF);
+	EQUAL(rflags_seen & (RFLAGS_IF | RFLAGS_1 | RFLAGS_CF), RFLAGS_IF | RFLAGS_1 | RFLAGS_CF);
 }
 
 /* Which registers an MTD bit names. */
 static bool named(uint64_t mtd, unsigned n)
 {
-	return n == RSP ? mtd & MTD_RSP
+	return n == RSP	 ? mtd & MTD_RSP
 	       : n < RSP ? mtd & MTD_GPR_ACDB
 	       : n < 8	 ? mtd & MTD_GPR_BSD
 			 : mtd & MTD_GPR_R8_R15;
@@ -209,45 +215,38 @@ static bool named(uint64_t mtd, unsigned n)
 /* What the portal's MTD does not name is not told, and stays in the UTCB. */
 static void mtd_out(void)
 {
-	static const uint64_t bits[] = {0, MTD_GPR_ACDB, MTD_GPR_BSD, MTD_RSP,
-					MTD_GPR_R8_R15, MTD_RFLAGS};
+	static const uint64_t bits[] = {0,	 MTD_GPR_ACDB,	 MTD_GPR_BSD,
+					MTD_RSP, MTD_GPR_R8_R15, MTD_RFLAGS};
 
 	for (unsigned i = 0; i < sizeof(bits) / sizeof(*bits); i++) {
-		struct frame *h, *t = thread_with(
-			run_state, VECTOR_UD, change_all,
-			bits[i] | MTD_RIP_LEN, &h);
+		struct frame *h, *t = thread_with(run_state, VECTOR_UD, change_all,
+						  bits[i] | MTD_RIP_LEN, &h);
 
 		memset(h->utcb->word, 0xee, sizeof(h->utcb->word));
 		h->argument = MTD_RIP_LEN;
 		start_thread(t, PRIORITY, 1000);
 		EQUAL(t->value[0], 1);
 		for (unsigned n = 0; n < REGISTERS; n++) {
-			EQUAL(seen[n], named(bits[i], n) ? 0x100 + n
-							 : 0xeeeeeeeeeeeeeeee);
+			EQUAL(seen[n], named(bits[i], n) ? 0x100 + n : 0xeeeeeeeeeeeeeeee);
 			EQUAL(registers_seen[n], 0x100 + n);
 		}
-		EQUAL(h->value[3] == 0xeeeeeeeeeeeeeeee,
-		      !(bits[i] & MTD_RFLAGS));
+		EQUAL(h->value[3] == 0xeeeeeeeeeeeeeeee, !(bits[i] & MTD_RFLAGS));
 	}
 }
 
 /* What the reply's MTD does not name is not changed. */
 static void mtd_in(void)
 {
-	static const uint64_t bits[] = {0, MTD_GPR_ACDB, MTD_GPR_BSD, MTD_RSP,
-					MTD_GPR_R8_R15};
+	static const uint64_t bits[] = {0, MTD_GPR_ACDB, MTD_GPR_BSD, MTD_RSP, MTD_GPR_R8_R15};
 
 	for (unsigned i = 0; i < sizeof(bits) / sizeof(*bits); i++) {
-		struct frame *h, *t = thread_with(run_state, VECTOR_UD,
-						  change_all, MTD_ALL, &h);
+		struct frame *h, *t = thread_with(run_state, VECTOR_UD, change_all, MTD_ALL, &h);
 
 		h->argument = bits[i] | MTD_RIP_LEN;
 		start_thread(t, PRIORITY, 1000);
 		EQUAL(t->value[0], 1);
-		for (unsigned n = 0; n < REGISTERS; n++) {
-			EQUAL(registers_seen[n],
-			      (named(bits[i], n) ? 0x200 : 0x100) + n);
-		}
+		for (unsigned n = 0; n < REGISTERS; n++)
+			EQUAL(registers_seen[n], (named(bits[i], n) ? 0x200 : 0x100) + n);
 		EQUAL(rflags_seen & RFLAGS_CF, RFLAGS_CF);
 	}
 }
@@ -262,27 +261,35 @@ static void set_rflags(struct frame *f)
 /* Some bits of RFLAGS are nobody's to set. */
 static void rflags(void)
 {
-	static const uint64_t values[] = {0, ~0ul, RFLAGS_IOPL, RFLAGS_VM,
-					  RFLAGS_RF, RFLAGS_VIF | RFLAGS_VIP,
-					  1ul << 63, 0xffffffff00000000};
+	static const uint64_t values[] = {0,	       ~0ul,
+					  RFLAGS_IOPL, RFLAGS_VM,
+					  RFLAGS_RF,   RFLAGS_VIF | RFLAGS_VIP,
+					  1ul << 63,   0xffffffff00000000};
 
 	for (unsigned i = 0; i < sizeof(values) / sizeof(*values); i++) {
-		struct frame *h, *t = thread_with(run_state, VECTOR_UD,
-						  set_rflags, MTD_RIP_LEN, &h);
+		struct frame *h,
+			*t = thread_with(run_state, VECTOR_UD, set_rflags, MTD_RIP_LEN, &h);
 
 		h->argument = values[i] & ~(uint64_t)RFLAGS_TF;
 		start_thread(t, PRIORITY, 1000);
 		EQUAL(t->value[0], 1);
-		EQUAL(rflags_seen & (RFLAGS_1 | RFLAGS_IF | RFLAGS_IOPL |
-				     RFLAGS_RF | RFLAGS_VM | RFLAGS_VIF |
-				     RFLAGS_VIP), RFLAGS_1 | RFLAGS_IF);
+		EQUAL(rflags_seen & (RFLAGS_1 | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_RF | RFLAGS_VM |
+				     RFLAGS_VIF | RFLAGS_VIP),
+		      RFLAGS_1 | RFLAGS_IF);
 	}
 }
 
 static const uint64_t bad_addresses[] = {
-	0x0000800000000000, 0x00007fffffffffff, USER_END,
-	0xffff7fffffffffff, 0xffff800000000000, 0xffffffff80000000,
-	0xffffffffffffffff, 0xdeadbeefdeadbeef, 0, 1,
+	0x0000800000000000,
+	0x00007fffffffffff,
+	USER_END,
+	0xffff7fffffffffff,
+	0xffff800000000000,
+	0xffffffff80000000,
+	0xffffffffffffffff,
+	0xdeadbeefdeadbeef,
+	0,
+	1,
 };
 
 enum { BAD = sizeof(bad_addresses) / sizeof(*bad_addresses) };
@@ -299,13 +306,12 @@ static void set_rip(struct frame *f)
 static void rip(void)
 {
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, set_rip);
-	unsigned long base = events(1 << VECTOR_UD | 1 << VECTOR_PF |
-				    1 << VECTOR_GP | 1 << VECTOR_SS,
+	unsigned long base = events(1 << VECTOR_UD | 1 << VECTOR_PF | 1 << VECTOR_GP |
+					    1 << VECTOR_SS,
 				    make_portal(h, MTD_ALL, 0));
 
 	for (unsigned i = 0; i < BAD; i++) {
-		struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu,
-						   run_state, 0, base);
+		struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_state, 0, base);
 
 		h->value[0] = 0;
 		h->argument = bad_addresses[i];
@@ -326,8 +332,7 @@ static void set_rsp(struct frame *f)
 static void rsp(void)
 {
 	for (unsigned i = 0; i < BAD; i++) {
-		struct frame *h, *t = thread_with(run_state, VECTOR_UD,
-						  set_rsp, MTD_RIP_LEN, &h);
+		struct frame *h, *t = thread_with(run_state, VECTOR_UD, set_rsp, MTD_RIP_LEN, &h);
 
 		h->argument = bad_addresses[i];
 		start_thread(t, PRIORITY, 1000);
@@ -355,18 +360,16 @@ static void startup(void)
 {
 	for (unsigned i = 0; i < BAD; i++) {
 		unsigned long base = sel_range(5), ec = sel();
-		struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu,
-					       start_at);
+		struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, start_at);
 
 		for (unsigned e = 0; e < EVENTS_THREAD; e++) {
-			SETUP(create_pt(base + e, SEL_ROOT_PD, h->ec,
-					MTD_RIP_LEN,
+			SETUP(create_pt(base + e, SEL_ROOT_PD, h->ec, MTD_RIP_LEN,
 					(unsigned long)entry_portal));
 			SETUP(pt_ctrl(base + e, e));
 		}
 		h->argument = bad_addresses[i];
-		SETUP(create_ec(ec, SEL_ROOT_PD, EC_GLOBAL, free_pages(0),
-				boot_cpu, bad_addresses[i], base));
+		SETUP(create_ec(ec, SEL_ROOT_PD, EC_GLOBAL, free_pages(0), boot_cpu,
+				bad_addresses[i], base));
 		SETUP(create_sc(sel(), SEL_ROOT_PD, ec, QPD(PRIORITY, 1000)));
 		CHECK(h->value[0] == VECTOR_PF || h->value[0] == VECTOR_GP);
 	}
@@ -380,8 +383,7 @@ static void map(struct frame *f)
 	f->value[0]++;
 	f->value[1] = u->qual[0];
 	f->value[2] = u->qual[1];
-	put_item(u, 0, CRD(CRD_MEM, MEM_R | MEM_W, 0,
-			   page_number(page[at % PAGES])),
+	put_item(u, 0, CRD(CRD_MEM, MEM_R | MEM_W, 0, page_number(page[at % PAGES])),
 		 ITEM(ITEM_DELEGATE, 0, at));
 	u->items = UTCB_ITEMS(0, 1);
 	u->mtd = 0;
@@ -390,8 +392,7 @@ static void map(struct frame *f)
 static void touch(struct frame *f)
 {
 	for (unsigned i = 0; i < PAGES; i++) {
-		volatile uint64_t *p =
-			(uint64_t *)(f->argument + i * PAGE_SIZE);
+		volatile uint64_t *p = (uint64_t *)(f->argument + i * PAGE_SIZE);
 
 		*p += 1;
 		*p += 1;
@@ -403,8 +404,7 @@ static void touch(struct frame *f)
 static void pager(void)
 {
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, map), *t;
-	unsigned long base = events(1 << VECTOR_PF,
-				    make_portal(h, MTD_QUAL, 0));
+	unsigned long base = events(1 << VECTOR_PF, make_portal(h, MTD_QUAL, 0));
 	unsigned long at = free_pages(4), pd = make_pd();
 
 	SETUP(give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, 5, base), ITEM_DELEGATE,
@@ -415,9 +415,8 @@ static void pager(void)
 	EQUAL(h->value[0], PAGES);
 	EQUAL(h->value[1], ERROR_USER);
 	EQUAL(h->value[2], at + (PAGES - 1) * PAGE_SIZE);
-	for (unsigned i = 0; i < PAGES; i++) {
+	for (unsigned i = 0; i < PAGES; i++)
 		EQUAL(*(uint64_t *)page[i], 2);
-	}
 }
 
 static void step(struct frame *f)
@@ -426,9 +425,8 @@ static void step(struct frame *f)
 
 	f->value[0]++;
 	u->mtd = MTD_RFLAGS;
-	if (u->rip >= (uint64_t)insn_steps_end) {
+	if (u->rip >= (uint64_t)insn_steps_end)
 		u->rflags &= ~(uint64_t)RFLAGS_TF;
-	}
 }
 
 static void run_steps(struct frame *f)
@@ -440,8 +438,7 @@ static void run_steps(struct frame *f)
 /* The trap flag: an event for each instruction. */
 static void single_step(void)
 {
-	struct frame *h, *t = thread_with(run_steps, VECTOR_DB, step,
-					  MTD_RIP_LEN | MTD_RFLAGS, &h);
+	struct frame *h, *t = thread_with(run_steps, VECTOR_DB, step, MTD_RIP_LEN | MTD_RFLAGS, &h);
 
 	start_thread(t, PRIORITY, 1000);
 	EQUAL(t->value[0], 1);
@@ -463,11 +460,8 @@ static void no_portal(void)
 
 	SETUP(give_at(SEL_ROOT_PD,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) +
-				  EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  base + EVENT_THREAD_STARTUP)));
+			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
+		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
 	sleep_us(20000);
 	before = usage(SEL_ROOT_PD);
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0, base);
@@ -488,8 +482,7 @@ static void no_portal(void)
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0, ~0ul);
 	start_thread(t, PRIORITY, 1000);
 	EQUAL(t->value[0], 0);
-	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0,
-			     hip->selectors - 1);
+	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0, hip->selectors - 1);
 	start_thread(t, PRIORITY, 1000);
 	EQUAL(t->value[0], 0);
 }
@@ -507,32 +500,27 @@ static void busy_handler(void)
 {
 	enum { N = 8 };
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, slow_skip);
-	unsigned long base = events(1 << VECTOR_UD,
-				    make_portal(h, MTD_RIP_LEN, 0));
+	unsigned long base = events(1 << VECTOR_UD, make_portal(h, MTD_RIP_LEN, 0));
 	struct frame *t[N];
 
 	h->argument = make_sm(0);
 	for (unsigned i = 0; i < N; i++) {
-		t[i] = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0,
-					base);
+		t[i] = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0, base);
 		start_thread(t[i], 2 + i % 3, 1000);
 		EQUAL(t[i]->value[0], 1);
 	}
 	EQUAL(h->value[0], 1);
-	for (unsigned i = 0; i < N; i++) {
+	for (unsigned i = 0; i < N; i++)
 		SETUP(sm_up(h->argument));
-	}
-	for (unsigned i = 0; i < N; i++) {
+	for (unsigned i = 0; i < N; i++)
 		WAIT(t[i]->value[0] == 2);
-	}
 	EQUAL(h->value[0], N);
 }
 
 /* The handler of an exception dies: so does who waits for it. */
 static void handler_dies(void)
 {
-	struct frame *h, *t = thread_with(run_ud, VECTOR_UD, slow_skip,
-					  MTD_RIP_LEN, &h);
+	struct frame *h, *t = thread_with(run_ud, VECTOR_UD, slow_skip, MTD_RIP_LEN, &h);
 
 	h->argument = make_sm(0);
 	start_thread(t, PRIORITY, 1000);

@@ -9,7 +9,7 @@ enum {
 	CPUID_1_ECX_OSXSAVE = 1 << 27,
 	CPUID_1_ECX_AVX = 1 << 28,
 
-	FPU_MXCSR = 24,		/* offsets in the FXSAVE image */
+	FPU_MXCSR = 24, /* offsets in the FXSAVE image */
 	FPU_XMM0 = 160,
 	FPU_XSTATE_BV = 512,
 };
@@ -40,9 +40,8 @@ static void user(struct frame *f)
 		f->value[1] += !fpu_compare(pattern);
 		f->value[1] += !fpu_compare(pattern + (1ul << 32));
 		f->value[1] += (fpu_get_mxcsr() & 0xffff) != MXCSR_RESET;
-		if (have_avx()) {
+		if (have_avx())
 			f->value[1] += !fpu_compare_ymm(pattern);
-		}
 		fpu_fill(mine);
 	} else {
 		f->value[1] += fpu_compare(mine);
@@ -74,9 +73,8 @@ static void avx(void)
 	struct frame *h = make_handler(make_pd(), boot_cpu, user);
 	unsigned long pt = make_portal(h, 0, 0);
 
-	if (!have_avx()) {
+	if (!have_avx())
 		test_skip("no AVX");
-	}
 	fpu_fill(pattern);
 	fpu_fill_ymm(pattern);
 	for (unsigned i = 0; i < 5; i++) {
@@ -110,14 +108,12 @@ static void threads(void)
 
 	stop = false;
 	for (unsigned i = 0; i < N; i++) {
-		t[i] = make_idle_thread(
-			i % 3 ? pd : SEL_ROOT_PD, boot_cpu, spin, i,
-			common_events(i % 3 ? pd : SEL_ROOT_PD, boot_cpu));
+		t[i] = make_idle_thread(i % 3 ? pd : SEL_ROOT_PD, boot_cpu, spin, i,
+					common_events(i % 3 ? pd : SEL_ROOT_PD, boot_cpu));
 		start_thread(t[i], 1, 300);
 	}
-	for (unsigned i = 0; i < N; i++) {
+	for (unsigned i = 0; i < N; i++)
 		WAIT(t[i]->value[0] > 1000);
-	}
 	stop = true;
 	for (unsigned i = 0; i < N; i++) {
 		WAIT(t[i]->value[2]);
@@ -156,19 +152,16 @@ static void only_ud(struct frame *f)
 	f->value[0] = 1;
 }
 
-static struct frame *ud_thread(function *run, function *handler,
-			       struct frame **h)
+static struct frame *ud_thread(function *run, function *handler, struct frame **h)
 {
 	unsigned long base = sel_range(5), pt;
 
 	*h = make_handler(SEL_ROOT_PD, boot_cpu, handler);
 	pt = make_portal(*h, MTD_RIP_LEN | MTD_FPU, 0);
 	for (unsigned v = 0; v < EVENTS_THREAD; v++) {
-		unsigned long from = v == VECTOR_UD ? pt
-			: common_events(SEL_ROOT_PD, boot_cpu) + v;
+		unsigned long from = v == VECTOR_UD ? pt : common_events(SEL_ROOT_PD, boot_cpu) + v;
 
-		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, from),
-			      ITEM_DELEGATE,
+		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, from), ITEM_DELEGATE,
 			      CRD(CRD_OBJ, RIGHTS_ALL, 0, base + v)));
 	}
 	return make_idle_thread(SEL_ROOT_PD, boot_cpu, run, 0, base);
@@ -197,9 +190,8 @@ static void event(void)
 
 static void all_ones(struct frame *f)
 {
-	for (unsigned i = 0; i < UTCB_FPU_SIZE; i++) {
+	for (unsigned i = 0; i < UTCB_FPU_SIZE; i++)
 		f->utcb->fpu[i] = (uint8_t)f->value[0];
-	}
 	f->utcb->rip += 2;
 	f->utcb->mtd = MTD_RIP_LEN | MTD_FPU;
 }

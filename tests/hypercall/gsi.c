@@ -5,14 +5,20 @@
 
 enum {
 	RTC_GSI = 8,
-	RTC = 0x70, RTC_DATA = 0x71,
-	RTC_A = 10, RTC_B = 11, RTC_C = 12,
+	RTC = 0x70,
+	RTC_DATA = 0x71,
+	RTC_A = 10,
+	RTC_B = 11,
+	RTC_C = 12,
 	RTC_A_64HZ = 0x2a,
-	RTC_B_PERIODIC = 0x40, RTC_B_24H = 2,
+	RTC_B_PERIODIC = 0x40,
+	RTC_B_24H = 2,
 
-	PIT_GSI = 2,		/* of a PC's ISA interrupt 0 */
-	PIT = 0x40, PIT_COMMAND = 0x43,
-	PIT_MODE2 = 0x34, PIT_MODE0 = 0x30,
+	PIT_GSI = 2, /* of a PC's ISA interrupt 0 */
+	PIT = 0x40,
+	PIT_COMMAND = 0x43,
+	PIT_MODE2 = 0x34,
+	PIT_MODE0 = 0x30,
 	PIT_100HZ = 11932,
 
 	SECOND = 1000000,
@@ -98,8 +104,7 @@ static void with_signal(void)
 
 		EQUAL(sm_down(sm, 0), SUCCESS);
 		s = (struct syscall){end >> 32, end & 0xffffffff, 0, 0};
-		EQUAL(syscall_5(CALL_ID(CALL_SM_CTRL, SM_DOWN, other), &s),
-		      SUCCESS);
+		EQUAL(syscall_5(CALL_ID(CALL_SM_CTRL, SM_DOWN, other), &s), SUCCESS);
 		EQUAL(s.rsi, 77);
 		CHECK(s.rdx >= 1);
 		rtc_read(RTC_C);
@@ -143,9 +148,8 @@ static void timer(void)
 	out(PIT, PIT_100HZ >> 8);
 	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
 	start = rdtsc();
-	for (unsigned i = 0; i < 20; i++) {
+	for (unsigned i = 0; i < 20; i++)
 		EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
-	}
 	CHECK(rdtsc() - start > tsc_of_us(100000));
 	/* One shot that nobody waits for. */
 	out(PIT_COMMAND, PIT_MODE0);
@@ -181,10 +185,8 @@ static void capability(void)
 /* Devices for the IOMMU: there is none yet. */
 static void assign_pci(void)
 {
-	EQUAL(syscall_3(CALL_ID(CALL_ASSIGN_PCI, 0, SEL_ROOT_PD), 0, 0),
-	      BAD_DEVICE);
-	EQUAL(syscall_3(CALL_ID(CALL_ASSIGN_PCI, 0, sel()), 0, 0),
-	      BAD_CAPABILITY);
+	EQUAL(syscall_3(CALL_ID(CALL_ASSIGN_PCI, 0, SEL_ROOT_PD), 0, 0), BAD_DEVICE);
+	EQUAL(syscall_3(CALL_ID(CALL_ASSIGN_PCI, 0, sel()), 0, 0), BAD_CAPABILITY);
 }
 
 const struct test gsi_tests[] = {

@@ -33,10 +33,29 @@ static uint64_t next_random(uint64_t *state)
 static uint64_t some_number(uint64_t *state)
 {
 	static const uint64_t edges[] = {
-		0, 1, 2, 3, 0xfff, 0x1000, 0xffff, 0x10000, 1 << 18, 1ul << 31,
-		1ul << 32, USER_END - 4096, USER_END, ROOT_UTCB, 1ul << 47,
-		0xffff800000000000, 0xffffffff80000000, 0xffffff0000000000,
-		~0ul, ~0ul - 4095, 1ul << 63, 0x1000000, 0x1000040,
+		0,
+		1,
+		2,
+		3,
+		0xfff,
+		0x1000,
+		0xffff,
+		0x10000,
+		1 << 18,
+		1ul << 31,
+		1ul << 32,
+		USER_END - 4096,
+		USER_END,
+		ROOT_UTCB,
+		1ul << 47,
+		0xffff800000000000,
+		0xffffffff80000000,
+		0xffffff0000000000,
+		~0ul,
+		~0ul - 4095,
+		1ul << 63,
+		0x1000000,
+		0x1000040,
 	};
 	uint64_t r = next_random(state);
 
@@ -47,8 +66,7 @@ static uint64_t some_number(uint64_t *state)
 		return r % HOSTILE_SELS;
 	case 8 ... 10:
 		/* A CRD of few selectors, pages or ports. */
-		return CRD(r % 4, r >> 2 & 31, r >> 8 & 3,
-			   r >> 16 & (HOSTILE_SELS - 1));
+		return CRD(r % 4, r >> 2 & 31, r >> 8 & 3, r >> 16 & (HOSTILE_SELS - 1));
 	case 11:
 		return CRD(r % 4, r >> 2 & 31, r >> 7 & 31, r >> 12 & 0xfffff);
 	case 12:
@@ -63,14 +81,13 @@ static uint64_t some_number(uint64_t *state)
 static uint64_t some_call(uint64_t *state)
 {
 	uint64_t r = next_random(state);
-	uint64_t selector = r >> 60 ? r >> 8 & (HOSTILE_SELS - 1)
-				    : some_number(state);
+	uint64_t selector = r >> 60 ? r >> 8 & (HOSTILE_SELS - 1) : some_number(state);
 
 	return CALL_ID(r & 15, r >> 4 & 15, selector);
 }
 
 /* What must not be random, so that it takes longer until it has hurt itself. */
-static uint64_t nap;	/* TSC; the HIP is not where they run */
+static uint64_t nap; /* TSC; the HIP is not where they run */
 
 static void tame(struct registers *r)
 {
@@ -82,9 +99,8 @@ static void tame(struct registers *r)
 		r->rdx = deadline & 0xffffffff;
 		break;
 	case CALL_REVOKE:
-		if (CRD_TYPE(r->rsi) == CRD_MEM) {
+		if (CRD_TYPE(r->rsi) == CRD_MEM)
 			r->rsi = CRD(CRD_MEM, RIGHTS_ALL, 4, 0x20000);
-		}
 		break;
 	}
 }
@@ -107,18 +123,14 @@ static void attack(struct frame *f)
 		r.rax = some_number(&state);
 		r.r8 = some_number(&state);
 		r.rflags = 0x202;
-		if (f->argument) {
+		if (f->argument)
 			tame(&r);
-		}
-		u->items = next_random(&state) & 7
-				   ? UTCB_ITEMS(1, next_random(&state) & 3)
-				   : some_number(&state);
+		u->items = next_random(&state) & 7 ? UTCB_ITEMS(1, next_random(&state) & 3)
+						   : some_number(&state);
 		u->translate = some_number(&state);
 		u->delegate = some_number(&state);
-		for (unsigned i = 0; i < 4; i++) {
-			put_item(u, i, some_number(&state),
-				 some_number(&state));
-		}
+		for (unsigned i = 0; i < 4; i++)
+			put_item(u, i, some_number(&state), some_number(&state));
 		f->value[1] = state;
 		f->value[0]++;
 		syscall_registers(&r);
@@ -151,18 +163,15 @@ static unsigned long victim(unsigned cpu)
 
 	SETUP(create_sm(first + 1, SEL_ROOT_PD, 0));
 	SETUP(create_sm(first + 2, SEL_ROOT_PD, 1000000));
-	SETUP(create_pt(first + 3, SEL_ROOT_PD, h->ec, 0,
-			(unsigned long)entry_portal));
+	SETUP(create_pt(first + 3, SEL_ROOT_PD, h->ec, 0, (unsigned long)entry_portal));
 	SETUP(create_pd(first + 4, SEL_ROOT_PD, 0, 30));
-	SETUP(create_ec(first + 5, first + 4, EC_LOCAL, free_pages(0), cpu, 0,
-			0));
+	SETUP(create_ec(first + 5, first + 4, EC_LOCAL, free_pages(0), cpu, 0, 0));
 	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
 		SETUP(create_pt(events + i, SEL_ROOT_PD, e->ec, MTD_RIP_LEN,
 				(unsigned long)entry_portal));
 		SETUP(pt_ctrl(events + i, i));
 	}
-	SETUP(create_pd(pd, SEL_ROOT_PD,
-			CRD(CRD_OBJ, RIGHTS_ALL, 6, first), HOSTILE_QUOTA));
+	SETUP(create_pd(pd, SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 6, first), HOSTILE_QUOTA));
 	SETUP(give(pd, CRD(CRD_MEM, RIGHTS_ALL, 9, 0x1000)));
 	SETUP(give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, pd), ITEM_DELEGATE,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 0, 6)));
@@ -180,14 +189,12 @@ static uint64_t round_of(uint64_t seed, bool is_tame)
 
 	nap = tsc_of_us(10);
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
-		t[cpu] = make_idle_thread(victim(cpu), cpu, attack, is_tame,
-					  VICTIM_EVENTS);
+		t[cpu] = make_idle_thread(victim(cpu), cpu, attack, is_tame, VICTIM_EVENTS);
 		t[cpu]->value[1] = seed + cpu;
 		t[cpu]->value[2] = CALLS_A_ROUND;
 	}
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		start_thread(t[cpu], 1, 1000);
-	}
 	do {
 		before = all;
 		all = 0;
@@ -227,9 +234,8 @@ static void random_calls(void)
 	rounds(0x9e3779b97f4a7c15, true);
 	/* The UTCBs were at other addresses: page tables. */
 	before += 2;
-	for (unsigned i = 0; i < 300 && usage(SEL_ROOT_PD) > before; i++) {
+	for (unsigned i = 0; i < 300 && usage(SEL_ROOT_PD) > before; i++)
 		sleep_us(1000);
-	}
 	CHECK(usage(SEL_ROOT_PD) <= before);
 }
 
@@ -243,28 +249,33 @@ static void random_wild(void)
 static void crds(void)
 {
 	static const uint64_t bases[] = {
-		0, 1, 0x1000, 0xffff, 0x10000, 1ul << 18, 1ul << 27,
-		(USER_END >> 12) - 1, USER_END >> 12, 1ul << 35, 1ul << 36,
-		1ul << 40, (1ul << 52) - 1, 1ul << 51,
+		0,
+		1,
+		0x1000,
+		0xffff,
+		0x10000,
+		1ul << 18,
+		1ul << 27,
+		(USER_END >> 12) - 1,
+		USER_END >> 12,
+		1ul << 35,
+		1ul << 36,
+		1ul << 40,
+		(1ul << 52) - 1,
+		1ul << 51,
 	};
 	unsigned long pd = make_empty_pd(60);
 
 	for (unsigned order = 0; order < 32; order++) {
 		for (unsigned i = 0; i < sizeof(bases) / sizeof(*bases); i++) {
 			for (unsigned type = 0; type < 4; type++) {
-				uint64_t crd = CRD(type, RIGHTS_ALL, order,
-						   bases[i]), l = crd;
+				uint64_t crd = CRD(type, RIGHTS_ALL, order, bases[i]), l = crd;
 
 				EQUAL(lookup(&l), SUCCESS);
 				EQUAL(revoke_remote(pd, crd), SUCCESS);
-				(void)!give_at(pd, crd,
-					       ITEM(ITEM_DELEGATE, 0,
-						    bases[i]), crd);
-				(void)!give_at(pd, crd,
-					       ITEM(ITEM_DELEGATE, 0,
-						    ~0ul >> 12),
-					       CRD(type, RIGHTS_ALL,
-						   31 - order, ~0ul >> 12));
+				(void)!give_at(pd, crd, ITEM(ITEM_DELEGATE, 0, bases[i]), crd);
+				(void)!give_at(pd, crd, ITEM(ITEM_DELEGATE, 0, ~0ul >> 12),
+					       CRD(type, RIGHTS_ALL, 31 - order, ~0ul >> 12));
 				EQUAL(revoke_remote(pd, crd), SUCCESS);
 			}
 		}
@@ -281,11 +292,9 @@ static void take_anything(void)
 			uint64_t crd = CRD(CRD_MEM, MEM_R, order, 1ul << bit);
 
 			set_item(crd, ITEM(ITEM_DELEGATE, ITEM_KERNEL, 0));
-			(void)!delegate(SEL_ROOT_PD,
-					CRD(CRD_MEM, MEM_R, order % 10,
-					    0x10000000), pd);
-			EQUAL(revoke_remote(pd, CRD(CRD_MEM, RIGHTS_ALL, 31,
-						    0)), SUCCESS);
+			(void)!delegate(SEL_ROOT_PD, CRD(CRD_MEM, MEM_R, order % 10, 0x10000000),
+					pd);
+			EQUAL(revoke_remote(pd, CRD(CRD_MEM, RIGHTS_ALL, 31, 0)), SUCCESS);
 		}
 	}
 }
@@ -293,8 +302,7 @@ static void take_anything(void)
 /* Segment registers hold what a program may load, over calls and switches. */
 static void segments(void)
 {
-	unsigned long pt = make_portal(
-		make_handler(make_pd(), boot_cpu, echo), 0, 0);
+	unsigned long pt = make_portal(make_handler(make_pd(), boot_cpu, echo), 0, 0);
 	unsigned loaded = 0;
 
 	my_utcb->items = 0;
@@ -302,9 +310,8 @@ static void segments(void)
 		loaded += probe_segments(selector) == 0;
 		EQUAL(call(pt), SUCCESS);
 		EQUAL(probe_ud(), FAULT(VECTOR_UD));
-		if (selector % 16 == 0) {
+		if (selector % 16 == 0)
 			sleep_us(100);
-		}
 	}
 	CHECK(loaded >= 4);
 	EQUAL(probe_segments(0), 0);
@@ -318,8 +325,8 @@ static void rflags(void)
 
 		r.rdi = CALL_ID(CALL_REVOKE, 0, 0);
 		r.rflags = 0x202 | 1ul << bit;
-		if (bit != 8 && bit != 12 && bit != 13 && bit != 17 &&
-		    bit != 19 && bit != 20 && bit != 16) {
+		if (bit != 8 && bit != 12 && bit != 13 && bit != 17 && bit != 19 && bit != 20 &&
+		    bit != 16) {
 			syscall_registers(&r);
 			EQUAL(r.rdi & 0xff, SUCCESS);
 			EQUAL(r.rflags, 0x202);
@@ -353,8 +360,7 @@ static void call_at_end(void)
 	at = free_pages(0);
 	SETUP(take(rwx | free_ram(0), 0, rwx | at));
 	*(volatile uint16_t *)(at + PAGE_SIZE - 2) = syscall_opcode;
-	SETUP(give_at(pd, rwx | at, ITEM_DELEGATE,
-		      rwx | (USER_END - PAGE_SIZE)));
+	SETUP(give_at(pd, rwx | at, ITEM_DELEGATE, rwx | (USER_END - PAGE_SIZE)));
 	events = sel_range(5);
 	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
 		SETUP(create_pt(events + i, SEL_ROOT_PD, h->ec, MTD_RIP_LEN,
@@ -363,8 +369,7 @@ static void call_at_end(void)
 	}
 	SETUP(give(pd, CRD(CRD_OBJ, RIGHTS_ALL, 5, events)));
 	h->argument = USER_END - 2;
-	SETUP(create_ec(ec, pd, EC_GLOBAL, free_pages(0), boot_cpu, 0,
-			events));
+	SETUP(create_ec(ec, pd, EC_GLOBAL, free_pages(0), boot_cpu, 0, events));
 	SETUP(create_sc(sel(), SEL_ROOT_PD, ec, QPD(5, 1000)));
 	EQUAL(h->value[0], VECTOR_PF);
 	EQUAL(h->value[1], USER_END);
@@ -373,16 +378,16 @@ static void call_at_end(void)
 /* Portals whose entry, and handlers whose stack, is nowhere. */
 static void entry_points(void)
 {
-	static const uint64_t entries[] = {0, 1, 0x1000, USER_END - 1,
+	static const uint64_t entries[] = {0,	      1,	0x1000,	  USER_END - 1,
 					   ROOT_UTCB, ROOT_HIP, 1ul << 46};
-	static const uint64_t stacks[] = {0, 8, ~0ul, 1ul << 63, USER_END,
-					  0xffff800000000000, 1ul << 47};
+	static const uint64_t stacks[] = {
+		0, 8, ~0ul, 1ul << 63, USER_END, 0xffff800000000000, 1ul << 47};
 
 	for (unsigned i = 0; i < 7; i++) {
 		unsigned long ec = sel(), pt = sel(), none = sel_range(5);
 
-		SETUP(create_ec(ec, SEL_ROOT_PD, EC_LOCAL, free_pages(0),
-				boot_cpu, stacks[i], none));
+		SETUP(create_ec(ec, SEL_ROOT_PD, EC_LOCAL, free_pages(0), boot_cpu, stacks[i],
+				none));
 		SETUP(create_pt(pt, SEL_ROOT_PD, ec, ~0ul, entries[i]));
 		my_utcb->items = ~0ul >> i * 8;
 		EQUAL(call(pt), ABORTED);

@@ -12,17 +12,18 @@
 
 enum {
 	WORDS = PAGE_SIZE / 8,
-	AT_CONTROL = 0,		/* in the XSAVE area, bytes */
+	AT_CONTROL = 0, /* in the XSAVE area, bytes */
 	AT_TAGS = 4,
 	AT_MXCSR = 24,
 	AT_REGISTERS = 32,
 	AT_XMM_END = 416,
 	AT_HEADER = 512,
 
-	XCR0_MPX = 3 << 3,	/* has bits that must be 0 */
+	XCR0_MPX = 3 << 3, /* has bits that must be 0 */
 	XCR0_PKRU = 1 << 9,
 	PKRU = 9,
-	CR4_OSXSAVE = 1 << 18, CR4_OSFXSR = 1 << 9,
+	CR4_OSXSAVE = 1 << 18,
+	CR4_OSFXSR = 1 << 9,
 	SECRET_AUX = 0x5ec0a0c5,
 	DR6_CLEAR = 0xffff0ff0,
 	RDTSCP_EDX = 1 << 27,
@@ -30,16 +31,14 @@ enum {
 
 #define SECRET 0x5ec2e7005ec2e700ul
 
-extern char guest_xrstor[], guest_xsave[], guest_fill_dr[], guest_read_dr[],
-	guest_rdtscp[];
+extern char guest_xrstor[], guest_xsave[], guest_fill_dr[], guest_read_dr[], guest_rdtscp[];
 
 static uint8_t area[3][PAGE_SIZE] __attribute__((aligned(64)));
 static uint32_t pkru_at;
 
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
-	__asm__("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
-		: "a"(leaf), "c"(sub));
+	__asm__("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));
 }
 
 static bool have_xsave(void)
@@ -75,23 +74,19 @@ static void use_fpu(void)
 static void xrstor(const void *from)
 {
 	use_fpu();
-	if (have_xsave()) {
-		__asm__ volatile("xrstor64 (%0)" : : "r"(from), "a"(-1), "d"(-1)
-				 : "memory");
-	} else {
+	if (have_xsave())
+		__asm__ volatile("xrstor64 (%0)" : : "r"(from), "a"(-1), "d"(-1) : "memory");
+	else
 		__asm__ volatile("fxrstor64 (%0)" : : "r"(from) : "memory");
-	}
 }
 
 static void xsave(void *to)
 {
 	use_fpu();
-	if (have_xsave()) {
-		__asm__ volatile("xsave64 (%0)" : : "r"(to), "a"(-1), "d"(-1)
-				 : "memory");
-	} else {
+	if (have_xsave())
+		__asm__ volatile("xsave64 (%0)" : : "r"(to), "a"(-1), "d"(-1) : "memory");
+	else
 		__asm__ volatile("fxsave64 (%0)" : : "r"(to) : "memory");
-	}
 }
 
 /* An image with the secret in every register; components of its XSTATE_BV. */
@@ -101,29 +96,23 @@ static uint64_t make_image(uint8_t *image)
 	uint32_t r[4];
 
 	memset(image, 0, PAGE_SIZE);
-	for (unsigned i = AT_REGISTERS / 8; i < AT_XMM_END / 8; i++) {
+	for (unsigned i = AT_REGISTERS / 8; i < AT_XMM_END / 8; i++)
 		words[i] = SECRET;
-	}
-	for (unsigned i = AT_REGISTERS + 8; i < 160; i += 16) {
-		words[i / 8] = 0x3fff;	/* exponents */
-	}
+	for (unsigned i = AT_REGISTERS + 8; i < 160; i += 16)
+		words[i / 8] = 0x3fff; /* exponents */
 	*(uint16_t *)(image + AT_CONTROL) = 0x37f;
 	image[AT_TAGS] = 0xff;
 	*(uint32_t *)(image + AT_MXCSR) = 0x7f80;
-	if (!have_xsave()) {
+	if (!have_xsave())
 		return components;
-	}
 	components = xcr0() & ~(uint64_t)XCR0_MPX;
 	for (unsigned i = 2; i < 10; i++) {
 		cpuid(0xd, i, r);
 		/* Bochs does not tell the place of all. */
-		if (!(components >> i & 1) || i == PKRU ||
-		    r[1] < AT_HEADER + 64) {
+		if (!(components >> i & 1) || i == PKRU || r[1] < AT_HEADER + 64)
 			continue;
-		}
-		for (unsigned w = 0; w < r[0] / 8; w++) {
+		for (unsigned w = 0; w < r[0] / 8; w++)
 			words[r[1] / 8 + w] = SECRET;
-		}
 	}
 	if (components & XCR0_PKRU) {
 		cpuid(0xd, PKRU, r);
@@ -140,11 +129,9 @@ static unsigned secrets(const uint8_t *image)
 	const uint64_t *words = (const uint64_t *)image;
 	unsigned n = 0;
 
-	for (unsigned i = AT_REGISTERS / 8; i < WORDS; i++) {
+	for (unsigned i = AT_REGISTERS / 8; i < WORDS; i++)
 		n += words[i] == SECRET;
-	}
-	n += pkru_at && *(const uint32_t *)(image + pkru_at) ==
-				(uint32_t)SECRET;
+	n += pkru_at && *(const uint32_t *)(image + pkru_at) == (uint32_t)SECRET;
 	return n + (*(const uint32_t *)(image + AT_MXCSR) == 0x7f80);
 }
 
@@ -152,9 +139,8 @@ static uint32_t tsc_aux(void)
 {
 	uint32_t low, high, aux = 0;
 
-	if (have_rdtscp()) {
+	if (have_rdtscp())
 		__asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(aux));
-	}
 	return aux;
 }
 
@@ -239,9 +225,8 @@ static void guests(void)
 {
 	unsigned all;
 
-	if (!have_xsave()) {
+	if (!have_xsave())
 		test_skip("no XSAVE");
-	}
 	make_vm(boot_cpu, MTD_RIP_LEN | MTD_GPR_ACDB);
 	make_image(area[0]);
 	all = secrets(area[0]);
@@ -288,9 +273,8 @@ static void debug_registers(void)
 		memset(page[2], 0xee, 20);
 		run_another(guest_read_dr, i ? with_breakpoints : NULL);
 		EQUAL(vm.event[i + 1], number(HLT));
-		for (unsigned n = 0; n < 4; n++) {
+		for (unsigned n = 0; n < 4; n++)
 			EQUAL(*data(4 * n), 0);
-		}
 		EQUAL(*data(16) & 0xf, 0);
 	}
 }
@@ -319,14 +303,13 @@ static void aux_is_0(struct utcb *u, unsigned event)
 
 static void aux(void)
 {
-	if (!have_rdtscp()) {
+	if (!have_rdtscp())
 		test_skip("no RDTSCP");
-	}
 	make_vm(boot_cpu, MTD_RIP_LEN | MTD_GPR_ACDB);
 	run(guest_rdtscp, aux_is_secret, with_aux);
 	EQUAL(vm.count, 1);
 	look_elsewhere();
-	wake_vm();		/* its own is there again */
+	wake_vm(); /* its own is there again */
 	EQUAL(vm.count, 2);
 	vm.exit = aux_is_0;
 	run_another(guest_rdtscp, NULL);

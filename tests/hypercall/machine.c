@@ -37,9 +37,8 @@ static inline void out8(uint16_t port, uint8_t value)
 
 static void put(char c)
 {
-	while (!(in8(COM1 + COM_STATUS) & COM_EMPTY)) {
+	while (!(in8(COM1 + COM_STATUS) & COM_EMPTY))
 		__asm__ volatile("pause");
-	}
 	out8(COM1, (uint8_t)c);
 }
 
@@ -52,21 +51,18 @@ void say(const char *format, ...)
 	vsnprintf(line, sizeof(line), format, list);
 	va_end(list);
 	for (const char *c = line; *c; c++) {
-		if (*c == '\n') {
+		if (*c == '\n')
 			put('\r');
-		}
 		put(*c);
 	}
 }
 
 static void count_cpus(void)
 {
-	const struct hip_cpu *cpu =
-		(const void *)((const char *)hip + hip->cpu_offset);
+	const struct hip_cpu *cpu = (const void *)((const char *)hip + hip->cpu_offset);
 
-	while (cpus < MAX_CPUS && cpu[cpus].flags & HIP_CPU_ENABLED) {
+	while (cpus < MAX_CPUS && cpu[cpus].flags & HIP_CPU_ENABLED)
 		cpus++;
-	}
 }
 
 static void take_ports(unsigned base, unsigned order)
@@ -88,15 +84,14 @@ void machine_end(bool good)
 	/* Let the last characters out. */
 	sleep_us(100000);
 	out8(DEBUG_EXIT, good ? 0 : 1);
-	for (;;) {
+	for (;;)
 		sleep_us(1000000);
-	}
 }
 
 static bool overlaps(const struct hip_mem *m, uint64_t start, uint64_t size)
 {
-	return (int)m->type != HIP_MEM_FRAMEBUFFER &&
-	       m->address < start + size && start < m->address + m->size;
+	return (int)m->type != HIP_MEM_FRAMEBUFFER && m->address < start + size &&
+	       start < m->address + m->size;
 }
 
 static const struct hip_mem *ranges(unsigned *count)
@@ -111,14 +106,11 @@ static bool is_free(uint64_t start, uint64_t size)
 	const struct hip_mem *m = ranges(&count);
 	bool inside = false;
 
-	for (unsigned i = 0; i < count; i++) {
-		if (m[i].type == HIP_MEM_AVAILABLE) {
-			inside |= m[i].address <= start &&
-				  start + size <= m[i].address + m[i].size;
-		} else if (overlaps(&m[i], start, size)) {
+	for (unsigned i = 0; i < count; i++)
+		if (m[i].type == HIP_MEM_AVAILABLE)
+			inside |= m[i].address <= start && start + size <= m[i].address + m[i].size;
+		else if (overlaps(&m[i], start, size))
 			return false;
-		}
-	}
 	return inside;
 }
 
@@ -132,12 +124,11 @@ uint64_t free_ram(unsigned order)
 		uint64_t at = m[i].address + m[i].size;
 
 		/* Below 1 MiB are things that no list tells of. */
-		for (at &= ~(size - 1); m[i].type == HIP_MEM_AVAILABLE &&
-		     at > m[i].address + size && at > 0x200000;) {
+		for (at &= ~(size - 1);
+		     m[i].type == HIP_MEM_AVAILABLE && at > m[i].address + size && at > 0x200000;) {
 			at -= size;
-			if (is_free(at, size)) {
+			if (is_free(at, size))
 				return at;
-			}
 		}
 	}
 	return 0;

@@ -6,7 +6,7 @@
 #include "test.h"
 
 enum {
-	LIMIT_S = 60,		/* for a test */
+	LIMIT_S = 60, /* for a test */
 	PRIORITY_WATCHDOG = 127,
 };
 
@@ -36,8 +36,8 @@ static bool is_main(void)
 	       (unsigned long)(main_stack_end - main_stack);
 }
 
-void test_failed(bool error, const char *file, int line, const char *text,
-		 uint64_t is, uint64_t expected)
+void test_failed(bool error, const char *file, int line, const char *text, uint64_t is,
+		 uint64_t expected)
 {
 	if (!wrong.noted) {
 		wrong.error = error;
@@ -48,9 +48,8 @@ void test_failed(bool error, const char *file, int line, const char *text,
 		wrong.expected = expected;
 		wrong.noted = true;
 	}
-	if (is_main()) {
+	if (is_main())
 		test_abandon();
-	}
 }
 
 void test_skip(const char *why)
@@ -63,21 +62,18 @@ static const char *file_name(const char *path)
 {
 	const char *name = path;
 
-	for (; *path; path++) {
-		if (*path == '/') {
+	for (; *path; path++)
+		if (*path == '/')
 			name = path + 1;
-		}
-	}
 	return name;
 }
 
 static void report(void)
 {
 	if (wrong.noted) {
-		say("test: %s %s %s:%d: %s is %#lx, expected %#lx\n",
-		    current->name, wrong.error ? "ERROR" : "FAIL",
-		    file_name(wrong.file), wrong.line, wrong.text, wrong.is,
-		    wrong.expected);
+		say("test: %s %s %s:%d: %s is %#lx, expected %#lx\n", current->name,
+		    wrong.error ? "ERROR" : "FAIL", file_name(wrong.file), wrong.line, wrong.text,
+		    wrong.is, wrong.expected);
 		failed++;
 	} else if (skipped) {
 		say("test: %s skipped: %s\n", current->name, skipped);
@@ -134,8 +130,9 @@ void test_main(unsigned long cpu, const struct hip *page_)
 	boot_cpu = (unsigned)cpu;
 	machine_init();
 	say("test: %u CPUs, %s\n", cpus,
-	    hip->features & HIP_VMX ? "VMX"
-	    : hip->features & HIP_SVM ? "SVM" : "no virtualisation");
+	    hip->features & HIP_VMX   ? "VMX"
+	    : hip->features & HIP_SVM ? "SVM"
+				      : "no virtualisation");
 	current = &start_up;
 	test_enter(start);
 	if (wrong.noted) {
@@ -143,11 +140,9 @@ void test_main(unsigned long cpu, const struct hip *page_)
 		done();
 	}
 	for (unsigned i = 0; topics[i]; i++) {
-		for (const struct test *t = topics[i]; t->name; t++) {
-			if (cpus >= t->cpus) {
+		for (const struct test *t = topics[i]; t->name; t++)
+			if (cpus >= t->cpus)
 				run(t);
-			}
-		}
 	}
 	done();
 	for (;;) {

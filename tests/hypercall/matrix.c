@@ -12,9 +12,9 @@
 #include "test.h"
 
 enum {
-	NOW = 1,		/* a deadline in the past */
+	NOW = 1, /* a deadline in the past */
 	MANY = 4000,
-	SMALL = 12,		/* a quota that is soon used up */
+	SMALL = 12, /* a quota that is soon used up */
 	RTC_GSI = 8,
 	SECOND = 1000000,
 	WINDOW_ORDER = 20,
@@ -23,24 +23,22 @@ enum {
 #define CASE(call, name) static void call##__##name(void)
 
 /* Without the right `refused`, with it alone SUCCESS. */
-#define RIGHT(object, right, expression)                            \
-	do {                                                        \
-		unsigned long o = with_rights(object, RIGHTS_ALL &  \
-						      ~(right));    \
-		EQUAL(expression, BAD_CAPABILITY);                  \
-		o = with_rights(object, right);                     \
-		EQUAL(expression, SUCCESS);                         \
+#define RIGHT(object, right, expression)                                      \
+	do {                                                                  \
+		unsigned long o = with_rights(object, RIGHTS_ALL & ~(right)); \
+		EQUAL(expression, BAD_CAPABILITY);                            \
+		o = with_rights(object, right);                               \
+		EQUAL(expression, SUCCESS);                                   \
 	} while (0)
 
 /* No capability, one of another type, none that could be. */
-#define NO_CAPABILITY(other, expression)                                     \
-	do {                                                                 \
-		const unsigned long none[] = {sel(), other, hip->selectors, \
-					      ~0ul >> 8};                    \
-		for (unsigned n = 0; n < 4; n++) {                           \
-			unsigned long o = none[n];                           \
-			EQUAL(expression, BAD_CAPABILITY);                   \
-		}                                                            \
+#define NO_CAPABILITY(other, expression)                                                \
+	do {                                                                            \
+		const unsigned long none[] = {sel(), other, hip->selectors, ~0ul >> 8}; \
+		for (unsigned n = 0; n < 4; n++) {                                      \
+			unsigned long o = none[n];                                      \
+			EQUAL(expression, BAD_CAPABILITY);                              \
+		}                                                                       \
 	} while (0)
 
 static unsigned long other_cpu(void)
@@ -67,7 +65,8 @@ static unsigned long local_ec(void)
 static unsigned long global_ec(void)
 {
 	return make_idle_thread(SEL_ROOT_PD, boot_cpu, nothing, 0,
-				common_events(SEL_ROOT_PD, boot_cpu))->ec;
+				common_events(SEL_ROOT_PD, boot_cpu))
+		->ec;
 }
 
 static void crash(struct frame *f)
@@ -94,10 +93,8 @@ static void use_up(unsigned long pd)
 	uint64_t from = CRD(CRD_MEM, MEM_R, 0, page_number(page));
 	enum status s = SUCCESS;
 
-	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++) {
-		s = give_at(pd, from, ITEM_DELEGATE,
-			    CRD(CRD_MEM, MEM_R, 0, 0x100000 + i * 512));
-	}
+	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++)
+		s = give_at(pd, from, ITEM_DELEGATE, CRD(CRD_MEM, MEM_R, 0, 0x100000 + i * 512));
 	NEED(s == OUT_OF_MEMORY);
 }
 
@@ -143,8 +140,7 @@ CASE(call, TIMEOUT)
 
 CASE(call, ABORTED)
 {
-	struct frame *h = make_handler_events(SEL_ROOT_PD, boot_cpu, crash,
-					      sel_range(5));
+	struct frame *h = make_handler_events(SEL_ROOT_PD, boot_cpu, crash, sel_range(5));
 
 	EQUAL(call(make_portal(h, 0, 0)), ABORTED);
 }
@@ -158,11 +154,9 @@ CASE(call, BAD_CPU)
 {
 	unsigned long pt;
 
-	if (cpus < 2) {
+	if (cpus < 2)
 		test_skip("one CPU");
-	}
-	pt = make_portal(make_handler(SEL_ROOT_PD, (unsigned)other_cpu(),
-				      echo), 0, 0);
+	pt = make_portal(make_handler(SEL_ROOT_PD, (unsigned)other_cpu(), echo), 0, 0);
 	EQUAL(call(with_rights(pt, PT_CALL)), BAD_CPU);
 }
 
@@ -170,11 +164,9 @@ CASE(call, PT_CALL_REMOTE)
 {
 	unsigned long pt;
 
-	if (cpus < 2) {
+	if (cpus < 2)
 		test_skip("one CPU");
-	}
-	pt = make_portal(make_handler(SEL_ROOT_PD, (unsigned)other_cpu(),
-				      echo), 0, 0);
+	pt = make_portal(make_handler(SEL_ROOT_PD, (unsigned)other_cpu(), echo), 0, 0);
 	EQUAL(call(with_rights(pt, PT_CALL | PT_CALL_REMOTE)), SUCCESS);
 	EQUAL(call(with_rights(pt, PT_CALL_REMOTE)), BAD_CAPABILITY);
 }
@@ -188,8 +180,7 @@ CASE(call, OUT_OF_MEMORY)
 	use_up(s->pd);
 	s->value[0] = 77;
 	my_utcb->word[0] = OP_NOTHING;
-	set_item(CRD(CRD_MEM, MEM_R, 0, page_number(page)),
-		 ITEM(ITEM_DELEGATE, 0, 0x8000000));
+	set_item(CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM(ITEM_DELEGATE, 0, 0x8000000));
 	EQUAL(call(s->pt), OUT_OF_MEMORY);
 	EQUAL(s->value[0], 77);
 }
@@ -253,7 +244,7 @@ CASE(pt_ctrl, BAD_CAPABILITY)
 
 typedef enum status create(unsigned long at, unsigned long owner);
 
-static unsigned long bound_ec;	/* for SCs and portals */
+static unsigned long bound_ec; /* for SCs and portals */
 
 static enum status a_pd(unsigned long at, unsigned long owner)
 {
@@ -310,9 +301,8 @@ static void create_no_memory(create *make)
 	unsigned long pd = make_empty_pd(SMALL);
 	enum status s = SUCCESS;
 
-	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++) {
+	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++)
 		s = make(SEL_MANY + i, pd);
-	}
 	EQUAL(s, OUT_OF_MEMORY);
 }
 
@@ -374,51 +364,44 @@ CASE(create_ec, PD_CREATE_EC)
 /* It, and no other, can have an SC. */
 CASE(create_ec, FLAG_EC_GLOBAL)
 {
-	EQUAL(create_sc(sel(), SEL_ROOT_PD, local_ec(), QPD(1, 1000)),
-	      BAD_CAPABILITY);
-	EQUAL(create_sc(sel(), SEL_ROOT_PD, global_ec(), QPD(1, 1000)),
-	      SUCCESS);
+	EQUAL(create_sc(sel(), SEL_ROOT_PD, local_ec(), QPD(1, 1000)), BAD_CAPABILITY);
+	EQUAL(create_sc(sel(), SEL_ROOT_PD, global_ec(), QPD(1, 1000)), SUCCESS);
 }
 
 /* The UTCB's address. */
 CASE(create_ec, BAD_PARAMETER)
 {
-	const unsigned long bad[] = {USER_END, ~0ul & ~(PAGE_SIZE - 1),
-				     ROOT_UTCB, 0};
+	const unsigned long bad[] = {USER_END, ~0ul & ~(PAGE_SIZE - 1), ROOT_UTCB, 0};
 
 	for (unsigned i = 0; i < 4; i++) {
-		EQUAL(create_ec(sel(), SEL_ROOT_PD, EC_LOCAL, bad[i], boot_cpu,
-				0, 0), BAD_PARAMETER);
+		EQUAL(create_ec(sel(), SEL_ROOT_PD, EC_LOCAL, bad[i], boot_cpu, 0, 0),
+		      BAD_PARAMETER);
 	}
 }
 
 /* Beside the EC, with the right and without; oom.c has the rest. */
 CASE(create_ec, PT_CALL)
 {
-	unsigned long pt = make_portal(make_handler(SEL_ROOT_PD, boot_cpu,
-						    echo), 0, 0);
+	unsigned long pt = make_portal(make_handler(SEL_ROOT_PD, boot_cpu, echo), 0, 0);
 
 	for (unsigned rights = PT_CONTROL; rights <= PT_CALL; rights++) {
 		unsigned long at = sel_range(1);
 
-		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, rights, 0, pt),
-			      ITEM_DELEGATE, CRD(CRD_OBJ, rights, 0, at + 1)));
-		EQUAL(create_ec(at, SEL_ROOT_PD, EC_LOCAL, free_pages(0),
-				boot_cpu, 0, 0), SUCCESS);
+		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, rights, 0, pt), ITEM_DELEGATE,
+			      CRD(CRD_OBJ, rights, 0, at + 1)));
+		EQUAL(create_ec(at, SEL_ROOT_PD, EC_LOCAL, free_pages(0), boot_cpu, 0, 0), SUCCESS);
 	}
 }
 
 CASE(create_ec, BAD_CPU)
 {
-	EQUAL(create_ec(sel(), SEL_ROOT_PD, EC_LOCAL, free_pages(0), 0xfff, 0,
-			0), BAD_CPU);
+	EQUAL(create_ec(sel(), SEL_ROOT_PD, EC_LOCAL, free_pages(0), 0xfff, 0, 0), BAD_CPU);
 }
 
 CASE(create_ec, BAD_FEATURE)
 {
-	if (hip->features & (HIP_VMX | HIP_SVM)) {
+	if (hip->features & (HIP_VMX | HIP_SVM))
 		test_skip("there are vCPUs");
-	}
 	EQUAL(create_vcpu(sel(), SEL_ROOT_PD, boot_cpu, 0), BAD_FEATURE);
 }
 
@@ -435,8 +418,7 @@ CASE(create_sc, BAD_CAPABILITY)
 {
 	bound_ec = global_ec();
 	create_refused(an_sc);
-	NO_CAPABILITY(SEL_ROOT_PD,
-		      create_sc(sel(), SEL_ROOT_PD, o, QPD(1, 1000)));
+	NO_CAPABILITY(SEL_ROOT_PD, create_sc(sel(), SEL_ROOT_PD, o, QPD(1, 1000)));
 	bound_ec = local_ec();
 	EQUAL(an_sc(sel(), SEL_ROOT_PD), BAD_CAPABILITY);
 	bound_ec = SEL_ROOT_EC;
@@ -450,8 +432,7 @@ CASE(create_sc, OUT_OF_MEMORY)
 
 	/* It takes few slots for all that there is, to be used up by these. */
 	use_up(pd);
-	for (unsigned i = 0; i < MANY && an_sm(SEL_MANY + i, pd) == SUCCESS;
-	     i++) {
+	for (unsigned i = 0; i < MANY && an_sm(SEL_MANY + i, pd) == SUCCESS; i++) {
 	}
 	bound_ec = global_ec();
 	s = an_sc(sel(), pd);
@@ -468,21 +449,17 @@ CASE(create_sc, EC_BIND_SC)
 {
 	unsigned long ec = global_ec();
 
-	RIGHT(ec, EC_BIND_SC,
-	      create_sc(sel(), SEL_ROOT_PD, o, QPD(1, 1000)));
+	RIGHT(ec, EC_BIND_SC, create_sc(sel(), SEL_ROOT_PD, o, QPD(1, 1000)));
 }
 
 /* Priority and quantum. */
 CASE(create_sc, BAD_PARAMETER)
 {
-	const unsigned long bad[] = {QPD(0, 1), QPD(PRIORITY_MAX + 1, 1),
-				     QPD(255, 1), QPD(1, 0)};
+	const unsigned long bad[] = {QPD(0, 1), QPD(PRIORITY_MAX + 1, 1), QPD(255, 1), QPD(1, 0)};
 
 	bound_ec = global_ec();
-	for (unsigned i = 0; i < 4; i++) {
-		EQUAL(create_sc(sel(), SEL_ROOT_PD, bound_ec, bad[i]),
-		      BAD_PARAMETER);
-	}
+	for (unsigned i = 0; i < 4; i++)
+		EQUAL(create_sc(sel(), SEL_ROOT_PD, bound_ec, bad[i]), BAD_PARAMETER);
 }
 
 /* create_pt */
@@ -529,8 +506,7 @@ CASE(create_pt, BAD_PARAMETER)
 
 	EQUAL(create_pt(sel(), SEL_ROOT_PD, ec, 0, USER_END), BAD_PARAMETER);
 	EQUAL(create_pt(sel(), SEL_ROOT_PD, ec, 0, ~0ul), BAD_PARAMETER);
-	EQUAL(create_pt(sel(), SEL_ROOT_PD, ec, 0, 1ul << 47),
-	      BAD_PARAMETER);
+	EQUAL(create_pt(sel(), SEL_ROOT_PD, ec, 0, 1ul << 47), BAD_PARAMETER);
 }
 
 /* create_sm */
@@ -569,8 +545,7 @@ CASE(misc_lookup, SUCCESS)
 
 CASE(misc_delegate, SUCCESS)
 {
-	EQUAL(give(make_empty_pd(SMALL),
-		   CRD(CRD_OBJ, RIGHTS_ALL, 0, make_sm(0))), SUCCESS);
+	EQUAL(give(make_empty_pd(SMALL), CRD(CRD_OBJ, RIGHTS_ALL, 0, make_sm(0))), SUCCESS);
 }
 
 CASE(misc_delegate, MISC_LOOKUP)
@@ -591,8 +566,8 @@ CASE(misc_delegate, MISC_SUSPEND)
 CASE(misc_delegate, BAD_PARAMETER)
 {
 	for (unsigned op = MISC_SUSPEND + 1; op < 16; op++) {
-		EQUAL(syscall_3(CALL_ID(CALL_MISC, op, SEL_ROOT_PD), 0,
-				SEL_ROOT_PD), BAD_PARAMETER);
+		EQUAL(syscall_3(CALL_ID(CALL_MISC, op, SEL_ROOT_PD), 0, SEL_ROOT_PD),
+		      BAD_PARAMETER);
 	}
 }
 
@@ -608,8 +583,7 @@ CASE(misc_delegate, OUT_OF_MEMORY)
 	unsigned long pd = make_empty_pd(SMALL);
 
 	use_up(pd);
-	EQUAL(give(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page))),
-	      OUT_OF_MEMORY);
+	EQUAL(give(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page))), OUT_OF_MEMORY);
 }
 
 /* misc suspend: suspend.c has the rest */
@@ -627,17 +601,15 @@ static enum status stay_awake(void)
 
 CASE(misc_suspend, BAD_DEVICE)
 {
-	if (stay_awake() == BAD_FEATURE) {
+	if (stay_awake() == BAD_FEATURE)
 		test_skip("no ACPI sleep");
-	}
 	EQUAL(stay_awake(), BAD_DEVICE);
 }
 
 CASE(misc_suspend, BAD_FEATURE)
 {
-	if (stay_awake() != BAD_FEATURE) {
+	if (stay_awake() != BAD_FEATURE)
 		test_skip("there is ACPI sleep");
-	}
 }
 
 CASE(misc_suspend, TIMEOUT)
@@ -666,8 +638,7 @@ CASE(revoke, SUCCESS)
 
 static enum status revoke_signal(unsigned long sm)
 {
-	return syscall_3(CALL_ID(CALL_REVOKE, 0, sm),
-			 CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_TEST), 0);
+	return syscall_3(CALL_ID(CALL_REVOKE, 0, sm), CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_TEST), 0);
 }
 
 CASE(revoke, BAD_CAPABILITY)
@@ -682,11 +653,9 @@ CASE(revoke, SM_RIGHT_UP)
 	unsigned long sm = make_sm(0);
 	unsigned long up = with_rights(sm, SM_RIGHT_UP);
 
-	EQUAL(revoke_signal(with_rights(sm, RIGHTS_ALL & ~SM_RIGHT_UP)),
-	      BAD_CAPABILITY);
+	EQUAL(revoke_signal(with_rights(sm, RIGHTS_ALL & ~SM_RIGHT_UP)), BAD_CAPABILITY);
 	EQUAL(sm_down(sm, NOW), TIMEOUT);
-	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, up),
-			CRD(CRD_OBJ, RIGHTS_ALL, 0, up), 0), SUCCESS);
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, up), CRD(CRD_OBJ, RIGHTS_ALL, 0, up), 0), SUCCESS);
 	EQUAL(sm_down(sm, in_us(1000000)), SUCCESS);
 }
 
@@ -720,9 +689,9 @@ CASE(revoke, FLAG_REVOKE_KEEP)
 	unsigned long sm = make_sm(0), second = with_rights(sm, RIGHTS_ALL),
 		      third = with_rights(second, RIGHTS_ALL);
 
-	EQUAL(syscall_3(CALL_ID(CALL_REVOKE,
-				FLAG_REVOKE_KEEP | FLAG_REVOKE_SELF, 0),
-			CRD(CRD_OBJ, RIGHTS_ALL, 0, second), 0), SUCCESS);
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_KEEP | FLAG_REVOKE_SELF, 0),
+			CRD(CRD_OBJ, RIGHTS_ALL, 0, second), 0),
+	      SUCCESS);
 	EQUAL(look(CRD(CRD_OBJ, 0, 0, second)), 0);
 	CHECK(look(CRD(CRD_OBJ, 0, 0, third)));
 	EQUAL(revoke(CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)), SUCCESS);
@@ -743,9 +712,8 @@ CASE(ec_ctrl, SUCCESS)
 
 static void spin(struct frame *f)
 {
-	while (!f->value[0]) {
+	while (!f->value[0])
 		f->value[1]++;
-	}
 }
 
 static void recalled(struct frame *f)
@@ -764,11 +732,8 @@ CASE(ec_ctrl, EC_RECALL)
 			(unsigned long)entry_portal));
 	SETUP(give_at(SEL_ROOT_PD,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) +
-				  EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  events + EVENT_THREAD_STARTUP)));
+			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
+		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, events + EVENT_THREAD_STARTUP)));
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0, events);
 	start_thread(t, 1, 1000);
 	WAIT(t->value[1]);
@@ -792,9 +757,8 @@ CASE(ec_ctrl, BAD_CAPABILITY)
 /* Another thread of the same priority runs, whose turn it would not be. */
 static void yields(unsigned op)
 {
-	struct frame *t = make_idle_thread(
-		SEL_ROOT_PD, boot_cpu, spin, 0,
-		common_events(SEL_ROOT_PD, boot_cpu));
+	struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0,
+					   common_events(SEL_ROOT_PD, boot_cpu));
 	uint64_t ran = 0;
 
 	start_thread(t, 1, 1000);
@@ -823,8 +787,7 @@ static void ec_ctrl_nothing(unsigned op)
 	CHECK(ec_ctrl(op, SEL_ROOT_SC) != SUCCESS);
 }
 
-static enum status ec_ctrl_rsi(unsigned op, unsigned long ec,
-			       unsigned long rsi, unsigned long rdx)
+static enum status ec_ctrl_rsi(unsigned op, unsigned long ec, unsigned long rsi, unsigned long rdx)
 {
 	return syscall_3(CALL_ID(CALL_EC_CTRL, op, ec), rsi, rdx);
 }
@@ -833,12 +796,11 @@ CASE(ec_ctrl, TIMEOUT)
 {
 	struct frame *t;
 
-	if (cpus < 2) {
+	if (cpus < 2)
 		test_skip("one CPU");
-	}
 	t = make_thread(SEL_ROOT_PD, (unsigned)other_cpu(), 1, spin, 0);
 	WAIT(t->value[1]);
-	may_fault = true;	/* there is no recall portal */
+	may_fault = true; /* there is no recall portal */
 	EQUAL(ec_ctrl_rsi(EC_RECALL, t->ec, 1, 0), TIMEOUT);
 }
 
@@ -902,9 +864,8 @@ CASE(ec_ctrl, EC_MSR)
 
 CASE(ec_ctrl, BAD_PARAMETER)
 {
-	for (unsigned op = EC_MSR + 1; op < 16; op++) {
+	for (unsigned op = EC_MSR + 1; op < 16; op++)
 		EQUAL(ec_ctrl(op, SEL_ROOT_EC), BAD_PARAMETER);
-	}
 }
 
 /* sc_ctrl */
@@ -963,9 +924,8 @@ CASE(sc_ctrl, SC_TIME_EC)
 
 CASE(sc_ctrl, BAD_PARAMETER)
 {
-	for (unsigned op = SC_TIME_EC + 1; op < 16; op++) {
+	for (unsigned op = SC_TIME_EC + 1; op < 16; op++)
 		EQUAL(sc_ctrl(op, SEL_ROOT_SC), BAD_PARAMETER);
-	}
 }
 
 /* sm_ctrl */
@@ -1045,8 +1005,7 @@ CASE(sm_ctrl, BAD_CAPABILITY)
 
 /* pd_ctrl */
 
-static enum status pd_ctrl(unsigned op, unsigned long pd, unsigned long to,
-			   unsigned long pages)
+static enum status pd_ctrl(unsigned op, unsigned long pd, unsigned long to, unsigned long pages)
 {
 	return syscall_3(CALL_ID(CALL_PD_CTRL, op, pd), to, pages);
 }
@@ -1078,12 +1037,10 @@ CASE(pd_ctrl, BAD_PARAMETER)
 {
 	unsigned long pd = make_empty_pd(SMALL);
 
-	EQUAL(pd_ctrl(PD_TRANSFER, pd, SEL_ROOT_PD, SMALL + 1),
-	      BAD_PARAMETER);
+	EQUAL(pd_ctrl(PD_TRANSFER, pd, SEL_ROOT_PD, SMALL + 1), BAD_PARAMETER);
 	EQUAL(pd_ctrl(1, pd, SEL_ROOT_PD, 0), BAD_PARAMETER);
-	for (unsigned op = PD_QUOTA + 1; op < 16; op++) {
+	for (unsigned op = PD_QUOTA + 1; op < 16; op++)
 		EQUAL(pd_ctrl(op, pd, SEL_ROOT_PD, 0), BAD_PARAMETER);
-	}
 }
 
 CASE(pd_ctrl, PD_QUOTA)

@@ -23,16 +23,14 @@ static void give_memory(struct frame *f)
 	f->value[2] = f->items;
 	f->value[3] = oom_source;
 	f->value[4] = oom_reason;
-	f->value[5] |= syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER,
-					 SEL_ROOT_PD), f->argument,
+	f->value[5] |= syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_PD), f->argument,
 				 PAGES_GIVEN);
-	f->utcb->items = f->items;	/* its own reply's, if that is asked */
+	f->utcb->items = f->items; /* its own reply's, if that is asked */
 }
 
 static void oom_portal(unsigned long at, const struct frame *handler)
 {
-	SETUP(create_pt(at, SEL_ROOT_PD, handler->ec, 0,
-			(unsigned long)entry_oom));
+	SETUP(create_pt(at, SEL_ROOT_PD, handler->ec, 0, (unsigned long)entry_oom));
 	SETUP(pt_ctrl(at, ID));
 }
 
@@ -52,34 +50,29 @@ static void use_up(unsigned long pd)
 	uint64_t from = CRD(CRD_MEM, MEM_R, 0, page_number(page));
 	enum status s = SUCCESS;
 
-	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++) {
-		s = give_at(pd, from, ITEM_DELEGATE,
-			    CRD(CRD_MEM, MEM_R, 0, 0x100000 + i * 512));
-	}
+	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++)
+		s = give_at(pd, from, ITEM_DELEGATE, CRD(CRD_MEM, MEM_R, 0, 0x100000 + i * 512));
 	NEED(s == OUT_OF_MEMORY);
 }
 
-#define FAR 0x8000000		/* pages without tables for them */
+#define FAR 0x8000000 /* pages without tables for them */
 
-static struct frame *make_at_cpu(unsigned long at, unsigned long pd,
-				 enum ec_kind kind, function *run, unsigned cpu)
+static struct frame *make_at_cpu(unsigned long at, unsigned long pd, enum ec_kind kind,
+				 function *run, unsigned cpu)
 {
 	unsigned long events = common_events(pd, cpu);
-	struct frame *f = kind == EC_LOCAL ?
-		make_handler(pd, cpu, run) :
-		make_idle_thread(pd, cpu, run, 0, events);
+	struct frame *f = kind == EC_LOCAL ? make_handler(pd, cpu, run)
+					   : make_idle_thread(pd, cpu, run, 0, events);
 
 	/* The same again, at its place. */
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, f->ec)));
 	f->ec = at;
 	f->utcb = (struct utcb *)free_pages(0);
-	SETUP(create_ec(at, pd, kind, (unsigned long)f->utcb, cpu,
-			(unsigned long)f, events));
+	SETUP(create_ec(at, pd, kind, (unsigned long)f->utcb, cpu, (unsigned long)f, events));
 	return f;
 }
 
-static struct frame *make_at(unsigned long at, unsigned long pd,
-			     enum ec_kind kind, function *run)
+static struct frame *make_at(unsigned long at, unsigned long pd, enum ec_kind kind, function *run)
 {
 	return make_at_cpu(at, pd, kind, run, boot_cpu);
 }
@@ -104,7 +97,7 @@ static void send(void)
 	CHECK(h->value[0] >= 1);
 	EQUAL(h->value[1], ID);
 	EQUAL(h->value[2], 0);
-	EQUAL(h->value[3], ~0ul);	/* root, without a portal of its own */
+	EQUAL(h->value[3], ~0ul); /* root, without a portal of its own */
 	EQUAL(h->value[4], 1);
 	EQUAL(h->value[5], SUCCESS);
 	EQUAL(s->items, UTCB_ITEMS(1, 1));
@@ -113,8 +106,7 @@ static void send(void)
 static void send_page(struct frame *f)
 {
 	f->value[0]++;
-	put_item(f->utcb, 0, CRD(CRD_MEM, MEM_R, 0, page_number(page)),
-		 ITEM_DELEGATE);
+	put_item(f->utcb, 0, CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM_DELEGATE);
 	f->utcb->word[0] = 0x4321;
 	f->utcb->items = UTCB_ITEMS(1, 1);
 }
@@ -167,11 +159,10 @@ static void reply(void)
 
 static void asked_or_called(struct frame *f)
 {
-	if (f->id == ID) {
+	if (f->id == ID)
 		give_memory(f);
-	} else {
+	else
 		send_page(f);
-	}
 }
 
 /* The receiver, and who is asked for it, are on another CPU. */
@@ -218,9 +209,8 @@ static void create(struct frame *f)
 {
 	for (unsigned long i = 0; i < MANY; i++) {
 		f->value[1] = create_sm(SEL_MANY + i, f->argument, 0);
-		if (f->value[1] != SUCCESS) {
+		if (f->value[1] != SUCCESS)
 			break;
-		}
 		f->value[2]++;
 	}
 	f->value[0] = 1;
@@ -293,8 +283,7 @@ static void sleeps(void)
 	WAIT(h->value[0] == 1);
 	sleep_us(2000);
 	EQUAL(t->value[0], 0);
-	SETUP(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_PD), pd,
-			SMALL));
+	SETUP(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_PD), pd, SMALL));
 	SETUP(sm_up(h->argument));
 	WAIT(t->value[0]);
 	EQUAL(t->value[1], SUCCESS);

@@ -27,9 +27,8 @@ static void of_new_pd(void)
 	CHECK(usage(pd) > 0 && usage(pd) < 10);
 	EQUAL(limit_of(SEL_ROOT_PD), before - 100);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, pd)));
-	for (unsigned i = 0; i < 300 && limit_of(SEL_ROOT_PD) != before; i++) {
+	for (unsigned i = 0; i < 300 && limit_of(SEL_ROOT_PD) != before; i++)
 		sleep_us(1000);
-	}
 	EQUAL(limit_of(SEL_ROOT_PD), before);
 }
 
@@ -41,26 +40,17 @@ static void transfer(void)
 	EQUAL(syscall_5(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, a), &s), SUCCESS);
 	EQUAL(limit_of(a), 70);
 	EQUAL(limit_of(b), 80);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, a), b, 70),
-	      BAD_PARAMETER);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, a), b, ~0ul),
-	      BAD_PARAMETER);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, a), b, 1ul << 63),
-	      BAD_PARAMETER);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, a), b, 70), BAD_PARAMETER);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, a), b, ~0ul), BAD_PARAMETER);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, a), b, 1ul << 63), BAD_PARAMETER);
 	EQUAL(limit_of(a), 70);
 	EQUAL(limit_of(b), 80);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, a), sel(), 1),
-	      BAD_CAPABILITY);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, sel()), b, 1),
-	      BAD_CAPABILITY);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_EC), b,
-			1), BAD_CAPABILITY);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_QUOTA, SEL_ROOT_SC), 0, 0),
-	      BAD_CAPABILITY);
-	for (unsigned op = 3; op < 16; op++) {
-		EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, op, a), b, 1),
-		      BAD_PARAMETER);
-	}
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, a), sel(), 1), BAD_CAPABILITY);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, sel()), b, 1), BAD_CAPABILITY);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_EC), b, 1), BAD_CAPABILITY);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_QUOTA, SEL_ROOT_SC), 0, 0), BAD_CAPABILITY);
+	for (unsigned op = 3; op < 16; op++)
+		EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, op, a), b, 1), BAD_PARAMETER);
 }
 
 /* Objects made by one PD and owned by another are paid by the owner. */
@@ -71,9 +61,8 @@ static void owner_pays(void)
 	/* Root pays for its capabilities. */
 	mine = settled(SEL_ROOT_PD);
 	before = settled(pd);
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < 1000; i++)
 		EQUAL(create_sm(SEL_MANY + i, pd, 0), SUCCESS);
-	}
 	CHECK(usage(pd) >= before + 10);
 	CHECK(usage(SEL_ROOT_PD) < mine + 30);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 10, SEL_MANY)));
@@ -100,14 +89,12 @@ static enum status more_pt(unsigned long pd, unsigned long i)
 
 static enum status more_ec(unsigned long pd, unsigned long i)
 {
-	return create_ec(SEL_MANY + i, pd, EC_LOCAL, free_pages(0), boot_cpu,
-			 0, 0);
+	return create_ec(SEL_MANY + i, pd, EC_LOCAL, free_pages(0), boot_cpu, 0, 0);
 }
 
 static enum status more_thread(unsigned long pd, unsigned long i)
 {
-	return create_ec(SEL_MANY + i, pd, EC_GLOBAL, free_pages(0), boot_cpu,
-			 0, 0);
+	return create_ec(SEL_MANY + i, pd, EC_GLOBAL, free_pages(0), boot_cpu, 0, 0);
 }
 
 static enum status more_pd(unsigned long pd, unsigned long i)
@@ -124,41 +111,36 @@ static enum status more_memory(unsigned long pd, unsigned long i)
 {
 	uint64_t at = 0x10000000 + i * 7 * 0x200000;
 
-	return give_at(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page)),
-		       ITEM_DELEGATE, CRD(CRD_MEM, MEM_R, 0,
-					  at / PAGE_SIZE));
+	return give_at(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM_DELEGATE,
+		       CRD(CRD_MEM, MEM_R, 0, at / PAGE_SIZE));
 }
 
 static enum status more_guest_memory(unsigned long pd, unsigned long i)
 {
 	uint64_t at = 0x10000000 + i * 7 * 0x200000;
 
-	return give_at(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page)),
-		       ITEM_DELEGATE | ITEM_GUEST,
+	return give_at(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM_DELEGATE | ITEM_GUEST,
 		       CRD(CRD_MEM, MEM_R, 0, at / PAGE_SIZE));
 }
 
 static enum status more_objects(unsigned long pd, unsigned long i)
 {
-	return give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_ROOT_EC),
-		       ITEM_DELEGATE,
+	return give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_ROOT_EC), ITEM_DELEGATE,
 		       CRD(CRD_OBJ, RIGHTS_ALL, 0, i * 97 % 0x20000));
 }
 
 static enum status more_ports(unsigned long pd, unsigned long i)
 {
-	return give_at(pd, CRD(CRD_PIO, PIO_ACCESS, 0, 0x3f8 + i % 8),
-		       ITEM_DELEGATE | ITEM_GUEST,
+	return give_at(pd, CRD(CRD_PIO, PIO_ACCESS, 0, 0x3f8 + i % 8), ITEM_DELEGATE | ITEM_GUEST,
 		       CRD(CRD_PIO, PIO_ACCESS, 16, 0));
 }
 
 static const struct {
 	enum status (*more)(unsigned long pd, unsigned long i);
-	bool ends;		/* at some time all is used up */
+	bool ends; /* at some time all is used up */
 } ways[] = {
-	{more_sm, true}, {more_pt, true}, {more_ec, true},
-	{more_thread, true}, {more_pd, true}, {more_pd_quota, true},
-	{more_memory, true}, {more_guest_memory, true},
+	{more_sm, true},      {more_pt, true},	     {more_ec, true},	  {more_thread, true},
+	{more_pd, true},      {more_pd_quota, true}, {more_memory, true}, {more_guest_memory, true},
 	{more_objects, true}, {more_ports, false},
 };
 
@@ -180,8 +162,7 @@ static void use_up(unsigned way, unsigned quota)
 	}
 	if (status != SUCCESS || ways[way].ends) {
 		CHECK(status == OUT_OF_MEMORY ||
-		      (status == BAD_PARAMETER &&
-		       ways[way].more == more_pd_quota));
+		      (status == BAD_PARAMETER && ways[way].more == more_pd_quota));
 	}
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, pd)));
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_MANY_ORDER, SEL_MANY)));
@@ -196,15 +177,12 @@ static void used_up(void)
 	unsigned long before = 0;
 
 	a_handler = make_handler(SEL_ROOT_PD, boot_cpu, nothing)->ec;
-	for (unsigned way = 0; way < WAYS; way++) {
+	for (unsigned way = 0; way < WAYS; way++)
 		use_up(way, 14);
-	}
 	before = settled(SEL_ROOT_PD);
-	for (unsigned way = 0; way < WAYS; way++) {
-		for (unsigned quota = 0; quota < 24; quota++) {
+	for (unsigned way = 0; way < WAYS; way++)
+		for (unsigned quota = 0; quota < 24; quota++)
 			use_up(way, quota);
-		}
-	}
 	wait_usage(SEL_ROOT_PD, before);
 }
 
@@ -217,9 +195,8 @@ static void sleeper(struct frame *f)
 
 static void spinner(struct frame *f)
 {
-	for (;;) {
+	for (;;)
 		f->value[0]++;
-	}
 }
 
 static void caller(struct frame *f)
@@ -237,16 +214,14 @@ static void destroy_full_pd(void)
 	for (unsigned i = 0; i < 4; i++) {
 		unsigned long pd = make_pd(), sm = make_sm(0), pt;
 		struct frame *s = make_servant(pd), *in, *spin, *out, *h;
-		struct frame *far = make_handler(SEL_ROOT_PD, boot_cpu,
-						 sleeper);
+		struct frame *far = make_handler(SEL_ROOT_PD, boot_cpu, sleeper);
 
 		SETUP(give(pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)));
 		/* Root's thread in a handler there, its thread in ours. */
 		h = make_handler(pd, boot_cpu, sleeper);
 		h->argument = sm;
 		far->argument = sm;
-		in = make_thread(SEL_ROOT_PD, boot_cpu, 5, caller,
-				 make_portal(h, 0, 0));
+		in = make_thread(SEL_ROOT_PD, boot_cpu, 5, caller, make_portal(h, 0, 0));
 		EQUAL(h->value[0], 1);
 		pt = make_portal(far, 0, 0);
 		SETUP(give(pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, pt)));
@@ -265,11 +240,9 @@ static void destroy_full_pd(void)
 		WAIT(in->value[0]);
 		EQUAL(in->value[0], 1 + ABORTED);
 		EQUAL(out->value[0], 0);
-		SETUP(revoke_self(
-			CRD(CRD_OBJ, RIGHTS_ALL, SEL_TEST_ORDER, SEL_TEST)));
-		if (i == 0) {
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_TEST_ORDER, SEL_TEST)));
+		if (i == 0)
 			before = settled(SEL_ROOT_PD);
-		}
 	}
 	wait_usage(SEL_ROOT_PD, before);
 }
@@ -293,9 +266,8 @@ static void nested(void)
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, first)));
 	EQUAL(sm_up(first + DEPTH), SUCCESS);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 4, first)));
-	for (unsigned i = 0; i < 300 && limit_of(SEL_ROOT_PD) != limit; i++) {
+	for (unsigned i = 0; i < 300 && limit_of(SEL_ROOT_PD) != limit; i++)
 		sleep_us(1000);
-	}
 	EQUAL(limit_of(SEL_ROOT_PD), limit);
 	wait_usage(SEL_ROOT_PD, before);
 }
@@ -309,12 +281,11 @@ static void kept(void)
 	SETUP(syscall_5(CALL_ID(CALL_CREATE_PD, 0, pd), &s));
 	SETUP(pd_quota(pd, &limit, &used));
 	EQUAL(limit, 40);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD,
-			limit - used - 9), BAD_PARAMETER);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD,
-			limit - used - 10), SUCCESS);
-	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD,
-			1), BAD_PARAMETER);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD, limit - used - 9),
+	      BAD_PARAMETER);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD, limit - used - 10),
+	      SUCCESS);
+	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD, 1), BAD_PARAMETER);
 	EQUAL(create_sm(sel(), pd, 0), SUCCESS);
 }
 
@@ -331,32 +302,26 @@ static uint64_t mem(unsigned rights, unsigned order, unsigned long at)
 }
 
 /* One object of each kind that `pd` pays for, from selector `first` on. */
-static void make_objects(unsigned long pd, unsigned long first, unsigned n,
-			 unsigned long utcbs)
+static void make_objects(unsigned long pd, unsigned long first, unsigned n, unsigned long utcbs)
 {
 	unsigned cpu = n % cpus;
 
-	EQUAL(create_pd(first, pd, CRD(CRD_OBJ, RIGHTS_ALL, 4, first), 40),
-	      SUCCESS);
-	EQUAL(create_ec(first + 1, pd, EC_LOCAL, utcbs, cpu, 0, 0x800),
-	      SUCCESS);
-	EQUAL(create_ec(first + 2, pd, EC_GLOBAL, utcbs + PAGE_SIZE, cpu, 0,
-			0x800), SUCCESS);
+	EQUAL(create_pd(first, pd, CRD(CRD_OBJ, RIGHTS_ALL, 4, first), 40), SUCCESS);
+	EQUAL(create_ec(first + 1, pd, EC_LOCAL, utcbs, cpu, 0, 0x800), SUCCESS);
+	EQUAL(create_ec(first + 2, pd, EC_GLOBAL, utcbs + PAGE_SIZE, cpu, 0, 0x800), SUCCESS);
 	EQUAL(create_sc(first + 3, pd, first + 2, QPD(1, 1000)), SUCCESS);
 	EQUAL(create_pt(first + 4, pd, first + 1, 0, 0x1000), SUCCESS);
 	EQUAL(create_sm(first + 5, pd, 0), SUCCESS);
 	EQUAL(create_signal(first + 6, pd, n, first + 5), SUCCESS);
-	if (hip->features & (HIP_VMX | HIP_SVM)) {
+	if (hip->features & (HIP_VMX | HIP_SVM))
 		EQUAL(create_vcpu(first + 7, pd, cpu, 0x800), SUCCESS);
-	}
 }
 
 /*
  * Memory as a large range and as small ones, one from the other, here and there
  * in the address space; then some of it goes.
  */
-static void pass_around(unsigned long pd, unsigned long inner, unsigned n,
-			unsigned long large)
+static void pass_around(unsigned long pd, unsigned long inner, unsigned n, unsigned long large)
 {
 	unsigned long there = (1ul << 31) + (n % 7 << 30);
 	unsigned long page0 = large + n % 500 * PAGE_SIZE;
@@ -366,10 +331,8 @@ static void pass_around(unsigned long pd, unsigned long inner, unsigned n,
 		      ITEM_DELEGATE | (n & 1 ? ITEM_GUEST : 0),
 		      mem(RIGHTS_ALL, LARGE_ORDER, there)));
 	for (unsigned i = 0; i < PARTS; i++) {
-		set_item(mem(MEM_R, i, there + (PAGE_SIZE << i)),
-			 ITEM_DELEGATE);
-		SETUP(delegate(pd, mem(RIGHTS_ALL, i, there + (i << 24)),
-			       inner));
+		set_item(mem(MEM_R, i, there + (PAGE_SIZE << i)), ITEM_DELEGATE);
+		SETUP(delegate(pd, mem(RIGHTS_ALL, i, there + (i << 24)), inner));
 	}
 	SETUP(give(pd, ports));
 	set_item(CRD(CRD_OBJ, RIGHTS_ALL, 4, SEL_ROOT_PD), ITEM_DELEGATE);
@@ -382,16 +345,15 @@ static void pass_around(unsigned long pd, unsigned long inner, unsigned n,
 		      mem(RIGHTS_ALL, LARGE_ORDER, there)));
 }
 
-static void cycle(unsigned long pd, unsigned long first, unsigned n,
-		  unsigned long utcbs, unsigned long large)
+static void cycle(unsigned long pd, unsigned long first, unsigned n, unsigned long utcbs,
+		  unsigned long large)
 {
 	/* ECs of other CPUs may end a little later. */
 	make_objects(pd, first, n, utcbs + n % 256 * 2 * PAGE_SIZE);
 	pass_around(pd, first, n, large);
 	/* In this order, or the other way round. */
-	if (n & 2) {
+	if (n & 2)
 		EQUAL(revoke(mem(RIGHTS_ALL, LARGE_ORDER, large)), SUCCESS);
-	}
 	EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 4, first)), SUCCESS);
 	EQUAL(revoke(mem(RIGHTS_ALL, LARGE_ORDER, large)), SUCCESS);
 	EQUAL(revoke(CRD(CRD_PIO, PIO_ACCESS, 3, PORTS)), SUCCESS);
@@ -407,10 +369,8 @@ static void cycles(void)
 	unsigned long used = 0, mine = 0;
 
 	NEED(ram);
-	SETUP(take(mem(RIGHTS_ALL, LARGE_ORDER, ram), 0,
-		   mem(RIGHTS_ALL, LARGE_ORDER, large)));
-	SETUP(take(CRD(CRD_PIO, PIO_ACCESS, 3, PORTS), 0,
-		   CRD(CRD_PIO, PIO_ACCESS, 3, PORTS)));
+	SETUP(take(mem(RIGHTS_ALL, LARGE_ORDER, ram), 0, mem(RIGHTS_ALL, LARGE_ORDER, large)));
+	SETUP(take(CRD(CRD_PIO, PIO_ACCESS, 3, PORTS), 0, CRD(CRD_PIO, PIO_ACCESS, 3, PORTS)));
 	for (unsigned n = 0; n < CYCLES; n++) {
 		cycle(pd, first, n, utcbs, large);
 		/* Roots of tables and bitmaps of ports stay once made. */

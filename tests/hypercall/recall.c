@@ -15,14 +15,11 @@ static unsigned long recall_events(function *run, struct frame **handler)
 	*handler = make_handler(SEL_ROOT_PD, boot_cpu, run);
 	for (unsigned i = 0; i < EVENT_THREAD_RECALL; i++) {
 		SETUP(give_at(SEL_ROOT_PD,
-			      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-				  common_events(SEL_ROOT_PD, boot_cpu) + i),
-			      ITEM_DELEGATE,
-			      CRD(CRD_OBJ, RIGHTS_ALL, 0, first + i)));
+			      CRD(CRD_OBJ, RIGHTS_ALL, 0, common_events(SEL_ROOT_PD, boot_cpu) + i),
+			      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, first + i)));
 	}
-	SETUP(create_pt(first + EVENT_THREAD_RECALL, SEL_ROOT_PD,
-			(*handler)->ec, MTD_RIP_LEN | MTD_RSP,
-			(unsigned long)entry_portal));
+	SETUP(create_pt(first + EVENT_THREAD_RECALL, SEL_ROOT_PD, (*handler)->ec,
+			MTD_RIP_LEN | MTD_RSP, (unsigned long)entry_portal));
 	SETUP(pt_ctrl(first + EVENT_THREAD_RECALL, EVENT_THREAD_RECALL));
 	return first;
 }
@@ -38,9 +35,8 @@ static void count(struct frame *f)
 
 static void spin(struct frame *f)
 {
-	while (!f->value[1]) {
+	while (!f->value[1])
 		f->value[0]++;
-	}
 	f->value[2] = 1;
 }
 
@@ -57,8 +53,7 @@ static void running(void)
 	EQUAL(ec_recall(t->ec), SUCCESS);
 	WAIT(h->value[0] == 1);
 	EQUAL(h->value[1], EVENT_THREAD_RECALL);
-	CHECK(h->value[2] >= (uint64_t)image_text &&
-	      h->value[2] < (uint64_t)image_text + 0x100000);
+	CHECK(h->value[2] >= (uint64_t)image_text && h->value[2] < (uint64_t)image_text + 0x100000);
 	CHECK(h->value[3] < (uint64_t)t && h->value[3] > (uint64_t)t - 4096);
 	before = t->value[0];
 	WAIT(t->value[0] != before);
@@ -76,9 +71,8 @@ static void twice(void)
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0, base);
 	start_thread(t, 1, 1000);
 	WAIT(t->value[0]);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 5; i++)
 		EQUAL(ec_recall(t->ec), SUCCESS);
-	}
 	WAIT(h->value[0]);
 	sleep_us(5000);
 	CHECK(h->value[0] <= 2);
@@ -130,8 +124,7 @@ static void in_call(void)
 	unsigned long base = recall_events(count, &h);
 
 	s->argument = make_sm(0);
-	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, caller,
-			     make_portal(s, 0, 0), base);
+	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, caller, make_portal(s, 0, 0), base);
 	start_thread(t, PRIORITY, 1000);
 	EQUAL(t->value[0], 1);
 	EQUAL(ec_recall(t->ec), SUCCESS);
@@ -170,8 +163,7 @@ static void no_portal(void)
 	unsigned long base = recall_events(count, &h);
 	uint64_t before;
 
-	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			      base + EVENT_THREAD_RECALL)));
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_RECALL)));
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0, base);
 	start_thread(t, 1, 1000);
 	WAIT(t->value[0]);
@@ -186,22 +178,17 @@ static void capability(void)
 {
 	unsigned long sm = make_sm(0);
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, count);
-	const unsigned long bad[] = {sel(), SEL_ROOT_PD, SEL_ROOT_SC, sm,
-				     make_portal(h, 0, 0), hip->selectors};
+	const unsigned long bad[] = {sel(), SEL_ROOT_PD,	  SEL_ROOT_SC,
+				     sm,    make_portal(h, 0, 0), hip->selectors};
 
-	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		EQUAL(ec_recall(bad[i]), BAD_CAPABILITY);
-	}
-	EQUAL(ec_recall(with_rights(h->ec, RIGHTS_ALL & ~EC_CONTROL)),
-	      BAD_CAPABILITY);
+	EQUAL(ec_recall(with_rights(h->ec, RIGHTS_ALL & ~EC_CONTROL)), BAD_CAPABILITY);
 	EQUAL(ec_recall(with_rights(h->ec, EC_CONTROL)), SUCCESS);
 	/* A handler at rest, and a thread without SC, are only marked. */
-	EQUAL(ec_recall(make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0, 0)
-				->ec), SUCCESS);
-	for (unsigned op = 9; op < 16; op++) {
-		EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, op, SEL_ROOT_EC), 0, 0),
-		      BAD_PARAMETER);
-	}
+	EQUAL(ec_recall(make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0, 0)->ec), SUCCESS);
+	for (unsigned op = 9; op < 16; op++)
+		EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, op, SEL_ROOT_EC), 0, 0), BAD_PARAMETER);
 }
 
 /* A handler recalled between two calls still takes the next one. */

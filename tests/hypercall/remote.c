@@ -14,9 +14,8 @@ static void increment(struct frame *f)
 {
 	unsigned n = f->items & 0xffff;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		f->utcb->word[i]++;
-	}
 	f->value[0] = f->cpu;
 	f->value[1]++;
 	f->utcb->items = n;
@@ -32,15 +31,13 @@ static void message(void)
 		unsigned long pt = make_portal(h, 0, 5);
 
 		for (unsigned n = 0; n <= UTCB_WORDS; n += 127) {
-			for (unsigned k = 0; k < n; k++) {
+			for (unsigned k = 0; k < n; k++)
 				my_utcb->word[k] = 1000 * n + k;
-			}
 			my_utcb->items = n;
 			EQUAL(call(pt), SUCCESS);
 			EQUAL(my_utcb->items, n);
-			for (unsigned k = 0; k < n; k++) {
+			for (unsigned k = 0; k < n; k++)
 				EQUAL(my_utcb->word[k], 1000 * n + k + 1);
-			}
 			EQUAL(h->id, 5);
 			EQUAL(h->value[0], i / 2);
 		}
@@ -51,8 +48,7 @@ static void items_back(struct frame *f)
 {
 	f->value[0] = f->items;
 	f->value[1] = item_crd(f->utcb, 0);
-	put_item(f->utcb, 0, CRD(CRD_OBJ, RIGHTS_ALL, 0, f->argument),
-		 ITEM_DELEGATE);
+	put_item(f->utcb, 0, CRD(CRD_OBJ, RIGHTS_ALL, 0, f->argument), ITEM_DELEGATE);
 	f->utcb->items = UTCB_ITEMS(0, 1);
 }
 
@@ -64,20 +60,18 @@ static void items(void)
 
 	h->argument = make_sm(3);
 	h->delegate = CRD(CRD_OBJ, RIGHTS_ALL, 0, there);
-	SETUP(call(pt));	/* sets the windows */
+	SETUP(call(pt)); /* sets the windows */
 	set_item(CRD(CRD_OBJ, RIGHTS_ALL, 0, make_sm(7)), ITEM_DELEGATE);
 	my_utcb->delegate = CRD(CRD_OBJ, RIGHTS_ALL, 0, here);
 	EQUAL(call(pt), SUCCESS);
 	my_utcb->delegate = 0;
 	EQUAL(h->value[0], UTCB_ITEMS(0, 1));
 	EQUAL(CRD_BASE(h->value[1]), there);
-	for (unsigned i = 0; i < 7; i++) {
+	for (unsigned i = 0; i < 7; i++)
 		EQUAL(sm_down(there, 1), SUCCESS);
-	}
 	EQUAL(sm_down(there, 1), TIMEOUT);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3; i++)
 		EQUAL(sm_down(here, 1), SUCCESS);
-	}
 	EQUAL(sm_down(here, 1), TIMEOUT);
 }
 
@@ -126,8 +120,7 @@ static void call_many(struct frame *f)
 	for (unsigned i = 0; i < MANY; i++) {
 		f->utcb->word[0] = i;
 		f->utcb->items = 1;
-		f->value[1] += call(f->argument) != SUCCESS ||
-			       f->utcb->word[0] != i + 1;
+		f->value[1] += call(f->argument) != SUCCESS || f->utcb->word[0] != i + 1;
 	}
 	f->value[0] = 1;
 }
@@ -155,9 +148,8 @@ static void call_on(struct frame *f)
 {
 	f->utcb->word[0]++;
 	f->utcb->items = 1;
-	if (f->argument) {
+	if (f->argument)
 		f->value[0] = call(f->argument);
-	}
 }
 
 /* Handlers that call handlers, from CPU to CPU and back. */
@@ -177,9 +169,8 @@ static void chain(void)
 		my_utcb->items = 1;
 		EQUAL(call(pt), SUCCESS);
 		EQUAL(my_utcb->word[0], LENGTH);
-		for (unsigned k = 0; k < LENGTH; k++) {
+		for (unsigned k = 0; k < LENGTH; k++)
 			EQUAL(h[k]->value[0], SUCCESS);
-		}
 	}
 }
 
@@ -192,14 +183,12 @@ static void destroy(unsigned long selector)
 static void handler_dies(void)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct frame *h = make_handler(SEL_ROOT_PD, other_cpu(),
-					       sleep_in);
+		struct frame *h = make_handler(SEL_ROOT_PD, other_cpu(), sleep_in);
 		unsigned long pt = make_portal(h, 0, 0);
 		struct frame *a, *b;
 
 		h->argument = make_sm(0);
-		a = make_thread(SEL_ROOT_PD, i % 2 ? boot_cpu : other_cpu(),
-				5, call_once, pt);
+		a = make_thread(SEL_ROOT_PD, i % 2 ? boot_cpu : other_cpu(), 5, call_once, pt);
 		WAIT(h->value[0]);
 		b = make_thread(SEL_ROOT_PD, boot_cpu, 5, call_once, pt);
 		sleep_us(1000);
@@ -240,9 +229,8 @@ static void caller_dies(void)
 		WAIT(h->value[1] == i + 1);
 		EQUAL(a->value[0] + b->value[0], 0);
 	}
-	for (unsigned i = 0; i < 300 && usage(SEL_ROOT_PD) > before; i++) {
+	for (unsigned i = 0; i < 300 && usage(SEL_ROOT_PD) > before; i++)
 		sleep_us(1000);
-	}
 	CHECK(usage(SEL_ROOT_PD) <= before);
 	my_utcb->items = 0;
 	SETUP(sm_up(h->argument));
@@ -278,9 +266,9 @@ static void reply_sm(void)
 	WAIT(h->value[0] == 1);
 	sleep_us(1000);
 	destroy(t->ec);
-	sleep_us(200000);	/* the other CPU may not run at once */
+	sleep_us(200000); /* the other CPU may not run at once */
 	SETUP(sm_up(h->argument));
-	EQUAL(sm_down(h->argument, 1), SUCCESS);	/* nobody took it */
+	EQUAL(sm_down(h->argument, 1), SUCCESS); /* nobody took it */
 	EQUAL(t->value[0], 0);
 }
 
@@ -295,10 +283,8 @@ static void call_forth(struct frame *f)
 static void cycle(void)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct frame *a = make_handler(SEL_ROOT_PD, boot_cpu,
-					       call_forth);
-		struct frame *b = make_handler(SEL_ROOT_PD, other_cpu(),
-					       call_forth);
+		struct frame *a = make_handler(SEL_ROOT_PD, boot_cpu, call_forth);
+		struct frame *b = make_handler(SEL_ROOT_PD, other_cpu(), call_forth);
 		unsigned long pt = make_portal(a, 0, 0);
 		struct frame *t;
 
@@ -316,9 +302,8 @@ static void cycle(void)
 
 static void count(struct frame *f)
 {
-	for (;;) {
+	for (;;)
 		f->value[0]++;
-	}
 }
 
 /* The handler runs with its caller's priority. */
@@ -366,17 +351,13 @@ static void cross_time(void)
 
 	h->argument = 1000;
 	SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0, KERNEL_SEL_IDLE_SC + other_cpu()),
-		   ITEM_DELEGATE | ITEM_KERNEL,
-		   CRD(CRD_OBJ, RIGHTS_ALL, 0, idle)));
-	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_CROSS, idle), &s),
-	      SUCCESS);
+		   ITEM_DELEGATE | ITEM_KERNEL, CRD(CRD_OBJ, RIGHTS_ALL, 0, idle)));
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_CROSS, idle), &s), SUCCESS);
 	before = s.rsi << 32 | s.rdx;
-	t = make_thread(SEL_ROOT_PD, boot_cpu, 5, call_rounds,
-			make_portal(h, 0, 0));
+	t = make_thread(SEL_ROOT_PD, boot_cpu, 5, call_rounds, make_portal(h, 0, 0));
 	WAIT(t->value[0]);
 	EQUAL(t->value[1], 0);
-	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_CROSS, idle), &s),
-	      SUCCESS);
+	EQUAL(syscall_5(CALL_ID(CALL_SC_CTRL, SC_TIME_CROSS, idle), &s), SUCCESS);
 	after = s.rsi << 32 | s.rdx;
 	CHECK(after - before > 15000);
 	SETUP(sc_time(t->sc, &own));
@@ -403,15 +384,11 @@ static void recall(void)
 	h->argument = make_sm(0);
 	SETUP(give_at(SEL_ROOT_PD,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) +
-				  EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  base + EVENT_THREAD_STARTUP)));
+			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
+		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
 	SETUP(create_pt(base + EVENT_THREAD_RECALL, SEL_ROOT_PD, r->ec, 0,
 			(unsigned long)entry_portal));
-	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, call_once,
-			     make_portal(h, 0, 0), base);
+	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, call_once, make_portal(h, 0, 0), base);
 	start_thread(t, 5, 1000);
 	WAIT(h->value[0]);
 	EQUAL(ec_recall(t->ec), SUCCESS);
@@ -452,19 +429,15 @@ static void deaths(void)
 		struct frame *t[MAX_CPUS];
 
 		stop = false;
-		for (unsigned cpu = 0; cpu < cpus; cpu++) {
-			t[cpu] = make_thread(SEL_ROOT_PD, cpu, 1, call_always,
-					     pt);
-		}
+		for (unsigned cpu = 0; cpu < cpus; cpu++)
+			t[cpu] = make_thread(SEL_ROOT_PD, cpu, 1, call_always, pt);
 		sleep_us(300 + 37 * i);
 		destroy(i % 3 == 0 ? h->ec : t[i % cpus]->ec);
 		sleep_us(500);
 		stop = true;
-		for (unsigned cpu = 0; cpu < cpus; cpu++) {
-			if (i % 3 == 0 || cpu != i % cpus) {
+		for (unsigned cpu = 0; cpu < cpus; cpu++)
+			if (i % 3 == 0 || cpu != i % cpus)
 				WAIT(t[cpu]->value[1]);
-			}
-		}
 		clean();
 		if (i == 3) {
 			sleep_us(5000);

@@ -5,7 +5,7 @@
 
 #include "test.h"
 
-enum { REGISTERS = 16 };	/* as the processor numbers them */
+enum { REGISTERS = 16 }; /* as the processor numbers them */
 
 /* code.S */
 extern const char entry_registers[];
@@ -16,8 +16,7 @@ static void by_thread(void)
 {
 	my_utcb->items = 0;
 	EQUAL(syscall_3(CALL_ID(CALL_REPLY, 0, 0), 0, 0), BAD_HYPERCALL);
-	EQUAL(syscall_3(CALL_ID(CALL_REPLY, 0, make_sm(1)), 0, 0),
-	      BAD_HYPERCALL);
+	EQUAL(syscall_3(CALL_ID(CALL_REPLY, 0, make_sm(1)), 0, 0), BAD_HYPERCALL);
 }
 
 /*
@@ -29,32 +28,24 @@ static void registers(void)
 	enum { RCX = 1, RSP = 4, RDI = 7, R11 = 11, STACK = 0x12345678 };
 	unsigned long ec = sel(), pt = sel();
 
-	SETUP(create_ec(ec, SEL_ROOT_PD, EC_LOCAL, free_pages(0), boot_cpu,
-			STACK, 0));
-	SETUP(create_pt(pt, SEL_ROOT_PD, ec, 0,
-			(unsigned long)entry_registers));
+	SETUP(create_ec(ec, SEL_ROOT_PD, EC_LOCAL, free_pages(0), boot_cpu, STACK, 0));
+	SETUP(create_pt(pt, SEL_ROOT_PD, ec, 0, (unsigned long)entry_registers));
 	SETUP(pt_ctrl(pt, 77));
 	my_utcb->items = 0;
 	EQUAL(call(pt), SUCCESS);
-	for (unsigned i = 0; i < REGISTERS; i++) {
-		if (i != RCX && i != R11) {
-			EQUAL(registers_seen[i],
-			      i == RSP ? STACK : i == RDI ? 77 : 0);
-		}
-	}
+	for (unsigned i = 0; i < REGISTERS; i++)
+		if (i != RCX && i != R11)
+			EQUAL(registers_seen[i], i == RSP ? STACK : i == RDI ? 77 : 0);
 	EQUAL(call(pt), SUCCESS);
-	for (unsigned i = 0; i < REGISTERS; i++) {
-		if (i != RCX && i != R11) {
+	for (unsigned i = 0; i < REGISTERS; i++)
+		if (i != RCX && i != R11)
 			EQUAL(registers_seen[i], i == RDI ? 77 : 0x100 + i);
-		}
-	}
 }
 
 static void twice(struct frame *f)
 {
-	if (f->value[0]++ < f->value[1]) {
+	if (f->value[0]++ < f->value[1])
 		f->reply = f->argument;
-	}
 	f->utcb->items = 1;
 	f->utcb->word[0] = f->value[0];
 }
@@ -139,11 +130,8 @@ static void sleep_event(void)
 			(unsigned long)entry_portal));
 	SETUP(give_at(SEL_ROOT_PD,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) +
-				  EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  events + EVENT_THREAD_STARTUP)));
+			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
+		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, events + EVENT_THREAD_STARTUP)));
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, illegal, 0, events);
 	start_thread(t, 1, 1000);
 	WAIT(h->value[0] == 1);
@@ -167,12 +155,8 @@ static void too_many_words(void)
 }
 
 const struct test reply_tests[] = {
-	{"reply.by_thread", by_thread, 0},
-	{"reply.registers", registers, 0},
-	{"reply.sleep_free", sleep_free, 0},
-	{"reply.sleep_wait", sleep_wait, 0},
-	{"reply.sleep_ignored", sleep_ignored, 0},
-	{"reply.sleep_event", sleep_event, 0},
-	{"reply.too_many_words", too_many_words, 0},
-	{0},
+	{"reply.by_thread", by_thread, 0},	     {"reply.registers", registers, 0},
+	{"reply.sleep_free", sleep_free, 0},	     {"reply.sleep_wait", sleep_wait, 0},
+	{"reply.sleep_ignored", sleep_ignored, 0},   {"reply.sleep_event", sleep_event, 0},
+	{"reply.too_many_words", too_many_words, 0}, {0},
 };

@@ -36,20 +36,17 @@ static struct line make_line(uint64_t crd, uint64_t window)
 	for (unsigned i = 0; i < DEPTH; i++) {
 		l.s[i] = make_servant(make_pd());
 		set_item(i ? window : crd, ITEM_DELEGATE);
-		SETUP(delegate(i ? l.s[i - 1]->pd : SEL_ROOT_PD, window,
-			       l.s[i]->pd));
+		SETUP(delegate(i ? l.s[i - 1]->pd : SEL_ROOT_PD, window, l.s[i]->pd));
 	}
 	return l;
 }
 
 static struct line memory_line(void)
 {
-	return make_line(mem(RW, 0, (unsigned long)page),
-			 mem(RIGHTS_ALL, 0, free_pages(0)));
+	return make_line(mem(RW, 0, (unsigned long)page), mem(RIGHTS_ALL, 0, free_pages(0)));
 }
 
-static void expect(const struct line *l, unsigned first, unsigned read,
-		   unsigned write)
+static void expect(const struct line *l, unsigned first, unsigned read, unsigned write)
 {
 	for (unsigned i = first; i < DEPTH; i++) {
 		EQUAL(ask(l->s[i], OP_READ, l->at, 0), read);
@@ -65,8 +62,7 @@ static void derived(void)
 	expect(&l, 0, 0, 0);
 	EQUAL(revoke(mem(RIGHTS_ALL, 0, (unsigned long)page)), SUCCESS);
 	expect(&l, 0, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
-	EQUAL(look(mem(0, 0, (unsigned long)page)),
-	      mem(RW, 0, (unsigned long)page));
+	EQUAL(look(mem(0, 0, (unsigned long)page)), mem(RW, 0, (unsigned long)page));
 	EQUAL(*(uint64_t *)page[0], magic);
 }
 
@@ -77,8 +73,7 @@ static void self(void)
 	struct line l;
 	uint64_t value;
 
-	SETUP(give_at(SEL_ROOT_PD, mem(RW, 0, (unsigned long)page),
-		      ITEM_DELEGATE, mem(RW, 0, at)));
+	SETUP(give_at(SEL_ROOT_PD, mem(RW, 0, (unsigned long)page), ITEM_DELEGATE, mem(RW, 0, at)));
 	l = make_line(mem(RW, 0, at), mem(RIGHTS_ALL, 0, free_pages(0)));
 	EQUAL(revoke_self(mem(RIGHTS_ALL, 0, at)), SUCCESS);
 	EQUAL(probe_read((void *)at, &value), FAULT(VECTOR_PF));
@@ -92,12 +87,13 @@ static void middle(void)
 {
 	struct line l = memory_line();
 
-	EQUAL(ask_call(l.s[2], CALL_ID(CALL_REVOKE, 0, 0),
-		       mem(RIGHTS_ALL, 0, l.at), 0, 0, 0), SUCCESS);
+	EQUAL(ask_call(l.s[2], CALL_ID(CALL_REVOKE, 0, 0), mem(RIGHTS_ALL, 0, l.at), 0, 0, 0),
+	      SUCCESS);
 	EQUAL(ask(l.s[2], OP_READ, l.at, 0), 0);
 	expect(&l, 3, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
-	EQUAL(ask_call(l.s[1], CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF, 0),
-		       mem(RIGHTS_ALL, 0, l.at), 0, 0, 0), SUCCESS);
+	EQUAL(ask_call(l.s[1], CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF, 0), mem(RIGHTS_ALL, 0, l.at),
+		       0, 0, 0),
+	      SUCCESS);
 	expect(&l, 1, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
 	EQUAL(ask(l.s[0], OP_READ, l.at, 0), 0);
 }
@@ -109,10 +105,8 @@ static void rights(void)
 
 	EQUAL(revoke(mem(MEM_W, 0, (unsigned long)page)), SUCCESS);
 	expect(&l, 0, 0, FAULT(VECTOR_PF));
-	for (unsigned i = 0; i < DEPTH; i++) {
-		EQUAL(ask(l.s[i], OP_LOOKUP, mem(0, 0, l.at), 0),
-		      mem(MEM_R, 0, l.at));
-	}
+	for (unsigned i = 0; i < DEPTH; i++)
+		EQUAL(ask(l.s[i], OP_LOOKUP, mem(0, 0, l.at), 0), mem(MEM_R, 0, l.at));
 	EQUAL(revoke(mem(MEM_W | MEM_X, 0, (unsigned long)page)), SUCCESS);
 	expect(&l, 0, 0, FAULT(VECTOR_PF));
 	EQUAL(revoke(mem(0, 0, (unsigned long)page)), SUCCESS);
@@ -126,8 +120,7 @@ static void own_rights(void)
 	unsigned long at = free_pages(0);
 	uint64_t value;
 
-	SETUP(give_at(SEL_ROOT_PD, mem(RW, 0, (unsigned long)page),
-		      ITEM_DELEGATE, mem(RW, 0, at)));
+	SETUP(give_at(SEL_ROOT_PD, mem(RW, 0, (unsigned long)page), ITEM_DELEGATE, mem(RW, 0, at)));
 	EQUAL(probe_write((void *)at, 1), 0);
 	EQUAL(revoke_self(mem(MEM_W, 0, at)), SUCCESS);
 	EQUAL(probe_write((void *)at, 2), FAULT(VECTOR_PF));
@@ -141,13 +134,11 @@ static void remote(void)
 	struct line l = memory_line();
 	struct syscall s = {mem(RIGHTS_ALL, 0, l.at), l.s[2]->pd, 0, 0};
 
-	EQUAL(syscall_5(CALL_ID(CALL_REVOKE, FLAG_REVOKE_REMOTE, 0), &s),
-	      SUCCESS);
+	EQUAL(syscall_5(CALL_ID(CALL_REVOKE, FLAG_REVOKE_REMOTE, 0), &s), SUCCESS);
 	EQUAL(s.rdx, 0);
 	EQUAL(ask(l.s[2], OP_READ, l.at, 0), 0);
 	expect(&l, 3, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
-	EQUAL(revoke_remote(with_rights(l.s[1]->pd, 1),
-			    mem(RIGHTS_ALL, 0, l.at)), SUCCESS);
+	EQUAL(revoke_remote(with_rights(l.s[1]->pd, 1), mem(RIGHTS_ALL, 0, l.at)), SUCCESS);
 	expect(&l, 1, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
 	EQUAL(ask(l.s[0], OP_READ, l.at, 0), 0);
 
@@ -161,8 +152,8 @@ static void keep(void)
 {
 	struct line l = memory_line();
 
-	EQUAL(revoke_flags(FLAG_REVOKE_SELF | FLAG_REVOKE_REMOTE |
-			   FLAG_REVOKE_KEEP, l.s[2]->pd, mem(MEM_R, 0, l.at)),
+	EQUAL(revoke_flags(FLAG_REVOKE_SELF | FLAG_REVOKE_REMOTE | FLAG_REVOKE_KEEP, l.s[2]->pd,
+			   mem(MEM_R, 0, l.at)),
 	      SUCCESS);
 	EQUAL(ask(l.s[2], OP_READ, l.at, 0), FAULT(VECTOR_PF));
 	expect(&l, 3, 0, 0);
@@ -179,13 +170,11 @@ static void range(void)
 	unsigned long base = page_number(page);
 
 	for (unsigned i = 0; i < PAGES; i++) {
-		SETUP(give_at(s->pd, CRD(CRD_MEM, RW, 0, base + i),
-			      ITEM_DELEGATE, mem(RW, 0, at + i * PAGE_SIZE)));
+		SETUP(give_at(s->pd, CRD(CRD_MEM, RW, 0, base + i), ITEM_DELEGATE,
+			      mem(RW, 0, at + i * PAGE_SIZE)));
 	}
-	EQUAL(revoke_remote(s->pd, mem(RIGHTS_ALL, 2, at + 4 * PAGE_SIZE)),
-	      SUCCESS);
-	EQUAL(revoke_remote(s->pd, mem(RIGHTS_ALL, 0, at + 9 * PAGE_SIZE)),
-	      SUCCESS);
+	EQUAL(revoke_remote(s->pd, mem(RIGHTS_ALL, 2, at + 4 * PAGE_SIZE)), SUCCESS);
+	EQUAL(revoke_remote(s->pd, mem(RIGHTS_ALL, 0, at + 9 * PAGE_SIZE)), SUCCESS);
 	for (unsigned i = 0; i < PAGES; i++) {
 		EQUAL(ask(s, OP_READ, at + i * PAGE_SIZE, 0),
 		      (i >= 4 && i < 8) || i == 9 ? FAULT(VECTOR_PF) : 0);
@@ -203,38 +192,35 @@ struct large {
 static struct large make_large(void)
 {
 	struct large l = {
-		.mine = free_pages(LARGE_ORDER), .at = free_pages(LARGE_ORDER),
+		.mine = free_pages(LARGE_ORDER),
+		.at = free_pages(LARGE_ORDER),
 	};
 	uint64_t ram = free_ram(LARGE_ORDER), window;
 
 	window = mem(RIGHTS_ALL, LARGE_ORDER, l.at);
 	NEED(ram);
-	SETUP(take(mem(RW, LARGE_ORDER, ram), ITEM_GUEST,
-		   mem(RW, LARGE_ORDER, l.mine)));
-	for (unsigned i = 0; i < LARGE; i++) {
+	SETUP(take(mem(RW, LARGE_ORDER, ram), ITEM_GUEST, mem(RW, LARGE_ORDER, l.mine)));
+	for (unsigned i = 0; i < LARGE; i++)
 		*(uint64_t *)(l.mine + i * PAGE_SIZE) = magic + i;
-	}
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 2; i++)
 		l.s[i] = make_servant(make_pd());
-	}
-	SETUP(give_at(l.s[0]->pd, mem(RW, LARGE_ORDER, l.mine),
-		      ITEM_DELEGATE | ITEM_GUEST, window));
+	SETUP(give_at(l.s[0]->pd, mem(RW, LARGE_ORDER, l.mine), ITEM_DELEGATE | ITEM_GUEST,
+		      window));
 	set_item(window, ITEM_DELEGATE);
 	SETUP(delegate(l.s[0]->pd, window, l.s[1]->pd));
 	return l;
 }
 
 /* Page n of it: what reading and writing gives. */
-static void expect_page(const struct large *l, unsigned first, unsigned n,
-			unsigned read, unsigned write)
+static void expect_page(const struct large *l, unsigned first, unsigned n, unsigned read,
+			unsigned write)
 {
 	unsigned long at = l->at + n * PAGE_SIZE;
 
 	for (unsigned i = first; i < 2; i++) {
 		EQUAL(ask(l->s[i], OP_READ, at, 0), read);
-		if (!read) {
+		if (!read)
 			EQUAL(my_utcb->word[1], magic + n);
-		}
 		EQUAL(ask(l->s[i], OP_WRITE, at, magic + n), write);
 	}
 }
@@ -315,10 +301,8 @@ static void part_ports(void)
 	SETUP(take(all, 0, all));
 	SETUP(give(s->pd, all));
 	EQUAL(revoke(CRD(CRD_PIO, PIO_ACCESS, 1, PORTS + 6)), SUCCESS);
-	for (unsigned i = 0; i < 16; i++) {
-		EQUAL(ask(s, OP_IN, PORTS + i, 0),
-		      i == 6 || i == 7 ? FAULT(VECTOR_GP) : 0);
-	}
+	for (unsigned i = 0; i < 16; i++)
+		EQUAL(ask(s, OP_IN, PORTS + i, 0), i == 6 || i == 7 ? FAULT(VECTOR_GP) : 0);
 	SETUP(revoke_self(all));
 }
 
@@ -335,16 +319,13 @@ static void wide(void)
 	}
 	EQUAL(revoke(obj(SM_RIGHT_DOWN, 0, sm)), SUCCESS);
 	for (unsigned i = 0; i < N; i++) {
-		EQUAL(ask_call(s[i], CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1,
-			       0, 0), BAD_CAPABILITY);
-		EQUAL(ask_call(s[i], CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0,
-			       0, 0), SUCCESS);
+		EQUAL(ask_call(s[i], CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0),
+		      BAD_CAPABILITY);
+		EQUAL(ask_call(s[i], CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0, 0, 0), SUCCESS);
 	}
 	EQUAL(revoke(obj(RIGHTS_ALL, 0, sm)), SUCCESS);
-	for (unsigned i = 0; i < N; i++) {
-		EQUAL(ask_call(s[i], CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0,
-			       0, 0), BAD_CAPABILITY);
-	}
+	for (unsigned i = 0; i < N; i++)
+		EQUAL(ask_call(s[i], CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0, 0, 0), BAD_CAPABILITY);
 	EQUAL(sm_down_all(sm, 1), SUCCESS);
 }
 
@@ -358,8 +339,8 @@ static void object_everywhere(void)
 	EQUAL(revoke_self(obj(RIGHTS_ALL, 0, sm)), SUCCESS);
 	for (unsigned i = 0; i < DEPTH; i++) {
 		EQUAL(ask(l.s[i], OP_LOOKUP, obj(0, 0, sm), 0), 0);
-		EQUAL(ask_call(l.s[i], CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0,
-			       0, 0), BAD_CAPABILITY);
+		EQUAL(ask_call(l.s[i], CALL_ID(CALL_SM_CTRL, SM_UP, sm), 0, 0, 0, 0),
+		      BAD_CAPABILITY);
 	}
 }
 
@@ -370,13 +351,11 @@ static void object_keep(void)
 	unsigned long sm = make_sm(1);
 
 	SETUP(give(s->pd, obj(RIGHTS_ALL, 0, sm)));
-	EQUAL(revoke_flags(FLAG_REVOKE_SELF | FLAG_REVOKE_KEEP, 0,
-			   obj(RIGHTS_ALL, 0, sm)), SUCCESS);
-	EQUAL(sm_up(sm), BAD_CAPABILITY);
-	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0),
+	EQUAL(revoke_flags(FLAG_REVOKE_SELF | FLAG_REVOKE_KEEP, 0, obj(RIGHTS_ALL, 0, sm)),
 	      SUCCESS);
-	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0),
-	      TIMEOUT);
+	EQUAL(sm_up(sm), BAD_CAPABILITY);
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0), SUCCESS);
+	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0), TIMEOUT);
 }
 
 /* A range of selectors. */
@@ -384,14 +363,11 @@ static void object_range(void)
 {
 	unsigned long first = sel_range(3);
 
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 8; i++)
 		SETUP(create_sm(first + i, SEL_ROOT_PD, 0));
-	}
 	EQUAL(revoke_self(obj(RIGHTS_ALL, 1, first + 2)), SUCCESS);
-	for (unsigned i = 0; i < 8; i++) {
-		EQUAL(sm_up(first + i),
-		      i == 2 || i == 3 ? BAD_CAPABILITY : SUCCESS);
-	}
+	for (unsigned i = 0; i < 8; i++)
+		EQUAL(sm_up(first + i), i == 2 || i == 3 ? BAD_CAPABILITY : SUCCESS);
 }
 
 /* It ups the semaphore it is given, which must be one. */
@@ -401,12 +377,9 @@ static void signal(void)
 
 	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, sm), 0, 0), SUCCESS);
 	EQUAL(sm_down(sm, in_us(1000000)), SUCCESS);
-	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, sel()), 0, 0),
-	      BAD_CAPABILITY);
-	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, SEL_ROOT_PD), 0, 0),
-	      BAD_CAPABILITY);
-	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0,
-				with_rights(sm, SM_RIGHT_DOWN)), 0, 0),
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, sel()), 0, 0), BAD_CAPABILITY);
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, SEL_ROOT_PD), 0, 0), BAD_CAPABILITY);
+	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, with_rights(sm, SM_RIGHT_DOWN)), 0, 0),
 	      BAD_CAPABILITY);
 	EQUAL(sm_down(sm, 1), TIMEOUT);
 }
@@ -422,18 +395,15 @@ static void signal_free(void)
 		unsigned long all[] = {make_portal(h, 0, 0), h->ec, pd};
 
 		for (unsigned k = 0; k < 3; k++) {
-			EQUAL(syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF,
-						sm),
+			EQUAL(syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF, sm),
 					CRD(CRD_OBJ, RIGHTS_ALL, 0, all[k]), 0),
 			      SUCCESS);
 		}
-		for (unsigned k = 0; k < 3; k++) {
+		for (unsigned k = 0; k < 3; k++)
 			EQUAL(sm_down(sm, in_us(1000000)), SUCCESS);
-		}
 		EQUAL(sm_down(sm, 1), TIMEOUT);
-		if (i == 2) {
+		if (i == 2)
 			before = usage(SEL_ROOT_PD);
-		}
 	}
 	CHECK(usage(SEL_ROOT_PD) <= before + 1);
 }
@@ -446,14 +416,10 @@ static void nothing(void)
 	EQUAL(revoke_self(0), SUCCESS);
 	EQUAL(revoke_self(~3ul), SUCCESS);
 	for (unsigned order = 0; order < 16; order++) {
-		EQUAL(revoke_self(mem(RIGHTS_ALL, order, 0x7ff000000000)),
-		      SUCCESS);
-		EQUAL(revoke_self(CRD(CRD_PIO, RIGHTS_ALL, order, 0x10000)),
-		      SUCCESS);
-		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, order,
-				      hip->selectors)), SUCCESS);
-		EQUAL(revoke_self(CRD(CRD_MEM, RIGHTS_ALL, order,
-				      ~0ul >> 12)), SUCCESS);
+		EQUAL(revoke_self(mem(RIGHTS_ALL, order, 0x7ff000000000)), SUCCESS);
+		EQUAL(revoke_self(CRD(CRD_PIO, RIGHTS_ALL, order, 0x10000)), SUCCESS);
+		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, order, hip->selectors)), SUCCESS);
+		EQUAL(revoke_self(CRD(CRD_MEM, RIGHTS_ALL, order, ~0ul >> 12)), SUCCESS);
 	}
 	EQUAL(revoke_self(mem(RIGHTS_ALL, 0, at)), SUCCESS);
 }
@@ -462,9 +428,7 @@ static void nothing(void)
 static void own_code(void)
 {
 	struct frame *s = make_handler_events(make_pd(), boot_cpu,
-					      make_servant(SEL_ROOT_PD)
-						      ->function,
-					      sel_range(5));
+					      make_servant(SEL_ROOT_PD)->function, sel_range(5));
 
 	s->pt = make_portal(s, 0, 0);
 	my_utcb->word[0] = OP_CALL;
@@ -481,13 +445,11 @@ static void again(void)
 	unsigned long at = free_pages(0), before = 0;
 
 	for (unsigned i = 0; i < 1000; i++) {
-		SETUP(give_at(s->pd,
-			      mem(RW, 0, (unsigned long)page[i % PAGES]),
-			      ITEM_DELEGATE, mem(RW, 0, at)));
+		SETUP(give_at(s->pd, mem(RW, 0, (unsigned long)page[i % PAGES]), ITEM_DELEGATE,
+			      mem(RW, 0, at)));
 		EQUAL(ask(s, OP_WRITE, at, i), 0);
 		EQUAL(*(uint64_t *)page[i % PAGES], i);
-		SETUP(revoke(mem(RIGHTS_ALL, 0,
-				 (unsigned long)page[i % PAGES])));
+		SETUP(revoke(mem(RIGHTS_ALL, 0, (unsigned long)page[i % PAGES])));
 		EQUAL(ask(s, OP_READ, at, 0), FAULT(VECTOR_PF));
 		if (i == 10) {
 			sleep_us(20000);
@@ -506,15 +468,14 @@ static void many(void)
 	sleep_us(20000);
 	before = usage(pd);
 	for (unsigned long i = 0; i < 4096; i++) {
-		SETUP(give_at(pd, mem(RW, 0, (unsigned long)page),
-			      ITEM_DELEGATE, mem(RW, 0, at + i * PAGE_SIZE)));
+		SETUP(give_at(pd, mem(RW, 0, (unsigned long)page), ITEM_DELEGATE,
+			      mem(RW, 0, at + i * PAGE_SIZE)));
 	}
 	CHECK(usage(pd) > before);
 	EQUAL(revoke(mem(RIGHTS_ALL, 0, (unsigned long)page)), SUCCESS);
 	/* Page tables may stay: 8 of them. */
-	for (unsigned i = 0; i < 300 && usage(pd) > before + 10; i++) {
+	for (unsigned i = 0; i < 300 && usage(pd) > before + 10; i++)
 		sleep_us(1000);
-	}
 	CHECK(usage(pd) <= before + 10);
 }
 

@@ -17,8 +17,7 @@ static void mark(struct frame *f)
 static void preempts_at_start(void)
 {
 	for (unsigned p = 2; p <= 127; p += 25) {
-		struct frame *t =
-			make_thread(SEL_ROOT_PD, boot_cpu, p, mark, 0);
+		struct frame *t = make_thread(SEL_ROOT_PD, boot_cpu, p, mark, 0);
 
 		EQUAL(t->value[0], 1);
 	}
@@ -34,8 +33,7 @@ static void mark_woken(struct frame *f)
 static void preempts_at_up(void)
 {
 	unsigned long sm = make_sm(0);
-	struct frame *t =
-		make_thread(SEL_ROOT_PD, boot_cpu, 5, mark_woken, sm);
+	struct frame *t = make_thread(SEL_ROOT_PD, boot_cpu, 5, mark_woken, sm);
 
 	EQUAL(t->value[0], 0);
 	SETUP(sm_up(sm));
@@ -88,31 +86,26 @@ static void by_priority(void)
 	arrived = 0;
 	make_thread(SEL_ROOT_PD, boot_cpu, 126, start_many, 0);
 	WAIT(arrived == STARTED);
-	for (unsigned i = 1; i < STARTED; i++) {
+	for (unsigned i = 1; i < STARTED; i++)
 		CHECK(order[i] < order[i - 1]);
-	}
 }
 
 static volatile uint64_t stop;
 
 static void spin(struct frame *f)
 {
-	while (!stop) {
+	while (!stop)
 		f->value[0]++;
-	}
 }
 
 /*
  * Two that spin, with their quanta, for a while; how far they come. It is not
  * their time that is compared: the machine may be away while one of them runs.
  */
-static void compete(unsigned quantum_a, unsigned quantum_b, uint64_t *a,
-		    uint64_t *b)
+static void compete(unsigned quantum_a, unsigned quantum_b, uint64_t *a, uint64_t *b)
 {
-	struct frame *ta = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0,
-					    events());
-	struct frame *tb = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0,
-					    events());
+	struct frame *ta = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0, events());
+	struct frame *tb = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0, events());
 
 	stop = 0;
 	start_thread(ta, 1, quantum_a);
@@ -147,8 +140,7 @@ static void yielder(struct frame *f)
 {
 	for (unsigned i = 0; i < 100; i++) {
 		f->value[0]++;
-		EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_YIELD, 0), 0, 0),
-		      SUCCESS);
+		EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_YIELD, 0), 0, 0), SUCCESS);
 		if (other && other != f) {
 			uint64_t mine = f->value[0], its = other->value[0];
 
@@ -160,8 +152,7 @@ static void yielder(struct frame *f)
 
 static void start_yielders(struct frame *f)
 {
-	struct frame *a = make_idle_thread(SEL_ROOT_PD, boot_cpu, yielder, 0,
-					   events());
+	struct frame *a = make_idle_thread(SEL_ROOT_PD, boot_cpu, yielder, 0, events());
 
 	other = make_idle_thread(SEL_ROOT_PD, boot_cpu, yielder, 0, events());
 	start_thread(a, 5, 1000000);
@@ -208,8 +199,7 @@ static void start_equals(struct frame *f)
 /* Who was preempted goes on before its equals, with what it had left. */
 static void preempted_goes_on(void)
 {
-	struct frame *t = make_thread(SEL_ROOT_PD, boot_cpu, 127, start_equals,
-				      0);
+	struct frame *t = make_thread(SEL_ROOT_PD, boot_cpu, 127, start_equals, 0);
 	struct frame *a, *high;
 
 	WAIT(t->value[1]);
@@ -224,15 +214,13 @@ static void preempted_goes_on(void)
 static void destroyed(void)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin,
-						   0, events());
+		struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0, events());
 		uint64_t before;
 
 		stop = 0;
 		start_thread(t, 1, 1000);
 		WAIT(t->value[0]);
-		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0,
-				      i % 2 ? t->ec : t->sc)));
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, i % 2 ? t->ec : t->sc)));
 		sleep_us(3000);
 		before = t->value[0];
 		sleep_us(3000);
@@ -242,19 +230,16 @@ static void destroyed(void)
 
 static void destroy_self(struct frame *f)
 {
-	(void)!revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			       f->argument ? f->ec : f->sc));
-	for (;;) {
+	(void)!revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, f->argument ? f->ec : f->sc));
+	for (;;)
 		f->value[0]++;
-	}
 }
 
 /* The same, if it does that itself. */
 static void destroys_itself(void)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu,
-						   destroy_self, i % 2,
+		struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, destroy_self, i % 2,
 						   events());
 		uint64_t before;
 

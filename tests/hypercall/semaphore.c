@@ -13,9 +13,8 @@ static void counts(void)
 {
 	unsigned long sm = make_sm(3);
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3; i++)
 		EQUAL(sm_down(sm, NOW), SUCCESS);
-	}
 	EQUAL(sm_down(sm, NOW), TIMEOUT);
 	EQUAL(sm_up(sm), SUCCESS);
 	EQUAL(sm_up(sm), SUCCESS);
@@ -38,21 +37,18 @@ static void zero(void)
 
 static void capability(void)
 {
-	unsigned long sm = make_sm(1), pt = make_portal(
-		make_handler(SEL_ROOT_PD, boot_cpu, echo), 0, 0);
-	const unsigned long bad[] = {sel(), SEL_ROOT_PD, SEL_ROOT_EC,
-				     SEL_ROOT_SC, pt, hip->selectors,
-				     hip->selectors + sm, ~0ul >> 8};
+	unsigned long sm = make_sm(1),
+		      pt = make_portal(make_handler(SEL_ROOT_PD, boot_cpu, echo), 0, 0);
+	const unsigned long bad[] = {sel(), SEL_ROOT_PD,    SEL_ROOT_EC,	 SEL_ROOT_SC,
+				     pt,    hip->selectors, hip->selectors + sm, ~0ul >> 8};
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		EQUAL(sm_up(bad[i]), BAD_CAPABILITY);
 		EQUAL(sm_down(bad[i], NOW), BAD_CAPABILITY);
 		EQUAL(sm_down_all(bad[i], NOW), BAD_CAPABILITY);
 	}
-	EQUAL(sm_up(with_rights(sm, RIGHTS_ALL & ~SM_RIGHT_UP)),
-	      BAD_CAPABILITY);
-	EQUAL(sm_down(with_rights(sm, RIGHTS_ALL & ~SM_RIGHT_DOWN), NOW),
-	      BAD_CAPABILITY);
+	EQUAL(sm_up(with_rights(sm, RIGHTS_ALL & ~SM_RIGHT_UP)), BAD_CAPABILITY);
+	EQUAL(sm_down(with_rights(sm, RIGHTS_ALL & ~SM_RIGHT_DOWN), NOW), BAD_CAPABILITY);
 	EQUAL(sm_up(with_rights(sm, SM_RIGHT_UP)), SUCCESS);
 	EQUAL(sm_down(with_rights(sm, SM_RIGHT_DOWN), NOW), SUCCESS);
 	EQUAL(sm_down(sm, NOW), SUCCESS);
@@ -94,9 +90,8 @@ static void first_come(void)
 
 	arrived = 0;
 	for (unsigned i = 0; i < N; i++) {
-		struct frame *f =
-			make_thread(SEL_ROOT_PD, boot_cpu,
-				    PRIORITY + i * 7 % N, in_order, sm);
+		struct frame *f = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY + i * 7 % N, in_order,
+					      sm);
 
 		f->value[0] = i;
 	}
@@ -122,14 +117,12 @@ static void deadlines(void)
 	uint64_t start = in_us(20000);
 
 	for (unsigned i = 0; i < N; i++) {
-		t[i] = make_idle_thread(
-			SEL_ROOT_PD, boot_cpu, until, 0,
-			common_events(SEL_ROOT_PD, boot_cpu));
+		t[i] = make_idle_thread(SEL_ROOT_PD, boot_cpu, until, 0,
+					common_events(SEL_ROOT_PD, boot_cpu));
 		t[i]->value[0] = start + i * 23 % N * tsc_of_us(APART_US);
 	}
-	for (unsigned i = 0; i < N; i++) {
+	for (unsigned i = 0; i < N; i++)
 		start_thread(t[i], PRIORITY, 1000);
-	}
 	for (unsigned i = 0; i < N; i++) {
 		WAIT(t[i]->value[1]);
 		EQUAL(t[i]->value[1], 1 + TIMEOUT);
@@ -161,8 +154,7 @@ static void cancelled(void)
 
 static void sleeper(struct frame *f)
 {
-	f->value[0] = 1 + sm_down(f->argument,
-				  f->value[1] ? in_us(1000000) : 0);
+	f->value[0] = 1 + sm_down(f->argument, f->value[1] ? in_us(1000000) : 0);
 }
 
 /* With its last capability it wakes whoever sleeps, and says why. */
@@ -193,10 +185,8 @@ static void destroyed(void)
 static void sleeper_dies(void)
 {
 	unsigned long sm = make_sm(0);
-	struct frame *a = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, sleeper,
-				      sm);
-	struct frame *b = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, sleeper,
-				      sm);
+	struct frame *a = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, sleeper, sm);
+	struct frame *b = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, sleeper, sm);
 
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, a->ec)));
 	SETUP(sm_up(sm));
@@ -209,8 +199,7 @@ static void sleeper_dies(void)
 static void sleeper_without_sc(void)
 {
 	unsigned long sm = make_sm(0);
-	struct frame *a = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, sleeper,
-				      sm);
+	struct frame *a = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, sleeper, sm);
 
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, a->sc)));
 	SETUP(sm_up(sm));

@@ -86,8 +86,7 @@ static void wait_for_it(struct frame *f)
 	for (;;) {
 		struct syscall s = {0, 0, 0, 0};
 
-		f->value[0] = 1 + syscall_5(CALL_ID(CALL_SM_CTRL, SM_DOWN,
-						    f->argument), &s);
+		f->value[0] = 1 + syscall_5(CALL_ID(CALL_SM_CTRL, SM_DOWN, f->argument), &s);
 		f->value[1] = s.rsi;
 		f->value[2] = s.rdx;
 		f->value[3]++;
@@ -99,8 +98,7 @@ static void wakes(void)
 {
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		unsigned long sm = make_sm(0), a, b;
-		struct frame *t = make_thread(SEL_ROOT_PD, cpu, 5, wait_for_it,
-					      sm);
+		struct frame *t = make_thread(SEL_ROOT_PD, cpu, 5, wait_for_it, sm);
 
 		sleep_us(1000);
 		a = make_signal(0x77, sm);
@@ -134,7 +132,7 @@ static void destroyed(void)
 	EQUAL(sm_up(b), SUCCESS);
 	destroy(a);
 	expect(sm, 2, 1);
-	expect(sm, 0, DEADLINE_PASSED);		/* the count that a left */
+	expect(sm, 0, DEADLINE_PASSED); /* the count that a left */
 	expect_none(sm);
 	EQUAL(sm_up(b), SUCCESS);
 	destroy(sm);
@@ -146,9 +144,8 @@ static void destroyed(void)
 
 static void ups(struct frame *f)
 {
-	for (unsigned i = 0; i < 400; i++) {
+	for (unsigned i = 0; i < 400; i++)
 		f->value[0] += sm_up(f->argument) != SUCCESS;
-	}
 	f->value[1] = 1;
 }
 
@@ -160,15 +157,12 @@ static void race(void)
 	uint64_t sum[MAX_CPUS] = {0}, v, c;
 	bool done = false;
 
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
-		t[cpu] = make_thread(SEL_ROOT_PD, cpu, 1, ups,
-				     make_signal(cpu, sm));
-	}
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
+		t[cpu] = make_thread(SEL_ROOT_PD, cpu, 1, ups, make_signal(cpu, sm));
 	while (!done) {
 		done = true;
-		for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		for (unsigned cpu = 0; cpu < cpus; cpu++)
 			done = done && t[cpu]->value[1];
-		}
 		while (down(sm, &v, &c) == SUCCESS) {
 			NEED(v < cpus);
 			sum[v] += c;
@@ -181,10 +175,7 @@ static void race(void)
 }
 
 const struct test signal_tests[] = {
-	{"signal.counts", counts, 0},
-	{"signal.refused", refused, 0},
-	{"signal.wakes", wakes, 0},
-	{"signal.destroyed", destroyed, 0},
-	{"signal.race", race, 0},
-	{0},
+	{"signal.counts", counts, 0}, {"signal.refused", refused, 0},
+	{"signal.wakes", wakes, 0},   {"signal.destroyed", destroyed, 0},
+	{"signal.race", race, 0},     {0},
 };

@@ -33,8 +33,7 @@ static void threads(void)
 static void call_other(void)
 {
 	struct frame *h = make_handler(SEL_ROOT_PD, other_cpu(), echo);
-	unsigned long pt = with_rights(make_portal(h, 0, 0),
-				       RIGHTS_ALL & ~PT_CALL_REMOTE);
+	unsigned long pt = with_rights(make_portal(h, 0, 0), RIGHTS_ALL & ~PT_CALL_REMOTE);
 
 	EQUAL(call(pt), BAD_CPU);
 	EQUAL(call_nonblock(pt), BAD_CPU);
@@ -54,8 +53,7 @@ static void event_other(void)
 	struct frame *t;
 
 	SETUP(give_at(SEL_ROOT_PD,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 5,
-			  common_events(SEL_ROOT_PD, boot_cpu)),
+		      CRD(CRD_OBJ, RIGHTS_ALL, 5, common_events(SEL_ROOT_PD, boot_cpu)),
 		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 5, base)));
 	t = make_idle_thread(SEL_ROOT_PD, other_cpu(), run_ud, 0, base);
 	start_thread(t, 5, 1000);
@@ -81,12 +79,10 @@ static void ring(void)
 {
 	struct frame *t[MAX_CPUS];
 
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		sms[cpu] = make_sm(0);
-	}
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		t[cpu] = make_thread(SEL_ROOT_PD, cpu, 5, pass_on, 0);
-	}
 	SETUP(sm_up(sms[0]));
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		WAIT(t[cpu]->value[1]);
@@ -97,17 +93,15 @@ static void ring(void)
 
 static void down_many(struct frame *f)
 {
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < 1000; i++)
 		SETUP(sm_down(f->argument, 0));
-	}
 	f->value[0] = 1;
 }
 
 static void up_many(struct frame *f)
 {
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < 1000; i++)
 		SETUP(sm_up(f->argument));
-	}
 	f->value[0] = 1;
 }
 
@@ -121,14 +115,12 @@ static void contended(void)
 
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		for (unsigned i = 0; i < EACH; i++) {
-			t[n++] = make_thread(SEL_ROOT_PD, cpu, 4, down_many,
-					     sm);
+			t[n++] = make_thread(SEL_ROOT_PD, cpu, 4, down_many, sm);
 			t[n++] = make_thread(SEL_ROOT_PD, cpu, 3, up_many, sm);
 		}
 	}
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		WAIT(t[i]->value[0]);
-	}
 	EQUAL(sm_down(sm, 1), TIMEOUT);
 }
 
@@ -137,11 +129,10 @@ static void sleep_race(struct frame *f)
 	for (unsigned i = 0; i < 300; i++) {
 		enum status s = sm_down(f->argument, in_us(20 + i % 50));
 
-		if (s == SUCCESS) {
+		if (s == SUCCESS)
 			f->value[0]++;
-		} else if (s != TIMEOUT) {
+		else if (s != TIMEOUT)
 			f->value[1]++;
-		}
 	}
 	f->value[2] = 1;
 }
@@ -154,25 +145,22 @@ static void deadline_race(void)
 	unsigned ups = 0, taken = 0, left = 0;
 	bool done = false;
 
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		t[cpu] = make_thread(SEL_ROOT_PD, cpu, 5, sleep_race, sm);
-	}
 	while (!done) {
 		SETUP(sm_up(sm));
 		ups++;
 		spin_us(15);
 		done = true;
-		for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		for (unsigned cpu = 0; cpu < cpus; cpu++)
 			done = done && t[cpu]->value[2];
-		}
 	}
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		EQUAL(t[cpu]->value[1], 0);
 		taken += (unsigned)t[cpu]->value[0];
 	}
-	while (sm_down(sm, 1) == SUCCESS) {
+	while (sm_down(sm, 1) == SUCCESS)
 		left++;
-	}
 	EQUAL(taken + left, ups);
 }
 
@@ -187,9 +175,8 @@ static void destroyed_sm(void)
 	unsigned long sm = make_sm(0);
 	struct frame *t[MAX_CPUS];
 
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		t[cpu] = make_thread(SEL_ROOT_PD, cpu, 5, sleeper, sm);
-	}
 	sleep_us(5000);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)));
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
@@ -200,9 +187,8 @@ static void destroyed_sm(void)
 
 static void spin(struct frame *f)
 {
-	for (;;) {
+	for (;;)
 		f->value[0]++;
-	}
 }
 
 static bool stands(const struct frame *t)
@@ -218,12 +204,10 @@ static void destroyed_thread(void)
 {
 	for (unsigned i = 0; i < 6; i++) {
 		unsigned long pd = make_pd();
-		struct frame *t = make_thread(pd, 1 + i % (cpus - 1), 5, spin,
-					      0);
+		struct frame *t = make_thread(pd, 1 + i % (cpus - 1), 5, spin, 0);
 
 		WAIT(t->value[0]);
-		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0,
-				      i % 2 ? t->ec : t->sc)));
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, i % 2 ? t->ec : t->sc)));
 		sleep_us(2000);
 		CHECK(stands(t));
 	}
@@ -246,13 +230,11 @@ static void recall(void)
 
 		SETUP(give_at(SEL_ROOT_PD,
 			      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-				  common_events(SEL_ROOT_PD, cpu) +
-					  EVENT_THREAD_STARTUP),
+				  common_events(SEL_ROOT_PD, cpu) + EVENT_THREAD_STARTUP),
 			      ITEM_DELEGATE,
-			      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-				  base + EVENT_THREAD_STARTUP)));
-		SETUP(create_pt(base + EVENT_THREAD_RECALL, SEL_ROOT_PD,
-				h->ec, 0, (unsigned long)entry_portal));
+			      CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
+		SETUP(create_pt(base + EVENT_THREAD_RECALL, SEL_ROOT_PD, h->ec, 0,
+				(unsigned long)entry_portal));
 		t = make_idle_thread(SEL_ROOT_PD, cpu, spin, 0, base);
 		start_thread(t, 1, 1000);
 		WAIT(t->value[0]);
@@ -288,37 +270,30 @@ static void wait_for_them(struct frame *const *t)
 {
 	uint64_t end = in_us(200000), before[MAX_CPUS];
 
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		before[cpu] = t[cpu]->value[0];
-	}
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		while (cpu != boot_cpu && !t[cpu]->value[3] &&
-		       t[cpu]->value[0] < before[cpu] + 10 && rdtsc() < end) {
+		       t[cpu]->value[0] < before[cpu] + 10 && rdtsc() < end)
 			__asm__ volatile("pause");
-		}
-	}
 }
 
 /* After a revoke no CPU has the page: nobody reads what is written then. */
 static void shootdown(void)
 {
-	may_fault = true;	/* once the PD is gone */
+	may_fault = true; /* once the PD is gone */
 	for (unsigned i = 0; i < 8; i++) {
 		struct frame *t[MAX_CPUS];
 		unsigned long pd = make_pd(), at = free_pages(0);
 
 		*(uint64_t *)page[0] = 1;
-		SETUP(give_at(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page)),
-			      ITEM_DELEGATE,
+		SETUP(give_at(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM_DELEGATE,
 			      CRD(CRD_MEM, MEM_R, 0, at / PAGE_SIZE)));
-		for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		for (unsigned cpu = 0; cpu < cpus; cpu++)
 			t[cpu] = make_thread(pd, cpu, 1, reader, at);
-		}
-		for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		for (unsigned cpu = 0; cpu < cpus; cpu++)
 			WAIT(t[cpu]->value[0]);
-		}
-		EQUAL(revoke(CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page))),
-		      SUCCESS);
+		EQUAL(revoke(CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page))), SUCCESS);
 		*(volatile uint64_t *)page[0] = 2;
 		wait_for_them(t);
 		for (unsigned cpu = 0; cpu < cpus; cpu++) {
@@ -327,18 +302,15 @@ static void shootdown(void)
 			EQUAL(t[cpu]->value[2], at);
 		}
 		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, pd)));
-		for (unsigned cpu = 0; cpu < cpus; cpu++) {
-			SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0,
-					      t[cpu]->ec)));
-		}
+		for (unsigned cpu = 0; cpu < cpus; cpu++)
+			SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t[cpu]->ec)));
 	}
 }
 
 static void writer(struct frame *f)
 {
-	while (probe_write((void *)f->argument, f->value[0]) == 0) {
+	while (probe_write((void *)f->argument, f->value[0]) == 0)
 		f->value[0]++;
-	}
 	f->value[1] = last_fault[f->cpu].error;
 	f->value[3] = 1;
 }
@@ -349,15 +321,12 @@ static void shootdown_write(void)
 	struct frame *t[MAX_CPUS];
 	unsigned long pd = make_pd(), at = free_pages(0);
 
-	SETUP(give_at(pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page)),
-		      ITEM_DELEGATE,
+	SETUP(give_at(pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page)), ITEM_DELEGATE,
 		      CRD(CRD_MEM, RIGHTS_ALL, 0, at / PAGE_SIZE)));
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		t[cpu] = make_thread(pd, cpu, 1, writer, at);
-	}
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		WAIT(t[cpu]->value[0]);
-	}
 	EQUAL(revoke(CRD(CRD_MEM, MEM_W, 0, page_number(page))), SUCCESS);
 	*(volatile uint64_t *)page[0] = ~0ul;
 	wait_for_them(t);
@@ -378,18 +347,15 @@ static void churn(struct frame *f)
 	for (unsigned i = 0; i < TIMES; i++) {
 		EQUAL(create_sm(s, SEL_ROOT_PD, 0), SUCCESS);
 		/* A UTCB of another CPU's EC may go a little later. */
-		EQUAL(create_ec(s + 1, SEL_ROOT_PD, i % 2,
-				f->argument + i * PAGE_SIZE, i % cpus, 0, 0),
+		EQUAL(create_ec(s + 1, SEL_ROOT_PD, i % 2, f->argument + i * PAGE_SIZE, i % cpus, 0,
+				0),
 		      SUCCESS);
-		EQUAL(create_pd(s + 2, SEL_ROOT_PD,
-				CRD(CRD_OBJ, RIGHTS_ALL, 2, s), 20), SUCCESS);
-		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, i % 5 ? 2 : 1, s)),
-		      SUCCESS);
+		EQUAL(create_pd(s + 2, SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 2, s), 20), SUCCESS);
+		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, i % 5 ? 2 : 1, s)), SUCCESS);
 		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 2, s)), SUCCESS);
 		f->value[0]++;
-		if (i % 8 == 0) {
+		if (i % 8 == 0)
 			sleep_us(300);
-		}
 	}
 	f->value[1] = 1;
 }
@@ -401,15 +367,13 @@ static void churn_all(void)
 	unsigned long before;
 
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
-		t[cpu] = make_idle_thread(SEL_ROOT_PD, cpu, churn,
-					  free_pages(9),
+		t[cpu] = make_idle_thread(SEL_ROOT_PD, cpu, churn, free_pages(9),
 					  common_events(SEL_ROOT_PD, cpu));
 	}
 	sleep_us(20000);
 	before = usage(SEL_ROOT_PD);
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		start_thread(t[cpu], 1, 1000);
-	}
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		while (!t[cpu]->value[1]) {
 			uint64_t n = t[cpu]->value[0];
@@ -419,9 +383,8 @@ static void churn_all(void)
 	}
 	/* What is left: the SCs, page tables, what the capabilities need. */
 	before += 3 + 2 * cpus;
-	for (unsigned i = 0; i < 300 && usage(SEL_ROOT_PD) > before; i++) {
+	for (unsigned i = 0; i < 300 && usage(SEL_ROOT_PD) > before; i++)
 		sleep_us(1000);
-	}
 	CHECK(usage(SEL_ROOT_PD) <= before);
 }
 
@@ -435,8 +398,7 @@ static void delegate_loop(struct frame *f)
 	while (!stop) {
 		put_item(f->utcb, 0, crd, ITEM(ITEM_DELEGATE, 0, f->cpu));
 		f->utcb->items = UTCB_ITEMS(0, 1);
-		f->value[1] += delegate(SEL_ROOT_PD, at, f->value[2]) !=
-			       SUCCESS;
+		f->value[1] += delegate(SEL_ROOT_PD, at, f->value[2]) != SUCCESS;
 		f->value[0]++;
 	}
 	f->value[3] = 1;
@@ -445,8 +407,7 @@ static void delegate_loop(struct frame *f)
 static void revoke_loop(struct frame *f)
 {
 	while (!stop) {
-		f->value[1] += revoke(CRD(CRD_MEM, RIGHTS_ALL, 0,
-					  page_number(page))) != SUCCESS;
+		f->value[1] += revoke(CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page))) != SUCCESS;
 		f->value[0]++;
 	}
 	f->value[3] = 1;
@@ -458,9 +419,8 @@ static void use_loop(struct frame *f)
 
 	while (!stop) {
 		for (unsigned i = 0; i < 8; i++) {
-			f->value[1] += probe_read((void *)(f->argument +
-							   i * PAGE_SIZE),
-						  &value) == 0;
+			f->value[1] += probe_read((void *)(f->argument + i * PAGE_SIZE), &value) ==
+				       0;
 		}
 		f->value[0]++;
 	}
@@ -483,9 +443,8 @@ static void delegate_race(void)
 		t[n++] = make_thread(pd, cpu, 1, use_loop, at);
 	}
 	sleep_us(200000);
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		WAIT(t[i]->value[0] > 100);
-	}
 	stop = true;
 	for (unsigned i = 0; i < n; i++) {
 		WAIT(t[i]->value[3]);
@@ -499,8 +458,7 @@ static void grab(struct frame *f)
 	for (unsigned i = 0; i < 200; i++) {
 		enum status s = call(f->argument);
 
-		f->value[1] += s != SUCCESS && s != ABORTED && s != TIMEOUT &&
-			       s != BAD_CAPABILITY;
+		f->value[1] += s != SUCCESS && s != ABORTED && s != TIMEOUT && s != BAD_CAPABILITY;
 	}
 	f->value[0] = 1;
 }
@@ -523,8 +481,7 @@ static void destroy_called(void)
 		struct frame *b = make_thread(SEL_ROOT_PD, cpu, 4, grab, pt);
 
 		WAIT(h->value[0] > 2);
-		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0,
-				      i % 2 ? h->ec : pt)));
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, i % 2 ? h->ec : pt)));
 		WAIT(a->value[0] && b->value[0]);
 		EQUAL(a->value[1] + b->value[1], 0);
 	}
@@ -550,15 +507,13 @@ static void fpu(void)
 	stop = false;
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		for (unsigned i = 0; i < 2; i++) {
-			t[n] = make_idle_thread(
-				SEL_ROOT_PD, cpu, fpu_spin, n * 0x10001,
-				common_events(SEL_ROOT_PD, cpu));
+			t[n] = make_idle_thread(SEL_ROOT_PD, cpu, fpu_spin, n * 0x10001,
+						common_events(SEL_ROOT_PD, cpu));
 			start_thread(t[n++], 1, 500);
 		}
 	}
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		WAIT(t[i]->value[0] > 1000);
-	}
 	stop = true;
 	for (unsigned i = 0; i < n; i++) {
 		WAIT(t[i]->value[3]);

@@ -10,8 +10,11 @@
 
 enum {
 	PRIORITY = 5,
-	RFLAGS_TF = 1 << 8, RFLAGS_IF = 1 << 9, RFLAGS_1 = 1 << 1,
-	CODE_USER = 0x2b, DATA_USER = 0x23,
+	RFLAGS_TF = 1 << 8,
+	RFLAGS_IF = 1 << 9,
+	RFLAGS_1 = 1 << 1,
+	CODE_USER = 0x2b,
+	DATA_USER = 0x23,
 	INSTRUCTIONS = 20000,
 	STORM = 20000,
 	CODE_MAX = 16,
@@ -24,24 +27,22 @@ struct iret_frame {
 /* storm.S */
 void storm_iret(const struct iret_frame *f);
 void storm_run(const void *code);
-uint64_t storm_call_stepped(uint64_t rdi, uint64_t rsi, uint64_t rdx,
-			    uint64_t rax);
+uint64_t storm_call_stepped(uint64_t rdi, uint64_t rsi, uint64_t rdx, uint64_t rax);
 extern const char storm_back[], storm_stepped[];
 
 /* Every event of the thread; its last one is told. */
 static volatile struct {
 	unsigned count[EVENTS_THREAD];
 	unsigned all;
-	uint64_t rip[4];		/* of the first */
+	uint64_t rip[4]; /* of the first */
 } seen;
 
 static void bring_back(struct frame *f)
 {
 	struct utcb *u = f->utcb;
 
-	if (seen.all < 4) {
+	if (seen.all < 4)
 		seen.rip[seen.all] = u->rip;
-	}
 	seen.all++;
 	seen.count[f->id]++;
 	u->rip = (uint64_t)storm_back;
@@ -53,9 +54,8 @@ static void bring_back(struct frame *f)
 static void step_on(struct frame *f)
 {
 	if (f->id == VECTOR_DB) {
-		if (seen.all < 4) {
+		if (seen.all < 4)
 			seen.rip[seen.all] = f->utcb->rip;
-		}
 		seen.all++;
 		seen.count[f->id]++;
 		f->utcb->mtd = 0;
@@ -71,20 +71,15 @@ static struct frame *stormer(function *run, function *handler)
 
 	memset((void *)(uintptr_t)&seen, 0, sizeof(seen));
 	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
-		SETUP(create_pt(base + i, SEL_ROOT_PD, h->ec,
-				MTD_RIP_LEN | MTD_RFLAGS,
+		SETUP(create_pt(base + i, SEL_ROOT_PD, h->ec, MTD_RIP_LEN | MTD_RFLAGS,
 				(unsigned long)entry_portal));
 		SETUP(pt_ctrl(base + i, i));
 	}
-	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			      base + EVENT_THREAD_STARTUP)));
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
 	SETUP(give_at(SEL_ROOT_PD,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) +
-				  EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  base + EVENT_THREAD_STARTUP)));
+			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
+		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
 	return make_idle_thread(SEL_ROOT_PD, boot_cpu, run, 0, base);
 }
 
@@ -92,9 +87,8 @@ static struct frame *stormer(function *run, function *handler)
 static void finished(struct frame *f)
 {
 	f->value[0] = 1;
-	for (;;) {
+	for (;;)
 		(void)!sm_down(SEL_FOREVER, 0);
-	}
 }
 
 static void run_stepped(struct frame *f)
@@ -109,12 +103,12 @@ static void run_stepped(struct frame *f)
  */
 static void step_syscall(void)
 {
-	unsigned long sm = make_sm(100), pt = make_portal(
-		make_handler(SEL_ROOT_PD, boot_cpu, echo), 0, 0);
+	unsigned long sm = make_sm(100),
+		      pt = make_portal(make_handler(SEL_ROOT_PD, boot_cpu, echo), 0, 0);
 	const uint64_t calls[] = {
 		CALL_ID(CALL_SM_CTRL, SM_UP, sm),
 		CALL_ID(CALL_SM_CTRL, SM_DOWN, sm),
-		CALL_ID(CALL_SM_CTRL, SM_DOWN, SEL_FOREVER),	/* sleeps */
+		CALL_ID(CALL_SM_CTRL, SM_DOWN, SEL_FOREVER), /* sleeps */
 		CALL_ID(CALL_SM_CTRL, SM_UP, 0xfff),
 		CALL_ID(CALL_CALL, 0, pt),
 		CALL_ID(CALL_REPLY, 0, 0),
@@ -133,20 +127,18 @@ static void step_syscall(void)
 		/* Before SYSCALL; behind it on some processors. */
 		CHECK(seen.all <= 2);
 		EQUAL(seen.all, seen.count[VECTOR_DB]);
-		for (unsigned s = 0; s < seen.all; s++) {
+		for (unsigned s = 0; s < seen.all; s++)
 			CHECK(seen.rip[s] - (uint64_t)storm_stepped <= 2);
-		}
 	}
 }
 
 static void run_iret(struct frame *f)
 {
 	static const uint64_t rip[] = {
-		0, 1ul << 47, 0xffff800000000000, 0xffffffff80201000, ~0ul,
-		USER_END,
+		0, 1ul << 47, 0xffff800000000000, 0xffffffff80201000, ~0ul, USER_END,
 	};
-	struct iret_frame i = {(uint64_t)storm_back, CODE_USER,
-			       RFLAGS_IF | RFLAGS_1, 0x1000, DATA_USER};
+	struct iret_frame i = {(uint64_t)storm_back, CODE_USER, RFLAGS_IF | RFLAGS_1, 0x1000,
+			       DATA_USER};
 
 	for (uint64_t s = 0; s < 0x10000; s += s < 0x100 ? 1 : 0x101) {
 		struct iret_frame cs = i, ss = i;
@@ -245,15 +237,14 @@ static uint64_t random(void)
 static void any_code(uint8_t *code)
 {
 	static const uint8_t first[] = {
-		0x0f, 0x0f, 0x0f, 0xff, 0xcb, 0xca, 0xcf, 0xf4, 0xfa, 0xe4,
-		0xec, 0x6c, 0x6e, 0x8e, 0xf1, 0xcc, 0xea, 0x9a,
+		0x0f, 0x0f, 0x0f, 0xff, 0xcb, 0xca, 0xcf, 0xf4, 0xfa,
+		0xe4, 0xec, 0x6c, 0x6e, 0x8e, 0xf1, 0xcc, 0xea, 0x9a,
 	};
 	uint64_t bytes[2] = {random(), random()};
 
 	memcpy(code, bytes, sizeof(bytes));
-	if (random() & 1) {
+	if (random() & 1)
 		code[0] = first[random() % sizeof(first)];
-	}
 	memset(code + sizeof(bytes), 0xcc, CODE_MAX);
 }
 
@@ -270,12 +261,10 @@ static void feed(struct frame *f)
 		return;
 	}
 	any_code((uint8_t *)f->value[1]);
-	memset(&u->rax, 0,
-		       (size_t)((char *)u->qual - (char *)&u->rax));
+	memset(&u->rax, 0, (size_t)((char *)u->qual - (char *)&u->rax));
 	u->rip = f->argument;
 	u->rflags = RFLAGS_1 | (random() & 0x7 ? 0 : RFLAGS_TF);
-	u->mtd = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15 | MTD_RSP |
-		 MTD_RIP_LEN | MTD_RFLAGS;
+	u->mtd = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15 | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS;
 }
 
 /*
@@ -294,20 +283,17 @@ static void any_instruction(void)
 	h->argument = at;
 	h->value[1] = (uint64_t)code_page();
 	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
-		SETUP(create_pt(base + i, SEL_ROOT_PD, h->ec, 0,
-				(unsigned long)entry_portal));
+		SETUP(create_pt(base + i, SEL_ROOT_PD, h->ec, 0, (unsigned long)entry_portal));
 		SETUP(pt_ctrl(base + i, i));
 	}
 	SETUP(give(pd, CRD(CRD_OBJ, RIGHTS_ALL, 5, base)));
-	SETUP(give_at(pd, CRD(CRD_MEM, MEM_R | MEM_X, 0,
-			      h->value[1] / PAGE_SIZE), ITEM_DELEGATE,
+	SETUP(give_at(pd, CRD(CRD_MEM, MEM_R | MEM_X, 0, h->value[1] / PAGE_SIZE), ITEM_DELEGATE,
 		      CRD(CRD_MEM, MEM_R | MEM_X, 0, at / PAGE_SIZE)));
 	SETUP(create_ec(ec, pd, EC_GLOBAL, free_pages(0), boot_cpu, 0, base));
 	SETUP(create_sc(sel(), SEL_ROOT_PD, ec, QPD(1, 100)));
 	while (h->value[0] <= INSTRUCTIONS) {
-		if (h->value[0] == before) {
+		if (h->value[0] == before)
 			EQUAL(ec_recall(ec), SUCCESS);
-		}
 		before = h->value[0];
 		sleep_us(500);
 	}
@@ -320,11 +306,25 @@ static void run_storm(struct frame *f)
 {
 	uint8_t *code = (uint8_t *)f->argument;
 	static const uint8_t insn[][4] = {
-		{0x0f, 0x0b}, {0xcc}, {0xf4}, {0xfa}, {0xec}, {0xcd, 0x80},
-		{0x0f, 0x34}, {0x0f, 0x01, 0xc1}, {0x0f, 0x01, 0xd9},
-		{0x8e, 0xd0}, {0xf1}, {0x0f, 0x30}, {0x0f, 0x22, 0xd8},
-		{0x0f, 0x23, 0xf8}, {0x0f, 0x21, 0xf8}, {0x48, 0x0f, 0x07},
-		{0x0f, 0x01, 0xf8}, {0x0f, 0x09}, {0x48, 0xf7, 0xf0},
+		{0x0f, 0x0b},
+		{0xcc},
+		{0xf4},
+		{0xfa},
+		{0xec},
+		{0xcd, 0x80},
+		{0x0f, 0x34},
+		{0x0f, 0x01, 0xc1},
+		{0x0f, 0x01, 0xd9},
+		{0x8e, 0xd0},
+		{0xf1},
+		{0x0f, 0x30},
+		{0x0f, 0x22, 0xd8},
+		{0x0f, 0x23, 0xf8},
+		{0x0f, 0x21, 0xf8},
+		{0x48, 0x0f, 0x07},
+		{0x0f, 0x01, 0xf8},
+		{0x0f, 0x09},
+		{0x48, 0xf7, 0xf0},
 		{0x48, 0x0f, 0xae, 0x00},
 	};
 
@@ -348,10 +348,7 @@ static void storm(void)
 }
 
 const struct test storm_tests[] = {
-	{"storm.step_syscall", step_syscall, 0},
-	{"storm.iret", iret, 0},
-	{"storm.interrupts", interrupts, 0},
-	{"storm.storm", storm, 0},
-	{"storm.any_instruction", any_instruction, 0},
-	{0},
+	{"storm.step_syscall", step_syscall, 0},       {"storm.iret", iret, 0},
+	{"storm.interrupts", interrupts, 0},	       {"storm.storm", storm, 0},
+	{"storm.any_instruction", any_instruction, 0}, {0},
 };

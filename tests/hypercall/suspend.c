@@ -8,18 +8,20 @@
 #include "test.h"
 
 enum {
-	TYPE_S3 = 1,		/* of QEMU's and of Bochs' chipsets */
+	TYPE_S3 = 1, /* of QEMU's and of Bochs' chipsets */
 	ALARM_S = 2,
 
 	FADT_PM1A_EVENT = 56,
 	FADT_SIZE = 116,
-	PM1_RTC_ENABLE = 1 << 10,	/* in the register 2 behind */
+	PM1_RTC_ENABLE = 1 << 10, /* in the register 2 behind */
 
-	RTC = 0x70, RTC_DATA = 0x71,
-	RTC_B_24H = 2, RTC_B_ALARM = 0x20,
+	RTC = 0x70,
+	RTC_DATA = 0x71,
+	RTC_B_24H = 2,
+	RTC_B_ALARM = 0x20,
 	RTC_ANY = 0xc0,
 
-	BLOCK_ORDER = 5,	/* pages: enough for all of a small machine's */
+	BLOCK_ORDER = 5, /* pages: enough for all of a small machine's */
 	BLOCK = PAGE_SIZE << BLOCK_ORDER,
 	SECOND = 1000000,
 };
@@ -36,24 +38,19 @@ static void *physical(uint64_t at)
 {
 	unsigned long here = free_pages(BLOCK_ORDER);
 
-	SETUP(take(CRD(CRD_MEM, RIGHTS_ALL, BLOCK_ORDER, at / BLOCK
-						<< BLOCK_ORDER), 0,
-		   CRD(CRD_MEM, MEM_R | MEM_W, BLOCK_ORDER,
-		       here / PAGE_SIZE)));
+	SETUP(take(CRD(CRD_MEM, RIGHTS_ALL, BLOCK_ORDER, at / BLOCK << BLOCK_ORDER), 0,
+		   CRD(CRD_MEM, MEM_R | MEM_W, BLOCK_ORDER, here / PAGE_SIZE)));
 	return (char *)here + at % BLOCK;
 }
 
 static uint64_t hip_address(int type)
 {
-	const struct hip_mem *m =
-		(const void *)((const char *)hip + hip->mem_offset);
+	const struct hip_mem *m = (const void *)((const char *)hip + hip->mem_offset);
 	unsigned n = (unsigned)(hip->length - hip->mem_offset) / hip->mem_size;
 
-	for (unsigned i = 0; i < n; i++) {
-		if ((int)m[i].type == type) {
+	for (unsigned i = 0; i < n; i++)
+		if ((int)m[i].type == type)
 			return m[i].address;
-		}
-	}
 	return 0;
 }
 
@@ -67,10 +64,8 @@ static unsigned find_pm1(void)
 	for (unsigned i = 0; rsdt && i < (rsdt->length - 36) / 4; i++) {
 		const struct table *t = physical(rsdt->entry[i]);
 
-		if (memcmp(t->signature, "FACP", 4) == 0 &&
-		    t->length >= FADT_SIZE) {
+		if (memcmp(t->signature, "FACP", 4) == 0 && t->length >= FADT_SIZE)
 			memcpy(&port, (const char *)t + FADT_PM1A_EVENT, 4);
-		}
 	}
 	return port;
 }
@@ -118,31 +113,26 @@ static uint32_t pci(unsigned i)
 {
 	uint32_t value;
 
-	__asm__ volatile("outl %0, %w1"
-			 : : "a"(1u << 31 | i << 2), "Nd"(PCI));
+	__asm__ volatile("outl %0, %w1" : : "a"(1u << 31 | i << 2), "Nd"(PCI));
 	__asm__ volatile("inl %w1, %0" : "=a"(value) : "Nd"(PCI_DATA));
 	return value;
 }
 
 static void pci_save(void)
 {
-	for (unsigned i = 0; i < sizeof(config) / 4; i++) {
+	for (unsigned i = 0; i < sizeof(config) / 4; i++)
 		config[i] = pci(i);
-	}
 }
 
 static void pci_restore(void)
 {
-	for (unsigned i = 0; i < sizeof(config) / 4; i++) {
-		if (pci(i) != config[i]) {
-			__asm__ volatile("outl %0, %w1"
-					 : : "a"(config[i]), "Nd"(PCI_DATA));
-		}
-	}
+	for (unsigned i = 0; i < sizeof(config) / 4; i++)
+		if (pci(i) != config[i])
+			__asm__ volatile("outl %0, %w1" : : "a"(config[i]), "Nd"(PCI_DATA));
 }
 
 enum { SEABIOS_AP = 0x10000 };
-static const uint8_t stay[] = {0xfa, 0xf4, 0xeb, 0xfd};	/* cli; hlt; jmp */
+static const uint8_t stay[] = {0xfa, 0xf4, 0xeb, 0xfd}; /* cli; hlt; jmp */
 static unsigned pm1;
 
 static void ports(unsigned base, unsigned order)
@@ -156,8 +146,7 @@ static bool under_hypervisor(void)
 {
 	uint32_t eax = 1, ebx, ecx = 0, edx;
 
-	__asm__ volatile("cpuid"
-			 : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
 	return ecx >> 31;
 }
 
@@ -165,9 +154,8 @@ static bool under_hypervisor(void)
 static void prepare(void)
 {
 	pm1 = find_pm1();
-	if (!pm1) {
+	if (!pm1)
 		test_skip("no ACPI sleep");
-	}
 	if (!under_hypervisor()) {
 		/* It does not say that it is one: Bochs. */
 		test_skip("the emulator's time is lost after sleep");
@@ -253,9 +241,8 @@ static void threads(void)
 	before = rdtsc();
 	sleep_and_wake();
 	CHECK(rdtsc() > before);
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		count[cpu] = busy[cpu]->value[0];
-	}
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		works(cpu);
 		WAIT(busy[cpu]->value[0] > count[cpu]);
@@ -282,13 +269,11 @@ static void other_cpu(void)
 
 	prepare();
 	t = make_thread(SEL_ROOT_PD, cpus - 1, 5, elsewhere, 0);
-	for (unsigned i = 0; i < 10 && t->value[0] != 2; i++) {
+	for (unsigned i = 0; i < 10 && t->value[0] != 2; i++)
 		sleep_us(SECOND);
-	}
 	EQUAL(t->value[0], 2);
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		works(cpu);
-	}
 }
 
 /* Interrupts go where they went, masked if they were; after several sleeps. */
@@ -311,16 +296,12 @@ static void stays_awake(void)
 {
 	prepare();
 	EQUAL(suspend(SEL_SUSPEND, 7, 7), BAD_DEVICE);
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		works(cpu);
-	}
 }
 
 const struct test suspend_tests[] = {
-	{"suspend.stays_awake", stays_awake, 0},
-	{"suspend.threads", threads, 0},
-	{"suspend.other_cpu", other_cpu, 2},
-	{"suspend.interrupts", interrupts, 0},
-	{"suspend.vcpu", suspend_vcpu, 0},
-	{0},
+	{"suspend.stays_awake", stays_awake, 0}, {"suspend.threads", threads, 0},
+	{"suspend.other_cpu", other_cpu, 2},	 {"suspend.interrupts", interrupts, 0},
+	{"suspend.vcpu", suspend_vcpu, 0},	 {0},
 };

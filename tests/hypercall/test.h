@@ -23,51 +23,46 @@
 struct test {
 	const char *name;
 	void (*run)(void);
-	unsigned cpus;		/* not run with fewer; 0: any number */
+	unsigned cpus; /* not run with fewer; 0: any number */
 };
 
 /* By topic, each ended by one without a name. */
-extern const struct test boot_tests[], call_tests[], reply_tests[],
-	create_tests[], delegate_tests[], translate_tests[], revoke_tests[],
-	semaphore_tests[], exception_tests[], recall_tests[],
-	schedule_tests[], time_tests[], gsi_tests[], quota_tests[],
-	fpu_tests[], smp_tests[], remote_tests[], signal_tests[],
-	control_tests[], oom_tests[], vcpu_tests[], vcpu_state_tests[],
-	vcpu_inject_tests[], vcpu_hostile_tests[], leak_tests[], hostile_tests[],
-	matrix_tests[], storm_tests[], suspend_tests[];
+extern const struct test boot_tests[], call_tests[], reply_tests[], create_tests[],
+	delegate_tests[], translate_tests[], revoke_tests[], semaphore_tests[], exception_tests[],
+	recall_tests[], schedule_tests[], time_tests[], gsi_tests[], quota_tests[], fpu_tests[],
+	smp_tests[], remote_tests[], signal_tests[], control_tests[], oom_tests[], vcpu_tests[],
+	vcpu_state_tests[], vcpu_inject_tests[], vcpu_hostile_tests[], leak_tests[],
+	hostile_tests[], matrix_tests[], storm_tests[], suspend_tests[];
 /* Those of this program, ended by NULL. */
 extern const struct test *const topics[];
 
 /* Results */
 
-void test_failed(bool error, const char *file, int line, const char *text,
-		 uint64_t is, uint64_t expected);
+void test_failed(bool error, const char *file, int line, const char *text, uint64_t is,
+		 uint64_t expected);
 /* This test says nothing on this machine. Does not return. */
 _Noreturn void test_skip(const char *why);
 
-static inline void test_equal(bool error, const char *file, int line,
-			      const char *text, uint64_t is,
+static inline void test_equal(bool error, const char *file, int line, const char *text, uint64_t is,
 			      uint64_t expected)
 {
-	if (is != expected) {
+	if (is != expected)
 		test_failed(error, file, line, text, is, expected);
-	}
 }
 
 /* The subject is wrong unless ... */
 #define CHECK(x) test_equal(false, __FILE__, __LINE__, #x, !!(x), 1)
-#define EQUAL(is, expected)                                      \
-	test_equal(false, __FILE__, __LINE__, #is, (uint64_t)(is), \
-		   (uint64_t)(expected))
+#define EQUAL(is, expected) \
+	test_equal(false, __FILE__, __LINE__, #is, (uint64_t)(is), (uint64_t)(expected))
 /* The test is wrong unless this succeeds. */
 #define SETUP(x) test_equal(true, __FILE__, __LINE__, #x, (x), SUCCESS)
-#define NEED(x)  test_equal(true, __FILE__, __LINE__, #x, !!(x), 1)
+#define NEED(x)	 test_equal(true, __FILE__, __LINE__, #x, !!(x), 1)
 
 /* The machine */
 
 extern const struct hip *hip;
 extern unsigned boot_cpu;
-extern unsigned cpus;		/* CPUs are 0 to cpus - 1 */
+extern unsigned cpus; /* CPUs are 0 to cpus - 1 */
 
 enum { MAX_CPUS = 8 };
 
@@ -100,9 +95,8 @@ static inline void spin_us(uint64_t us)
 {
 	uint64_t end = in_us(us);
 
-	while (rdtsc() < end) {
+	while (rdtsc() < end)
 		__asm__ volatile("pause");
-	}
 }
 
 /* Any EC with an SC: sleep. */
@@ -112,25 +106,23 @@ void sleep_us(uint64_t us);
  * Sleep until the condition holds, or long enough for it not to come any more;
  * then it is a failure.
  */
-#define WAIT(x)                                                         \
-	do {                                                            \
-		for (unsigned wait_n = 0; wait_n < 3000 && !(x);        \
-		     wait_n++) {                                        \
-			sleep_us(1000);                                 \
-		}                                                       \
-		CHECK(x);                                               \
+#define WAIT(x)                                                            \
+	do {                                                               \
+		for (unsigned wait_n = 0; wait_n < 3000 && !(x); wait_n++) \
+			sleep_us(1000);                                    \
+		CHECK(x);                                                  \
 	} while (0)
 
 /* Selectors and addresses */
 
 enum {
-	SEL_EVENTS = 0x400,	/* + 32 * CPU: portals of the common handlers */
-	SEL_EVENT_ECS = 0x600,	/* + CPU */
-	SEL_FOREVER = 0x610,	/* an SM that nobody ups */
+	SEL_EVENTS = 0x400,    /* + 32 * CPU: portals of the common handlers */
+	SEL_EVENT_ECS = 0x600, /* + CPU */
+	SEL_FOREVER = 0x610,   /* an SM that nobody ups */
 	SEL_WATCHDOG = 0x620,
-	SEL_TEST = 0x1000,	/* to 0x1fff: sel() */
+	SEL_TEST = 0x1000, /* to 0x1fff: sel() */
 	SEL_TEST_ORDER = 12,
-	SEL_MANY = 0x10000,	/* to 0x1ffff: for whoever needs many */
+	SEL_MANY = 0x10000, /* to 0x1ffff: for whoever needs many */
 	SEL_MANY_ORDER = 16,
 };
 
@@ -158,18 +150,18 @@ static inline unsigned long page_number(const volatile void *p)
  * start.S knows the first four.
  */
 struct frame {
-	void (*function)(struct frame *f);	/* what it does; may be NULL */
-	unsigned long id;		/* of the portal it was called by */
-	unsigned long reply;		/* selector for sys_reply */
-	struct utcb *utcb;		/* in its PD */
+	void (*function)(struct frame *f); /* what it does; may be NULL */
+	unsigned long id;		   /* of the portal it was called by */
+	unsigned long reply;		   /* selector for sys_reply */
+	struct utcb *utcb;		   /* in its PD */
 
 	unsigned long argument;
-	uint64_t items;			/* header of the message received */
-	uint64_t translate, delegate;	/* windows after the next reply */
-	volatile uint64_t value[8];	/* the test's */
+	uint64_t items;		      /* header of the message received */
+	uint64_t translate, delegate; /* windows after the next reply */
+	volatile uint64_t value[8];   /* the test's */
 
-	unsigned long ec, sc, pd;	/* selectors */
-	unsigned long pt;		/* the servant's portal */
+	unsigned long ec, sc, pd; /* selectors */
+	unsigned long pt;	  /* the servant's portal */
 	unsigned cpu;
 };
 
@@ -181,14 +173,13 @@ typedef void function(struct frame *f);
 /* A handler; the UTCB's items are 0 when `function` starts. */
 struct frame *make_handler(unsigned long pd, unsigned cpu, function *run);
 /* The same, with its events elsewhere than at the common handler. */
-struct frame *make_handler_events(unsigned long pd, unsigned cpu,
-				  function *run, unsigned long events);
+struct frame *make_handler_events(unsigned long pd, unsigned cpu, function *run,
+				  unsigned long events);
 /* A portal to it, with `id`. */
-unsigned long make_portal(const struct frame *handler, unsigned long mtd,
-			  unsigned long id);
+unsigned long make_portal(const struct frame *handler, unsigned long mtd, unsigned long id);
 /* A thread, started; it ends when `function` returns. */
-struct frame *make_thread(unsigned long pd, unsigned cpu, unsigned priority,
-			  function *run, unsigned long argument);
+struct frame *make_thread(unsigned long pd, unsigned cpu, unsigned priority, function *run,
+			  unsigned long argument);
 /* Not started: no SC yet. */
 struct frame *make_idle_thread(unsigned long pd, unsigned cpu, function *run,
 			       unsigned long argument, unsigned long events);
@@ -210,8 +201,7 @@ unsigned long make_pd_quota(unsigned long owner, unsigned quota);
 unsigned long make_empty_pd(unsigned quota);
 
 /* What a servant's UTCB lets in. */
-void open_windows(struct frame *servant, uint64_t translate,
-		  uint64_t delegate);
+void open_windows(struct frame *servant, uint64_t translate, uint64_t delegate);
 
 /* Set the main thread's one typed item. */
 void set_item(uint64_t crd, uint64_t how);
@@ -222,8 +212,7 @@ uint64_t item_how(const struct utcb *u, unsigned i);
 /* From root to pd, at the same place; the order's window. */
 enum status give(unsigned long pd, uint64_t crd);
 /* From root to pd: what of it goes to the window. */
-enum status give_at(unsigned long pd, uint64_t crd, uint64_t how,
-		    uint64_t window);
+enum status give_at(unsigned long pd, uint64_t crd, uint64_t how, uint64_t window);
 /* The kernel's, to root. */
 enum status take(uint64_t crd, uint64_t how, uint64_t window);
 /* A second capability of root's own, with fewer rights. */
@@ -243,13 +232,20 @@ unsigned probe_out(unsigned port, uint64_t value);
 /* To execute there: xor %eax, %eax; ret. */
 unsigned probe_execute(const void *address);
 unsigned probe_ud(void);
-unsigned probe_call(void (*f)(void));	/* f: of a single instruction */
-unsigned probe_segments(unsigned selector);	/* into DS, ES, FS, GS */
+unsigned probe_call(void (*f)(void));	    /* f: of a single instruction */
+unsigned probe_segments(unsigned selector); /* into DS, ES, FS, GS */
 
 enum {
-	VECTOR_DE = 0, VECTOR_DB = 1, VECTOR_BP = 3, VECTOR_UD = 6,
-	VECTOR_SS = 12, VECTOR_GP = 13, VECTOR_PF = 14, VECTOR_MF = 16,
-	VECTOR_AC = 17, VECTOR_XM = 19,
+	VECTOR_DE = 0,
+	VECTOR_DB = 1,
+	VECTOR_BP = 3,
+	VECTOR_UD = 6,
+	VECTOR_SS = 12,
+	VECTOR_GP = 13,
+	VECTOR_PF = 14,
+	VECTOR_MF = 16,
+	VECTOR_AC = 17,
+	VECTOR_XM = 19,
 };
 
 /* The last fault of a probe, by CPU. */
@@ -260,8 +256,7 @@ extern struct fault last_fault[MAX_CPUS];
 
 /* start.S: a hypercall with all registers, in and out. */
 struct registers {
-	uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13,
-		r14, r15, rflags;
+	uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rflags;
 };
 void syscall_registers(struct registers *r);
 
@@ -280,23 +275,22 @@ void echo(struct frame *f);
  */
 enum servant_op {
 	OP_NOTHING,
-	OP_READ,		/* address; also value in word[1] */
-	OP_WRITE,		/* address, value */
-	OP_EXECUTE,		/* address */
-	OP_IN,			/* port; value in word[1] */
-	OP_OUT,			/* port, value */
-	OP_LOOKUP,		/* CRD; result in word[0] */
-	OP_CALL,		/* RDI, RSI, RDX, RAX, R8: a hypercall */
-	OP_SEND,		/* back, as item 0: CRD, how */
-	OP_ITEM,		/* into its UTCB, for OP_CALL: CRD, how */
+	OP_READ,    /* address; also value in word[1] */
+	OP_WRITE,   /* address, value */
+	OP_EXECUTE, /* address */
+	OP_IN,	    /* port; value in word[1] */
+	OP_OUT,	    /* port, value */
+	OP_LOOKUP,  /* CRD; result in word[0] */
+	OP_CALL,    /* RDI, RSI, RDX, RAX, R8: a hypercall */
+	OP_SEND,    /* back, as item 0: CRD, how */
+	OP_ITEM,    /* into its UTCB, for OP_CALL: CRD, how */
 };
 
 /* On the boot CPU. */
 struct frame *make_servant(unsigned long pd);
-uint64_t ask(const struct frame *servant, enum servant_op op, uint64_t a,
-	     uint64_t b);
-uint64_t ask_call(const struct frame *servant, uint64_t rdi, uint64_t rsi,
-		  uint64_t rdx, uint64_t rax, uint64_t r8);
+uint64_t ask(const struct frame *servant, enum servant_op op, uint64_t a, uint64_t b);
+uint64_t ask_call(const struct frame *servant, uint64_t rdi, uint64_t rsi, uint64_t rdx,
+		  uint64_t rax, uint64_t r8);
 /* Send it an item; it says what came. */
 void send_item(struct frame *servant, uint64_t crd, uint64_t how);
 

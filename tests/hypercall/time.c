@@ -22,9 +22,8 @@ static void spin(struct frame *f)
 /* An SC's time grows while its thread runs, and not while it sleeps. */
 static void thread(void)
 {
-	struct frame *t = make_idle_thread(
-		SEL_ROOT_PD, boot_cpu, spin, 3,
-		common_events(SEL_ROOT_PD, boot_cpu));
+	struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 3,
+					   common_events(SEL_ROOT_PD, boot_cpu));
 	uint64_t at, before;
 
 	t->value[0] = make_sm(0);
@@ -60,8 +59,7 @@ static void slow(struct frame *f)
 /* A handler's time is its caller's. */
 static void handler(void)
 {
-	unsigned long pt = make_portal(
-		make_handler(SEL_ROOT_PD, boot_cpu, slow), 0, 0);
+	unsigned long pt = make_portal(make_handler(SEL_ROOT_PD, boot_cpu, slow), 0, 0);
 	uint64_t before = time_of(SEL_ROOT_SC);
 
 	SETUP(call(pt));
@@ -75,8 +73,7 @@ static void idle(void)
 		unsigned long sc = sel();
 		uint64_t before;
 
-		SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			       KERNEL_SEL_IDLE_SC + cpu), 0,
+		SETUP(take(CRD(CRD_OBJ, RIGHTS_ALL, 0, KERNEL_SEL_IDLE_SC + cpu), 0,
 			   CRD(CRD_OBJ, RIGHTS_ALL, 0, sc)));
 		before = time_of(sc);
 		sleep_us(20000);
@@ -96,20 +93,14 @@ static void capability(void)
 	EQUAL(sc_time(sel(), &us), BAD_CAPABILITY);
 	EQUAL(sc_time(SEL_ROOT_EC, &us), BAD_CAPABILITY);
 	EQUAL(sc_time(hip->selectors, &us), BAD_CAPABILITY);
-	EQUAL(sc_time(with_rights(SEL_ROOT_SC, RIGHTS_ALL & ~SC_CONTROL), &us),
-	      BAD_CAPABILITY);
+	EQUAL(sc_time(with_rights(SEL_ROOT_SC, RIGHTS_ALL & ~SC_CONTROL), &us), BAD_CAPABILITY);
 	EQUAL(sc_time(with_rights(SEL_ROOT_SC, SC_CONTROL), &us), SUCCESS);
-	for (unsigned op = 4; op < 16; op++) {
-		EQUAL(syscall_3(CALL_ID(CALL_SC_CTRL, op, SEL_ROOT_SC), 0, 0),
-		      BAD_PARAMETER);
-	}
+	for (unsigned op = 4; op < 16; op++)
+		EQUAL(syscall_3(CALL_ID(CALL_SC_CTRL, op, SEL_ROOT_SC), 0, 0), BAD_PARAMETER);
 }
 
 const struct test time_tests[] = {
-	{"time.thread", thread, 0},
-	{"time.own", own, 0},
-	{"time.handler", handler, 0},
-	{"time.idle", idle, 0},
-	{"time.capability", capability, 0},
-	{0},
+	{"time.thread", thread, 0},	    {"time.own", own, 0},
+	{"time.handler", handler, 0},	    {"time.idle", idle, 0},
+	{"time.capability", capability, 0}, {0},
 };

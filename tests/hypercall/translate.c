@@ -17,8 +17,7 @@ static void object(void)
 	struct frame *s = make_servant(make_pd());
 	unsigned long sm = make_sm(0), there = sel();
 
-	SETUP(give_at(s->pd, obj(SM_RIGHT_UP, 0, sm), ITEM_DELEGATE,
-		      obj(RIGHTS_ALL, 0, there)));
+	SETUP(give_at(s->pd, obj(SM_RIGHT_UP, 0, sm), ITEM_DELEGATE, obj(RIGHTS_ALL, 0, there)));
 	my_utcb->translate = ALL_OBJECTS;
 	ask(s, OP_SEND, obj(RIGHTS_ALL, 0, there), ITEM_TRANSLATE);
 	EQUAL(my_utcb->items, UTCB_ITEMS(5, 1));
@@ -39,7 +38,9 @@ static void window(void)
 
 	SETUP(give(s->pd, obj(RIGHTS_ALL, 0, sm)));
 	const uint64_t windows[] = {
-		0, obj(RIGHTS_ALL, 0, sm + 1), obj(RIGHTS_ALL, 4, sm + 16),
+		0,
+		obj(RIGHTS_ALL, 0, sm + 1),
+		obj(RIGHTS_ALL, 4, sm + 16),
 		CRD(CRD_MEM, RIGHTS_ALL, 31, 0),
 		CRD(CRD_PIO, RIGHTS_ALL, 16, 0),
 	};
@@ -100,14 +101,11 @@ static void memory(void)
 	struct frame *s = make_servant(make_pd());
 	unsigned long at = free_pages(0);
 
-	SETUP(give_at(s->pd, CRD(CRD_MEM, MEM_R, 0, page_number(page[3])),
-		      ITEM_DELEGATE,
+	SETUP(give_at(s->pd, CRD(CRD_MEM, MEM_R, 0, page_number(page[3])), ITEM_DELEGATE,
 		      CRD(CRD_MEM, RIGHTS_ALL, 0, at / PAGE_SIZE)));
 	my_utcb->translate = CRD(CRD_MEM, RIGHTS_ALL, 31, 0);
-	ask(s, OP_SEND, CRD(CRD_MEM, RIGHTS_ALL, 0, at / PAGE_SIZE),
-	    ITEM_TRANSLATE);
-	EQUAL(item_crd(my_utcb, 0),
-	      CRD(CRD_MEM, MEM_R | MEM_W, 0, page_number(page[3])));
+	ask(s, OP_SEND, CRD(CRD_MEM, RIGHTS_ALL, 0, at / PAGE_SIZE), ITEM_TRANSLATE);
+	EQUAL(item_crd(my_utcb, 0), CRD(CRD_MEM, MEM_R | MEM_W, 0, page_number(page[3])));
 }
 
 /* In a call: the other way round, root's to the servant's. */
@@ -119,8 +117,7 @@ static void in_call(void)
 	/* The servant makes an SM and delegates it to root. */
 	SETUP(give_at(s->pd, obj(PD_CREATE_SM, 0, s->pd), ITEM_DELEGATE,
 		      obj(RIGHTS_ALL, 0, s->pd)));
-	EQUAL(ask_call(s, CALL_ID(CALL_CREATE_SM, 0, made), s->pd, 7, 0, 0),
-	      SUCCESS);
+	EQUAL(ask_call(s, CALL_ID(CALL_CREATE_SM, 0, made), s->pd, 7, 0, 0), SUCCESS);
 	my_utcb->delegate = obj(SM_RIGHT_DOWN, 0, mine);
 	ask(s, OP_SEND, obj(RIGHTS_ALL, 0, made), ITEM_DELEGATE);
 	EQUAL(item_crd(my_utcb, 0), obj(SM_RIGHT_DOWN, 0, mine));
@@ -149,12 +146,10 @@ static void or_delegate(void)
 
 	SETUP(give_at(s->pd, obj(PD_CREATE_SM, 0, s->pd), ITEM_DELEGATE,
 		      obj(RIGHTS_ALL, 0, s->pd)));
-	EQUAL(ask_call(s, CALL_ID(CALL_CREATE_SM, 0, made), s->pd, 7, 0, 0),
-	      SUCCESS);
+	EQUAL(ask_call(s, CALL_ID(CALL_CREATE_SM, 0, made), s->pd, 7, 0, 0), SUCCESS);
 	ask(s, OP_SEND, obj(RIGHTS_ALL, 0, made), ITEM_TRANSLATE_OR_DELEGATE);
 	EQUAL(item_crd(my_utcb, 0), obj(RIGHTS_ALL, 0, mine));
-	EQUAL(item_how(my_utcb, 0),
-	      ITEM_TRANSLATE_OR_DELEGATE | ITEM_DELEGATE);
+	EQUAL(item_how(my_utcb, 0), ITEM_TRANSLATE_OR_DELEGATE | ITEM_DELEGATE);
 	EQUAL(sm_down(mine, 1), SUCCESS);
 }
 
@@ -165,8 +160,7 @@ static void revoked(void)
 	unsigned long sm = make_sm(0);
 
 	SETUP(give(s->pd, obj(RIGHTS_ALL, 0, sm)));
-	SETUP(syscall_3(CALL_ID(CALL_REVOKE,
-				FLAG_REVOKE_SELF | FLAG_REVOKE_KEEP, 0),
+	SETUP(syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF | FLAG_REVOKE_KEEP, 0),
 			obj(RIGHTS_ALL, 0, sm), 0));
 	my_utcb->translate = ALL_OBJECTS;
 	ask(s, OP_SEND, obj(RIGHTS_ALL, 0, sm), ITEM_TRANSLATE);

@@ -22,14 +22,13 @@ static void startup(void)
 /* Instructions, and where they end up. */
 static const struct {
 	const char *code;
-	struct event event;	/* 0: not on this vendor */
+	struct event event; /* 0: not on this vendor */
 	unsigned length;
 } kinds[] = {
-	{guest_cpuid, {10, 0x72}, 2},	{guest_hlt, {12, 0x78}, 1},
-	{guest_vmcall, {18, 0}, 3},	{guest_vmmcall, {0, 0x81}, 3},
-	{guest_in, {30, 0x7b}, 1},	{guest_out_imm, {30, 0x7b}, 2},
-	{guest_rdmsr, {31, 0x7c}, 2},	{guest_wrmsr, {32, 0x7c}, 2},
-	{guest_read, {48, 0xfc}, 0},	{guest_write, {48, 0xfc}, 0},
+	{guest_cpuid, {10, 0x72}, 2},  {guest_hlt, {12, 0x78}, 1},   {guest_vmcall, {18, 0}, 3},
+	{guest_vmmcall, {0, 0x81}, 3}, {guest_in, {30, 0x7b}, 1},    {guest_out_imm, {30, 0x7b}, 2},
+	{guest_rdmsr, {31, 0x7c}, 2},  {guest_wrmsr, {32, 0x7c}, 2}, {guest_read, {48, 0xfc}, 0},
+	{guest_write, {48, 0xfc}, 0},
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
@@ -47,12 +46,10 @@ static void check_kind(struct utcb *u, unsigned event)
 {
 	EQUAL(event, number(kinds[kind].event));
 	EQUAL(u->rip, guest_ip(kinds[kind].code));
-	if (!is_svm() && kinds[kind].length) {
+	if (!is_svm() && kinds[kind].length)
 		EQUAL(u->length, kinds[kind].length);
-	}
-	if (event == number(MEMORY)) {
+	if (event == number(MEMORY))
 		EQUAL(u->qual[1] & ~0xfful, GUEST_NONE);
-	}
 	next_kind();
 	if (kind < KINDS) {
 		u->rip = guest_ip(kinds[kind].code);
@@ -74,8 +71,7 @@ static void exits(void)
 static void recalled(struct utcb *u, unsigned event)
 {
 	EQUAL(event, EVENT_VCPU_RECALL);
-	CHECK(u->rip >= guest_ip(guest_spin) &&
-	      u->rip < guest_ip(guest_spin_end));
+	CHECK(u->rip >= guest_ip(guest_spin) && u->rip < guest_ip(guest_spin_end));
 	vm.sleep = false;
 }
 
@@ -112,11 +108,10 @@ static void recall_other_cpu(void)
 static void slept_recall(struct utcb *u, unsigned event)
 {
 	(void)u;
-	if (vm.count == 0) {
+	if (vm.count == 0)
 		EQUAL(event, number(HLT));
-	} else {
+	else
 		EQUAL(event, EVENT_VCPU_RECALL);
-	}
 }
 
 /* One whose handler sleeps for it is recalled before it runs again. */
@@ -135,10 +130,8 @@ static void map_and_go(struct utcb *u, unsigned event)
 {
 	if (vm.count == 0) {
 		EQUAL(event, number(MEMORY));
-		put_item(u, 0, CRD(CRD_MEM, MEM_R | MEM_W, 0,
-				   page_number(page[5])),
-			 ITEM(ITEM_DELEGATE, ITEM_GUEST,
-			      u->qual[1] / PAGE_SIZE));
+		put_item(u, 0, CRD(CRD_MEM, MEM_R | MEM_W, 0, page_number(page[5])),
+			 ITEM(ITEM_DELEGATE, ITEM_GUEST, u->qual[1] / PAGE_SIZE));
 		u->items = UTCB_ITEMS(0, 1);
 		vm.sleep = false;
 	} else {
@@ -165,8 +158,7 @@ static void map(void)
 static void not_guest_memory(void)
 {
 	make_vm(boot_cpu, MTD_RIP_LEN | MTD_QUAL);
-	SETUP(give_at(vm.pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page[5])),
-		      ITEM_DELEGATE,
+	SETUP(give_at(vm.pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page[5])), ITEM_DELEGATE,
 		      CRD(CRD_MEM, RIGHTS_ALL, 0, GUEST_NONE / PAGE_SIZE)));
 	run(guest_read, nothing, NULL);
 	EQUAL(vm.event[0], number(MEMORY));
@@ -192,8 +184,7 @@ static void revoke_on(unsigned cpu)
 	run_on(guest_read_loop, nothing);
 	WAIT(*(volatile uint32_t *)(page[0] + 0x1c) == 1);
 	EQUAL(vm.count, 0);
-	EQUAL(revoke(CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page[2]))),
-	      SUCCESS);
+	EQUAL(revoke(CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page[2]))), SUCCESS);
 	*data(0) = 2;
 	WAIT(vm.count == 1);
 	EQUAL(vm.event[0], number(MEMORY));
@@ -214,8 +205,7 @@ static void revoke_other_cpu(void)
 static void ports(void)
 {
 	make_vm(boot_cpu, MTD_RIP_LEN | MTD_QUAL);
-	SETUP(give_at(vm.pd, CRD(CRD_PIO, PIO_ACCESS, 0, 0x3ff),
-		      ITEM_DELEGATE | ITEM_GUEST,
+	SETUP(give_at(vm.pd, CRD(CRD_PIO, PIO_ACCESS, 0, 0x3ff), ITEM_DELEGATE | ITEM_GUEST,
 		      CRD(CRD_PIO, PIO_ACCESS, 16, 0)));
 	run(guest_ports, nothing, NULL);
 	EQUAL(vm.count, 1);
@@ -291,7 +281,7 @@ static void state_outside(void)
 	EQUAL(vcpu_set_state(vm.ec, false), SUCCESS);
 	wake_vm();
 	EQUAL(vm.count, 2);
-	EQUAL(vm.last, number(HLT));	/* the recall was taken back */
+	EQUAL(vm.last, number(HLT)); /* the recall was taken back */
 	EQUAL(vm.h->utcb->rbx, 0xb0b);
 
 	EQUAL(vcpu_get_state(vm.ec, MTD_RIP_LEN), SUCCESS);
@@ -313,8 +303,7 @@ static void state_refused(void)
 		EQUAL(vcpu_get_state(vm.ec, MTD_GPR), BAD_CPU);
 		EQUAL(vcpu_set_state(vm.ec, false), BAD_CPU);
 	}
-	EQUAL(vcpu_get_state(with_rights(vm.ec, EC_BIND_SC), MTD_GPR),
-	      BAD_CAPABILITY);
+	EQUAL(vcpu_get_state(with_rights(vm.ec, EC_BIND_SC), MTD_GPR), BAD_CAPABILITY);
 }
 
 /* Thousands of vCPUs one after the other; their memory comes back. */
@@ -327,9 +316,8 @@ static void churn(void)
 	for (unsigned i = 0; i < 1000; i++) {
 		EQUAL(create_vcpu(s, vm.pd, boot_cpu, 0), SUCCESS);
 		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, s)));
-		if (i % 16 == 15) {
+		if (i % 16 == 15)
 			sleep_us(2000);
-		}
 		if (i == 100) {
 			sleep_us(20000);
 			before = usage(vm.pd);
@@ -350,8 +338,7 @@ static void many(void)
 	for (unsigned i = 0; i < N; i++) {
 		ec[i] = sel();
 		EQUAL(create_vcpu(ec[i], vm.pd, boot_cpu, 0), SUCCESS);
-		EQUAL(create_sc(sel(), SEL_ROOT_PD, ec[i],
-				QPD(PRIORITY, 1000)), SUCCESS);
+		EQUAL(create_sc(sel(), SEL_ROOT_PD, ec[i], QPD(PRIORITY, 1000)), SUCCESS);
 		EQUAL(vm.count, i + 1);
 	}
 	for (unsigned i = 0; i < N; i++) {

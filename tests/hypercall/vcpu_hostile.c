@@ -9,7 +9,7 @@
 static void bad_cr0(struct utcb *u, unsigned event)
 {
 	(void)event;
-	u->cr0 = 1ul << 31 | CR0_NE | CR0_ET;	/* PG without PE */
+	u->cr0 = 1ul << 31 | CR0_NE | CR0_ET; /* PG without PE */
 }
 
 static void bad_segment(struct utcb *u, unsigned event)
@@ -21,13 +21,13 @@ static void bad_segment(struct utcb *u, unsigned event)
 static void bad_intercept(struct utcb *u, unsigned event)
 {
 	(void)event;
-	u->ctrl[1] = 0;		/* VMRUN is not intercepted */
+	u->ctrl[1] = 0; /* VMRUN is not intercepted */
 }
 
 static void bad_efer(struct utcb *u, unsigned event)
 {
 	(void)event;
-	u->efer = 0;		/* without SVME */
+	u->efer = 0; /* without SVME */
 	u->mtd |= MTD_EFER;
 }
 
@@ -46,8 +46,7 @@ static void is_invalid(struct utcb *u, unsigned event)
 
 static void invalid_state(void)
 {
-	exit_function *const bad[2][2] = {{bad_cr0, bad_segment},
-					  {bad_intercept, bad_efer}};
+	exit_function *const bad[2][2] = {{bad_cr0, bad_segment}, {bad_intercept, bad_efer}};
 
 	for (unsigned i = 0; i < 2; i++) {
 		make_vm(boot_cpu, MTD_RIP_LEN);
@@ -111,13 +110,11 @@ static void random_reset(struct utcb *u, unsigned event)
 	for (unsigned i = 0; i < 1 + random() % 8; i++) {
 		uint64_t r = random();
 
-		words[r % n] = r >> 60 < 8 ? random()
+		words[r % n] = r >> 60 < 8    ? random()
 			       : r >> 60 < 12 ? 1ul << (random() & 63)
-					      : words[r % n] ^
-							1ul << (random() & 63);
+					      : words[r % n] ^ 1ul << (random() & 63);
 	}
-	u->mtd = is_svm() || random() & 3 ? 0x7ffffff
-					  : u->mtd | (random() & 0x7ffffff);
+	u->mtd = is_svm() || random() & 3 ? 0x7ffffff : u->mtd | (random() & 0x7ffffff);
 	interruptible(u, event);
 	if (is_svm()) {
 		/* Without it nothing is entered. */
@@ -210,9 +207,8 @@ static void msr_loading(void)
 {
 	enum { REASON_MSR_LOADING = 34 };
 
-	if (is_svm()) {
+	if (is_svm())
 		test_skip("VMLOAD makes addresses canonical");
-	}
 	make_vm(boot_cpu, MTD_RIP_LEN);
 	run(guest_hlt, nothing, bad_msr);
 	EQUAL(vm.event[0], REASON_MSR_LOADING);
@@ -220,10 +216,7 @@ static void msr_loading(void)
 }
 
 const struct test vcpu_hostile_tests[] = {
-	{"vcpu.invalid_state", invalid_state, 0},
-	{"vcpu.activity", activity, 0},
-	{"vcpu.host_is_restored", host_is_restored, 0},
-	{"vcpu.msr_loading", msr_loading, 0},
-	{"vcpu.hostile_state", hostile_state, 0},
-	{0},
+	{"vcpu.invalid_state", invalid_state, 0},	{"vcpu.activity", activity, 0},
+	{"vcpu.host_is_restored", host_is_restored, 0}, {"vcpu.msr_loading", msr_loading, 0},
+	{"vcpu.hostile_state", hostile_state, 0},	{0},
 };

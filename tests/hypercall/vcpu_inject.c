@@ -27,8 +27,7 @@ static void inject(void)
 	run(guest_sti, at_handler, inject_start);
 	EQUAL(vm.count, 1);
 	/* The return address: nothing was executed before. */
-	EQUAL(*(volatile uint16_t *)(page[2] + GUEST_STACK - 6 - GUEST_DATA),
-	      guest_ip(guest_sti));
+	EQUAL(*(volatile uint16_t *)(page[2] + GUEST_STACK - 6 - GUEST_DATA), guest_ip(guest_sti));
 }
 
 static void inject_nmi_start(struct utcb *u, unsigned event)

@@ -195,9 +195,8 @@ static void fpu_check(struct utcb *u, unsigned event)
 	EQUAL(event, number(HLT));
 	/* ST0 in the FXSAVE image. */
 	CHECK(memcmp(u->fpu + 32, one, sizeof(one)) == 0);
-	for (unsigned i = 160; i < 416; i++) {
+	for (unsigned i = 160; i < 416; i++)
 		EQUAL(u->fpu[i], 0);
-	}
 }
 
 static void fpu(void)

@@ -5,9 +5,8 @@
 
 #include <lib/string.h>
 
-const struct event HLT = {12, 0x78}, IO = {30, 0x7b},
-			  MEMORY = {48, 0xfc}, WINDOW = {7, 0x64},
-			  INVALID = {33, 0xfd}, TRIPLE = {2, 0x7f};
+const struct event HLT = {12, 0x78}, IO = {30, 0x7b}, MEMORY = {48, 0xfc}, WINDOW = {7, 0x64},
+		   INVALID = {33, 0xfd}, TRIPLE = {2, 0x7f};
 
 bool is_svm(void)
 {
@@ -53,9 +52,8 @@ void set_reset_state(struct utcb *u)
 	u->rdx = PORT;
 	u->ctrl[0] = is_svm() ? INTERCEPT_CPUID : 0;
 	u->ctrl[1] = is_svm() ? INTERCEPT_VMRUN | INTERCEPT_VMMCALL : 0;
-	u->mtd = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS |
-		 MTD_TABLES | MTD_CR | MTD_DR | MTD_CTRL | MTD_INJ | MTD_STA |
-		 MTD_SYSENTER | MTD_SYSCALL;
+	u->mtd = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS | MTD_TABLES | MTD_CR |
+		 MTD_DR | MTD_CTRL | MTD_INJ | MTD_STA | MTD_SYSENTER | MTD_SYSCALL;
 }
 
 static void on_exit(struct frame *f)
@@ -65,9 +63,8 @@ static void on_exit(struct frame *f)
 
 	if (event == EVENT_VCPU_STARTUP) {
 		set_reset_state(u);
-		if (vm.reset) {
+		if (vm.reset)
 			vm.reset(u, event);
-		}
 		return;
 	}
 	if (vm.count < MAX_EXITS) {
@@ -79,41 +76,34 @@ static void on_exit(struct frame *f)
 	u->mtd = 0;
 	vm.exit(u, event);
 	vm.count++;
-	if (vm.sleep) {
+	if (vm.sleep)
 		f->reply = vm.wake;
-	}
 }
 
 void make_vm(unsigned cpu, unsigned long mtd)
 {
 	unsigned long first = sel_range(8);
 
-	if (!(hip->features & (HIP_VMX | HIP_SVM))) {
+	if (!(hip->features & (HIP_VMX | HIP_SVM)))
 		test_skip("no virtualisation");
-	}
 	memset(&vm, 0, sizeof(vm));
 	vm.cpu = cpu;
 	vm.pd = make_empty_pd(QUOTA);
 	vm.wake = make_sm(0);
 	vm.h = make_handler(SEL_ROOT_PD, cpu, on_exit);
 	for (unsigned i = 0; i < EVENTS_VCPU; i++) {
-		SETUP(create_pt(first + i, SEL_ROOT_PD, vm.h->ec,
-				i == EVENT_VCPU_STARTUP ? 0 : mtd,
+		SETUP(create_pt(first + i, SEL_ROOT_PD, vm.h->ec, i == EVENT_VCPU_STARTUP ? 0 : mtd,
 				(unsigned long)entry_portal));
 		SETUP(pt_ctrl(first + i, i));
 	}
-	SETUP(give_at(vm.pd, CRD(CRD_OBJ, RIGHTS_ALL, 8, first),
-		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 8, 0)));
-	SETUP(give_at(vm.pd, CRD(CRD_MEM, RIGHTS_ALL, 0,
-				 page_number(guest_page)),
-		      ITEM_DELEGATE | ITEM_GUEST,
-		      CRD(CRD_MEM, RIGHTS_ALL, 0, 1)));
+	SETUP(give_at(vm.pd, CRD(CRD_OBJ, RIGHTS_ALL, 8, first), ITEM_DELEGATE,
+		      CRD(CRD_OBJ, RIGHTS_ALL, 8, 0)));
+	SETUP(give_at(vm.pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(guest_page)),
+		      ITEM_DELEGATE | ITEM_GUEST, CRD(CRD_MEM, RIGHTS_ALL, 0, 1)));
 	SETUP(give_at(vm.pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page[0])),
-		      ITEM_DELEGATE | ITEM_GUEST,
-		      CRD(CRD_MEM, RIGHTS_ALL, 0, 0)));
+		      ITEM_DELEGATE | ITEM_GUEST, CRD(CRD_MEM, RIGHTS_ALL, 0, 0)));
 	SETUP(give_at(vm.pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page[2])),
-		      ITEM_DELEGATE | ITEM_GUEST,
-		      CRD(CRD_MEM, RIGHTS_ALL, 0, 2)));
+		      ITEM_DELEGATE | ITEM_GUEST, CRD(CRD_MEM, RIGHTS_ALL, 0, 2)));
 	vm.ec = sel();
 	SETUP(create_vcpu(vm.ec, vm.pd, cpu, 0));
 }
@@ -161,9 +151,8 @@ bool in_hypervisor(void)
 void interruptible(struct utcb *u, unsigned event)
 {
 	(void)event;
-	if (is_svm() && !in_hypervisor()) {
+	if (is_svm() && !in_hypervisor())
 		u->rflags |= RFLAGS_IF;
-	}
 }
 
 void run_on(const char *entry, exit_function *at_exit)
@@ -177,7 +166,6 @@ void run_on(const char *entry, exit_function *at_exit)
 
 void stops_bochs(void)
 {
-	if (is_svm() && !in_hypervisor()) {
+	if (is_svm() && !in_hypervisor())
 		test_skip("a triple fault of a guest stops Bochs");
-	}
 }

@@ -23,8 +23,10 @@ enum {
 	MSR_APIC_BASE = 0x1b,
 	PORT = 0x300,
 
-	RFLAGS_1 = 1 << 1, RFLAGS_IF = 1 << 9,
-	CR0_ET = 1 << 4, CR0_NE = 1 << 5,
+	RFLAGS_1 = 1 << 1,
+	RFLAGS_IF = 1 << 9,
+	CR0_ET = 1 << 4,
+	CR0_NE = 1 << 5,
 	EFER_SVME = 1 << 12,
 
 	/* Intercepts of SVM's words. */
@@ -35,18 +37,16 @@ enum {
 	MTD_SEGMENTS = MTD_DS_ES | MTD_FS_GS | MTD_CS_SS,
 	MTD_TABLES = MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR,
 	MTD_GPR = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15,
-	MTD_ALL = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS |
-		  MTD_SEGMENTS | MTD_TABLES | MTD_CR | MTD_DR | MTD_SYSENTER |
-		  MTD_QUAL | MTD_INJ | MTD_STA | MTD_TSC | MTD_EFER |
-		  MTD_SYSCALL | MTD_TSC_AUX,
+	MTD_ALL = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS | MTD_TABLES |
+		  MTD_CR | MTD_DR | MTD_SYSENTER | MTD_QUAL | MTD_INJ | MTD_STA | MTD_TSC |
+		  MTD_EFER | MTD_SYSCALL | MTD_TSC_AUX,
 };
 
-extern char guest_page[], guest_cpuid[], guest_hlt[], guest_vmcall[],
-	guest_vmmcall[], guest_in[], guest_out_imm[], guest_rdmsr[],
-	guest_wrmsr[], guest_read[], guest_write[], guest_compute[],
-	guest_spin[], guest_spin_end[], guest_read_loop[], guest_sti[],
-	guest_sti_shadow[], guest_sti_open[], guest_handler[], guest_rdtsc[],
-	guest_ports[], guest_ports_exit[], guest_triple[], guest_fpu[];
+extern char guest_page[], guest_cpuid[], guest_hlt[], guest_vmcall[], guest_vmmcall[], guest_in[],
+	guest_out_imm[], guest_rdmsr[], guest_wrmsr[], guest_read[], guest_write[], guest_compute[],
+	guest_spin[], guest_spin_end[], guest_read_loop[], guest_sti[], guest_sti_shadow[],
+	guest_sti_open[], guest_handler[], guest_rdtsc[], guest_ports[], guest_ports_exit[],
+	guest_triple[], guest_fpu[];
 
 /* Events: VMX's and SVM's numbers. */
 struct event {
@@ -62,11 +62,11 @@ struct vm {
 	unsigned long pd, ec, sc, wake;
 	unsigned cpu;
 	const char *entry;
-	exit_function *exit;	/* not for startup */
-	exit_function *reset;	/* after the state of reset is set; or NULL */
-	volatile bool sleep;	/* the handler lets it sleep: vm.wake */
-	volatile unsigned count;	/* exits */
-	volatile unsigned last;		/* event */
+	exit_function *exit;	 /* not for startup */
+	exit_function *reset;	 /* after the state of reset is set; or NULL */
+	volatile bool sleep;	 /* the handler lets it sleep: vm.wake */
+	volatile unsigned count; /* exits */
+	volatile unsigned last;	 /* event */
 	unsigned event[MAX_EXITS];
 	uint64_t rip[MAX_EXITS];
 };

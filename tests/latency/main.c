@@ -13,7 +13,7 @@
 enum {
 	SMALL = 10,
 	LARGE = 16,
-	SEL_MANY = 0x10000,	/* 2^LARGE of them */
+	SEL_MANY = 0x10000, /* 2^LARGE of them */
 	SEL_PD = 0x30000,
 	QUOTA = 3000,
 	DEBUG_EXIT = 0xf4,
@@ -33,9 +33,8 @@ static void out(uint16_t port, uint8_t value)
 
 static void must(enum status status)
 {
-	if (status != SUCCESS) {
+	if (status != SUCCESS)
 		out(DEBUG_EXIT, (uint8_t)(0x10 + status));
-	}
 }
 
 static void give(uint64_t crd, uint64_t how, uint64_t window)
@@ -78,8 +77,7 @@ static void work(unsigned order)
 	must(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_MANY)));
 	fill(order);
 	mark();
-	must(create_pd(SEL_PD, SEL_ROOT_PD,
-		       CRD(CRD_OBJ, RIGHTS_ALL, order, SEL_MANY), QUOTA));
+	must(create_pd(SEL_PD, SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, order, SEL_MANY), QUOTA));
 	mark();
 	must(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_PD)));
 	settle();

@@ -21,13 +21,13 @@
 #include "x86/multiboot.h"
 
 enum {
-	MEMORY = 1 << 20,		/* all there is below "4 GiB" */
+	MEMORY = 1 << 20, /* all there is below "4 GiB" */
 	STEPS = 30000,
 
 	MB1_MAGIC = 0x2badb002,
 	MB2_MAGIC = 0x36d76289,
 
-	INFO = 0x8000,			/* where the loader's information is */
+	INFO = 0x8000, /* where the loader's information is */
 	EBDA = 0x9fc00,
 	BIOS = 0xe0000,
 	TABLES = 0xf1000,
@@ -39,9 +39,8 @@ char boot_strings[PAGE_SIZE];
 
 void *boot_memory(uint64_t phys, uint64_t size)
 {
-	if (phys == 0 || phys >= MEMORY || size > MEMORY - phys) {
+	if (phys == 0 || phys >= MEMORY || size > MEMORY - phys)
 		return NULL;
-	}
 	__asan_unpoison_memory_region(memory + phys, size);
 	return memory + phys;
 }
@@ -88,10 +87,13 @@ static void good_mb2(void)
 			uint64_t address, size;
 			uint32_t type, reserved;
 		} range[3];
-	} map = {24, 0, {
-		{0, 0x9fc00, 1, 0}, {0x100000, 0x1000, 1, 0},
-		{0x101000, 0x3eff000, 1, 0},
-	}};
+	} map = {24,
+		 0,
+		 {
+			 {0, 0x9fc00, 1, 0},
+			 {0x100000, 0x1000, 1, 0},
+			 {0x101000, 0x3eff000, 1, 0},
+		 }};
 	static const struct {
 		uint32_t start, end;
 		char string[8];
@@ -178,8 +180,7 @@ static void check_boot_info(void)
 	assert_non_null(memchr(b->command_line, 0, sizeof(b->command_line)));
 	for (uint32_t i = 0; i < b->ranges; i++) {
 		assert_true(b->range[i].size > 0);
-		assert_true(b->range[i].address + b->range[i].size >
-			    b->range[i].address);
+		assert_true(b->range[i].address + b->range[i].size > b->range[i].address);
 	}
 	for (uint32_t i = 0; i < b->modules; i++) {
 		assert_true(b->module[i].size > 0);
@@ -187,8 +188,7 @@ static void check_boot_info(void)
 			uint64_t at = b->module[i].string - strings;
 
 			assert_true(at < PAGE_SIZE);
-			assert_non_null(memchr(boot_strings + at, 0,
-					       PAGE_SIZE - at));
+			assert_non_null(memchr(boot_strings + at, 0, PAGE_SIZE - at));
 		}
 	}
 }
@@ -197,8 +197,8 @@ static void check_boot_info(void)
 static void change(uint64_t at, uint64_t n)
 {
 	static const uint64_t numbers[] = {
-		0, 1, 7, 8, 0xff, 0xffff, 0x7fffffff, ~0ul, MEMORY,
-		MEMORY - 4, MEMORY - 24, INFO, TABLES, 0x80000000,
+		0,    1,      7,	  8,	       0xff, 0xffff, 0x7fffffff,
+		~0ul, MEMORY, MEMORY - 4, MEMORY - 24, INFO, TABLES, 0x80000000,
 	};
 	static const unsigned sizes[] = {1, 2, 4, 8};
 
@@ -206,8 +206,7 @@ static void change(uint64_t at, uint64_t n)
 		unsigned size = sizes[rnd(4)];
 		uint64_t where = at + rnd(n) / size * size;
 
-		put(where, size, rnd(2) ? numbers[rnd(ARRAY_SIZE(numbers))]
-					: rnd(1ul << 32));
+		put(where, size, rnd(2) ? numbers[rnd(ARRAY_SIZE(numbers))] : rnd(1ul << 32));
 	}
 }
 
@@ -257,9 +256,8 @@ static void sum(uint64_t at, uint64_t size, unsigned checksum)
 	uint8_t total = 0;
 
 	memory[at + checksum] = 0;
-	for (uint64_t i = 0; i < size; i++) {
+	for (uint64_t i = 0; i < size; i++)
 		total = (uint8_t)(total + memory[at + i]);
-	}
 	memory[at + checksum] = (uint8_t)-total;
 }
 
@@ -271,8 +269,11 @@ static void table(uint64_t at, const char *signature, uint32_t size)
 }
 
 enum {
-	RSDT = TABLES, XSDT = TABLES + 0x100, FADT = TABLES + 0x203,
-	MADT = TABLES + 0x405, END = TABLES + 0x600,
+	RSDT = TABLES,
+	XSDT = TABLES + 0x100,
+	FADT = TABLES + 0x203,
+	MADT = TABLES + 0x405,
+	END = TABLES + 0x600,
 };
 
 static uint32_t make_madt(void)
@@ -281,8 +282,8 @@ static uint32_t make_madt(void)
 
 	/* Two CPUs, one that is off, an x2APIC one, IOAPIC, two overrides. */
 	for (unsigned i = 0; i < 3; i++) {
-		at += put(at, 8, 0x0800 | (uint64_t)i << 16 |
-				 (uint64_t)i << 24 | (i < 2 ? 1ul << 32 : 0));
+		at += put(at, 8,
+			  0x0800 | (uint64_t)i << 16 | (uint64_t)i << 24 | (i < 2 ? 1ul << 32 : 0));
 	}
 	at += put(at, 8, 0x1009 | 300ul << 32);
 	at += put(at, 8, 1 | 77ul << 32);
@@ -339,8 +340,7 @@ static void check_good(bool wide)
 
 static void test_acpi(void **state)
 {
-	static const uint64_t places[] = {EBDA, EBDA + 1024 - 48, BIOS,
-					  0xfffd0};
+	static const uint64_t places[] = {EBDA, EBDA + 1024 - 48, BIOS, 0xfffd0};
 
 	(void)state;
 	for (unsigned i = 0; i < 2 * ARRAY_SIZE(places); i++) {
@@ -404,12 +404,9 @@ static void check_machine(void)
 {
 	assert_true(machine.cpus <= MAX_CPUS);
 	assert_true(machine.ioapics >= 1 && machine.ioapics <= MAX_IOAPICS);
-	for (uint32_t i = 0; i < machine.cpus; i++) {
-		for (uint32_t j = 0; j < i; j++) {
-			assert_int_not_equal(machine.cpu[i].apic_id,
-					     machine.cpu[j].apic_id);
-		}
-	}
+	for (uint32_t i = 0; i < machine.cpus; i++)
+		for (uint32_t j = 0; j < i; j++)
+			assert_int_not_equal(machine.cpu[i].apic_id, machine.cpu[j].apic_id);
 }
 
 /* What is changed has a good checksum mostly, so that it is believed. */
@@ -431,9 +428,8 @@ static void test_acpi_lies(void **state)
 			uint32_t size;
 
 			memcpy(&size, memory + tables[i].at + 4, 4);
-			if (size >= 36 && size < MEMORY - tables[i].at) {
+			if (size >= 36 && size < MEMORY - tables[i].at)
 				sum(tables[i].at, size, 9);
-			}
 		}
 		if (rnd(8) == 0) {
 			change(EBDA, 36);
@@ -444,9 +440,8 @@ static void test_acpi_lies(void **state)
 		acpi_init();
 		t = acpi_find("APIC");
 		found += t != NULL;
-		if (t) {
+		if (t)
 			assert_true(t->length >= sizeof(*t));
-		}
 		(void)acpi_find("ABCD");
 		(void)acpi_fadt(FADT_PM_TIMER);
 		madt_init();
@@ -488,14 +483,10 @@ static void test_madt_full(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_multiboot),
-		cmocka_unit_test(test_multiboot_nowhere),
-		cmocka_unit_test(test_multiboot_lies),
-		cmocka_unit_test(test_acpi),
-		cmocka_unit_test(test_acpi_empty_entry),
-		cmocka_unit_test(test_acpi_at_end),
-		cmocka_unit_test(test_no_acpi),
-		cmocka_unit_test(test_acpi_lies),
+		cmocka_unit_test(test_multiboot),	 cmocka_unit_test(test_multiboot_nowhere),
+		cmocka_unit_test(test_multiboot_lies),	 cmocka_unit_test(test_acpi),
+		cmocka_unit_test(test_acpi_empty_entry), cmocka_unit_test(test_acpi_at_end),
+		cmocka_unit_test(test_no_acpi),		 cmocka_unit_test(test_acpi_lies),
 		cmocka_unit_test(test_madt_full),
 	};
 

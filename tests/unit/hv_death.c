@@ -10,10 +10,15 @@
 #include "x86/vcpu.h"
 
 enum {
-	PAGES = 4096, QUOTA = 1000,
+	PAGES = 4096,
+	QUOTA = 1000,
 
 	/* Root's selectors. */
-	PORTAL = 0, SM = 64, EC = 100, SC = 200, PD = 300,
+	PORTAL = 0,
+	SM = 64,
+	EC = 100,
+	SC = 200,
+	PD = 300,
 
 	DEPTH = 4,
 };
@@ -23,8 +28,7 @@ static void revoke_own(uint64_t selector)
 {
 	struct revocation r = {0};
 
-	assert_true(mapping_revoke(&r, pd_root, CRD(CRD_OBJ, 31, 0, selector),
-				   true, false));
+	assert_true(mapping_revoke(&r, pd_root, CRD(CRD_OBJ, 31, 0, selector), true, false));
 }
 
 static struct ec *must(struct ec *ec, enum status s)
@@ -36,14 +40,14 @@ static struct ec *must(struct ec *ec, enum status s)
 
 static void make_sm(unsigned i, uint64_t count)
 {
-	must(hypercall(CALL_CREATE_SM, 0, SM + i, SEL_PD, count, 0, 0),
-	     SUCCESS);
+	must(hypercall(CALL_CREATE_SM, 0, SM + i, SEL_PD, count, 0, 0), SUCCESS);
 }
 
 static struct ec *make_ec(unsigned i, uint64_t pd, bool global, unsigned cpu)
 {
-	must(hypercall(CALL_CREATE_EC, global, EC + i, pd,
-		       (0x100000 + i * PAGE_SIZE) | cpu, 0, 0x100), SUCCESS);
+	must(hypercall(CALL_CREATE_EC, global, EC + i, pd, (0x100000 + i * PAGE_SIZE) | cpu, 0,
+		       0x100),
+	     SUCCESS);
 	return root_ec(EC + i);
 }
 
@@ -52,8 +56,7 @@ static struct ec *make_handler(unsigned i)
 {
 	struct ec *ec = make_ec(i, SEL_PD, false, 0);
 
-	must(hypercall(CALL_CREATE_PT, 0, PORTAL + i, SEL_PD, EC + i, 0,
-		       0x1000), SUCCESS);
+	must(hypercall(CALL_CREATE_PT, 0, PORTAL + i, SEL_PD, EC + i, 0, 0x1000), SUCCESS);
 	return ec;
 }
 
@@ -61,8 +64,7 @@ static struct ec *make_handler(unsigned i)
 static struct ec *start(unsigned i, unsigned priority)
 {
 	root_ec(EC + i)->resume = resume_iret;
-	return hypercall(CALL_CREATE_SC, 0, SC + i, SEL_PD, EC + i,
-			 QPD(priority, 1000), 0);
+	return hypercall(CALL_CREATE_SC, 0, SC + i, SEL_PD, EC + i, QPD(priority, 1000), 0);
 }
 
 static struct ec *make_thread(unsigned i, unsigned priority)
@@ -88,14 +90,14 @@ static struct ec *up(unsigned i)
 
 static struct ec *down(unsigned i, uint64_t deadline)
 {
-	return hypercall(CALL_SM_CTRL, SM_DOWN, SM + i, deadline >> 32,
-			 deadline & 0xffffffff, 0, 0);
+	return hypercall(CALL_SM_CTRL, SM_DOWN, SM + i, deadline >> 32, deadline & 0xffffffff, 0,
+			 0);
 }
 
 static struct ec *revoke(uint64_t selector)
 {
-	return hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, 0,
-			 CRD(CRD_OBJ, RIGHTS_ALL, 0, selector), 0, 0, 0);
+	return hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, 0, CRD(CRD_OBJ, RIGHTS_ALL, 0, selector), 0,
+			 0, 0);
 }
 
 /*
@@ -108,9 +110,8 @@ static void chain_with_death(unsigned who, bool last_sleeps)
 	unsigned before;
 
 	make_sm(0, 0);
-	for (unsigned i = 0; i < DEPTH; i++) {
+	for (unsigned i = 0; i < DEPTH; i++)
 		make_handler(i);
-	}
 	if (last_sleeps) {
 		/* It kills when the last handler sleeps. */
 		ec = make_thread(DEPTH, 3);
@@ -134,8 +135,7 @@ static void chain_with_death(unsigned who, bool last_sleeps)
 		if (who != DEPTH - 1) {
 			/* Only then does the last one go on. */
 			assert_null(ec);
-			sm_up(container_of(root_object(SM), struct sm,
-					   object));
+			sm_up(container_of(root_object(SM), struct sm, object));
 			ec = interrupts();
 		}
 	}
@@ -143,20 +143,17 @@ static void chain_with_death(unsigned who, bool last_sleeps)
 		assert_ptr_equal(ec, root_ec(EC + i));
 		ec = reply(0);
 	}
-	if (who > 0) {
+	if (who > 0)
 		assert_ptr_equal(ec, root_ec(EC + who - 1));
-	} else {
+	else
 		assert_ptr_equal(ec, root);
-	}
 	must(ec, ABORTED);
-	while (ec != root) {
+	while (ec != root)
 		ec = must(reply(0), SUCCESS);
-	}
 	must(call(who), TIMEOUT);
 	must(revoke(PORTAL + who), SUCCESS);
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 4; i++)
 		interrupts();
-	}
 	assert_int_equal(slab_live[SLAB_EC], before - 1 - last_sleeps);
 	machine_finish();
 }
@@ -188,22 +185,18 @@ static void test_ready_dies(void **state)
 	for (unsigned by = 0; by < 3; by++) {
 		make_thread(1, 2);
 		assert_ptr_equal(up(0), root_ec(EC + 2));
-		if (by != 1) {
+		if (by != 1)
 			must(revoke(EC + 1), SUCCESS);
-		}
-		if (by != 0) {
+		if (by != 0)
 			must(revoke(SC + 1), SUCCESS);
-		}
-		if (by == 1) {
+		if (by == 1)
 			must(revoke(EC + 1), SUCCESS);
-		}
 		interrupts();
 		interrupts();
 		interrupts();
 		assert_int_equal(slab_live[SLAB_EC], ecs);
-		if (by == 0) {
+		if (by == 0)
 			must(revoke(SC + 1), SUCCESS);
-		}
 		interrupts();
 		interrupts();
 		interrupts();
@@ -260,8 +253,7 @@ static void test_handler_dies_idle(void **state)
 	(void)state;
 	make_sm(0, 0);
 	make_ec(0, SEL_PD, false, 1);
-	must(hypercall(CALL_CREATE_PT, 0, PORTAL, SEL_PD, EC, 0, 0x1000),
-	     SUCCESS);
+	must(hypercall(CALL_CREATE_PT, 0, PORTAL, SEL_PD, EC, 0, 0x1000), SUCCESS);
 	caller = make_ec(1, SEL_PD, true, 1);
 	assert_ptr_equal(start(1, 2), root);
 	on_cpu(1);
@@ -291,10 +283,10 @@ static void test_help(void **state)
 	low = make_thread(1, 2);
 	assert_ptr_equal(call(0), root_ec(EC));
 	assert_ptr_equal(up(0), high);
-	assert_ptr_equal(call(0), root_ec(EC));		/* for low */
+	assert_ptr_equal(call(0), root_ec(EC)); /* for low */
 	assert_ptr_equal(this_cpu()->sc, high->own_sc);
 	assert_ptr_equal(root_ec(EC)->sc, low->own_sc);
-	assert_ptr_equal(reply(0), root_ec(EC));	/* for high */
+	assert_ptr_equal(reply(0), root_ec(EC)); /* for high */
 	assert_ptr_equal(root_ec(EC)->sc, high->own_sc);
 	assert_ptr_equal(must(reply(0), SUCCESS), high);
 	assert_ptr_equal(must(down(0, 0), SUCCESS), low);
@@ -339,8 +331,8 @@ static void test_sleeper_without_sc(void **state)
 	make_thread(1, 2);
 	call(0);
 	assert_ptr_equal(up(1), high);
-	assert_ptr_equal(call(0), root_ec(EC));		/* helped by high */
-	reply(SM);			/* EC 1 sleeps, its SC is ready */
+	assert_ptr_equal(call(0), root_ec(EC)); /* helped by high */
+	reply(SM);				/* EC 1 sleeps, its SC is ready */
 	assert_ptr_equal(must(reply(0), SUCCESS), high);
 	must(revoke(SC + 1), SUCCESS);
 	assert_ptr_equal(down(1, 0), root);
@@ -427,13 +419,11 @@ static void test_create_pd_fails(void **state)
 	interrupts();
 	free_before = pages_free();
 	for (uint64_t quota = 0; quota < 9; quota++) {
-		hypercall(CALL_CREATE_PD, 0, SM, SEL_PD,
-			  CRD(CRD_OBJ, RIGHTS_ALL, 9, 0), quota << 32, 0);
-		assert_int_equal(status_of(running()),
-				 quota < 4 ? OUT_OF_MEMORY : BAD_CAPABILITY);
-		for (unsigned i = 0; i < 4; i++) {
+		hypercall(CALL_CREATE_PD, 0, SM, SEL_PD, CRD(CRD_OBJ, RIGHTS_ALL, 9, 0),
+			  quota << 32, 0);
+		assert_int_equal(status_of(running()), quota < 4 ? OUT_OF_MEMORY : BAD_CAPABILITY);
+		for (unsigned i = 0; i < 4; i++)
 			interrupts();
-		}
 		assert_int_equal(pages_free(), free_before);
 	}
 	machine_finish();
@@ -459,8 +449,8 @@ static void test_dies_in_call(void **state)
 		make_sm(0, 0);
 		thread = make_thread(1, 2);
 		poll_hook = kill_from_afar;
-		ec = hypercall(CALL_CREATE_PD, 0, SM, SEL_PD,
-			       CRD(CRD_OBJ, RIGHTS_ALL, 9, 0), quota << 32, 0);
+		ec = hypercall(CALL_CREATE_PD, 0, SM, SEL_PD, CRD(CRD_OBJ, RIGHTS_ALL, 9, 0),
+			       quota << 32, 0);
 		assert_ptr_equal(ec, poll_hook ? thread : root);
 		machine_finish();
 	}
@@ -482,18 +472,19 @@ static void test_recalled_in_call(void **state)
 
 	(void)state;
 	machine_start(PAGES, 2, QUOTA);
-	for (unsigned i = 0; i < 64; i++) {
+	for (unsigned i = 0; i < 64; i++)
 		make_sm(512 - SM + i, 0);
-	}
 	handler = make_handler(0);
-	must(hypercall(CALL_CREATE_PT, 0, 0x100 + EVENT_THREAD_RECALL, SEL_PD,
-		       EC, MTD_RIP_LEN, 0x1000), SUCCESS);
+	must(hypercall(CALL_CREATE_PT, 0, 0x100 + EVENT_THREAD_RECALL, SEL_PD, EC, MTD_RIP_LEN,
+		       0x1000),
+	     SUCCESS);
 	thread = make_thread(1, 2);
 	thread->regs.rip = 0x1002;
 	poll_hook = recall_from_afar;
 	poll_period = 1;
-	assert_ptr_equal(hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, 0,
-				   CRD(CRD_OBJ, 31, 6, 512), 0, 0, 0), handler);
+	assert_ptr_equal(
+		hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, 0, CRD(CRD_OBJ, 31, 6, 512), 0, 0, 0),
+		handler);
 	assert_int_equal(handler->utcb->rip, 0x1000);
 	assert_non_null(root_object(512 + 63));
 	assert_false(thread->revocation.active);
@@ -514,28 +505,24 @@ static void test_loaded_tables(void **state)
 	(void)state;
 	machine_start(PAGES, 1, QUOTA);
 	make_sm(0, 0);
-	must(hypercall(CALL_CREATE_PD, 0, PD, SEL_PD,
-		       CRD(CRD_OBJ, RIGHTS_ALL, 0, SM), 100ul << 32, 0),
+	must(hypercall(CALL_CREATE_PD, 0, PD, SEL_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, SM), 100ul << 32,
+		       0),
 	     SUCCESS);
 	thread = make_ec(1, PD, true, 0);
 	assert_ptr_equal(start(1, 3), thread);
 	hypercall(CALL_SM_CTRL, SM_DOWN, 0, 0, tsc_now + 100, 0, 0);
 	must(revoke(PD), SUCCESS);
-	must(hypercall(CALL_CREATE_EC, 1, EC + 2, SEL_PD, 0, 0, 0x100),
-	     SUCCESS);
+	must(hypercall(CALL_CREATE_EC, 1, EC + 2, SEL_PD, 0, 0, 0x100), SUCCESS);
 	guest = root_ec(EC + 2);
 	guest->resume = vcpu_ops->resume;
-	must(hypercall(CALL_CREATE_SC, 0, SC + 2, SEL_PD, EC + 2,
-		       QPD(1, 1000), 0), SUCCESS);
-	assert_ptr_equal(hypercall(CALL_EC_CTRL, EC_YIELD, 0, 0, 0, 0, 0),
-			 guest);
+	must(hypercall(CALL_CREATE_SC, 0, SC + 2, SEL_PD, EC + 2, QPD(1, 1000), 0), SUCCESS);
+	assert_ptr_equal(hypercall(CALL_EC_CTRL, EC_YIELD, 0, 0, 0, 0, 0), guest);
 	assert_ptr_equal(tick(150), thread);
 	assert_ptr_equal(event(14), guest);
 	revoke_own(EC + 1);
 	assert_int_equal(slab_live[SLAB_PD], 2);
-	for (unsigned i = 0; i < 10; i++) {
+	for (unsigned i = 0; i < 10; i++)
 		assert_ptr_equal(tick(50), guest);
-	}
 	assert_int_equal(slab_live[SLAB_PD], 1);
 	machine_finish();
 }

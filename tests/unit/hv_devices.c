@@ -13,10 +13,12 @@
 #include "x86/madt.h"
 
 enum {
-	PDS = 12, RIDS = 40, STEPS = 20000,
-	CONFIG = 0x40000,		/* page frame of bus 0 */
-	FIRST = 0x100,			/* RIDs that are covered: bus 1 */
-	NUMBERS = 32,			/* of domains */
+	PDS = 12,
+	RIDS = 40,
+	STEPS = 20000,
+	CONFIG = 0x40000, /* page frame of bus 0 */
+	FIRST = 0x100,	  /* RIDs that are covered: bus 1 */
+	NUMBERS = 32,	  /* of domains */
 };
 
 static struct {
@@ -32,7 +34,9 @@ const struct acpi_table *acpi_find(const char signature[4])
 {
 	/* Length; address, segment 0, buses 0 to 3. */
 	static const uint32_t mcfg[15] = {
-		[1] = 60, [11] = CONFIG << 12, [13] = 3 << 24,
+		[1] = 60,
+		[11] = CONFIG << 12,
+		[13] = 3 << 24,
 	};
 
 	return memcmp(signature, "MCFG", 4) == 0 ? (const void *)mcfg : NULL;
@@ -80,12 +84,10 @@ static enum status attach(uint16_t rid, uint64_t root, unsigned domain)
 		attached[rid].root = 0;
 		return SUCCESS;
 	}
-	if (attach_fails) {
+	if (attach_fails)
 		return OUT_OF_MEMORY;
-	}
-	for (unsigned i = 0; i < 1 << 16; i++) {
+	for (unsigned i = 0; i < 1 << 16; i++)
 		assert_true(!attached[i].root || attached[i].domain != domain);
-	}
 	assert_int_equal(attached[rid].root, 0);
 	attached[rid].root = root;
 	attached[rid].domain = domain;
@@ -102,18 +104,26 @@ static void faults(struct iommu_unit *u)
 	assert_ptr_equal(u, unit);
 }
 
-static enum status interrupt(unsigned gsi, uint32_t source, uint32_t apic_id,
-			     bool level, uint64_t *address)
+static enum status interrupt(unsigned gsi, uint32_t source, uint32_t apic_id, bool level,
+			     uint64_t *address)
 {
 	*address = gsi + source + apic_id + level;
 	return SUCCESS;
 }
 
 struct iommu_ops vtd = {
-	.find = find, .enable = enable, .attach = attach, .flush = flush,
-	.faults = faults, .interrupt = interrupt, .format = &ptab_host,
-	.levels = 3, .domains = NUMBERS, .max_apic_id = 1000,
-	.remap_interrupts = true, .complete = true,
+	.find = find,
+	.enable = enable,
+	.attach = attach,
+	.flush = flush,
+	.faults = faults,
+	.interrupt = interrupt,
+	.format = &ptab_host,
+	.levels = 3,
+	.domains = NUMBERS,
+	.max_apic_id = 1000,
+	.remap_interrupts = true,
+	.complete = true,
 };
 struct iommu_ops amdvi = {.find = find_nothing};
 
@@ -131,18 +141,16 @@ static void start(void)
 {
 	static bool started;
 
-	for (unsigned i = 0; started && i < PDS; i++) {
+	for (unsigned i = 0; started && i < PDS; i++)
 		iommu_release(pds[i]);
-	}
 	fixture_init(2048, 1);
 	if (!started) {
 		iommu_init();
 		started = true;
 	}
 	assert_ptr_equal(iommu, &vtd);
-	for (unsigned i = 0; i < PDS; i++) {
+	for (unsigned i = 0; i < PDS; i++)
 		pds[i] = new_pd();
-	}
 }
 
 static uint64_t frame(unsigned n)
@@ -152,7 +160,7 @@ static uint64_t frame(unsigned n)
 
 static void test_model(void **state)
 {
-	unsigned owner[RIDS] = {0};	/* PD's number + 1 */
+	unsigned owner[RIDS] = {0}; /* PD's number + 1 */
 
 	(void)state;
 	start();
@@ -160,14 +168,12 @@ static void test_model(void **state)
 		unsigned p = (unsigned)rnd(PDS), n = (unsigned)rnd(RIDS);
 		unsigned held = 0;
 
-		for (unsigned i = 0; i < RIDS; i++) {
+		for (unsigned i = 0; i < RIDS; i++)
 			held += owner[i] && i != n;
-		}
 		if (rnd(8) == 0) {
 			iommu_release(pds[p]);
-			for (unsigned i = 0; i < RIDS; i++) {
+			for (unsigned i = 0; i < RIDS; i++)
 				owner[i] = owner[i] == p + 1 ? 0 : owner[i];
-			}
 		} else {
 			attach_fails = rnd(10) == 0;
 			enum status s = iommu_assign(pds[p], frame(n));

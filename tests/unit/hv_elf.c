@@ -37,11 +37,10 @@ enum { HEADERS = 4 };
 static struct image {
 	struct header h;
 	struct program_header p[HEADERS];
-	uint8_t rest[SIZE - sizeof(struct header) -
-		     HEADERS * sizeof(struct program_header)];
+	uint8_t rest[SIZE - sizeof(struct header) - HEADERS * sizeof(struct program_header)];
 } __attribute__((packed, aligned(8))) image;
 
-static uint64_t size;		/* of the file now */
+static uint64_t size; /* of the file now */
 
 /* Behind the page nothing is mapped; outside of the file it is noise. */
 const void *kmem_peek(uint64_t phys)
@@ -52,8 +51,7 @@ const void *kmem_peek(uint64_t phys)
 	if (!window) {
 		window = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		assert_int_equal(mprotect(window + PAGE_SIZE, PAGE_SIZE,
-					  PROT_NONE), 0);
+		assert_int_equal(mprotect(window + PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
 	}
 	memset(window, 0x55, PAGE_SIZE);
 	if (offset < size) {
@@ -67,20 +65,35 @@ static void make_good(void)
 {
 	memset(&image, 0, sizeof(image));
 	image.h = (struct header){
-		.ident = {0x7f, 'E', 'L', 'F', 2, 1, 1}, .type = 2,
-		.machine = 62, .version = 1, .entry = 0x400123,
-		.phoff = sizeof(image.h), .ehsize = sizeof(image.h),
-		.phentsize = sizeof(image.p[0]), .phnum = HEADERS,
+		.ident = {0x7f, 'E', 'L', 'F', 2, 1, 1},
+		.type = 2,
+		.machine = 62,
+		.version = 1,
+		.entry = 0x400123,
+		.phoff = sizeof(image.h),
+		.ehsize = sizeof(image.h),
+		.phentsize = sizeof(image.p[0]),
+		.phnum = HEADERS,
 	};
 	image.p[0] = (struct program_header){
-		.type = 1, .flags = 5, .offset = 0x123, .vaddr = 0x400123,
-		.filesz = 0x1000, .memsz = 0x1000, .align = 4096,
+		.type = 1,
+		.flags = 5,
+		.offset = 0x123,
+		.vaddr = 0x400123,
+		.filesz = 0x1000,
+		.memsz = 0x1000,
+		.align = 4096,
 	};
 	image.p[1] = (struct program_header){.type = 0x6474e551, .flags = 6};
 	image.p[2] = (struct program_header){.type = 1, .flags = 4};
 	image.p[3] = (struct program_header){
-		.type = 1, .flags = 6, .offset = 0x2000, .vaddr = 0x500000,
-		.filesz = 0x1064, .memsz = 0x1064, .align = 4096,
+		.type = 1,
+		.flags = 6,
+		.offset = 0x2000,
+		.vaddr = 0x500000,
+		.filesz = 0x1064,
+		.memsz = 0x1064,
+		.align = 4096,
 	};
 	size = SIZE;
 }
@@ -112,17 +125,16 @@ static void test_truncated(void **state)
 
 	(void)state;
 	make_good();
-	for (size = 0; size < sizeof(image.h) + sizeof(image.p); size++) {
+	for (size = 0; size < sizeof(image.h) + sizeof(image.p); size++)
 		assert_false(elf_open(&elf, PHYS, size));
-	}
 	assert_true(elf_open(&elf, PHYS, size));
 }
 
 static void change(void)
 {
 	static const uint64_t numbers[] = {
-		0, 1, ~0ul, 1ul << 63, SIZE, 4096, 4095, USER_END, ROOT_UTCB,
-		0xffff, 0x7fffffffffff, -4096ul,
+		0,    1,	~0ul,	   1ul << 63, SIZE,	      4096,
+		4095, USER_END, ROOT_UTCB, 0xffff,    0x7fffffffffff, -4096ul,
 	};
 	char *p = (char *)&image;
 	uint64_t n = numbers[rnd(ARRAY_SIZE(numbers))] + rnd(3) - 1;
@@ -150,8 +162,7 @@ static void check_segment(const struct elf_segment *s)
 	assert_int_equal(s->address & PAGE_MASK, 0);
 	assert_true(s->size > 0);
 	assert_true(s->offset <= size && s->size <= size - s->offset);
-	assert_true(s->address < ROOT_UTCB &&
-		    s->size <= ROOT_UTCB - s->address);
+	assert_true(s->address < ROOT_UTCB && s->size <= ROOT_UTCB - s->address);
 	assert_true((s->rights & ~7u) == 0);
 }
 
@@ -166,7 +177,7 @@ static void try_image(unsigned *opened, unsigned *segments)
 	if (setjmp(end) == 0 && elf_open(&elf, PHYS, size)) {
 		++*opened;
 		for (unsigned i = 0; elf_segment(&elf, i, &s); i++) {
-			assert_true(i < 73);	/* as many as a page holds */
+			assert_true(i < 73); /* as many as a page holds */
 			check_segment(&s);
 			++*segments;
 		}
@@ -181,9 +192,8 @@ static void test_changed(void **state)
 	(void)state;
 	for (unsigned n = 0; n < STEPS; n++) {
 		make_good();
-		for (uint64_t i = rnd(4) + 1; i; i--) {
+		for (uint64_t i = rnd(4) + 1; i; i--)
 			change();
-		}
 		try_image(&opened, &segments);
 	}
 	assert_true(opened > STEPS / 10 && opened < STEPS);

@@ -1,7 +1,7 @@
 /*
  * Fakes of the hardware, and the start of the kernel's core.
  */
-#define _GNU_SOURCE		/* MAP_FIXED_NOREPLACE */
+#define _GNU_SOURCE /* MAP_FIXED_NOREPLACE */
 
 #include "hv_fixture.h"
 
@@ -77,9 +77,8 @@ void panic(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(panic_text, sizeof(panic_text), format, arguments);
 	va_end(arguments);
-	if (panic_expected) {
+	if (panic_expected)
 		longjmp(*panic_expected, 1);
-	}
 	fprintf(stderr, "panic: %s\n", panic_text);
 	abort();
 }
@@ -95,9 +94,8 @@ void ipi_send(uint32_t cpu)
 	unsigned before = cpu_now;
 
 	__atomic_or_fetch(&ipi_sent, 1ul << cpu, __ATOMIC_SEQ_CST);
-	if (cpus_are_threads) {
+	if (cpus_are_threads)
 		return;
-	}
 	cpu_now = cpu;
 	tlb_flush_requested(cpus[cpu]);
 	cpu_now = before;
@@ -105,9 +103,8 @@ void ipi_send(uint32_t cpu)
 
 bool irq_poll(void)
 {
-	if (poll_hook) {
+	if (poll_hook)
 		poll_hook();
-	}
 	return poll_period && rnd(poll_period) == 0;
 }
 
@@ -205,8 +202,8 @@ void gsi_unmask(unsigned gsi)
 	(void)gsi;
 }
 
-enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu,
-		       unsigned flags, uint64_t *address, uint64_t *data)
+enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,
+		       uint64_t *address, uint64_t *data)
 {
 	(void)gsi, (void)device, (void)cpu, (void)flags;
 	*address = *data = 0;
@@ -267,9 +264,8 @@ static void start_cpu(struct cpu *cpu, uint32_t id)
 	memset(cpu, 0, sizeof(*cpu));
 	cpu->self = cpu;
 	cpu->id = id;
-	for (unsigned i = 0; i < PRIORITIES; i++) {
+	for (unsigned i = 0; i < PRIORITIES; i++)
 		list_init(&cpu->ready[i]);
-	}
 	cpu->timer_armed = ~0ul;
 	cpus[id] = cpu;
 }
@@ -277,8 +273,7 @@ static void start_cpu(struct cpu *cpu, uint32_t id)
 static void start_idle(struct cpu *cpu)
 {
 	cpu->idle = ec_create_idle(cpu->id);
-	assert_int_equal(sc_create(&cpu->idle_sc, &pd_kernel, cpu->idle, 0, 0),
-			 SUCCESS);
+	assert_int_equal(sc_create(&cpu->idle_sc, &pd_kernel, cpu->idle, 0, 0), SUCCESS);
 	cpu->current = cpu->idle;
 	cpu->pd = &pd_kernel;
 }
@@ -288,11 +283,9 @@ void fixture_init(unsigned pages, unsigned cpu_number)
 	static void *pool;
 
 	if (!pool) {
-		pool = mmap((void *)POOL_BASE, POOL_MAX,
-			    PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-				    MAP_FIXED_NOREPLACE,
-			    -1, 0);
+		pool = mmap((void *)POOL_BASE, POOL_MAX, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+			    0);
 		assert_ptr_equal(pool, POOL_BASE);
 	}
 	assert_true((uint64_t)pages * PAGE_SIZE <= POOL_MAX);
@@ -303,24 +296,20 @@ void fixture_init(unsigned pages, unsigned cpu_number)
 	poll_hook = NULL;
 	cpus_are_threads = false;
 	memset(slab_live, 0, sizeof(slab_live));
-	for (unsigned i = 0; i < cpu_number; i++) {
+	for (unsigned i = 0; i < cpu_number; i++)
 		start_cpu(&processors[i], i);
-	}
 	cpu_count = cpu_number;
 	page_init(POOL_PHYS, (uint64_t)pages * PAGE_SIZE);
 	pd_init_kernel();
-	for (unsigned i = 0; i < cpu_number; i++) {
+	for (unsigned i = 0; i < cpu_number; i++)
 		start_idle(&processors[i]);
-	}
 }
 
 static bool deferred(void)
 {
-	for (unsigned i = 0; i < cpu_count; i++) {
-		if (rcu_busy(cpus[i])) {
+	for (unsigned i = 0; i < cpu_count; i++)
+		if (rcu_busy(cpus[i]))
 			return true;
-		}
-	}
 	return false;
 }
 
@@ -328,11 +317,9 @@ void run_grace_periods(void)
 {
 	unsigned before = cpu_now;
 
-	while (deferred()) {
-		for (cpu_now = 0; cpu_now < cpu_count; cpu_now++) {
+	while (deferred())
+		for (cpu_now = 0; cpu_now < cpu_count; cpu_now++)
 			rcu_run(this_cpu());
-		}
-	}
 	cpu_now = before;
 }
 

@@ -25,7 +25,7 @@
 
 enum {
 	POOL_PHYS = 0x40000000,
-	RAM_END = 0x7fffffff,		/* addresses above are devices' */
+	RAM_END = 0x7fffffff, /* addresses above are devices' */
 };
 
 /* Everything fresh: a pool of so many pages, CPUs, the kernel's PD. */

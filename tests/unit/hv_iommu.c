@@ -16,9 +16,11 @@
 enum {
 	STEPS = 30000,
 	UNIT = 0xfed90000,
-	LACKING = 0xfed91000,		/* a unit that cannot be used */
-	CAP = 0x8, ECAP = 0x10, FEATURES = 0x30,
-	BRIDGE = 0x00e0,		/* 00:1c.0: buses 2 to 4 behind it */
+	LACKING = 0xfed91000, /* a unit that cannot be used */
+	CAP = 0x8,
+	ECAP = 0x10,
+	FEATURES = 0x30,
+	BRIDGE = 0x00e0, /* 00:1c.0: buses 2 to 4 behind it */
 };
 
 struct machine machine;
@@ -36,21 +38,18 @@ const struct acpi_table *acpi_find(const char signature[4])
 	return memcmp(signature, name, 4) == 0 ? table : NULL;
 }
 
-bool acpi_parse(const struct acpi_table *t, uint32_t first,
-		struct record_format format, const struct record_parser *parser,
-		unsigned parsers)
+bool acpi_parse(const struct acpi_table *t, uint32_t first, struct record_format format,
+		const struct record_parser *parser, unsigned parsers)
 {
 	uint32_t left = t && t->length > first ? t->length - first : 0;
 
-	return records_parse((const char *)t + first, left, format, parser,
-			     parsers) == left;
+	return records_parse((const char *)t + first, left, format, parser, parsers) == left;
 }
 
 void madt_source(uint8_t id, uint32_t source)
 {
-	if (machine.ioapic[0].id == id) {
+	if (machine.ioapic[0].id == id)
 		machine.ioapic[0].source = source;
-	}
 }
 
 struct iommu_unit *iommu_unit(uint64_t phys)
@@ -66,9 +65,8 @@ struct iommu_unit *iommu_unit(uint64_t phys)
 void iommu_cover(uint32_t first, uint32_t last)
 {
 	assert_true(last <= 0xffff);
-	for (uint32_t i = first; i <= last; i++) {
+	for (uint32_t i = first; i <= last; i++)
 		covered[i] = 1;
-	}
 }
 
 bool iommu_run(struct iommu_unit *u, const iommu_command *c, unsigned count)
@@ -128,8 +126,7 @@ static bool find(struct iommu_ops *ops)
 	memset(covered, 0, sizeof(covered));
 	ops->complete = true;
 	machine.ioapics = 1;
-	machine.ioapic[0] = (struct madt_ioapic){.source = SOURCE_UNKNOWN,
-						 .id = 2};
+	machine.ioapic[0] = (struct madt_ioapic){.source = SOURCE_UNKNOWN, .id = 2};
 	fixture_init(2048, 1);
 	found = ops->find();
 	assert_true(!found || ops->domains <= IOMMU_DOMAINS);
@@ -154,10 +151,10 @@ static void good_dmar(void)
 {
 	begin("DMAR");
 	put_unit(UNIT, false, 34);
-	put_scope(1, 0, 0, 0x0010);		/* 00:10.0 */
-	put_scope(2, 0, 0, BRIDGE >> 3);	/* the bridge */
-	put_scope(3, 2, 0xff, 0x0101);		/* IOAPIC 2, ff:01.1 */
-	put(4, 1 | 10 << 8);			/* behind it, 02:03.4 */
+	put_scope(1, 0, 0, 0x0010);	 /* 00:10.0 */
+	put_scope(2, 0, 0, BRIDGE >> 3); /* the bridge */
+	put_scope(3, 2, 0xff, 0x0101);	 /* IOAPIC 2, ff:01.1 */
+	put(4, 1 | 10 << 8);		 /* behind it, 02:03.4 */
 	put(2, 0);
 	put(4, BRIDGE >> 3 | 0x04030000);
 }
@@ -166,9 +163,8 @@ static unsigned count(void)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < sizeof(covered); i++) {
+	for (unsigned i = 0; i < sizeof(covered); i++)
 		n += covered[i];
-	}
 	return n;
 }
 
@@ -180,8 +176,7 @@ static void test_dmar(void **state)
 	assert_true(vtd.complete && vtd.remap_interrupts);
 	assert_int_equal(vtd.levels, 3);
 	assert_int_equal(machine.ioapic[0].source, 0xff09);
-	assert_true(covered[0x80] && covered[BRIDGE] && covered[0x200] &&
-		    covered[0x4ff]);
+	assert_true(covered[0x80] && covered[BRIDGE] && covered[0x200] && covered[0x4ff]);
 	assert_int_equal(count(), 2 + 3 * 256);
 	/* The rest of the devices, another segment's unit, RMRR. */
 	put_unit(LACKING, true, 0);
@@ -208,13 +203,13 @@ static void test_dmar_wrong(void **state)
 		case 1:
 			put_unit(UNIT + 8, false, 0);
 			break;
-		case 2:		/* scopes that end behind the unit */
+		case 2: /* scopes that end behind the unit */
 			bytes[48 + 16 + 1] = 200;
 			break;
 		case 3:
 			bytes[48 + 16 + 1] = 0;
 			break;
-		case 4:		/* a unit that ends behind the table */
+		case 4: /* a unit that ends behind the table */
 			put_unit(UNIT, false, 8);
 			break;
 		case 5:
@@ -235,12 +230,12 @@ static void good_ivrs(void)
 	put(8, 0x10 | 0x20 << 8 | (24ul + 44) << 16);
 	put(8, UNIT);
 	put(8, 0);
-	put(4, 2 | 0x80 << 8);			/* 00:10.0 */
-	put(4, 3 | 0x200 << 8);			/* 02:00.0 to */
-	put(4, 4 | 0x2ff << 8);			/* 02:1f.7 */
-	put(8, 66 | 0x300 << 8);		/* an alias */
+	put(4, 2 | 0x80 << 8);	 /* 00:10.0 */
+	put(4, 3 | 0x200 << 8);	 /* 02:00.0 to */
+	put(4, 4 | 0x2ff << 8);	 /* 02:1f.7 */
+	put(8, 66 | 0x300 << 8); /* an alias */
 	put(8, 72 | 2ul << 32 | 0xa0ul << 40 | 1ul << 56);
-	put(8, 240);				/* by name, but cut off */
+	put(8, 240); /* by name, but cut off */
 	put(8, 0);
 	bytes[size - 16 + 21] = 0;
 }
@@ -258,9 +253,8 @@ static void test_ivrs(void **state)
 	/* The same unit again, in the long form. */
 	put(8, 0x11 | (40ul + 4 + 27) << 16);
 	put(8, UNIT);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3; i++)
 		put(8, 0);
-	}
 	put(4, 1);
 	put(8, 240);
 	put(8, 0);
@@ -293,18 +287,14 @@ static void test_lies(void **state)
 	for (unsigned n = 0; n < STEPS; n++) {
 		bool intel = rnd(2);
 
-		if (intel) {
+		if (intel)
 			good_dmar();
-		} else {
+		else
 			good_ivrs();
-		}
-		for (uint64_t changes = 1 + rnd(4); changes; changes--) {
-			bytes[48 + rnd(size - 48)] =
-				(uint8_t)(rnd(2) ? rnd(256) : rnd(16));
-		}
-		if (rnd(4) == 0) {
+		for (uint64_t changes = 1 + rnd(4); changes; changes--)
+			bytes[48 + rnd(size - 48)] = (uint8_t)(rnd(2) ? rnd(256) : rnd(16));
+		if (rnd(4) == 0)
 			size = 40 + (uint32_t)rnd(size - 40);
-		}
 		(void)find(intel ? &vtd : &amdvi);
 	}
 }
@@ -312,10 +302,8 @@ static void test_lies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dmar),
-		cmocka_unit_test(test_dmar_wrong),
-		cmocka_unit_test(test_ivrs),
-		cmocka_unit_test(test_ivrs_wrong),
+		cmocka_unit_test(test_dmar), cmocka_unit_test(test_dmar_wrong),
+		cmocka_unit_test(test_ivrs), cmocka_unit_test(test_ivrs_wrong),
 		cmocka_unit_test(test_lies),
 	};
 

@@ -9,19 +9,23 @@ enum {
 	STEPS = 6000,
 
 	/* Root's selectors, the same in all PDs. */
-	PORTALS = 0, PORTAL_COUNT = 24,
-	SMS = 64, SM_COUNT = 10,
-	ECS = 100, EC_COUNT = 24,
-	SCS = 200, SC_COUNT = 16,
-	PDS = 300, PD_COUNT = 4,
+	PORTALS = 0,
+	PORTAL_COUNT = 24,
+	SMS = 64,
+	SM_COUNT = 10,
+	ECS = 100,
+	EC_COUNT = 24,
+	SCS = 200,
+	SC_COUNT = 16,
+	PDS = 300,
+	PD_COUNT = 4,
 };
 
 static struct pd *pd_at(uint64_t selector)
 {
 	struct object *o = root_object(selector);
 
-	return o && o->type == OBJECT_PD ?
-	       container_of(o, struct pd, object) : NULL;
+	return o && o->type == OBJECT_PD ? container_of(o, struct pd, object) : NULL;
 }
 
 /* What is new in root is given to the others. */
@@ -30,9 +34,8 @@ static void share_with_all(uint64_t selector)
 	for (unsigned i = 0; i < PD_COUNT; i++) {
 		struct pd *pd = pd_at(PDS + i);
 
-		if (pd && rnd(8)) {
+		if (pd && rnd(8))
 			share(pd, selector);
-		}
 	}
 }
 
@@ -47,9 +50,8 @@ static uint64_t some(uint64_t first, uint64_t count, bool wanted)
 	uint64_t selector = any(first, count);
 
 	for (unsigned i = 0; i < 8; i++) {
-		if (!!space_object(&running()->pd->obj, selector) == wanted) {
+		if (!!space_object(&running()->pd->obj, selector) == wanted)
 			break;
-		}
 		selector = any(first, count);
 	}
 	return selector;
@@ -61,14 +63,11 @@ static uint64_t some_portal(void)
 	uint64_t selector = any(PORTALS, PORTAL_COUNT);
 
 	for (unsigned i = 0; i < 6; i++) {
-		struct object *o = pd_object(running()->pd, selector, OBJECT_PT,
-					     PT_CALL);
+		struct object *o = pd_object(running()->pd, selector, OBJECT_PT, PT_CALL);
 
 		if (o && !container_of(o, struct pt, object)->ec->dead &&
-		    (container_of(o, struct pt, object)->ec->cpu == cpu_now ||
-		     rnd(4) == 0)) {
+		    (container_of(o, struct pt, object)->ec->cpu == cpu_now || rnd(4) == 0))
 			break;
-		}
 		selector = any(PORTALS, PORTAL_COUNT);
 	}
 	return selector;
@@ -83,9 +82,8 @@ static void do_create_pd(void)
 {
 	uint64_t selector = some(PDS, PD_COUNT, false);
 
-	hypercall(CALL_CREATE_PD, 0, selector, SEL_PD,
-		  CRD(CRD_OBJ, RIGHTS_ALL, 9, 0), rnd(4) ? 400ul << 32
-							 : rnd(20) << 32, 0);
+	hypercall(CALL_CREATE_PD, 0, selector, SEL_PD, CRD(CRD_OBJ, RIGHTS_ALL, 9, 0),
+		  rnd(4) ? 400ul << 32 : rnd(20) << 32, 0);
 }
 
 static void do_create_ec(void)
@@ -96,8 +94,8 @@ static void do_create_ec(void)
 	bool vcpu = rnd(6) == 0;
 	uint64_t utcb = vcpu ? 0 : 0x100000 + rnd(200) * PAGE_SIZE;
 
-	hypercall(CALL_CREATE_EC, vcpu || rnd(3) == 0, selector, any_pd(),
-		  utcb | rnd(cpu_count), 0, rnd(PORTAL_COUNT));
+	hypercall(CALL_CREATE_EC, vcpu || rnd(3) == 0, selector, any_pd(), utcb | rnd(cpu_count), 0,
+		  rnd(PORTAL_COUNT));
 	share_with_all(selector);
 }
 
@@ -105,8 +103,7 @@ static void do_create_sc(void)
 {
 	uint64_t selector = some(SCS, SC_COUNT, false);
 
-	hypercall(CALL_CREATE_SC, 0, selector, any_pd(),
-		  some(ECS, EC_COUNT, true),
+	hypercall(CALL_CREATE_SC, 0, selector, any_pd(), some(ECS, EC_COUNT, true),
 		  QPD(1 + rnd(4), 1000), 0);
 	share_with_all(selector);
 }
@@ -115,8 +112,7 @@ static void do_create_pt(void)
 {
 	uint64_t selector = some(PORTALS, PORTAL_COUNT, false);
 
-	hypercall(CALL_CREATE_PT, 0, selector, any_pd(),
-		  some(ECS, EC_COUNT, true),
+	hypercall(CALL_CREATE_PT, 0, selector, any_pd(), some(ECS, EC_COUNT, true),
 		  rnd(2) ? 0x4000001f : 0, 0x1000);
 	share_with_all(selector);
 }
@@ -134,19 +130,16 @@ static void write_message(struct ec *ec)
 {
 	struct utcb *u = ec->utcb;
 
-	if (!u) {
+	if (!u)
 		return;
-	}
 	u->items = rnd(8) ? rnd(10) : UTCB_ITEMS(rnd(10), rnd(3));
 	u->delegate = CRD(CRD_OBJ, RIGHTS_ALL, 9, 0);
 	u->translate = CRD(CRD_OBJ, RIGHTS_ALL, 9, 0);
 	for (unsigned i = 0; i < 3; i++) {
 		uint64_t selector = rnd(400);
 
-		u->word[utcb_item_word(i)] =
-			CRD(CRD_OBJ, rnd(32), rnd(3), selector);
-		u->word[utcb_item_word(i) + 1] =
-			ITEM(rnd(3), 0, selector);
+		u->word[utcb_item_word(i)] = CRD(CRD_OBJ, rnd(32), rnd(3), selector);
+		u->word[utcb_item_word(i) + 1] = ITEM(rnd(3), 0, selector);
 	}
 }
 
@@ -171,9 +164,8 @@ static void do_down(void)
 {
 	uint64_t deadline = rnd(2) ? tsc_now + rnd(3000) : 0;
 
-	hypercall(CALL_SM_CTRL, SM_DOWN | (rnd(2) ? FLAG_SM_ZERO : 0),
-		  some(SMS, SM_COUNT, true), deadline >> 32, deadline & 0xffffffff, 0,
-		  0);
+	hypercall(CALL_SM_CTRL, SM_DOWN | (rnd(2) ? FLAG_SM_ZERO : 0), some(SMS, SM_COUNT, true),
+		  deadline >> 32, deadline & 0xffffffff, 0, 0);
 }
 
 static void do_recall(void)
@@ -184,11 +176,13 @@ static void do_recall(void)
 static void do_look(void)
 {
 	static const unsigned operations[] = {
-		EC_RECALL, EC_TIME, EC_GET_STATE, EC_SET_STATE,
+		EC_RECALL,
+		EC_TIME,
+		EC_GET_STATE,
+		EC_SET_STATE,
 	};
 
-	hypercall(CALL_EC_CTRL, operations[rnd(4)],
-		  some(ECS, EC_COUNT, true), rnd(2), 0, 0, 0);
+	hypercall(CALL_EC_CTRL, operations[rnd(4)], some(ECS, EC_COUNT, true), rnd(2), 0, 0, 0);
 }
 
 static void do_help(void)
@@ -198,10 +192,8 @@ static void do_help(void)
 
 static void do_migrate(void)
 {
-	hypercall(CALL_EC_CTRL, EC_MIGRATE, some(ECS, EC_COUNT, true),
-		  rnd(cpu_count),
-		  rnd(2) ? CRD(CRD_OBJ, RIGHTS_ALL, 0, any(ECS, EC_COUNT)) : 0,
-		  0, 0);
+	hypercall(CALL_EC_CTRL, EC_MIGRATE, some(ECS, EC_COUNT, true), rnd(cpu_count),
+		  rnd(2) ? CRD(CRD_OBJ, RIGHTS_ALL, 0, any(ECS, EC_COUNT)) : 0, 0, 0);
 }
 
 static void do_yield(void)
@@ -215,23 +207,20 @@ static void do_revoke(void)
 		uint64_t first, count;
 	} what[] = {
 		{PORTALS, PORTAL_COUNT}, {SMS, SM_COUNT}, {ECS, EC_COUNT},
-		{SCS, SC_COUNT}, {PDS, PD_COUNT},
+		{SCS, SC_COUNT},	 {PDS, PD_COUNT},
 	};
 	unsigned i = (unsigned)rnd(ARRAY_SIZE(what));
 	uint64_t base = some(what[i].first, what[i].count, true);
 
-	hypercall(CALL_REVOKE, FLAG_REVOKE_SELF,
-		  rnd(4) ? 0 : any(SMS, SM_COUNT),
-		  CRD(CRD_OBJ, rnd(4) ? RIGHTS_ALL : rnd(32),
-		      rnd(12) ? 0 : rnd(5), base), 0, 0, 0);
+	hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, rnd(4) ? 0 : any(SMS, SM_COUNT),
+		  CRD(CRD_OBJ, rnd(4) ? RIGHTS_ALL : rnd(32), rnd(12) ? 0 : rnd(5), base), 0, 0, 0);
 }
 
 /* Root's own has no portals for all: it stays. */
 static void do_event(void)
 {
-	if (running() == root_ec(SEL_EC)) {
+	if (running() == root_ec(SEL_EC))
 		return;
-	}
 	uint32_t number = (uint32_t)(some_portal() - running()->events);
 
 	event(number < 32 || rnd(8) == 0 ? number : 0);
@@ -246,11 +235,10 @@ static const struct action {
 	unsigned weight;
 	void (*run)(void);
 } actions[] = {
-	{4, do_create_pd}, {14, do_create_ec}, {14, do_create_sc},
-	{14, do_create_pt}, {6, do_create_sm}, {60, do_call}, {15, do_up},
-	{20, do_down}, {8, do_recall}, {5, do_yield}, {9, do_revoke},
-	{15, do_event}, {30, do_tick}, {4, do_look}, {8, do_help},
-	{8, do_migrate},
+	{4, do_create_pd}, {14, do_create_ec}, {14, do_create_sc}, {14, do_create_pt},
+	{6, do_create_sm}, {60, do_call},      {15, do_up},	   {20, do_down},
+	{8, do_recall},	   {5, do_yield},      {9, do_revoke},	   {15, do_event},
+	{30, do_tick},	   {4, do_look},       {8, do_help},	   {8, do_migrate},
 };
 
 static void act(void)
@@ -258,12 +246,10 @@ static void act(void)
 	unsigned total = 0, i = 0;
 	uint64_t n;
 
-	for (unsigned k = 0; k < ARRAY_SIZE(actions); k++) {
+	for (unsigned k = 0; k < ARRAY_SIZE(actions); k++)
 		total += actions[k].weight;
-	}
-	for (n = rnd(total); n >= actions[i].weight; i++) {
+	for (n = rnd(total); n >= actions[i].weight; i++)
 		n -= actions[i].weight;
-	}
 	actions[i].run();
 }
 
@@ -272,11 +258,9 @@ static void wake_some(void)
 {
 	struct object *o = root_object(any(SMS, SM_COUNT));
 
-	if (o && o->type == OBJECT_SM) {
+	if (o && o->type == OBJECT_SM)
 		sm_up(container_of(o, struct sm, object));
-	}
 }
-
 
 static void step_here(void)
 {
@@ -288,11 +272,10 @@ static void step_here(void)
 		wake_some();
 		tick(rnd(1000));
 	} else if (ec_is_vcpu(ec)) {
-		if (rnd(2)) {
+		if (rnd(2))
 			event((uint32_t)rnd(8));
-		} else {
+		else
 			tick(rnd(1000));
-		}
 	} else if (!ec->global && rnd(3)) {
 		do_reply();
 	} else {
@@ -322,9 +305,8 @@ static void on_poll(void)
 		step_here();
 	}
 	cpu_now = before;
-	if (rnd(2)) {
+	if (rnd(2))
 		interrupt_kernel();
-	}
 	poll_hook = on_poll;
 }
 
@@ -336,9 +318,8 @@ static void random_run(unsigned cpu_number)
 		poll_period = rnd(2) ? 0 : 3;
 		step();
 		/* Somebody must be there to make new ones. */
-		if (!root_object(SEL_SC)) {
+		if (!root_object(SEL_SC))
 			break;
-		}
 	}
 	machine_finish();
 }
@@ -346,9 +327,8 @@ static void random_run(unsigned cpu_number)
 static void test_one_cpu(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 4; i++)
 		random_run(1);
-	}
 }
 
 static void test_cpus(void **state)

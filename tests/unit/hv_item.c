@@ -12,25 +12,21 @@ enum { NUMBERS = 128, ORDER_MAX = 6, STEPS = 8000, PAGES = 4096 };
 
 static struct pd *from, *to;
 static struct utcb sender, receiver;
-static struct ec self = {.utcb = &sender};	/* who sends it all */
+static struct ec self = {.utcb = &sender}; /* who sends it all */
 
 /* As often as it is to be made again. */
-static enum status send(struct pd *source, struct pd *target,
-			struct utcb *windows, uint64_t window, uint64_t items,
-			bool all)
+static enum status send(struct pd *source, struct pd *target, struct utcb *windows, uint64_t window,
+			uint64_t items, bool all)
 {
 	enum status s;
 
 	self.pd = source;
 	items = (uint32_t)items | (all ? ITEMS_ALL : 0);
-	while ((s = items_send(&self, source, target, windows, window,
-			       items)) == AGAIN) {
+	while ((s = items_send(&self, source, target, windows, window, items)) == AGAIN)
 		assert_non_null(self.progress);
-	}
 	assert_true(s == OUT_OF_MEMORY || !self.progress);
-	if (self.progress) {
+	if (self.progress)
 		items_drop(&self);
-	}
 	return s;
 }
 
@@ -66,18 +62,16 @@ static void expect(uint64_t crd, uint64_t window, uint64_t hotspot)
 				fit = bits(a, 0, r) == bits(b, 0, r) &&
 				      bits(a, r, s) == bits(hotspot, r, s);
 			}
-			if (sent && room && fit) {
+			if (sent && room && fit)
 				expected[b] = a + 1;
-			}
 		}
 	}
 }
 
 static uint64_t source_of(const struct mapping *m, uint8_t type)
 {
-	if (type == CRD_OBJ) {
+	if (type == CRD_OBJ)
 		return container_of(m->object, struct sm, object)->count;
-	}
 	return m->frame - (type == CRD_MEM ? 1000 : 0);
 }
 
@@ -102,14 +96,12 @@ static void check(uint8_t type, uint64_t rights)
 }
 
 /* The CRD of all that may have arrived. */
-static void check_crd(uint64_t got, uint8_t type, uint64_t rights,
-		      unsigned order)
+static void check_crd(uint64_t got, uint8_t type, uint64_t rights, unsigned order)
 {
 	uint64_t first = 0;
 
-	while (first < NUMBERS && !expected[first]) {
+	while (first < NUMBERS && !expected[first])
 		first++;
-	}
 	if (first == NUMBERS || !rights) {
 		assert_int_equal(got, 0);
 		return;
@@ -119,17 +111,15 @@ static void check_crd(uint64_t got, uint8_t type, uint64_t rights,
 
 static uint64_t any_crd(uint8_t type)
 {
-	return CRD(type, rnd(4) ? RIGHTS_ALL : rnd(32), rnd(ORDER_MAX + 1),
-		   rnd(NUMBERS));
+	return CRD(type, rnd(4) ? RIGHTS_ALL : rnd(32), rnd(ORDER_MAX + 1), rnd(NUMBERS));
 }
 
 static void clear(void)
 {
 	while (!mapping_clear(to)) {
 	}
-	if (rnd(16) == 0) {
+	if (rnd(16) == 0)
 		run_grace_periods();
-	}
 }
 
 static void step(void)
@@ -137,23 +127,19 @@ static void step(void)
 	uint8_t type = (uint8_t)(CRD_MEM + rnd(3));
 	uint64_t crd = any_crd(type), window = any_crd(type);
 	uint64_t hotspot = rnd(2) ? rnd(NUMBERS) : rnd(1ul << 52);
-	uint64_t rights = CRD_RIGHTS(crd) & CRD_RIGHTS(window) &
-			  rights_of_type(type);
-	unsigned order = CRD_ORDER(crd) < CRD_ORDER(window) ? CRD_ORDER(crd)
-							    : CRD_ORDER(window);
+	uint64_t rights = CRD_RIGHTS(crd) & CRD_RIGHTS(window) & rights_of_type(type);
+	unsigned order = CRD_ORDER(crd) < CRD_ORDER(window) ? CRD_ORDER(crd) : CRD_ORDER(window);
 
 	expect(crd, window, hotspot);
 	receiver.delegate = window;
 	sender.word[utcb_item_word(0)] = crd;
 	sender.word[utcb_item_word(0) + 1] = ITEM(ITEM_DELEGATE, 0, hotspot);
 	sender.items = UTCB_ITEMS(0, 1);
-	assert_int_equal(send(from, to, &receiver, 0, sender.items, false),
-			 SUCCESS);
+	assert_int_equal(send(from, to, &receiver, 0, sender.items, false), SUCCESS);
 	check(type, rights);
 	check_crd(receiver.word[utcb_item_word(0)], type, rights, order);
 	clear();
-	assert_int_equal(send(from, to, NULL, window, sender.items, false),
-			 SUCCESS);
+	assert_int_equal(send(from, to, NULL, window, sender.items, false), SUCCESS);
 	check(type, rights);
 	clear();
 }
@@ -161,8 +147,12 @@ static void step(void)
 static void take(uint8_t type, uint64_t source, uint64_t target)
 {
 	struct transfer t = {
-		.to = from, .type = type, .kernel = true, .source = source,
-		.target = target, .rights = RIGHTS_ALL,
+		.to = from,
+		.type = type,
+		.kernel = true,
+		.source = source,
+		.target = target,
+		.rights = RIGHTS_ALL,
 		.left = TRANSFER_STEPS,
 	};
 
@@ -182,8 +172,7 @@ static void start(void)
 		take(CRD_MEM, 1000 + i, i);
 		take(CRD_PIO, i, i);
 		assert_int_equal(sm_create(&sm, from, i), SUCCESS);
-		assert_int_equal(mapping_create(from, i, &sm->object),
-				 SUCCESS);
+		assert_int_equal(mapping_create(from, i, &sm->object), SUCCESS);
 	}
 }
 
@@ -203,9 +192,8 @@ static void test_hotspot(void **state)
 {
 	(void)state;
 	start();
-	for (unsigned n = 0; n < STEPS; n++) {
+	for (unsigned n = 0; n < STEPS; n++)
 		step();
-	}
 	finish();
 }
 
@@ -216,21 +204,18 @@ static void test_map(void **state)
 	start();
 	/* Each may need three page tables, which stay. */
 	for (unsigned n = 0; n < 300; n++) {
-		uint64_t page = rnd((USER_END >> PAGE_BITS) -
-				    (1ul << 31));
+		uint64_t page = rnd((USER_END >> PAGE_BITS) - (1ul << 31));
 		uint64_t source = rnd(NUMBERS);
 
-		sender.word[utcb_item_word(0)] =
-			CRD(CRD_MEM, RIGHTS_ALL, 0, source);
-		sender.word[utcb_item_word(0) + 1] =
-			ITEM(ITEM_DELEGATE, 0, page);
+		sender.word[utcb_item_word(0)] = CRD(CRD_MEM, RIGHTS_ALL, 0, source);
+		sender.word[utcb_item_word(0) + 1] = ITEM(ITEM_DELEGATE, 0, page);
 		page = page << PAGE_BITS | rnd(4096);
 		assert_int_equal(send(from, to, NULL, items_fault_window(page),
-				      UTCB_ITEMS(rnd(100), 1), true), SUCCESS);
+				      UTCB_ITEMS(rnd(100), 1), true),
+				 SUCCESS);
 		page >>= PAGE_BITS;
 		assert_non_null(mapping_find(to, CRD_MEM, page));
-		assert_int_equal(mapping_find(to, CRD_MEM, page)->frame,
-				 1000 + source);
+		assert_int_equal(mapping_find(to, CRD_MEM, page)->frame, 1000 + source);
 		clear();
 	}
 	finish();
@@ -252,8 +237,7 @@ static void garbage(struct utcb *u)
 
 static uint64_t any_header(void)
 {
-	return rnd(2) ? UTCB_ITEMS(rnd(600), rnd(300))
-		      : rnd(1ul << 32) << 32 | rnd(1ul << 32);
+	return rnd(2) ? UTCB_ITEMS(rnd(600), rnd(300)) : rnd(1ul << 32) << 32 | rnd(1ul << 32);
 }
 
 /* Whatever is sent, nothing is read or written beside the UTCBs. */
@@ -273,8 +257,7 @@ static void test_garbage(void **state)
 		garbage(&receiver);
 		sender.items = items;
 		pd_root = rnd(2) ? from : NULL;
-		(void)send(from, other, rnd(2) ? &receiver : NULL,
-			   sender.word[5], items, rnd(2));
+		(void)send(from, other, rnd(2) ? &receiver : NULL, sender.word[5], items, rnd(2));
 		pd_root = NULL;
 		clear();
 		run_grace_periods();

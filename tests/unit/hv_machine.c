@@ -43,9 +43,8 @@ static void check_loaded(void)
 {
 	const uint64_t *root;
 
-	if (!fake_read_cr3()) {
-		return;		/* nothing was ever loaded */
-	}
+	if (!fake_read_cr3())
+		return; /* nothing was ever loaded */
 	root = phys_to_pool(fake_read_cr3());
 	assert_false(__asan_address_is_poisoned(&root[510]));
 	assert_int_equal(root[510], 1);
@@ -70,8 +69,7 @@ static void check_queues(const struct cpu *cpu)
 	for (unsigned i = 0; i < PRIORITIES; i++) {
 		const struct list *queue = &cpu->ready[i];
 
-		assert_int_equal(cpu->ready_mask[i / 64] >> i % 64 & 1,
-				 !list_empty(queue));
+		assert_int_equal(cpu->ready_mask[i / 64] >> i % 64 & 1, !list_empty(queue));
 		for (struct list *l = queue->next; l != queue; l = l->next) {
 			struct sc *sc = container_of(l, struct sc, queue);
 
@@ -88,9 +86,8 @@ static void check_queues(const struct cpu *cpu)
 static void enter_idle(struct cpu *cpu)
 {
 	rcu_run(cpu);
-	if (cpu->pd != &pd_kernel) {
+	if (cpu->pd != &pd_kernel)
 		pd_load(&pd_kernel);
-	}
 	rcu_idle_enter(cpu);
 }
 
@@ -102,9 +99,8 @@ static struct ec *go(struct ec *ec)
 	check_loaded();
 	for (unsigned n = 0;; n++) {
 		cpu->current = ec;
-		if (ec->resume != resume_work) {
+		if (ec->resume != resume_work)
 			break;
-		}
 		if (n % 8 == 7) {
 			/* Two may help each other for ever. */
 			tsc_now += 100;
@@ -112,16 +108,14 @@ static struct ec *go(struct ec *ec)
 		}
 		ec = cpu->resched ? preempt(ec) : ec->work(ec);
 		check_loaded();
-		if (n > 1000) {
-			return ec;	/* and do, but not here */
-		}
+		if (n > 1000)
+			return ec; /* and do, but not here */
 	}
 	if (ec == cpu->idle) {
 		enter_idle(cpu);
 	} else {
-		if (ec->resume != resume_guest && cpu->pd != ec->pd) {
+		if (ec->resume != resume_guest && cpu->pd != ec->pd)
 			pd_load(ec->pd);
-		}
 		check_chain(ec);
 	}
 	check_queues(cpu);
@@ -147,15 +141,14 @@ static bool in_kernel(const struct ec *ec)
 	return ec->resume == resume_work;
 }
 
-struct ec *hypercall(enum call call, unsigned flags, uint64_t selector,
-		     uint64_t rsi, uint64_t rdx, uint64_t rax, uint64_t r8)
+struct ec *hypercall(enum call call, unsigned flags, uint64_t selector, uint64_t rsi, uint64_t rdx,
+		     uint64_t rax, uint64_t r8)
 {
 	struct ec *self = running(), *next;
 	uint64_t id = CALL_ID(call, flags, selector);
 
-	if (in_kernel(self)) {
+	if (in_kernel(self))
 		return go(self);
-	}
 	self->regs.rdi = id;
 	self->regs.rsi = rsi;
 	self->regs.rdx = rdx;
@@ -175,12 +168,10 @@ struct ec *event(uint32_t number)
 {
 	struct ec *self = running();
 
-	if (in_kernel(self)) {
+	if (in_kernel(self))
 		return go(self);
-	}
-	if (ec_is_vcpu(self)) {
+	if (ec_is_vcpu(self))
 		return go(vcpu_event(self, number));
-	}
 	self->resume = resume_iret;
 	return go(ipc_event(self, number));
 }
@@ -195,9 +186,8 @@ static struct ec *leave(void)
 		rcu_idle_leave(cpu);
 		return go(preempt(cpu->idle));
 	}
-	if (!in_kernel(self) && !ec_is_vcpu(self)) {
+	if (!in_kernel(self) && !ec_is_vcpu(self))
 		self->resume = resume_iret;
-	}
 	return go(preempt(self));
 }
 
@@ -214,9 +204,8 @@ void interrupt_kernel(void)
 
 	ipi_sent &= ~(1ul << cpu->id);
 	tlb_flush_requested(cpu);
-	if (cpu->inbox) {
+	if (cpu->inbox)
 		ec_inbox(cpu);
-	}
 	cpu->resched = 1;
 	timeout_run(cpu);
 }
@@ -242,8 +231,12 @@ struct ec *root_ec(uint64_t selector)
 void share(struct pd *to, uint64_t selector)
 {
 	struct transfer t = {
-		.from = pd_root, .to = to, .type = CRD_OBJ,
-		.source = selector, .target = selector, .rights = RIGHTS_ALL,
+		.from = pd_root,
+		.to = to,
+		.type = CRD_OBJ,
+		.source = selector,
+		.target = selector,
+		.rights = RIGHTS_ALL,
 		.left = TRANSFER_STEPS,
 	};
 
@@ -285,12 +278,10 @@ struct ec *machine_start(unsigned pages, unsigned cpu_number, uint64_t quota)
 
 static bool quiet(void)
 {
-	for (unsigned i = 0; i < cpu_count; i++) {
-		if (cpus[i]->current != cpus[i]->idle || cpus[i]->deferred ||
-		    cpus[i]->waiting || cpus[i]->timeouts || cpus[i]->inbox) {
+	for (unsigned i = 0; i < cpu_count; i++)
+		if (cpus[i]->current != cpus[i]->idle || cpus[i]->deferred || cpus[i]->waiting ||
+		    cpus[i]->timeouts || cpus[i]->inbox)
 			return false;
-		}
-	}
 	return true;
 }
 

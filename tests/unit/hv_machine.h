@@ -21,8 +21,8 @@ struct ec *running(void);
 struct ec *on_cpu(unsigned cpu);
 
 /* The EC in user mode makes a call. */
-struct ec *hypercall(enum call call, unsigned flags, uint64_t selector,
-		     uint64_t rsi, uint64_t rdx, uint64_t rax, uint64_t r8);
+struct ec *hypercall(enum call call, unsigned flags, uint64_t selector, uint64_t rsi, uint64_t rdx,
+		     uint64_t rax, uint64_t r8);
 /* An exception, or of a vCPU an exit. */
 struct ec *event(uint32_t number);
 /* Time goes by, and the timer interrupts. */

@@ -17,18 +17,25 @@ enum {
 	STEPS = 2500,
 	QUOTA = 3000,
 	SELECTORS_USED = 64,
-	SELECTOR_ROOT = 511,		/* root's capability of itself */
+	SELECTOR_ROOT = 511, /* root's capability of itself */
 };
 
 /* Another format for guests than for threads. */
 static const struct ptab_format guest_format = {
-	.table = 7, .page = 0, .large = 1 << 7, .r = 1, .w = 2, .x = 4,
-	.type = {6 << 3 | 1 << 6, 0, 1 << 3}, .present = 7, .levels_large = 2,
+	.table = 7,
+	.page = 0,
+	.large = 1 << 7,
+	.r = 1,
+	.w = 2,
+	.x = 4,
+	.type = {6 << 3 | 1 << 6, 0, 1 << 3},
+	.present = 7,
+	.levels_large = 2,
 };
 
 static const struct vcpu_ops ops = {.guest = &guest_format};
 
-static bool without_memory;	/* then the model is not used */
+static bool without_memory; /* then the model is not used */
 
 static struct pd *any_pd(void)
 {
@@ -50,8 +57,7 @@ static void follow_ends(void)
 		for (unsigned i = 0; i < MODEL_PDS; i++) {
 			struct pd *pd = model_pds[i];
 
-			if (pd && !(without_memory ? pd->object.caps
-						   : model_caps(&pd->object))) {
+			if (pd && !(without_memory ? pd->object.caps : model_caps(&pd->object))) {
 				model_pds[i] = NULL;
 				model_clear(pd);
 				again = true;
@@ -68,9 +74,8 @@ static void check_some(void)
 	for (unsigned i = 0; i < MODEL_PDS; i++) {
 		if (model_pds[i] && (all || rnd(2 * MODEL_PDS) == 0)) {
 			check_tables(model_pds[i]);
-			if (!without_memory) {
+			if (!without_memory)
 				check_spaces(model_pds[i]);
-			}
 		}
 	}
 }
@@ -79,8 +84,7 @@ static void check_counts(void)
 {
 	for (int i = 0; i < model_end; i++) {
 		if (model[i].live && model[i].type == CRD_OBJ) {
-			const struct object *o =
-				(const struct object *)model[i].frame;
+			const struct object *o = (const struct object *)model[i].frame;
 
 			assert_int_equal(o->caps, model_caps(o));
 		}
@@ -90,8 +94,12 @@ static void check_counts(void)
 static void add_object(struct pd *pd, uint64_t selector, struct object *o)
 {
 	model_add(&(struct record){
-		.pd = pd, .type = CRD_OBJ, .rights = RIGHTS_ALL,
-		.base = selector, .frame = (uint64_t)o, .parent = -1,
+		.pd = pd,
+		.type = CRD_OBJ,
+		.rights = RIGHTS_ALL,
+		.base = selector,
+		.frame = (uint64_t)o,
+		.parent = -1,
 	});
 }
 
@@ -115,9 +123,8 @@ static void step_create_sm(void)
 	struct pd *pd = any_pd();
 	struct sm *sm;
 
-	if (sm_create(&sm, any_pd(), 0) == SUCCESS) {
+	if (sm_create(&sm, any_pd(), 0) == SUCCESS)
 		create(pd, rnd(SELECTORS_USED), &sm->object);
-	}
 }
 
 static void step_create_pd(void)
@@ -132,17 +139,15 @@ static void step_create_pd(void)
 	}
 
 	if (!model_pds[i] && pd_create(&pd, owner, quota) == SUCCESS &&
-	    create(holder, rnd(SELECTORS_USED), &pd->object)) {
+	    create(holder, rnd(SELECTORS_USED), &pd->object))
 		model_pds[i] = pd;
-	}
 }
 
 static unsigned any_order(unsigned max)
 {
 	static const unsigned often[] = {0, 0, 1, 3, 4, 9, 10, 18};
 
-	return rnd(4) ? often[rnd(ARRAY_SIZE(often))] % (max + 1)
-		      : (unsigned)rnd(max + 1);
+	return rnd(4) ? often[rnd(ARRAY_SIZE(often))] % (max + 1) : (unsigned)rnd(max + 1);
 }
 
 static uint64_t aligned(uint64_t n, unsigned order)
@@ -189,8 +194,7 @@ static void delegate(struct transfer *t)
 
 static uint32_t any_flags(void)
 {
-	return (rnd(3) == 0 ? MAPPING_GUEST : 0u) |
-	       (rnd(10) == 0 ? MAPPING_DMA : 0u) |
+	return (rnd(3) == 0 ? MAPPING_GUEST : 0u) | (rnd(10) == 0 ? MAPPING_DMA : 0u) |
 	       (rnd(4) == 0 ? MAPPING_COMBINE : 0u);
 }
 
@@ -198,7 +202,9 @@ static void step_delegate(void)
 {
 	uint8_t type = (uint8_t)(CRD_MEM + rnd(3));
 	struct transfer t = {
-		.from = any_pd(), .to = any_pd(), .type = type,
+		.from = any_pd(),
+		.to = any_pd(),
+		.type = type,
 		.order = (uint8_t)any_order(order_max(type)),
 		.rights = (uint8_t)(rnd(2) ? RIGHTS_ALL : rnd(32)),
 		.flags = any_flags() & ~(uint32_t)MAPPING_COMBINE,
@@ -206,9 +212,8 @@ static void step_delegate(void)
 
 	t.source = aligned(any_number(type), t.order);
 	t.target = aligned(any_number(type), t.order);
-	if (type == CRD_PIO) {
+	if (type == CRD_PIO)
 		t.target = t.source;
-	}
 	delegate(&t);
 }
 
@@ -217,7 +222,9 @@ static void step_take(void)
 {
 	uint8_t type = (uint8_t)(CRD_MEM + rnd(3));
 	struct transfer t = {
-		.to = any_pd(), .type = type, .kernel = true,
+		.to = any_pd(),
+		.type = type,
+		.kernel = true,
 		.order = (uint8_t)any_order(order_max(type)),
 		.rights = (uint8_t)(rnd(8) ? RIGHTS_ALL : rnd(32)),
 		.flags = any_flags(),
@@ -225,12 +232,10 @@ static void step_take(void)
 
 	t.target = aligned(any_number(type), t.order);
 	t.source = t.target;
-	if (type == CRD_MEM) {
-		t.source = aligned(rnd(2) ? rnd(1 << 20) : rnd(1ul << 40),
-				   t.order);
-	} else if (type == CRD_OBJ) {
+	if (type == CRD_MEM)
+		t.source = aligned(rnd(2) ? rnd(1 << 20) : rnd(1ul << 40), t.order);
+	else if (type == CRD_OBJ)
 		t.source = aligned(rnd(SELECTORS_USED), t.order);
-	}
 	delegate(&t);
 }
 
@@ -261,8 +266,7 @@ static void step_revoke(void)
 	struct pd *pd = any_pd();
 
 	/* Root stays to the end. */
-	revoke(pd, CRD(type, rights, order, base), rnd(3) == 0,
-	       rnd(6) == 0);
+	revoke(pd, CRD(type, rights, order, base), rnd(3) == 0, rnd(6) == 0);
 }
 
 static void step_look(void)
@@ -271,15 +275,13 @@ static void step_look(void)
 	struct pd *from = any_pd(), *to = any_pd();
 	unsigned order = order_max(type) - (unsigned)rnd(4);
 	uint64_t base = any_number(type);
-	uint64_t window = CRD(type, rnd(32), order,
-			      aligned(any_number(type), order));
+	uint64_t window = CRD(type, rnd(32), order, aligned(any_number(type), order));
 	uint64_t crd = CRD(type, rnd(32), rnd(4), base);
 	int i = model_find(from, type, base);
 	const struct record *r = &model[i < 0 ? 0 : i];
 
-	if (without_memory) {
+	if (without_memory)
 		return;
-	}
 	struct transfer t = {.from = from, .to = to};
 	uint64_t found = mapping_lookup(from, crd);
 
@@ -291,8 +293,7 @@ static void step_look(void)
 	}
 	assert_int_equal(CRD_TYPE(found), r->type);
 	assert_int_equal(CRD_RIGHTS(found), r->rights);
-	assert_int_equal(CRD_BASE(found) >> CRD_ORDER(found),
-			 r->base >> CRD_ORDER(found));
+	assert_int_equal(CRD_BASE(found) >> CRD_ORDER(found), r->base >> CRD_ORDER(found));
 }
 
 static struct {
@@ -330,8 +331,12 @@ static void step_fix(void)
 	object_get(&pd->object);
 	fixed.pd = pd;
 	fixed.index = model_add(&(struct record){
-		.pd = pd, .type = CRD_MEM, .base = page, .frame = 4711,
-		.flags = MAPPING_FIXED, .parent = -1,
+		.pd = pd,
+		.type = CRD_MEM,
+		.base = page,
+		.frame = 4711,
+		.flags = MAPPING_FIXED,
+		.parent = -1,
 	});
 }
 
@@ -339,8 +344,8 @@ static const struct {
 	unsigned weight;
 	void (*run)(void);
 } steps[] = {
-	{10, step_create_sm}, {3, step_create_pd}, {30, step_delegate},
-	{15, step_take}, {12, step_revoke}, {20, step_look}, {5, step_fix},
+	{10, step_create_sm}, {3, step_create_pd}, {30, step_delegate}, {15, step_take},
+	{12, step_revoke},    {20, step_look},	   {5, step_fix},
 };
 
 static void step(void)
@@ -348,16 +353,13 @@ static void step(void)
 	unsigned total = 0, i = 0;
 	uint64_t n;
 
-	for (unsigned k = 0; k < ARRAY_SIZE(steps); k++) {
+	for (unsigned k = 0; k < ARRAY_SIZE(steps); k++)
 		total += steps[k].weight;
-	}
-	for (n = rnd(total); n >= steps[i].weight; i++) {
+	for (n = rnd(total); n >= steps[i].weight; i++)
 		n -= steps[i].weight;
-	}
 	steps[i].run();
-	if (rnd(20) == 0) {
+	if (rnd(20) == 0)
 		run_grace_periods();
-	}
 }
 
 static uint64_t free_before;
@@ -374,8 +376,7 @@ static void start(uint64_t quota)
 		struct sm *sm;
 
 		assert_int_equal(sm_create(&sm, &pd_kernel, 0), SUCCESS);
-		assert_int_equal(mapping_create(&pd_kernel, i, &sm->object),
-				 SUCCESS);
+		assert_int_equal(mapping_create(&pd_kernel, i, &sm->object), SUCCESS);
 		add_object(&pd_kernel, i, &sm->object);
 	}
 	assert_int_equal(pd_create(&pd_root, &pd_kernel, quota), SUCCESS);
@@ -393,22 +394,18 @@ static void finish(void)
 
 	unfix();
 	__builtin_memcpy(pds, model_pds, sizeof(pds));
-	for (unsigned i = 0; i < MODEL_PDS; i++) {
-		if (pds[i]) {
+	for (unsigned i = 0; i < MODEL_PDS; i++)
+		if (pds[i])
 			object_get(&pds[i]->object);
-		}
-	}
 	for (unsigned i = 0; i < MODEL_PDS; i++) {
 		while (pds[i] && !mapping_clear(pds[i])) {
 		}
 	}
 	while (!mapping_clear(&pd_kernel) || !object_reap()) {
 	}
-	for (unsigned i = 0; i < MODEL_PDS; i++) {
-		if (pds[i]) {
+	for (unsigned i = 0; i < MODEL_PDS; i++)
+		if (pds[i])
 			object_put(&pds[i]->object);
-		}
-	}
 	run_grace_periods();
 	assert_int_equal(slab_live[SLAB_PD], 0);
 	assert_int_equal(slab_live[SLAB_SM], 0);
@@ -422,9 +419,8 @@ static void run(void)
 		poll_period = rnd(2) ? 0 : 3;
 		step();
 		check_some();
-		if (n % 64 == 0) {
+		if (n % 64 == 0)
 			check_counts();
-		}
 	}
 }
 
@@ -455,8 +451,11 @@ static void test_without_memory(void **state)
 /* A PD outlives its last mapping, whose memory it paid for. */
 static void test_last_mapping(void **state)
 {
-	struct transfer t = {.type = CRD_PIO, .order = 16, .kernel = true,
-			     .rights = RIGHTS_ALL, .left = TRANSFER_STEPS};
+	struct transfer t = {.type = CRD_PIO,
+			     .order = 16,
+			     .kernel = true,
+			     .rights = RIGHTS_ALL,
+			     .left = TRANSFER_STEPS};
 	struct revocation r = {0};
 
 	(void)state;
@@ -467,8 +466,7 @@ static void test_last_mapping(void **state)
 	run_grace_periods();
 	assert_int_equal(mapping_delegate(&t), SUCCESS);
 	assert_int_equal(t.got, PIO_ACCESS);
-	assert_true(mapping_revoke(&r, pd_root, CRD(CRD_OBJ, RIGHTS_ALL, 0, 5),
-				   true, false));
+	assert_true(mapping_revoke(&r, pd_root, CRD(CRD_OBJ, RIGHTS_ALL, 0, 5), true, false));
 	finish();
 }
 

@@ -15,11 +15,10 @@ static uint64_t last_of(const struct record *r)
 	return r->base + (1ul << r->order) - 1;
 }
 
-static bool overlaps(const struct record *r, const struct pd *pd, uint8_t type,
-		     uint64_t first, uint64_t last)
+static bool overlaps(const struct record *r, const struct pd *pd, uint8_t type, uint64_t first,
+		     uint64_t last)
 {
-	return r->live && r->pd == pd && r->type == type && r->base <= last &&
-	       last_of(r) >= first;
+	return r->live && r->pd == pd && r->type == type && r->base <= last && last_of(r) >= first;
 }
 
 void model_reset(void)
@@ -44,17 +43,14 @@ int model_add(const struct record *r)
 }
 
 /* The lowest that overlaps. */
-static int next(const struct pd *pd, uint8_t type, uint64_t first,
-		uint64_t last)
+static int next(const struct pd *pd, uint8_t type, uint64_t first, uint64_t last)
 {
 	int best = -1;
 
-	for (int i = 0; i < model_end; i++) {
+	for (int i = 0; i < model_end; i++)
 		if (overlaps(&model[i], pd, type, first, last) &&
-		    (best < 0 || model[i].base < model[best].base)) {
+		    (best < 0 || model[i].base < model[best].base))
 			best = i;
-		}
-	}
 	return best;
 }
 
@@ -67,10 +63,8 @@ unsigned model_caps(const struct object *o)
 {
 	unsigned n = 0;
 
-	for (int i = 0; i < model_end; i++) {
-		n += model[i].live && model[i].type == CRD_OBJ &&
-		     model[i].frame == (uint64_t)o;
-	}
+	for (int i = 0; i < model_end; i++)
+		n += model[i].live && model[i].type == CRD_OBJ && model[i].frame == (uint64_t)o;
 	return n;
 }
 
@@ -95,18 +89,14 @@ static void fill(struct record r, unsigned order, uint8_t *rights)
 			continue;
 		}
 		r.order = (uint8_t)order;
-		if (r.type == CRD_MEM) {
-			r.order = (uint8_t)least(order, ptab_order_max(
-				r.pd, MAPPING_TABLES));
-		}
+		if (r.type == CRD_MEM)
+			r.order = (uint8_t)least(order, ptab_order_max(r.pd, MAPPING_TABLES));
 		while (at & ((1ul << r.order) - 1) ||
-		       next(r.pd, r.type, at, at + (1ul << r.order) - 1) >= 0) {
+		       next(r.pd, r.type, at, at + (1ul << r.order) - 1) >= 0)
 			r.order--;
-		}
 		struct record piece = r;
 
-		piece.frame = r.type == CRD_OBJ ? frame
-						: frame + (at - r.base);
+		piece.frame = r.type == CRD_OBJ ? frame : frame + (at - r.base);
 		piece.base = at;
 		model_add(&piece);
 		*rights = r.rights;
@@ -125,22 +115,25 @@ static void from_kernel(const struct transfer *t, uint8_t *rights)
 	enum memory_type type = MEMORY_CACHED;
 
 	if (t->type == CRD_MEM) {
-		if (phys < POOL_PHYS + pool_size && POOL_PHYS < phys + size) {
+		if (phys < POOL_PHYS + pool_size && POOL_PHYS < phys + size)
 			return;
-		}
 		type = phys > RAM_END ? MEMORY_UNCACHED : MEMORY_CACHED;
-		if (t->flags & MAPPING_COMBINE) {
+		if (t->flags & MAPPING_COMBINE)
 			type = MEMORY_COMBINING;
-		}
 	}
 	if (t->rights & rights_of_type(t->type)) {
-		fill((struct record){
-			.pd = t->to, .type = t->type,
-			.rights = t->rights & rights_of_type(t->type),
-			.flags = (t->flags & MAPPING_GUEST) |
-				 (uint32_t)type << MAPPING_TYPE_SHIFT,
-			.base = t->target, .frame = t->source, .parent = -1,
-		}, t->order, rights);
+		fill(
+			(struct record){
+				.pd = t->to,
+				.type = t->type,
+				.rights = t->rights & rights_of_type(t->type),
+				.flags = (t->flags & MAPPING_GUEST) | (uint32_t)type
+									      << MAPPING_TYPE_SHIFT,
+				.base = t->target,
+				.frame = t->source,
+				.parent = -1,
+			},
+			t->order, rights);
 	}
 }
 
@@ -150,10 +143,8 @@ static int part_of(int origin, uint64_t frame)
 	for (int i = 0; i < model_end; i++) {
 		const struct record *r = &model[i];
 
-		if (r->live && r->origin == origin + 1 &&
-		    !((r->frame ^ frame) >> r->order)) {
+		if (r->live && r->origin == origin + 1 && !((r->frame ^ frame) >> r->order))
 			return i;
-		}
 	}
 	fail_msg("no part has the frame");
 	return -1;
@@ -188,20 +179,17 @@ static void cut_all(uint8_t type, uint64_t frame, unsigned order)
 		struct record *r = &model[i];
 
 		if (r->live && r->type == type && r->order > order &&
-		    !((r->frame ^ frame) >> r->order)) {
+		    !((r->frame ^ frame) >> r->order))
 			cut_record(i, frame, order);
-		}
 	}
 	for (int i = 0; i < model_end; i++) {
 		struct record *r = &model[i];
 
-		if (r->live && r->parent >= 0 && model[r->parent].origin) {
+		if (r->live && r->parent >= 0 && model[r->parent].origin)
 			r->parent = part_of(r->parent, r->frame);
-		}
 	}
-	for (int i = 0; i < model_end; i++) {
+	for (int i = 0; i < model_end; i++)
 		model[i].origin = 0;
-	}
 }
 
 void model_delegate(const struct transfer *t, uint8_t *rights)
@@ -217,112 +205,97 @@ void model_delegate(const struct transfer *t, uint8_t *rights)
 	}
 	for (uint64_t at = t->source; at < end; at = last_of(&model[i]) + 1) {
 		i = next(from, t->type, at, end - 1);
-		if (i < 0) {
+		if (i < 0)
 			return;
-		}
 		const struct record *m = &model[i];
 		unsigned order = m->order < t->order ? m->order : t->order;
 		uint64_t base = m->order < t->order ? m->base : t->source;
 		uint8_t r = m->rights & t->rights;
 
 		if (r) {
-			fill((struct record){
-				.pd = t->to, .type = t->type, .rights = r,
-				.flags = (t->flags & MAPPING_GUEST) |
-					 (m->flags & MAPPING_TYPE),
-				.base = t->target + (base - t->source),
-				.frame = t->type == CRD_OBJ ? m->frame :
-					 m->frame + (base - m->base),
-				.parent = i,
-			}, order, rights);
+			fill(
+				(struct record){
+					.pd = t->to,
+					.type = t->type,
+					.rights = r,
+					.flags = (t->flags & MAPPING_GUEST) |
+						 (m->flags & MAPPING_TYPE),
+					.base = t->target + (base - t->source),
+					.frame = t->type == CRD_OBJ ? m->frame
+								    : m->frame + (base - m->base),
+					.parent = i,
+				},
+				order, rights);
 		}
 	}
 }
 
 static bool derived(int i, int from)
 {
-	while (i >= 0 && i != from) {
+	while (i >= 0 && i != from)
 		i = model[i].parent;
-	}
 	return i == from;
 }
 
 void model_drop(int i)
 {
 	model[i].live = false;
-	while (model_end > 0 && !model[model_end - 1].live) {
+	while (model_end > 0 && !model[model_end - 1].live)
 		model_end--;
-	}
-	for (int c = 0; c < model_end; c++) {
-		if (model[c].live && model[c].parent == i) {
+	for (int c = 0; c < model_end; c++)
+		if (model[c].live && model[c].parent == i)
 			model[c].parent = model[i].parent;
-		}
-	}
 }
 
 static void reduce(int i, uint8_t rights)
 {
-	if (!model[i].live || model[i].flags & MAPPING_FIXED ||
-	    !(model[i].rights & rights)) {
+	if (!model[i].live || model[i].flags & MAPPING_FIXED || !(model[i].rights & rights))
 		return;
-	}
 	model[i].rights &= (uint8_t)~rights;
-	if (!model[i].rights) {
+	if (!model[i].rights)
 		model_drop(i);
-	}
 }
 
 static void revoke_one(int m, uint8_t rights, bool self, bool keep)
 {
 	static bool below[MODEL_MAX];
 
-	for (int i = 0; i < model_end; i++) {
+	for (int i = 0; i < model_end; i++)
 		below[i] = model[i].live && i != m && derived(i, m);
-	}
-	for (int i = 0; i < model_end && !keep; i++) {
-		if (below[i]) {
+	for (int i = 0; i < model_end && !keep; i++)
+		if (below[i])
 			reduce(i, rights);
-		}
-	}
-	if (self || keep) {
+	if (self || keep)
 		reduce(m, rights);
-	}
 }
 
-static void revoke(struct pd *pd, uint8_t type, uint64_t first, uint64_t last,
-		   uint8_t rights, bool self, bool keep)
+static void revoke(struct pd *pd, uint8_t type, uint64_t first, uint64_t last, uint8_t rights,
+		   bool self, bool keep)
 {
 	int whole = type == CRD_OBJ ? -1 : model_find(pd, type, first);
-	unsigned order = last == ~0ul ? 64 :
-			 (unsigned)__builtin_ctzl(last - first + 1);
+	unsigned order = last == ~0ul ? 64 : (unsigned)__builtin_ctzl(last - first + 1);
 
-	if (whole >= 0 && model[whole].order > order) {
-		cut_all(type, model[whole].frame + (first - model[whole].base),
-			order);
-	}
-	for (int i = 0; i < model_end; i++) {
-		if (overlaps(&model[i], pd, type, first, last)) {
+	if (whole >= 0 && model[whole].order > order)
+		cut_all(type, model[whole].frame + (first - model[whole].base), order);
+	for (int i = 0; i < model_end; i++)
+		if (overlaps(&model[i], pd, type, first, last))
 			revoke_one(i, rights, self, keep);
-		}
-	}
 }
 
 void model_revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
 {
 	uint8_t type = (uint8_t)CRD_TYPE(crd), rights = rights_of_type(type);
 
-	if (!keep) {
+	if (!keep)
 		rights &= (uint8_t)CRD_RIGHTS(crd);
-	}
-	revoke(pd, type, CRD_BASE(crd),
-	       CRD_BASE(crd) + (1ul << CRD_ORDER(crd)) - 1, rights, self, keep);
+	revoke(pd, type, CRD_BASE(crd), CRD_BASE(crd) + (1ul << CRD_ORDER(crd)) - 1, rights, self,
+	       keep);
 }
 
 void model_clear(struct pd *pd)
 {
-	for (uint8_t type = CRD_MEM; type <= CRD_OBJ; type++) {
+	for (uint8_t type = CRD_MEM; type <= CRD_OBJ; type++)
 		revoke(pd, type, 0, ~0ul, rights_of_type(type), true, false);
-	}
 }
 
 /* How large the kernel's mapping is. */
@@ -335,18 +308,15 @@ static unsigned order_at(struct pd *pd, uint8_t type, uint64_t at)
  * What of the mappings at `crd` has the window, where both are cut to what they
  * have in common.
  */
-uint64_t model_translate(struct pd *from, uint64_t crd, struct pd *to,
-			 uint64_t window)
+uint64_t model_translate(struct pd *from, uint64_t crd, struct pd *to, uint64_t window)
 {
 	uint8_t type = (uint8_t)CRD_TYPE(crd);
 	unsigned room = CRD_ORDER(window), order, o;
 	uint64_t first = CRD_BASE(window) >> room << room, at = CRD_BASE(crd);
 	int i;
 
-	if (CRD_TYPE(crd) != CRD_TYPE(window) ||
-	    model_find(from, type, at) < 0) {
+	if (CRD_TYPE(crd) != CRD_TYPE(window) || model_find(from, type, at) < 0)
 		return 0;
-	}
 	order = least(CRD_ORDER(crd), order_at(from, type, at));
 	at = at >> order << order;
 	i = model_find(from, type, at);
@@ -356,21 +326,16 @@ uint64_t model_translate(struct pd *from, uint64_t crd, struct pd *to,
 		const struct record *r = &model[i];
 		uint64_t base = r->base;
 
-		if (r->pd != to || r->flags & MAPPING_FIXED) {
+		if (r->pd != to || r->flags & MAPPING_FIXED)
 			continue;
-		}
-		if (type != CRD_OBJ) {
+		if (type != CRD_OBJ)
 			base += frame - r->frame;
-		}
 		o = least(order, order_at(to, type, base));
 		base = base >> o << o;
 
-		if (base >> (o > room ? o : room) !=
-		    first >> (o > room ? o : room)) {
+		if (base >> (o > room ? o : room) != first >> (o > room ? o : room))
 			continue;
-		}
-		return CRD(type, r->rights & CRD_RIGHTS(crd) &
-			   CRD_RIGHTS(window), least(o, room),
+		return CRD(type, r->rights & CRD_RIGHTS(crd) & CRD_RIGHTS(window), least(o, room),
 			   o > room ? first : base);
 	}
 	return 0;
@@ -381,9 +346,8 @@ static bool is_piece_of(const struct mapping *m, const struct mapping *gone)
 {
 	while (m && m->flags & MAPPING_PIECE) {
 		m = m->parent;
-		if (m == gone) {
+		if (m == gone)
 			return true;
-		}
 	}
 	return false;
 }
@@ -398,14 +362,11 @@ static const struct mapping *parent_of(const struct mapping *m, uint64_t frame)
 		p = m->parent;
 	}
 	for (; p; p = p->parent) {
-		if (!(p->flags & MAPPING_GONE)) {
+		if (!(p->flags & MAPPING_GONE))
 			return p;
-		}
-		held = space_find(pd_space(p->pd, p->type),
-				  p->base + (frame - p->frame));
-		if (is_piece_of(held, p)) {
+		held = space_find(pd_space(p->pd, p->type), p->base + (frame - p->frame));
+		if (is_piece_of(held, p))
 			return held;
-		}
 	}
 	return NULL;
 }
@@ -419,11 +380,9 @@ static void check_record(const struct mapping *m, const struct record *r)
 	assert_true(m->base <= r->base && last_of(r) <= mapping_last(m));
 	assert_int_equal(m->frame + (r->type == CRD_OBJ ? 0 : offset), r->frame);
 	assert_int_equal(m->flags & MAPPING_GONE, 0);
-	if (!(r->flags & MAPPING_FIXED)) {
+	if (!(r->flags & MAPPING_FIXED))
 		assert_int_equal(m->rights, r->rights);
-	}
-	assert_int_equal(m->flags & (MAPPING_GUEST | MAPPING_TYPE |
-				     MAPPING_FIXED), r->flags);
+	assert_int_equal(m->flags & (MAPPING_GUEST | MAPPING_TYPE | MAPPING_FIXED), r->flags);
 	const struct mapping *parent = parent_of(m, r->frame);
 
 	if (r->parent < 0) {
@@ -442,8 +401,7 @@ static void check_record(const struct mapping *m, const struct record *r)
 
 static void check_children(const struct mapping *m)
 {
-	for (const struct mapping *c = m->child, *before = NULL; c;
-	     before = c, c = c->next) {
+	for (const struct mapping *c = m->child, *before = NULL; c; before = c, c = c->next) {
 		assert_ptr_equal(c->parent, m);
 		assert_ptr_equal(c->prev, before);
 		assert_true(c->frame >= m->frame && c->order <= m->order);
@@ -475,14 +433,13 @@ static void check_space(struct pd *pd, uint8_t type)
 
 void check_spaces(struct pd *pd)
 {
-	for (uint8_t type = CRD_MEM; type <= CRD_OBJ; type++) {
+	for (uint8_t type = CRD_MEM; type <= CRD_OBJ; type++)
 		check_space(pd, type);
-	}
 }
 
 /* A leaf says what the mapping says that has its page. */
-static void check_leaf(struct pd *pd, const struct ptab *t, uint64_t entry,
-		       uint64_t page, unsigned level)
+static void check_leaf(struct pd *pd, const struct ptab *t, uint64_t entry, uint64_t page,
+		       unsigned level)
 {
 	const struct ptab_format *f = t->format;
 	const struct mapping *m = space_find(&pd->mem, page);
@@ -496,16 +453,14 @@ static void check_leaf(struct pd *pd, const struct ptab *t, uint64_t entry,
 	assert_true(page + (1ul << 9 * level) <= m->base + (1ul << m->order));
 	rights = m->flags & MAPPING_FIXED ? MEM_W : m->rights;
 	assert_int_equal(bits, f->page | f->r | (level ? f->large : 0) |
-				       f->type[(m->flags & MAPPING_TYPE) >>
-				       MAPPING_TYPE_SHIFT] |
+				       f->type[(m->flags & MAPPING_TYPE) >> MAPPING_TYPE_SHIFT] |
 				       (rights & MEM_W ? f->w : 0) |
 				       (rights & MEM_X ? f->x : f->no_x));
 }
 
 /* How many pages the leaves below a table map; only the user's half. */
-static uint64_t check_table(struct pd *pd, const struct ptab *t,
-			    const uint64_t *table, uint64_t page,
-			    unsigned level)
+static uint64_t check_table(struct pd *pd, const struct ptab *t, const uint64_t *table,
+			    uint64_t page, unsigned level)
 {
 	uint64_t mapped = 0;
 
@@ -518,9 +473,7 @@ static uint64_t check_table(struct pd *pd, const struct ptab *t,
 			check_leaf(pd, t, e, at, level);
 			mapped += 1ul << 9 * level;
 		} else {
-			mapped += check_table(pd, t,
-					      phys_to_pool(e & ~PAGE_MASK),
-					      at, level - 1);
+			mapped += check_table(pd, t, phys_to_pool(e & ~PAGE_MASK), at, level - 1);
 		}
 	}
 	return mapped;
@@ -533,13 +486,10 @@ static void check_ptab(struct pd *pd, enum ptab_kind kind)
 	uint64_t expected = 0;
 
 	for (uint64_t at = 0; (m = space_next(&pd->mem, at, ~0ul));
-	     at = m->base + (1ul << m->order)) {
-		if (m->flags & 1u << kind) {
+	     at = m->base + (1ul << m->order))
+		if (m->flags & 1u << kind)
 			expected += 1ul << m->order;
-		}
-	}
-	assert_int_equal(t->root ? check_table(pd, t, t->root, 0, 3) : 0,
-			 expected);
+	assert_int_equal(t->root ? check_table(pd, t, t->root, 0, 3) : 0, expected);
 }
 
 static bool allowed(const uint8_t *bitmap, uint64_t port)
@@ -553,19 +503,15 @@ static void check_ports(struct pd *pd)
 		const struct mapping *m = space_find(&pd->pio, port);
 
 		assert_int_equal(allowed(pd->io_bitmap, port), m != NULL);
-		assert_int_equal(allowed(pd->guest_io, port),
-				 m && m->flags & MAPPING_GUEST);
+		assert_int_equal(allowed(pd->guest_io, port), m && m->flags & MAPPING_GUEST);
 	}
 }
 
 void check_tables(struct pd *pd)
 {
-	for (unsigned i = 0; i < PTABS; i++) {
-		if (pd->tables[i].format) {
+	for (unsigned i = 0; i < PTABS; i++)
+		if (pd->tables[i].format)
 			check_ptab(pd, i);
-		}
-	}
-	if (rnd(50) == 0) {
+	if (rnd(50) == 0)
 		check_ports(pd);
-	}
 }

@@ -12,15 +12,15 @@ struct record {
 	bool live;
 	struct pd *pd;
 	uint8_t type, rights, order;
-	uint32_t flags;			/* MAPPING_GUEST, type of memory */
-	int origin;			/* while it is cut: index + 1 */
-	uint64_t base, frame;		/* frame: or object's address */
-	int parent;			/* index, -1: none */
+	uint32_t flags;	      /* MAPPING_GUEST, type of memory */
+	int origin;	      /* while it is cut: index + 1 */
+	uint64_t base, frame; /* frame: or object's address */
+	int parent;	      /* index, -1: none */
 };
 
 extern struct record model[MODEL_MAX];
 extern int model_end;			/* none is live from here on */
-extern struct pd *model_pds[MODEL_PDS];	/* NULL: none there */
+extern struct pd *model_pds[MODEL_PDS]; /* NULL: none there */
 
 void model_reset(void);
 /* Without a check whether there is room for it. */
@@ -35,8 +35,7 @@ void model_delegate(const struct transfer *t, uint8_t *rights);
 void model_revoke(struct pd *pd, uint64_t crd, bool self, bool keep);
 /* All of a PD's, and what was derived from it. */
 void model_clear(struct pd *pd);
-uint64_t model_translate(struct pd *from, uint64_t crd, struct pd *to,
-			 uint64_t window);
+uint64_t model_translate(struct pd *from, uint64_t crd, struct pd *to, uint64_t window);
 
 /* The spaces hold what the model says, derived as it says. */
 void check_spaces(struct pd *pd);

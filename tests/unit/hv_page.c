@@ -8,10 +8,10 @@ enum { PAGES = 4096, BLOCKS = 200, STEPS = 20000, ORDER_MAX = 9 };
 struct block {
 	char *p;
 	unsigned order;
-	unsigned char tag;	/* what its pages are filled with */
+	unsigned char tag; /* what its pages are filled with */
 };
 
-static unsigned char owner[PAGES];	/* 0: nobody; else a block's tag */
+static unsigned char owner[PAGES]; /* 0: nobody; else a block's tag */
 
 static uint64_t index_of(const void *p)
 {
@@ -44,14 +44,11 @@ static bool allocate(struct block *b, unsigned char tag)
 
 	b->order = (unsigned)rnd(ORDER_MAX + 1);
 	b->p = page_alloc(&pd_kernel, b->order, zero);
-	if (!b->p) {
+	if (!b->p)
 		return false;
-	}
-	if (zero) {
-		for (unsigned i = 0; i < PAGE_SIZE << b->order; i += 61) {
+	if (zero)
+		for (unsigned i = 0; i < PAGE_SIZE << b->order; i += 61)
 			assert_int_equal(b->p[i], 0);
-		}
-	}
 	b->tag = tag;
 	claim(b, 0, tag);
 	return true;
@@ -84,18 +81,15 @@ static void test_random(void **state)
 	for (unsigned step = 0; step < STEPS; step++) {
 		unsigned i = (unsigned)rnd(BLOCKS);
 
-		if (blocks[i].p) {
+		if (blocks[i].p)
 			release(&blocks[i]);
-		} else if (!allocate(&blocks[i], (unsigned char)(i + 1))) {
+		else if (!allocate(&blocks[i], (unsigned char)(i + 1)))
 			failures++;
-		}
 	}
-	assert_true(failures > 0);	/* or the pool was too large to test */
-	for (unsigned i = 0; i < BLOCKS; i++) {
-		if (blocks[i].p) {
+	assert_true(failures > 0); /* or the pool was too large to test */
+	for (unsigned i = 0; i < BLOCKS; i++)
+		if (blocks[i].p)
 			release(&blocks[i]);
-		}
-	}
 	assert_int_equal(pages_free(), free_before);
 	assert_int_equal(pd_kernel.quota.used, used_before);
 }
@@ -108,13 +102,11 @@ static void test_joined(void **state)
 
 	(void)state;
 	fixture_init(PAGES, 1);
-	while (n < PAGES / 1024 && (p[n] = page_alloc(NULL, 10, false))) {
+	while (n < PAGES / 1024 && (p[n] = page_alloc(NULL, 10, false)))
 		n++;
-	}
 	assert_int_equal(n, PAGES / 1024 - 1);
-	while (n--) {
+	while (n--)
 		page_free(NULL, p[n], 10);
-	}
 	p[0] = page_alloc(NULL, 11, false);
 	assert_non_null(p[0]);
 	page_free(NULL, p[0], 11);
@@ -147,8 +139,7 @@ static void test_quota(void **state)
 /* No number of pages moves a limit out of its range. */
 static void test_quota_pass(void **state)
 {
-	static const uint64_t far[] = {~0ul, ~0ul - 5, ~0ul - 50, 1ul << 63,
-				       101, 95};
+	static const uint64_t far[] = {~0ul, ~0ul - 5, ~0ul - 50, 1ul << 63, 101, 95};
 	struct quota q = {.limit = 100, .used = 10};
 
 	(void)state;

@@ -10,10 +10,10 @@
 #undef page_alloc
 #undef page_free
 
-#define page_alloc  poisoned_page_alloc
-#define page_free   poisoned_page_free
-#define slab_alloc  plain_slab_alloc
-#define slab_free   plain_slab_free
+#define page_alloc poisoned_page_alloc
+#define page_free  poisoned_page_free
+#define slab_alloc plain_slab_alloc
+#define slab_free  plain_slab_free
 void *poisoned_page_alloc(struct pd *payer, unsigned order, bool zero);
 void poisoned_page_free(struct pd *payer, void *page, unsigned order);
 void *plain_slab_alloc(struct pd *pd, enum slab_kind kind);
@@ -59,8 +59,7 @@ void *page_alloc(struct pd *payer, unsigned order, bool zero)
 void page_free(struct pd *payer, void *page, unsigned order)
 {
 	for (unsigned i = 0; i < 1u << order; i++) {
-		__asan_poison_memory_region((char *)page + i * PAGE_SIZE +
-						    LINKS,
+		__asan_poison_memory_region((char *)page + i * PAGE_SIZE + LINKS,
 					    PAGE_SIZE - LINKS);
 	}
 	plain_page_free(payer, page, order);
@@ -93,10 +92,8 @@ void slab_free(void *object)
 	struct slab *s = slab_of(object);
 	struct slab_cache *cache = s->cache;
 
-	__atomic_sub_fetch(&slab_live[cache - s->pd->slabs], 1,
-			   __ATOMIC_RELAXED);
-	__asan_poison_memory_region((char *)object + sizeof(void *),
-				    cache->size - sizeof(void *));
+	__atomic_sub_fetch(&slab_live[cache - s->pd->slabs], 1, __ATOMIC_RELAXED);
+	__asan_poison_memory_region((char *)object + sizeof(void *), cache->size - sizeof(void *));
 	plain_slab_free(object);
 }
 
@@ -104,11 +101,8 @@ uint64_t pages_free(void)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < ORDERS; i++) {
-		for (struct list *l = pool.free[i].next; l != &pool.free[i];
-		     l = l->next) {
+	for (unsigned i = 0; i < ORDERS; i++)
+		for (struct list *l = pool.free[i].next; l != &pool.free[i]; l = l->next)
 			sum += 1ul << i;
-		}
-	}
 	return sum;
 }

@@ -12,15 +12,14 @@ enum { PAGES = 1024, CPUS = 3, ITEMS = 100 };
 static struct {
 	struct deferred d;
 	bool deferred;
-	unsigned out;		/* CPUs that were outside since */
+	unsigned out; /* CPUs that were outside since */
 } items[ITEMS];
 
 static unsigned freed;
 
 static void on_free(struct deferred *d)
 {
-	unsigned i = (unsigned)(((uint64_t)d - (uint64_t)items) /
-				sizeof(items[0]));
+	unsigned i = (unsigned)(((uint64_t)d - (uint64_t)items) / sizeof(items[0]));
 
 	assert_true(items[i].deferred);
 	assert_int_equal(items[i].out, (1 << CPUS) - 1);
@@ -33,18 +32,16 @@ static void defer(unsigned i)
 	assert_false(items[i].deferred);
 	items[i].deferred = true;
 	items[i].out = 0;
-	for (unsigned c = 0; c < CPUS; c++) {
+	for (unsigned c = 0; c < CPUS; c++)
 		items[i].out |= cpus[c]->quiescent == ~0ul ? 1u << c : 0;
-	}
 	rcu_defer(&items[i].d, on_free);
 }
 
 /* The CPU is outside of the kernel, just now. */
 static void outside(unsigned cpu)
 {
-	for (unsigned i = 0; i < ITEMS; i++) {
+	for (unsigned i = 0; i < ITEMS; i++)
 		items[i].out |= 1u << cpu;
-	}
 	cpu_now = cpu;
 	rcu_run(this_cpu());
 }
@@ -61,7 +58,7 @@ static void test_all_cpus(void **state)
 		outside(1);
 	}
 	assert_int_equal(freed, 0);
-	assert_true(ipi_sent >> 2 & 1);		/* it was asked */
+	assert_true(ipi_sent >> 2 & 1); /* it was asked */
 	outside(2);
 	outside(0);
 	assert_int_equal(freed, 1);
@@ -108,11 +105,10 @@ static void step(void)
 		rcu_idle_leave(this_cpu());
 		return;
 	}
-	if (rnd(2) && !items[i].deferred) {
+	if (rnd(2) && !items[i].deferred)
 		defer(i);
-	} else {
+	else
 		outside(cpu);
-	}
 	if (rnd(10) == 0) {
 		outside(cpu);
 		rcu_idle_enter(this_cpu());
@@ -125,16 +121,13 @@ static void test_random(void **state)
 	fixture_init(PAGES, CPUS);
 	__builtin_memset(items, 0, sizeof(items));
 	freed = 0;
-	for (unsigned n = 0; n < 20000; n++) {
+	for (unsigned n = 0; n < 20000; n++)
 		step();
-	}
 	assert_true(freed > 1000);
-	for (unsigned n = 0; n < 3 * CPUS; n++) {
+	for (unsigned n = 0; n < 3 * CPUS; n++)
 		outside(n % CPUS);
-	}
-	for (unsigned i = 0; i < ITEMS; i++) {
+	for (unsigned i = 0; i < ITEMS; i++)
 		assert_false(items[i].deferred);
-	}
 }
 
 int main(void)

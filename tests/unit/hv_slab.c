@@ -22,9 +22,8 @@ static unsigned size_of(const struct held *h)
 
 static void check(const struct held *h)
 {
-	for (unsigned i = 0; i < size_of(h); i++) {
+	for (unsigned i = 0; i < size_of(h); i++)
 		assert_int_equal(h->p[i], h->tag);
-	}
 }
 
 static void take(struct held *h, struct pd **pds)
@@ -51,9 +50,8 @@ static void check_usage(struct pd **pds)
 	for (unsigned i = 0; i < PDS; i++) {
 		uint64_t pages = 2, n = 0;
 
-		for (unsigned j = 0; j < OBJECTS; j++) {
+		for (unsigned j = 0; j < OBJECTS; j++)
 			n += held[j].p && held[j].pd == pds[i];
-		}
 		assert_true(pds[i]->quota.used >= pages);
 		assert_true(pds[i]->quota.used <= pages + n);
 	}
@@ -65,26 +63,21 @@ static void test_random(void **state)
 
 	(void)state;
 	fixture_init(PAGES, 1);
-	for (unsigned i = 0; i < PDS; i++) {
+	for (unsigned i = 0; i < PDS; i++)
 		assert_int_equal(pd_create(&pds[i], &pd_kernel, 1000), SUCCESS);
-	}
 	for (unsigned step = 0; step < STEPS; step++) {
 		struct held *h = &held[rnd(OBJECTS)];
 
-		if (h->p) {
+		if (h->p)
 			give(h);
-		} else {
+		else
 			take(h, pds);
-		}
-		if (step % 1000 == 0) {
+		if (step % 1000 == 0)
 			check_usage(pds);
-		}
 	}
-	for (unsigned i = 0; i < OBJECTS; i++) {
-		if (held[i].p) {
+	for (unsigned i = 0; i < OBJECTS; i++)
+		if (held[i].p)
 			give(&held[i]);
-		}
-	}
 	for (unsigned i = 0; i < PDS; i++) {
 		assert_int_equal(pds[i]->quota.used, 2);
 		object_put(&pds[i]->object);
@@ -102,8 +95,7 @@ static void test_exact(void **state)
 	fixture_init(PAGES, 1);
 	assert_int_equal(pd_create(&pd, &pd_kernel, 1000), SUCCESS);
 	for (enum slab_kind kind = 0; kind < SLABS; kind++) {
-		unsigned room = (unsigned)((PAGE_SIZE - 64) /
-					   pd->slabs[kind].size);
+		unsigned room = (unsigned)((PAGE_SIZE - 64) / pd->slabs[kind].size);
 		void *p[64 + 1];
 
 		assert_true(room <= 64);
@@ -111,9 +103,8 @@ static void test_exact(void **state)
 			p[i] = slab_alloc(pd, kind);
 			assert_int_equal(pd->quota.used, 2 + 1 + (i == room));
 		}
-		for (unsigned i = 0; i <= room; i++) {
+		for (unsigned i = 0; i <= room; i++)
 			slab_free(p[i]);
-		}
 		assert_int_equal(pd->quota.used, 2);
 	}
 	object_put(&pd->object);
@@ -130,17 +121,15 @@ static void test_quota(void **state)
 	(void)state;
 	fixture_init(PAGES, 1);
 	assert_int_equal(pd_create(&pd, &pd_kernel, 4), SUCCESS);
-	while ((p[n] = slab_alloc(pd, SLAB_MAPPING))) {
+	while ((p[n] = slab_alloc(pd, SLAB_MAPPING)))
 		n++;
-	}
 	assert_int_equal(n, 2 * 63);
 	assert_int_equal(pd->quota.used, 4);
 	slab_free(p[--n]);
 	p[n] = slab_alloc(pd, SLAB_MAPPING);
 	assert_non_null(p[n]);
-	for (unsigned i = 0; i <= n; i++) {
+	for (unsigned i = 0; i <= n; i++)
 		slab_free(p[i]);
-	}
 	assert_int_equal(pd->quota.used, 2);
 	object_put(&pd->object);
 	run_grace_periods();

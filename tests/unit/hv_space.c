@@ -12,13 +12,13 @@ enum { PAGES = 8192, MAPPINGS = 150, STEPS = 12000, QUOTA = 4000 };
 struct test_space {
 	enum crd_type type;
 	unsigned order_max;
-	uint64_t end;		/* first number that there is not */
+	uint64_t end; /* first number that there is not */
 };
 
 static const struct test_space spaces[] = {
 	{CRD_MEM, 31, 1ul << 36},
 	{CRD_PIO, 16, PORTS},
-	{CRD_OBJ, 8, SELECTORS},	/* capabilities have order 0 */
+	{CRD_OBJ, 8, SELECTORS}, /* capabilities have order 0 */
 };
 
 static struct {
@@ -42,9 +42,8 @@ static struct mapping *naive_next(uint64_t first, uint64_t last)
 		struct mapping *m = &held[i].m;
 
 		if (held[i].in && m->base <= last && last_of(m) >= first &&
-		    (!best || m->base < best->base)) {
+		    (!best || m->base < best->base))
 			best = m;
-		}
 	}
 	return best;
 }
@@ -110,9 +109,8 @@ static enum status put(const struct test_space *t, struct space *s, unsigned i)
 	m->base = number(t) & ~((1ul << m->order) - 1);
 	m->type = (uint8_t)t->type;
 	m->pd = pd;
-	if (naive_next(m->base, last_of(m))) {
+	if (naive_next(m->base, last_of(m)))
 		return SUCCESS;
-	}
 	status = space_insert(s, m);
 	held[i].in = status == SUCCESS;
 	return status;
@@ -126,11 +124,9 @@ static void take(struct space *s, unsigned i)
 
 static void take_all(struct space *s)
 {
-	for (unsigned i = 0; i < MAPPINGS; i++) {
-		if (held[i].in) {
+	for (unsigned i = 0; i < MAPPINGS; i++)
+		if (held[i].in)
 			take(s, i);
-		}
-	}
 }
 
 static void start(uint64_t quota)
@@ -162,33 +158,29 @@ static void random_steps(const struct test_space *t, uint64_t quota)
 	for (unsigned step = 0; step < STEPS; step++) {
 		unsigned i = (unsigned)rnd(MAPPINGS);
 
-		if (held[i].in) {
+		if (held[i].in)
 			take(s, i);
-		} else {
+		else
 			failures += put(t, s, i) != SUCCESS;
-		}
-		if (rnd(50) == 0) {
+		if (rnd(50) == 0)
 			run_grace_periods();
-		}
 		look(t, s);
 	}
-	if (quota < QUOTA) {
+	if (quota < QUOTA)
 		assert_true(failures > 0);
-	} else {
+	else
 		assert_int_equal(failures, 0);
-	}
 	take_all(s);
 	run_grace_periods();
-	assert_true(pd->quota.used <= 3);	/* roots stay */
+	assert_true(pd->quota.used <= 3); /* roots stay */
 	finish(free_before);
 }
 
 static void test_random(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < ARRAY_SIZE(spaces); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(spaces); i++)
 		random_steps(&spaces[i], QUOTA);
-	}
 }
 
 static void test_random_small(void **state)
@@ -221,20 +213,17 @@ static void test_large_over_empty(void **state)
 			set(n, base + n * (1ul << orders[i]) / 4, 0);
 			assert_int_equal(space_insert(&pd->mem, &held[n].m), SUCCESS);
 		}
-		for (unsigned n = 0; n < 4; n++) {
+		for (unsigned n = 0; n < 4; n++)
 			space_remove(&pd->mem, &held[n].m);
-		}
 		set(5, base, orders[i]);
-		assert_int_equal(space_insert(&pd->mem, &held[5].m),
-				 SUCCESS);
+		assert_int_equal(space_insert(&pd->mem, &held[5].m), SUCCESS);
 		assert_ptr_equal(space_find(&pd->mem, base + 5), &held[5].m);
 		run_grace_periods();
 		assert_ptr_equal(space_find(&pd->mem, base + 5), &held[5].m);
 		space_remove(&pd->mem, &held[5].m);
 		/* And again something small, before the grace period. */
 		set(6, base, 0);
-		assert_int_equal(space_insert(&pd->mem, &held[6].m),
-				 SUCCESS);
+		assert_int_equal(space_insert(&pd->mem, &held[6].m), SUCCESS);
 		run_grace_periods();
 		assert_ptr_equal(space_find(&pd->mem, base), &held[6].m);
 		space_remove(&pd->mem, &held[6].m);
@@ -258,11 +247,9 @@ static void test_no_memory(void **state)
 		set(0, 12345678, 0);
 		assert_int_equal(space_insert(&pd->mem, &held[0].m),
 				 quota < 6 ? OUT_OF_MEMORY : SUCCESS);
-		assert_ptr_equal(space_find(&pd->mem, 12345678),
-				 quota < 6 ? NULL : &held[0].m);
-		if (quota == 6) {
+		assert_ptr_equal(space_find(&pd->mem, 12345678), quota < 6 ? NULL : &held[0].m);
+		if (quota == 6)
 			space_remove(&pd->mem, &held[0].m);
-		}
 		finish(free_before);
 	}
 }

@@ -74,9 +74,8 @@ static int setup(void **state)
 
 static void randomize(struct utcb *u)
 {
-	for (unsigned i = 0; i < UTCB_WORDS; i++) {
+	for (unsigned i = 0; i < UTCB_WORDS; i++)
 		u->word[i] = (uint64_t)rand() << 33 ^ (uint64_t)rand();
-	}
 	u->interruptibility &= SHADOW_STI;
 	u->activity = 0;
 	u->inject = 0;
@@ -90,9 +89,8 @@ static void loaded_is_saved(uint64_t mtd)
 		uint64_t bit;
 		size_t from, to;
 	} parts[] = {
-#define PART(bit, first, last)                             \
-	{bit, offsetof(struct utcb, first),                \
-	 offsetof(struct utcb, last) + sizeof(utcb.last)}
+#define PART(bit, first, last) \
+	{bit, offsetof(struct utcb, first), offsetof(struct utcb, last) + sizeof(utcb.last)}
 		PART(MTD_GPR_ACDB, rax, rbx),
 		PART(MTD_GPR_BSD, rbp, rdi),
 		PART(MTD_RSP, rsp, rsp),
@@ -139,9 +137,8 @@ static void loaded_is_saved(uint64_t mtd)
 static void round_trip(void **state)
 {
 	(void)state;
-	for (unsigned bit = 0; bit < 27; bit++) {
+	for (unsigned bit = 0; bit < 27; bit++)
 		loaded_is_saved(1ul << bit);
-	}
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		loaded_is_saved((uint64_t)rand() & 0x7ffffff);
 		loaded_is_saved(MTD_WHOLE);
@@ -168,12 +165,10 @@ static void changes_are_marked(void **state)
 		uint64_t mtd;
 		uint32_t clean;
 	} marks[] = {
-		{MTD_CS_SS, CLEAN_SEGMENTS}, {MTD_DS_ES, CLEAN_SEGMENTS},
-		{MTD_GDTR, CLEAN_TABLES},    {MTD_IDTR, CLEAN_TABLES},
-		{MTD_CR, CLEAN_CR},	     {MTD_CR, CLEAN_CR2},
-		{MTD_CR, CLEAN_TPR},	     {MTD_EFER, CLEAN_CR},
-		{MTD_DR, CLEAN_DR},	     {MTD_CTRL, CLEAN_INTERCEPTS},
-		{MTD_TSC, CLEAN_INTERCEPTS},
+		{MTD_CS_SS, CLEAN_SEGMENTS},  {MTD_DS_ES, CLEAN_SEGMENTS}, {MTD_GDTR, CLEAN_TABLES},
+		{MTD_IDTR, CLEAN_TABLES},     {MTD_CR, CLEAN_CR},	   {MTD_CR, CLEAN_CR2},
+		{MTD_CR, CLEAN_TPR},	      {MTD_EFER, CLEAN_CR},	   {MTD_DR, CLEAN_DR},
+		{MTD_CTRL, CLEAN_INTERCEPTS}, {MTD_TSC, CLEAN_INTERCEPTS},
 	};
 
 	(void)state;
@@ -196,7 +191,7 @@ static void intercepts_stay(void **state)
 	assert_true(vmcb.intercept[0] & INTERCEPT_SHUTDOWN);
 	assert_true(vmcb.intercept[0] & INTERCEPT_IO);
 	assert_true(vmcb.intercept[1] & INTERCEPT_VMLOAD);
-	assert_false(vmcb.intercept[1] & 1);	/* VMRUN: the VMM's */
+	assert_false(vmcb.intercept[1] & 1); /* VMRUN: the VMM's */
 	utcb.ctrl[0] = 1 << 18;
 	utcb.ctrl[1] = 3;
 	svm_load(&vcpu, &utcb, MTD_CTRL);
@@ -248,8 +243,7 @@ static void events(void **state)
 
 	utcb.inject = INJECT_VALID | INJECT_SOFT_EXCEPTION | 3;
 	svm_load(&vcpu, &utcb, MTD_INJ);
-	assert_int_equal((uint32_t)vmcb.event,
-			 INJECT_VALID | INJECT_EXCEPTION | 3);
+	assert_int_equal((uint32_t)vmcb.event, INJECT_VALID | INJECT_EXCEPTION | 3);
 }
 
 /* The CPL is not SS's DPL here, but for the VMM it is. */
@@ -281,10 +275,8 @@ static void illegal_is_seen(void **state)
 		{0, 0, EFER_SVME, 1ul << 32, 0, true, true},
 		{CR0_PE, 0, EFER_SVME | EFER_LME, 0, 0, false, true},
 		{CR0_PE | CR0_PG, 0, EFER_LME, 0, 0, true, true},
-		{CR0_PE | CR0_PG, CR4_PAE, EFER_LME, 0, SEGMENT_L, false,
-		 false},
-		{CR0_PE | CR0_PG, CR4_PAE, EFER_LME, 0,
-		 SEGMENT_L | SEGMENT_DB, true, true},
+		{CR0_PE | CR0_PG, CR4_PAE, EFER_LME, 0, SEGMENT_L, false, false},
+		{CR0_PE | CR0_PG, CR4_PAE, EFER_LME, 0, SEGMENT_L | SEGMENT_DB, true, true},
 		{CR0_PG, CR4_PAE, EFER_LME, 0, 0, true, true},
 	};
 
@@ -295,8 +287,7 @@ static void illegal_is_seen(void **state)
 		utcb.cs.rights = all[i].cs;
 		svm_decode_assists = true;
 		cpu.vcpu_loaded = &vcpu;
-		svm_load(&vcpu, &utcb,
-			 MTD_CR | MTD_EFER | MTD_DR | MTD_CS_SS);
+		svm_load(&vcpu, &utcb, MTD_CR | MTD_EFER | MTD_DR | MTD_CS_SS);
 		assert_int_equal(svm_illegal(&vmcb), all[i].illegal);
 		assert_int_equal(!cpu.vcpu_loaded, all[i].illegal);
 		svm_decode_assists = false;

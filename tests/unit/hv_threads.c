@@ -13,8 +13,13 @@
 #include "x86/vcpu.h"
 
 enum {
-	PAGES = 16384, CPUS = 3, STEPS = 30000, PDS = 3,
-	SELECTORS_USED = 24, NUMBERS = 64, PAGE_NUMBERS = 1024,
+	PAGES = 16384,
+	CPUS = 3,
+	STEPS = 30000,
+	PDS = 3,
+	SELECTORS_USED = 24,
+	NUMBERS = 64,
+	PAGE_NUMBERS = 1024,
 };
 
 static struct pd *pds[PDS];
@@ -26,9 +31,8 @@ static void outside(void)
 	struct cpu *cpu = this_cpu();
 
 	tlb_flush_requested(cpu);
-	if (cpu->inbox) {
+	if (cpu->inbox)
 		ec_inbox(cpu);
-	}
 	rcu_run(cpu);
 	cpu->resched = 0;
 	if (cpu->waiting) {
@@ -39,8 +43,7 @@ static void outside(void)
 
 static uint64_t any(uint8_t type)
 {
-	return rnd(type == CRD_MEM ? PAGE_NUMBERS :
-		   type == CRD_PIO ? NUMBERS : SELECTORS_USED);
+	return rnd(type == CRD_MEM ? PAGE_NUMBERS : type == CRD_PIO ? NUMBERS : SELECTORS_USED);
 }
 
 static void step_create(void)
@@ -51,15 +54,13 @@ static void step_create(void)
 	struct sm *sm;
 
 	if (rnd(3)) {
-		if (sm_create(&sm, pds[rnd(PDS)], 0) == SUCCESS) {
+		if (sm_create(&sm, pds[rnd(PDS)], 0) == SUCCESS)
 			o = &sm->object;
-		}
 	} else if (pd_create(&new, pd, 8) == SUCCESS) {
 		o = &new->object;
 	}
-	if (o && mapping_create(pd, selector, o) != SUCCESS) {
+	if (o && mapping_create(pd, selector, o) != SUCCESS)
 		object_put(o);
-	}
 }
 
 /* To a PD that is found by a capability, as a hypercall would, or to ours. */
@@ -71,23 +72,24 @@ static void step_delegate(void)
 	unsigned order = (unsigned)rnd(type == CRD_MEM ? 12 : 4);
 	uint64_t low = (1ul << order) - 1;
 	struct transfer t = {
-		.from = from, .to = to, .type = type, .order = (uint8_t)order,
+		.from = from,
+		.to = to,
+		.type = type,
+		.order = (uint8_t)order,
 		.source = any(type) & ~low,
 		.target = any(type) & ~low,
-		.rights = (uint8_t)rnd(32), .kernel = rnd(4) == 0,
+		.rights = (uint8_t)rnd(32),
+		.kernel = rnd(4) == 0,
 		.flags = rnd(3) ? 0 : MAPPING_GUEST,
 		.left = TRANSFER_STEPS,
 	};
 
-	if (o) {
+	if (o)
 		t.to = container_of(o, struct pd, object);
-	}
-	if (t.kernel && type == CRD_OBJ) {
+	if (t.kernel && type == CRD_OBJ)
 		t.kernel = false;
-	}
-	if (type == CRD_PIO) {
+	if (type == CRD_PIO)
 		t.target = t.source;
-	}
 	(void)!mapping_delegate(&t);
 	tlb_shootdown();
 }
@@ -115,25 +117,21 @@ static void step_revoke(void)
 
 static void step_up(void)
 {
-	struct object *o = pd_object(pds[rnd(PDS)], rnd(SELECTORS_USED),
-				     OBJECT_SM, 0);
+	struct object *o = pd_object(pds[rnd(PDS)], rnd(SELECTORS_USED), OBJECT_SM, 0);
 
-	if (o) {
+	if (o)
 		sm_up(container_of(o, struct sm, object));
-	}
 }
 
 /* A portal holds an EC, an EC its PD: references across CPUs. */
 static void step_refer(void)
 {
-	struct object *o = pd_object(pds[rnd(PDS)], rnd(SELECTORS_USED),
-				     OBJECT_PD, 0);
+	struct object *o = pd_object(pds[rnd(PDS)], rnd(SELECTORS_USED), OBJECT_PD, 0);
 
 	if (o) {
 		object_get(o);
-		if (rnd(2)) {
+		if (rnd(2))
 			outside();
-		}
 		assert_int_equal(o->type, OBJECT_PD);
 		object_put(o);
 	}
@@ -143,7 +141,7 @@ static void *run(void *argument)
 {
 	static void (*const steps[])(void) = {
 		step_create, step_delegate, step_delegate, step_revoke,
-		step_revoke, step_up, step_refer,
+		step_revoke, step_up,	    step_refer,
 	};
 	uint64_t *start = argument;
 
@@ -154,9 +152,8 @@ static void *run(void *argument)
 		outside();
 	}
 	__atomic_sub_fetch(&going, 1, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(&going, __ATOMIC_SEQ_CST)) {
+	while (__atomic_load_n(&going, __ATOMIC_SEQ_CST))
 		outside();
-	}
 	return NULL;
 }
 
@@ -169,29 +166,24 @@ static void test_threads(void **state)
 	fixture_init(PAGES, CPUS);
 	free_before = pages_free();
 	cpus_are_threads = true;
-	for (unsigned i = 0; i < PDS; i++) {
-		assert_int_equal(pd_create(&pds[i], &pd_kernel, 3000),
-				 SUCCESS);
-	}
+	for (unsigned i = 0; i < PDS; i++)
+		assert_int_equal(pd_create(&pds[i], &pd_kernel, 3000), SUCCESS);
 	going = CPUS;
 	for (unsigned i = 0; i < CPUS; i++) {
 		starts[i][0] = i;
 		starts[i][1] = rnd(1ul << 50);
-		assert_int_equal(pthread_create(&threads[i], NULL, run,
-						starts[i]), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, run, starts[i]), 0);
 	}
-	for (unsigned i = 0; i < CPUS; i++) {
+	for (unsigned i = 0; i < CPUS; i++)
 		pthread_join(threads[i], NULL);
-	}
 	cpus_are_threads = false;
 	cpu_now = 0;
 	for (unsigned i = 0; i < PDS; i++) {
 		while (!mapping_clear(pds[i]) || !object_reap()) {
 		}
 	}
-	for (unsigned i = 0; i < PDS; i++) {
+	for (unsigned i = 0; i < PDS; i++)
 		object_put(&pds[i]->object);
-	}
 	run_grace_periods();
 	assert_int_equal(slab_live[SLAB_PD], 0);
 	assert_int_equal(slab_live[SLAB_SM], 0);

@@ -18,8 +18,7 @@ static unsigned in_heap;
 
 static unsigned number_of(const struct timeout *t)
 {
-	return (unsigned)(((uint64_t)t - (uint64_t)timers) /
-			  sizeof(timers[0]));
+	return (unsigned)(((uint64_t)t - (uint64_t)timers) / sizeof(timers[0]));
 }
 
 static void fire(struct timeout *t)
@@ -37,14 +36,12 @@ static void fire(struct timeout *t)
 /* The invariants of a leftist heap; its rank. */
 static unsigned check(const struct timeout *t, const struct timeout *parent)
 {
-	if (!t) {
+	if (!t)
 		return 0;
-	}
 	in_heap++;
 	assert_ptr_equal(t->parent, parent);
-	if (parent) {
+	if (parent)
 		assert_true(parent->deadline <= t->deadline);
-	}
 	unsigned left = check(t->left, t), right = check(t->right, t);
 
 	assert_true(left >= right);
@@ -62,14 +59,12 @@ static void check_all(void)
 	check(cpu->timeouts, NULL);
 	for (unsigned i = 0; i < TIMEOUTS; i++) {
 		armed += timers[i].armed;
-		if (!timers[i].armed) {
+		if (!timers[i].armed)
 			assert_int_equal(timers[i].t.rank, 0);
-		}
 	}
 	assert_int_equal(in_heap, armed);
-	if (cpu->timeouts) {
+	if (cpu->timeouts)
 		assert_true(cpu->timer_armed <= cpu->timeouts->deadline);
-	}
 }
 
 static void run(void)
@@ -110,9 +105,8 @@ static void test_random(void **state)
 	fixture_init(1024, 1);
 	for (unsigned n = 0; n < STEPS; n++) {
 		step(n / 1000 % 2 ? 40 : 90);
-		if (n % 8 == 0) {
+		if (n % 8 == 0)
 			check_all();
-		}
 	}
 	tsc_now += RANGE;
 	run();
@@ -128,8 +122,7 @@ static void test_order(void **state)
 	for (unsigned falling = 0; falling < 2; falling++) {
 		__builtin_memset(timers, 0, sizeof(timers));
 		for (unsigned i = 0; i < TIMEOUTS; i++) {
-			timers[i].t.deadline =
-				tsc_now + (falling ? TIMEOUTS - i : i) / 3;
+			timers[i].t.deadline = tsc_now + (falling ? TIMEOUTS - i : i) / 3;
 			timers[i].t.fire = fire;
 			timers[i].armed = true;
 			timeout_add(this_cpu(), &timers[i].t);

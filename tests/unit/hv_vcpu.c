@@ -79,8 +79,7 @@ static void identifiers(void **state)
 		assert_in_range(v[i].asid, 1, LIMIT - 1);
 		for (unsigned j = 0; j < i; j++) {
 			assert_false(v[j].asid == v[i].asid &&
-				     v[j].asid_generation ==
-					     v[i].asid_generation);
+				     v[j].asid_generation == v[i].asid_generation);
 		}
 	}
 	assert_int_equal(cpu.asid_generation, (VCPUS - 1) / (LIMIT - 1) + 1);
@@ -107,12 +106,10 @@ static void xcr0(void **state)
 	};
 
 	(void)state;
-	for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(good); i++)
 		assert_true(taken(good[i], 0, 0xe7));
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_false(taken(bad[i], 0, 0xe7));
-	}
 	assert_false(taken(7, 0, 3));
 	assert_true(taken(0x1f, 0, 0x1f));
 	assert_false(taken(0xf, 0, 0x1f));

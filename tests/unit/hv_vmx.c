@@ -57,9 +57,8 @@ void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 		ec->xcr0 = u->xcr0;
 		ec->xss = u->xss;
 	}
-	if (mtd & MTD_FPU) {
+	if (mtd & MTD_FPU)
 		fpu_load(ec, u);
-	}
 }
 
 void vmx_use_debug(struct ec *ec)
@@ -82,25 +81,36 @@ void fpu_load(struct ec *ec, const struct utcb *u)
 static bool is_shadowed(enum vmcs_field field)
 {
 	static const uint16_t shadowed[] = {
-		VMCS_EXIT_REASON, VMCS_EXIT_INTERRUPTION,
-		VMCS_EXIT_ERROR_CODE, VMCS_EXIT_INSTRUCTION_LENGTH,
-		VMCS_IDT_VECTORING, VMCS_IDT_VECTORING_ERROR,
-		VMCS_EXIT_QUALIFICATION, VMCS_GUEST_PHYSICAL_ADDRESS,
-		VMCS_PRIMARY_CONTROLS, VMCS_EXCEPTION_BITMAP,
-		VMCS_ENTRY_ERROR_CODE, VMCS_ENTRY_INTERRUPTION,
-		VMCS_ENTRY_INSTRUCTION_LENGTH, VMCS_TPR_THRESHOLD,
-		VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_RIP, VMCS_GUEST_RSP,
-		VMCS_GUEST_RFLAGS, VMCS_GUEST_CR0, VMCS_GUEST_CR3,
-		VMCS_GUEST_CR4, VMCS_CR0_SHADOW, VMCS_CR4_SHADOW,
+		VMCS_EXIT_REASON,
+		VMCS_EXIT_INTERRUPTION,
+		VMCS_EXIT_ERROR_CODE,
+		VMCS_EXIT_INSTRUCTION_LENGTH,
+		VMCS_IDT_VECTORING,
+		VMCS_IDT_VECTORING_ERROR,
+		VMCS_EXIT_QUALIFICATION,
+		VMCS_GUEST_PHYSICAL_ADDRESS,
+		VMCS_PRIMARY_CONTROLS,
+		VMCS_EXCEPTION_BITMAP,
+		VMCS_ENTRY_ERROR_CODE,
+		VMCS_ENTRY_INTERRUPTION,
+		VMCS_ENTRY_INSTRUCTION_LENGTH,
+		VMCS_TPR_THRESHOLD,
+		VMCS_GUEST_INTERRUPTIBILITY,
+		VMCS_GUEST_RIP,
+		VMCS_GUEST_RSP,
+		VMCS_GUEST_RFLAGS,
+		VMCS_GUEST_CR0,
+		VMCS_GUEST_CR3,
+		VMCS_GUEST_CR4,
+		VMCS_CR0_SHADOW,
+		VMCS_CR4_SHADOW,
 		VMCS_GUEST_RIGHTS + 2 * VMCS_CS,
 		VMCS_GUEST_RIGHTS + 2 * VMCS_SS,
 	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(shadowed); i++) {
-		if (shadowed[i] == field) {
+	for (unsigned i = 0; i < ARRAY_SIZE(shadowed); i++)
+		if (shadowed[i] == field)
 			return true;
-		}
-	}
 	return false;
 }
 
@@ -148,10 +158,8 @@ static int setup(void **state)
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(pages, 0, sizeof(pages));
 	vmx_caps = (struct vmx_caps){
-		.set[VMX_PRIMARY] = PRIMARY_HLT_EXITING |
-				    PRIMARY_CR8_LOAD_EXITING |
-				    PRIMARY_CR8_STORE_EXITING |
-				    PRIMARY_MOV_DR_EXITING,
+		.set[VMX_PRIMARY] = PRIMARY_HLT_EXITING | PRIMARY_CR8_LOAD_EXITING |
+				    PRIMARY_CR8_STORE_EXITING | PRIMARY_MOV_DR_EXITING,
 		.set[VMX_SECONDARY] = SECONDARY_EPT | SECONDARY_RDTSCP,
 		.may = {~0u, ~0u, ~0u, ~0u, ~0u},
 		.cr0_host = CR0_NE | CR0_NW | CR0_CD,
@@ -173,18 +181,15 @@ static int setup(void **state)
 
 static uint64_t random64(void)
 {
-	return (uint64_t)rand() << 42 ^ (uint64_t)rand() << 21 ^
-	       (uint64_t)rand();
+	return (uint64_t)rand() << 42 ^ (uint64_t)rand() << 21 ^ (uint64_t)rand();
 }
 
 static void randomize(struct utcb *u)
 {
-	for (unsigned i = 0; i < UTCB_WORDS; i++) {
+	for (unsigned i = 0; i < UTCB_WORDS; i++)
 		u->word[i] = random64();
-	}
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 8; i++)
 		(&u->es)[i].rights &= 0x1fff;
-	}
 	u->tpr &= 0xff;
 	u->tsc_aux &= 0xffffffff;
 	u->inject = 0;
@@ -195,9 +200,8 @@ static void randomize(struct utcb *u)
 /* Exits that are many, with what their handlers need. */
 static void hot_exits_are_free(void **state)
 {
-	uint64_t mtd = MTD_RIP_LEN | MTD_RFLAGS | MTD_RSP | MTD_GPR_ACDB |
-		       MTD_GPR_BSD | MTD_GPR_R8_R15 | MTD_STA | MTD_INJ |
-		       MTD_QUAL | MTD_CR;
+	uint64_t mtd = MTD_RIP_LEN | MTD_RFLAGS | MTD_RSP | MTD_GPR_ACDB | MTD_GPR_BSD |
+		       MTD_GPR_R8_R15 | MTD_STA | MTD_INJ | MTD_QUAL | MTD_CR;
 
 	(void)state;
 	exit_for(10);
@@ -226,9 +230,8 @@ static void unchanged_is_not_written(void **state)
 	unsigned dear_reads;
 
 	(void)state;
-	for (unsigned i = 0; i < FIELDS; i++) {
+	for (unsigned i = 0; i < FIELDS; i++)
 		vmcs[i] = random64() & 0x1f0ff;
-	}
 	for (uint64_t m = mtd; m; m = (m - 1) & mtd & random64()) {
 		exit_for(10);
 		vmx_save(&vcpu, &utcb, m);
@@ -247,9 +250,8 @@ static void compare(const struct utcb *a, const struct utcb *b, uint64_t mtd)
 		uint64_t bit;
 		size_t from, to;
 	} parts[] = {
-#define PART(bit, first, last)                          \
-	{bit, offsetof(struct utcb, first),             \
-	 offsetof(struct utcb, last) + sizeof(a->last)}
+#define PART(bit, first, last) \
+	{bit, offsetof(struct utcb, first), offsetof(struct utcb, last) + sizeof(a->last)}
 		PART(MTD_GPR_ACDB, rax, rbx),
 		PART(MTD_GPR_BSD, rbp, rdi),
 		PART(MTD_RSP, rsp, rsp),
@@ -302,9 +304,8 @@ static void loaded_is_saved(uint64_t mtd)
 static void round_trip(void **state)
 {
 	(void)state;
-	for (unsigned bit = 0; bit < 27; bit++) {
+	for (unsigned bit = 0; bit < 27; bit++)
 		loaded_is_saved(1ul << bit);
-	}
 	for (unsigned i = 0; i < RANDOM_ROUNDS; i++) {
 		loaded_is_saved((uint64_t)rand() & 0x7ffffff);
 		loaded_is_saved(0x7ffffff & ~(uint64_t)MTD_CTRL);
@@ -356,14 +357,13 @@ static void shadows_hide_host_bits(void **state)
 static void events_come_from_where_they_are(void **state)
 {
 	(void)state;
-	vmcs[VMCS_IDT_VECTORING] = INJECT_VALID | INJECT_ERROR_CODE |
-				   INJECT_EXCEPTION | 1 << 12 | 14;
+	vmcs[VMCS_IDT_VECTORING] = INJECT_VALID | INJECT_ERROR_CODE | INJECT_EXCEPTION | 1 << 12 |
+				   14;
 	vmcs[VMCS_IDT_VECTORING_ERROR] = 2;
 	vmcs[VMCS_ENTRY_INTERRUPTION] = INJECT_VALID | 0x20;
 	exit_for(48);
 	vmx_save(&vcpu, &utcb, MTD_INJ);
-	assert_int_equal(utcb.inject, INJECT_VALID | INJECT_ERROR_CODE |
-					      INJECT_EXCEPTION | 14);
+	assert_int_equal(utcb.inject, INJECT_VALID | INJECT_ERROR_CODE | INJECT_EXCEPTION | 14);
 	assert_int_equal(utcb.inject_error, 2);
 	exit_for(EVENT_VCPU_RECALL);
 	vmx_save(&vcpu, &utcb, MTD_INJ);
@@ -394,8 +394,7 @@ static void windows_are_asked_for_once(void **state)
 	exit_for(12);
 	utcb.inject = INJECT_INTERRUPT_WINDOW;
 	vmx_load(&vcpu, &utcb, MTD_INJ);
-	assert_int_equal(vmx.primary,
-			 vmx_caps.set[VMX_PRIMARY] | PRIMARY_INTERRUPT_WINDOW);
+	assert_int_equal(vmx.primary, vmx_caps.set[VMX_PRIMARY] | PRIMARY_INTERRUPT_WINDOW);
 	assert_int_equal(writes, 1);
 	vmx_load(&vcpu, &utcb, MTD_INJ);
 	assert_int_equal(writes, 1);
@@ -424,12 +423,11 @@ static void controls_are_the_kernels(void **state)
 	assert_false(vmx.primary & PRIMARY_CR3_LOAD_EXITING);
 	assert_true(vmx.primary & PRIMARY_MONITOR_TRAP);
 	assert_true(vmx.secondary & SECONDARY_TABLE_EXITING);
-	assert_false(vmx.secondary & 1);	/* APIC accesses */
+	assert_false(vmx.secondary & 1); /* APIC accesses */
 
 	utcb.ctrl[0] = utcb.ctrl[1] = 0;
 	vmx_load(&vcpu, &utcb, MTD_CTRL);
-	assert_int_equal(vmx.primary,
-			 vmx_caps.set[VMX_PRIMARY] | PRIMARY_INTERRUPT_WINDOW);
+	assert_int_equal(vmx.primary, vmx_caps.set[VMX_PRIMARY] | PRIMARY_INTERRUPT_WINDOW);
 	assert_int_equal(vmx.secondary, vmx_caps.set[VMX_SECONDARY]);
 
 	/* With a TPR shadow the guest may have CR8; without, never. */
@@ -519,8 +517,7 @@ static void rights_convert(void **state)
 	(void)state;
 	assert_int_equal(vmx_rights_from_utcb(0xa9b), 0xa09b);
 	for (uint32_t r = 0; r < 0x2000; r++) {
-		vmcs[VMCS_GUEST_RIGHTS + 2 * VMCS_DS] =
-			vmx_rights_from_utcb((uint16_t)r);
+		vmcs[VMCS_GUEST_RIGHTS + 2 * VMCS_DS] = vmx_rights_from_utcb((uint16_t)r);
 		touches = 0;
 		vmx_save(&vcpu, &utcb, MTD_DS_ES);
 		assert_int_equal(utcb.ds.rights, r);
@@ -533,8 +530,7 @@ static void reserved_events(void **state)
 	(void)state;
 	utcb.inject = INJECT_VALID | 7 << 8 | 0x20;
 	vmx_load(&vcpu, &utcb, MTD_INJ);
-	assert_int_equal(vmcs[VMCS_ENTRY_INTERRUPTION],
-			 INJECT_VALID | 1 << 8 | 0x20);
+	assert_int_equal(vmcs[VMCS_ENTRY_INTERRUPTION], INJECT_VALID | 1 << 8 | 0x20);
 }
 
 /* DR0 to DR3 must be its own before breakpoints are on. */

@@ -36,11 +36,10 @@ static void make(struct file *f)
 	f->header.e_phentsize = sizeof(Elf64_Phdr);
 	f->header.e_phnum = 3;
 	f->header.e_entry = LOW + 0x10;
-	f->segment[0] = (Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0x1000, LOW, 0,
-				     0x800, 0x800, 0x1000};
+	f->segment[0] = (Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0x1000, LOW, 0, 0x800, 0x800, 0x1000};
 	f->segment[1] = (Elf64_Phdr){PT_GNU_STACK, 0, 0, 0, 0, 0, 0, 0};
-	f->segment[2] = (Elf64_Phdr){PT_LOAD, PF_R | PF_W, 0x2000,
-				     LOW + 0x1000, 0, 0x1000, 0x3000, 0x1000};
+	f->segment[2] = (Elf64_Phdr){PT_LOAD, PF_R | PF_W, 0x2000, LOW + 0x1000,
+				     0,	      0x1000,	   0x3000, 0x1000};
 }
 
 static const char *parse(const struct file *f, struct elf *elf)
@@ -64,10 +63,10 @@ static void good(void **state)
 	assert_int_equal(elf.segments[1].file_size, 0x1000);
 }
 
-#define REFUSED(change)                         \
-	do {                                    \
-		make(f);                        \
-		change;                         \
+#define REFUSED(change)                          \
+	do {                                     \
+		make(f);                         \
+		change;                          \
 		assert_non_null(parse(f, &elf)); \
 	} while (0)
 
@@ -147,13 +146,10 @@ static void damaged(void **state)
 		size_t span = sizeof(f->header) + sizeof(f->segment);
 
 		make(f);
-		for (int n = rand() % 4; n >= 0; n--) {
-			((uint8_t *)f)[(size_t)rand() % span] =
-				(uint8_t)rand();
-		}
-		if (!parse(f, &elf)) {
+		for (int n = rand() % 4; n >= 0; n--)
+			((uint8_t *)f)[(size_t)rand() % span] = (uint8_t)rand();
+		if (!parse(f, &elf))
 			check_segments(&elf);
-		}
 	}
 }
 

@@ -33,9 +33,8 @@ static struct {
 
 static void check_fill(unsigned i)
 {
-	for (size_t n = 0; n < blocks[i].size; n++) {
+	for (size_t n = 0; n < blocks[i].size; n++)
 		assert_int_equal(blocks[i].at[n], blocks[i].fill);
-	}
 }
 
 static void allocate(unsigned i)
@@ -68,17 +67,14 @@ static void random_use(void **state)
 	for (unsigned step = 0; step < STEPS; step++) {
 		unsigned i = (unsigned)rand() % BLOCKS;
 
-		if (blocks[i].at) {
+		if (blocks[i].at)
 			release(i);
-		} else {
+		else
 			allocate(i);
-		}
 	}
-	for (unsigned i = 0; i < BLOCKS; i++) {
-		if (blocks[i].at) {
+	for (unsigned i = 0; i < BLOCKS; i++)
+		if (blocks[i].at)
 			release(i);
-		}
-	}
 	assert_int_equal(heap_left(), SIZE);
 	heap_free(heap_alloc(SIZE - 16));
 	assert_int_equal(heap_left(), SIZE);
@@ -96,9 +92,8 @@ static void limits(void **state)
 	assert_null(heap_alloc_aligned(16, SIZE_MAX / 2 + 1));
 	heap_free(NULL);
 	zero = heap_alloc_zero(10, 10);
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(zero[i], 0);
-	}
 	heap_free(zero);
 	assert_int_equal(heap_left(), SIZE);
 }

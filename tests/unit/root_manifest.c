@@ -114,9 +114,8 @@ static void complains(const void *tree, const char *text)
 {
 	const struct manifest *m = parse(tree);
 
-	if (!strstr(said, text) || complaints != 1) {
+	if (!strstr(said, text) || complaints != 1)
 		fail_msg("expected: %s\nsaid: %s", text, said);
-	}
 	assert_int_equal(m->program_count, 2);
 }
 
@@ -127,8 +126,7 @@ static int client(void *tree)
 
 static void mistakes(void **state)
 {
-	static const char long_name[] =
-		"a-name-that-is-much-too-long-for-a-module";
+	static const char long_name[] = "a-name-that-is-much-too-long-for-a-module";
 
 	make(*state);
 	must(fdt_setprop_u32(*state, client(*state), "colour", 1));
@@ -143,8 +141,7 @@ static void mistakes(void **state)
 	must(fdt_setprop(*state, client(*state), "module", "a\0b", 4));
 	complains(*state, "module must be one string");
 	make(*state);
-	must(fdt_setprop(*state, client(*state), "module", long_name,
-			 sizeof(long_name)));
+	must(fdt_setprop(*state, client(*state), "module", long_name, sizeof(long_name)));
 	complains(*state, "module is too long, at most 31 characters");
 	make(*state);
 	must(fdt_setprop_u32(*state, client(*state), "priority", 101));
@@ -156,8 +153,7 @@ static void mistakes(void **state)
 	must(fdt_setprop_u32(*state, client(*state), "ports", 0x60));
 	complains(*state, "ports must be up to 16 numbers, pairs");
 	make(*state);
-	must(fdt_setprop_u64(*state, client(*state), "ports",
-			     0x0000fff000000011));
+	must(fdt_setprop_u64(*state, client(*state), "ports", 0x0000fff000000011));
 	complains(*state, "ports: 0xfff0 has no 17 ports from there on");
 	make(*state);
 	must(fdt_setprop_string(*state, client(*state), "status", "maybe"));
@@ -169,13 +165,11 @@ static void mistakes(void **state)
 	must(fdt_setprop(*state, client(*state), "channels", "a\0", 3));
 	complains(*state, "channels: a name must have 1 to 31 characters");
 	make(*state);
-	must(fdt_setprop_u32(*state, fdt_path_offset(*state, "/vms/linux"),
-			     "memory", 1));
+	must(fdt_setprop_u32(*state, fdt_path_offset(*state, "/vms/linux"), "memory", 1));
 	complains(*state, "/vms/linux: memory is 1, must be from 16");
 	make(*state);
 	must(fdt_set_name(*state, client(*state), "server2"));
-	must(fdt_set_name(*state, fdt_path_offset(*state, "/vms/linux"),
-			  "server2"));
+	must(fdt_set_name(*state, fdt_path_offset(*state, "/vms/linux"), "server2"));
 	complains(*state, "/vms/server2: /programs/server2 has the same name");
 }
 
@@ -189,7 +183,8 @@ static void options(void **state)
 			  "root.elf enable=/programs/client verbose "
 			  "guest.memory=128 guest.command-line=\"a b\" "
 			  "/programs/client.cpus=1,2 /.exit-when-done=1 "
-			  "disable=/programs/server", &report);
+			  "disable=/programs/server",
+			  &report);
 	assert_string_equal(said, "");
 	m = parse(*state);
 	assert_string_equal(said, "");
@@ -227,8 +222,7 @@ static void damaged(void **state)
 		/* Not the header: its size is checked by who loads it. */
 		for (int n = rand() % 4; n >= 0; n--) {
 			size_t at = sizeof(struct fdt_header) +
-				    (size_t)rand() %
-				    (span - sizeof(struct fdt_header));
+				    (size_t)rand() % (span - sizeof(struct fdt_header));
 
 			((uint8_t *)*state)[at] = (uint8_t)rand();
 		}

@@ -19,7 +19,7 @@
 
 static struct mux m;
 static char screen[1 << 20];
-static size_t length, line;	/* of screen; where its last line begins */
+static size_t length, line; /* of screen; where its last line begins */
 
 static void show(uint8_t byte)
 {
@@ -29,7 +29,7 @@ static void show(uint8_t byte)
 		escape = byte == 'K' ? 0 : escape + 1;
 	} else if (byte == 0x1b) {
 		escape = 1;
-		length = line;		/* only "\r ESC [ K" is used */
+		length = line; /* only "\r ESC [ K" is used */
 	} else if (byte == '\n') {
 		screen[length++] = '\n';
 		line = length;
@@ -44,11 +44,9 @@ static void drain(void)
 	uint8_t data[256];
 	size_t n;
 
-	while ((n = ring_read(&m.out, m.out_data, MUX_OUT, data, 256))) {
-		for (size_t i = 0; i < n; i++) {
+	while ((n = ring_read(&m.out, m.out_data, MUX_OUT, data, 256)))
+		for (size_t i = 0; i < n; i++)
 			show(data[i]);
-		}
-	}
 }
 
 static int setup(void **state)
@@ -58,9 +56,8 @@ static int setup(void **state)
 	(void)state;
 	memset(&m, 0, sizeof(m));
 	m.client_count = 4;
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 4; i++)
 		m.clients[i].name = names[i];
-	}
 	m.clients[0].raw = m.clients[3].raw = true;
 	length = line = 0;
 	screen[0] = 0;
@@ -69,8 +66,7 @@ static int setup(void **state)
 
 static size_t put(unsigned client, const char *text, uint64_t now)
 {
-	size_t n = mux_put(&m, client, (const uint8_t *)text, strlen(text),
-			   now);
+	size_t n = mux_put(&m, client, (const uint8_t *)text, strlen(text), now);
 
 	drain();
 	return n;
@@ -88,7 +84,10 @@ static void lines(void **state)
 static void control_characters(void **state)
 {
 	(void)state;
-	put(1, "a\x1b[31;1mb\x1b" "Mc\a\b\x7f\td\xc3\xa4\n", 0);
+	put(1,
+	    "a\x1b[31;1mb\x1b"
+	    "Mc\a\b\x7f\td\xc3\xa4\n",
+	    0);
 	assert_string_equal(screen, "[one] abc\td\xc3\xa4\n");
 }
 
@@ -165,8 +164,7 @@ static void query(void **state)
 	mux_end(&m);
 	n = ring_read(&m.out, m.out_data, MUX_OUT, data, sizeof(data) - 1);
 	data[n] = 0;
-	assert_string_equal((char *)data,
-			    "\r\x1b[Kone\r\ntwo\r\na\x1b[1mb");
+	assert_string_equal((char *)data, "\r\x1b[Kone\r\ntwo\r\na\x1b[1mb");
 }
 
 static void quiet(void **state)
@@ -192,19 +190,14 @@ static void nothing_lost(void **state)
 	(void)state;
 	srand(5);
 	for (uint64_t now = 0; have < 150000 || sent < have; now += 10 * MS) {
-		if (have < 150000) {
-			for (int n = rand() % 200; n > 0; n--) {
+		if (have < 150000)
+			for (int n = rand() % 200; n > 0; n--)
 				guest[have++] = "abcdefghijkl\n"[rand() % 13];
-			}
-		}
 		guest[have] = 0;
-		sent += mux_put(&m, 0, (uint8_t *)guest + sent, have - sent,
-				now);
-		if (!pending) {
+		sent += mux_put(&m, 0, (uint8_t *)guest + sent, have - sent, now);
+		if (!pending)
 			sprintf(text, "tick %u\n", ticks);
-		}
-		pending += (unsigned)mux_put(&m, 1,
-					     (uint8_t *)text + pending,
+		pending += (unsigned)mux_put(&m, 1, (uint8_t *)text + pending,
 					     strlen(text) - pending, now);
 		if (!text[pending]) {
 			pending = 0;

@@ -15,12 +15,12 @@
 /* The Makefile renames ours to root_snprintf and root_vsnprintf. */
 #include <lib/print.h>
 
-#define CHECK(...)                                                    \
-	do {                                                          \
-		char want[256], have[256];                            \
-		int n = sprintf(want, __VA_ARGS__);                   \
+#define CHECK(...)                                                     \
+	do {                                                           \
+		char want[256], have[256];                             \
+		int n = sprintf(want, __VA_ARGS__);                    \
 		assert_int_equal(snprintf(have, 256, __VA_ARGS__), n); \
-		assert_string_equal(have, want);                      \
+		assert_string_equal(have, want);                       \
 	} while (0)
 
 static void integers(void **state)
@@ -33,10 +33,9 @@ static void integers(void **state)
 
 		CHECK("%d|%5d|%-5d|%05d|%+d|% d", v, v, v, v, v, v);
 		CHECK("%.3d|%8.3d|%-8.3d|%08d", v, v, v, v);
-		CHECK("%u|%x|%X|%o|%#x|%#o", (unsigned)v, (unsigned)v,
-		      (unsigned)v, (unsigned)v, (unsigned)v, (unsigned)v);
-		CHECK("%#010x|%-#10x|%10x", (unsigned)v, (unsigned)v,
-		      (unsigned)v);
+		CHECK("%u|%x|%X|%o|%#x|%#o", (unsigned)v, (unsigned)v, (unsigned)v, (unsigned)v,
+		      (unsigned)v, (unsigned)v);
+		CHECK("%#010x|%-#10x|%10x", (unsigned)v, (unsigned)v, (unsigned)v);
 		CHECK("%*d|%-*d|%.*d", 7, v, 7, v, 4, v);
 		CHECK("%*d", -7, v);
 	}
@@ -47,8 +46,8 @@ static void lengths(void **state)
 	(void)state;
 	CHECK("%ld %lu %lx", LONG_MIN, ULONG_MAX, 0x123456789abcdefl);
 	CHECK("%lld %llu %zu %zx", LLONG_MIN, ULLONG_MAX, SIZE_MAX, (size_t)7);
-	CHECK("%hhd %hhu %hd %hu", (signed char)-1, (unsigned char)255,
-	      (short)-2, (unsigned short)65535);
+	CHECK("%hhd %hhu %hd %hu", (signed char)-1, (unsigned char)255, (short)-2,
+	      (unsigned short)65535);
 	CHECK("%jd %td", (intmax_t)-3, (ptrdiff_t)-4);
 }
 
@@ -78,8 +77,7 @@ static void cut(void **state)
 		char have[16];
 
 		memset(have, 'x', sizeof(have));
-		assert_int_equal(snprintf(have, size, "%s-%d", "abc", 12345),
-				 9);
+		assert_int_equal(snprintf(have, size, "%s-%d", "abc", 12345), 9);
 		if (size) {
 			char want[16];
 
@@ -93,11 +91,8 @@ static void cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(integers),
-		cmocka_unit_test(lengths),
-		cmocka_unit_test(text),
-		cmocka_unit_test(null_string),
-		cmocka_unit_test(cut),
+		cmocka_unit_test(integers),    cmocka_unit_test(lengths), cmocka_unit_test(text),
+		cmocka_unit_test(null_string), cmocka_unit_test(cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,21 +28,17 @@ static void random_use(void **state)
 		size_t n = (size_t)rand() % (2 * SIZE), done;
 
 		if (rand() % 2) {
-			for (size_t i = 0; i < n; i++) {
+			for (size_t i = 0; i < n; i++)
 				buffer[i] = (uint8_t)(next_in + i);
-			}
 			done = ring_write(&ring, data, SIZE, buffer, n);
-			assert_int_equal(done, n < SIZE - used ? n :
-								 SIZE - used);
+			assert_int_equal(done, n < SIZE - used ? n : SIZE - used);
 			next_in = (uint8_t)(next_in + done);
 			used += done;
 		} else {
 			done = ring_read(&ring, data, SIZE, buffer, n);
 			assert_int_equal(done, n < used ? n : used);
-			for (size_t i = 0; i < done; i++) {
-				assert_int_equal(buffer[i],
-						 (uint8_t)(next_out + i));
-			}
+			for (size_t i = 0; i < done; i++)
+				assert_int_equal(buffer[i], (uint8_t)(next_out + i));
 			next_out = (uint8_t)(next_out + done);
 			used -= done;
 		}
@@ -65,10 +61,8 @@ static void hostile_index(void **state)
 		};
 
 		assert_true(ring_used(&ring, SIZE) <= SIZE);
-		assert_true(ring_read(&ring, data, SIZE, buffer, SIZE) <=
-			    SIZE);
-		assert_true(ring_write(&ring, data, SIZE, buffer, SIZE) <=
-			    SIZE);
+		assert_true(ring_read(&ring, data, SIZE, buffer, SIZE) <= SIZE);
+		assert_true(ring_write(&ring, data, SIZE, buffer, SIZE) <= SIZE);
 	}
 	free(data);
 	free(buffer);

@@ -19,8 +19,7 @@ struct rig {
 static void start(struct rig *rig)
 {
 	fixture_init(&rig->f);
-	acpi_pm_init(&rig->pm, &rig->f.timers, &rig->f.irq.line,
-		     &rig->f.power);
+	acpi_pm_init(&rig->pm, &rig->f.timers, &rig->f.irq.line, &rig->f.power);
 	assert_int_equal(acpi_pm_attach(&rig->pm, &rig->f.ports), BUS_OK);
 }
 
@@ -40,13 +39,13 @@ static void test_off(void **state)
 
 	(void)state;
 	start(&rig);
-	put(&rig, 4, 2, 1 << 13 | 5 << 10);	/* no such state */
+	put(&rig, 4, 2, 1 << 13 | 5 << 10); /* no such state */
 	put(&rig, 4, 2, 0x0001);
 	assert_int_equal(rig.f.offs, 0);
 	put(&rig, 4, 2, 0x2001);
 	assert_int_equal(rig.f.offs, 1);
-	assert_int_equal(get(&rig, 4, 2), 0x0001);	/* SLP_EN reads as 0 */
-	put(&rig, 5, 1, 0x20);			/* a byte of it */
+	assert_int_equal(get(&rig, 4, 2), 0x0001); /* SLP_EN reads as 0 */
+	put(&rig, 5, 1, 0x20);			   /* a byte of it */
 	assert_int_equal(rig.f.offs, 2);
 	assert_int_equal(get(&rig, 4, 2), 0x0001);
 }
@@ -76,13 +75,13 @@ static void test_power_button(void **state)
 	start(&rig);
 	put(&rig, 2, 2, 0x0100);
 	acpi_pm_power_button(&rig.pm);
-	assert_false(rig.f.irq.level);		/* not in ACPI mode */
+	assert_false(rig.f.irq.level); /* not in ACPI mode */
 	assert_int_equal(get(&rig, 0, 2), 0x0100);
 	out8(&rig.f, 0xb2, 0xf1);
 	assert_true(rig.f.irq.level);
-	put(&rig, 0, 1, 0xff);			/* the other byte */
+	put(&rig, 0, 1, 0xff); /* the other byte */
 	assert_true(rig.f.irq.level);
-	put(&rig, 1, 2, 0x2001);		/* also the enable's low byte */
+	put(&rig, 1, 2, 0x2001); /* also the enable's low byte */
 	assert_false(rig.f.irq.level);
 	assert_int_equal(get(&rig, 2, 2), 0x0120);
 	put(&rig, 2, 2, 0x0100);
@@ -96,8 +95,7 @@ static void test_timer(void **state)
 	(void)state;
 	start(&rig);
 	for (unsigned i = 0; i < 1000; i++) {
-		unsigned __int128 t = (unsigned __int128)rig.f.now *
-				      ACPI_PM_HZ / FIXTURE_HZ;
+		unsigned __int128 t = (unsigned __int128)rig.f.now * ACPI_PM_HZ / FIXTURE_HZ;
 
 		assert_int_equal(get(&rig, 8, 4), (uint32_t)t & 0xffffff);
 		assert_int_equal(get(&rig, 8, 2), (uint16_t)t);
@@ -150,7 +148,7 @@ static void test_move(void **state)
 	assert_int_equal(bus_read(&rig.f.ports, 0xb002, 2), 0x0100);
 	pci_config_write(&rig.pm.pci, 0x80, 1, 0);
 	assert_int_equal(bus_read(&rig.f.ports, 0xb002, 2), 0xffff);
-	pci_config_write(&rig.pm.pci, 0x40, 4, 0x80);	/* has 0xb2 in it */
+	pci_config_write(&rig.pm.pci, 0x40, 4, 0x80); /* has 0xb2 in it */
 	pci_config_write(&rig.pm.pci, 0x80, 1, 1);
 	assert_int_equal(in8(&rig.f, 0xb2), 0);
 	assert_int_equal(bus_read(&rig.f.ports, 0x82, 2), 0xffff);
@@ -180,10 +178,8 @@ static void test_random(void **state)
 			get(&rig, r >> 16 & 0x3f, bytes);
 			break;
 		case 2:
-			if (r % 64 == 2) {
-				pci_config_write(&rig.pm.pci, r >> 16, bytes,
-						 random32(&seed));
-			}
+			if (r % 64 == 2)
+				pci_config_write(&rig.pm.pci, r >> 16, bytes, random32(&seed));
 			break;
 		default:
 			fixture_advance(&rig.f, r >> 4);
@@ -207,9 +203,8 @@ static void expect_sum(const uint8_t *at, size_t count)
 {
 	uint8_t sum = 0;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		sum = (uint8_t)(sum + at[i]);
-	}
 	assert_int_equal(sum, 0);
 }
 
@@ -233,15 +228,16 @@ static size_t build(unsigned cpus, uint8_t *area, size_t size)
 {
 	static uint8_t dsdt[36] = "DSDT\x24";
 	struct acpi_config config = {
-		.cpus = cpus, .ioapic_id = 7, .dsdt = dsdt,
+		.cpus = cpus,
+		.ioapic_id = 7,
+		.dsdt = dsdt,
 		.dsdt_size = sizeof(dsdt),
 	};
 	uint8_t sum = 0;
 
 	dsdt[9] = 0;
-	for (unsigned i = 0; i < sizeof(dsdt); i++) {
+	for (unsigned i = 0; i < sizeof(dsdt); i++)
 		sum = (uint8_t)(sum + dsdt[i]);
-	}
 	dsdt[9] = (uint8_t)-sum;
 	memset(area, 0xcc, size);
 	return acpi_tables_build(&config, area, size, GPA);
@@ -251,7 +247,7 @@ static void test_tables(void **state)
 {
 	static uint8_t area[AREA];
 	const uint8_t *rsdt, *xsdt, *fadt;
-	static const char *const names[] = { "FACP", "APIC", "WAET" };
+	static const char *const names[] = {"FACP", "APIC", "WAET"};
 
 	(void)state;
 	assert_in_range(build(2, area, AREA), 500, AREA);
@@ -293,8 +289,7 @@ static void test_fadt(void **state)
 	assert_int_equal(fadt[8], 5);
 	bus_write(&rig.f.ports, u32(fadt + 48), 1, fadt[52]);
 	assert_int_equal(bus_read(&rig.f.ports, u32(fadt + 64), 2) & 1, 1);
-	assert_int_equal(bus_read(&rig.f.ports, u32(fadt + 76), 4),
-			 get(&rig, 8, 4));
+	assert_int_equal(bus_read(&rig.f.ports, u32(fadt + 76), 4), get(&rig, 8, 4));
 	bus_write(&rig.f.ports, u32(fadt + 64), 2, 1 << 13);
 	assert_int_equal(rig.f.offs, 1);
 	/* The 64-bit forms name the same. */
@@ -315,7 +310,7 @@ static void test_madt(void **state)
 
 	(void)state;
 	for (unsigned cpus = 1; cpus <= 255; cpus += 127) {
-		unsigned count[16] = { 0 };
+		unsigned count[16] = {0};
 		const uint8_t *rsdt, *madt;
 
 		assert_int_not_equal(build(cpus, area, AREA), 0);
@@ -330,8 +325,7 @@ static void test_madt(void **state)
 				assert_int_equal(madt[at + 3], count[0]);
 			} else if (madt[at] == 1) {
 				assert_int_equal(madt[at + 2], 7);
-				assert_int_equal(u32(madt + at + 4),
-						 0xfec00000);
+				assert_int_equal(u32(madt + at + 4), 0xfec00000);
 			} else if (madt[at] == 2 && madt[at + 3] == 0) {
 				assert_int_equal(u32(madt + at + 4), 2);
 			} else if (madt[at] == 2) {
@@ -353,9 +347,8 @@ static void test_no_room(void **state)
 	size_t used = build(4, area, AREA);
 
 	(void)state;
-	for (size_t size = 0; size < used; size++) {
+	for (size_t size = 0; size < used; size++)
 		assert_int_equal(build(4, area, size), 0);
-	}
 	assert_int_equal(build(4, area, used), used);
 	assert_int_equal(build(0, area, AREA), 0);
 	assert_int_equal(build(256, area, AREA), 0);
@@ -364,16 +357,11 @@ static void test_no_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_off),
-		cmocka_unit_test(test_enable),
-		cmocka_unit_test(test_power_button),
-		cmocka_unit_test(test_timer),
-		cmocka_unit_test(test_timer_status),
-		cmocka_unit_test(test_move),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_fadt),
-		cmocka_unit_test(test_madt),
+		cmocka_unit_test(test_off),	     cmocka_unit_test(test_enable),
+		cmocka_unit_test(test_power_button), cmocka_unit_test(test_timer),
+		cmocka_unit_test(test_timer_status), cmocka_unit_test(test_move),
+		cmocka_unit_test(test_random),	     cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_fadt),	     cmocka_unit_test(test_madt),
 		cmocka_unit_test(test_no_room),
 	};
 

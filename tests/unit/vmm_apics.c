@@ -32,16 +32,21 @@ struct rig *apics_start(void)
 
 	memset(&rig, 0, sizeof(rig));
 	fixture_init(&rig.f);
-	rig.fabric = (struct apic_fabric){ lapics_deliver, &rig.all };
+	rig.fabric = (struct apic_fabric){lapics_deliver, &rig.all};
 	for (unsigned i = 0; i < CPUS; i++) {
 		struct cpu *cpu = &rig.cpu[i];
 
-		assert_true(lapic_init(&cpu->lapic, &(struct lapic_config){
-			.id = i, .bsp = i == 0, .all = &rig.all,
-			.timers = &rig.f.timers, .timer_hz = FIXTURE_HZ,
-			.hooks = { kick, take_init, take_startup, cpu },
-			.eoi = take_eoi, .ioapic = &rig,
-		}));
+		assert_true(lapic_init(&cpu->lapic,
+				       &(struct lapic_config){
+					       .id = i,
+					       .bsp = i == 0,
+					       .all = &rig.all,
+					       .timers = &rig.f.timers,
+					       .timer_hz = FIXTURE_HZ,
+					       .hooks = {kick, take_init, take_startup, cpu},
+					       .eoi = take_eoi,
+					       .ioapic = &rig,
+				       }));
 	}
 	return &rig;
 }

@@ -14,7 +14,7 @@
 enum {
 	SECTORS = 3,
 	SETUP = (SECTORS + 1) * 512,
-	KERNEL = 8192,			/* the protected-mode part */
+	KERNEL = 8192, /* the protected-mode part */
 	FILE_SIZE = SETUP + KERNEL,
 	MIB = 1 << 20,
 	RAM = 96 * MIB,
@@ -44,19 +44,18 @@ static void make(uint8_t *file)
 	memset(file, 0, FILE_SIZE);
 	put(file, 0x1f1, SECTORS, 1);
 	put(file, 0x1fe, 0xaa55, 2);
-	put(file, 0x200, 0x6aeb, 2);		/* JMP to 0x26c */
-	put(file, 0x202, 0x53726448, 4);	/* HdrS */
+	put(file, 0x200, 0x6aeb, 2);	 /* JMP to 0x26c */
+	put(file, 0x202, 0x53726448, 4); /* HdrS */
 	put(file, 0x206, 0x20f, 2);
-	put(file, 0x211, 1, 1);			/* loaded high */
-	put(file, 0x22c, 0x7fffffff, 4);	/* initrd_addr_max */
+	put(file, 0x211, 1, 1);		 /* loaded high */
+	put(file, 0x22c, 0x7fffffff, 4); /* initrd_addr_max */
 	put(file, 0x230, 0x200000, 4);
-	put(file, 0x236, 0x7f, 2);		/* xloadflags */
-	put(file, 0x238, 2047, 4);		/* cmdline_size */
+	put(file, 0x236, 0x7f, 2); /* xloadflags */
+	put(file, 0x238, 2047, 4); /* cmdline_size */
 	put(file, 0x258, LOAD, 8);
 	put(file, 0x260, INIT_SIZE, 4);
-	for (unsigned i = SETUP; i < FILE_SIZE; i++) {
+	for (unsigned i = SETUP; i < FILE_SIZE; i++)
 		file[i] = (uint8_t)(i * 7 + i / 256);
-	}
 }
 
 static void test_good(void **state)
@@ -76,11 +75,11 @@ static void test_good(void **state)
 	assert_int_equal(b.initrd_max, 0x7fffffff);
 	assert_int_equal(b.command_line_max, 2047);
 	assert_int_equal(b.version, 0x20f);
-	put(file, 0x201, 0xff, 1);		/* more than boot_params has */
+	put(file, 0x201, 0xff, 1); /* more than boot_params has */
 	assert_null(bzimage_parse(&b, file, sizeof(file)));
 	assert_int_equal(b.header_bytes, 0x290 - 0x1f1);
 	put(file, 0x201, 0x6a, 1);
-	put(file, 0x1f1, 0, 1);			/* 0 sectors mean 4 */
+	put(file, 0x1f1, 0, 1); /* 0 sectors mean 4 */
 	assert_null(bzimage_parse(&b, file, sizeof(file)));
 	assert_ptr_equal(b.kernel, file + 5 * 512);
 }
@@ -100,14 +99,18 @@ static void test_wrong(void **state)
 		{0x236, 0x7e, 2, "it has no 64-bit entry"},
 		{0x1f1, 255, 1, "its setup part is cut off"},
 		{0x201, 0x10, 1, "its setup part is cut off"},
-		{0x258, 0, 8, "its preferred address is not from 1 MiB to "
-			      "4 GiB"},
-		{0x258, 0x100000000, 8, "its preferred address is not from 1 "
-					"MiB to 4 GiB"},
-		{0x258, ~0ull, 8, "its preferred address is not from 1 MiB to "
-				  "4 GiB"},
-		{0x258, 0x1000010, 8, "its preferred address is not from 1 MiB "
-				      "to 4 GiB"},
+		{0x258, 0, 8,
+		 "its preferred address is not from 1 MiB to "
+		 "4 GiB"},
+		{0x258, 0x100000000, 8,
+		 "its preferred address is not from 1 "
+		 "MiB to 4 GiB"},
+		{0x258, ~0ull, 8,
+		 "its preferred address is not from 1 MiB to "
+		 "4 GiB"},
+		{0x258, 0x1000010, 8,
+		 "its preferred address is not from 1 MiB "
+		 "to 4 GiB"},
 		{0x260, KERNEL - 1, 4, "its init_size is smaller than itself"},
 	};
 	uint8_t file[FILE_SIZE];
@@ -171,9 +174,8 @@ static void test_random(void **state)
 		static uint8_t file[FILE_SIZE];
 		struct bzimage b;
 
-		if (i % 64 == 0) {
+		if (i % 64 == 0)
 			make(file);
-		}
 		file[0x1f1 + random32(&seed) % 0x80] = (uint8_t)random32(&seed);
 		if (bzimage_parse(&b, file, FILE_SIZE) == NULL) {
 			accepted++;
@@ -194,18 +196,19 @@ static char wrong[160];
 static struct linux_image image_of(void)
 {
 	make(file);
-	for (unsigned i = 0; i < sizeof(initrd); i++) {
+	for (unsigned i = 0; i < sizeof(initrd); i++)
 		initrd[i] = (uint8_t)(i ^ i >> 8);
-	}
 	return (struct linux_image){
-		.kernel = file, .kernel_bytes = FILE_SIZE,
-		.initrd = initrd, .initrd_bytes = sizeof(initrd),
-		.command_line = "console=ttyS0", .rsdp = 0xe0000,
+		.kernel = file,
+		.kernel_bytes = FILE_SIZE,
+		.initrd = initrd,
+		.initrd_bytes = sizeof(initrd),
+		.command_line = "console=ttyS0",
+		.rsdp = 0xe0000,
 	};
 }
 
-static bool load(const struct linux_image *image, struct linux_entry *entry,
-		 uint64_t ram_bytes)
+static bool load(const struct linux_image *image, struct linux_entry *entry, uint64_t ram_bytes)
 {
 	memset(ram, 0xcc, RAM);
 	gmem_init(&mem, ram, ram_bytes);
@@ -240,11 +243,9 @@ static void test_load(void **state)
 		uint64_t e = get(ram, (unsigned)entry.cr3, 8);
 
 		assert_int_equal(e & 1, 1);
-		e = get(ram, (unsigned)((e & ~0xfffull) + (address >> 30) * 8),
-			8);
+		e = get(ram, (unsigned)((e & ~0xfffull) + (address >> 30) * 8), 8);
 		assert_int_equal(e & 1, 1);
-		e = get(ram, (unsigned)((e & ~0xfffull) +
-					(address >> 21 & 511) * 8), 8);
+		e = get(ram, (unsigned)((e & ~0xfffull) + (address >> 21 & 511) * 8), 8);
 		assert_int_equal(e, address | 0x83);
 	}
 }
@@ -273,8 +274,7 @@ static void test_memory_map(void **state)
 			usable += bytes;
 			assert_non_null(gmem_at(&mem, start, bytes));
 			assert_true(last <= PLATFORM_ACPI_BASE ||
-				    start >= PLATFORM_ACPI_BASE +
-						     PLATFORM_ACPI_SIZE);
+				    start >= PLATFORM_ACPI_BASE + PLATFORM_ACPI_SIZE);
 		}
 	}
 	assert_int_equal(last, RAM);
@@ -290,21 +290,19 @@ static void test_too_small(void **state)
 	assert_false(load(&image, &entry, LOAD + INIT_SIZE - 4096));
 	assert_string_equal(wrong, "the kernel needs 56 MiB of memory");
 	assert_false(load(&image, &entry, LOAD + INIT_SIZE));
-	assert_string_equal(wrong,
-			    "kernel and initrd need 57 MiB of memory");
+	assert_string_equal(wrong, "kernel and initrd need 57 MiB of memory");
 	assert_true(load(&image, &entry, LOAD + INIT_SIZE + 16384));
 	image.initrd = NULL;
 	assert_true(load(&image, &entry, LOAD + INIT_SIZE));
 	assert_int_equal(get(ram + LINUX_BOOT_PARAMS, 0x218, 8), 0);
 	image = image_of();
-	put(file, 0x22c, LOAD + INIT_SIZE + 16383, 4);	/* no initrd higher */
+	put(file, 0x22c, LOAD + INIT_SIZE + 16383, 4); /* no initrd higher */
 	assert_true(load(&image, &entry, RAM));
-	assert_int_equal(get(ram + LINUX_BOOT_PARAMS, 0x218, 4),
-			 LOAD + INIT_SIZE);
+	assert_int_equal(get(ram + LINUX_BOOT_PARAMS, 0x218, 4), LOAD + INIT_SIZE);
 	put(file, 0x22c, 5 * MIB, 4);
 	assert_false(load(&image, &entry, RAM));
 	image = image_of();
-	image.initrd_bytes = (size_t)1 << 40;	/* never read */
+	image.initrd_bytes = (size_t)1 << 40; /* never read */
 	assert_false(load(&image, &entry, RAM));
 	image = image_of();
 	put(file, 0x238, 12, 4);
@@ -313,8 +311,7 @@ static void test_too_small(void **state)
 	image = image_of();
 	image.kernel_bytes = 100;
 	assert_false(load(&image, &entry, RAM));
-	assert_string_equal(wrong,
-			    "the kernel cannot be booted: it is too short");
+	assert_string_equal(wrong, "the kernel cannot be booted: it is too short");
 }
 
 static int setup(void **state)
@@ -334,12 +331,9 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_wrong),
-		cmocka_unit_test(test_cut_off),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_load),
-		cmocka_unit_test(test_memory_map),
+		cmocka_unit_test(test_good),	  cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_cut_off),	  cmocka_unit_test(test_random),
+		cmocka_unit_test(test_load),	  cmocka_unit_test(test_memory_map),
 		cmocka_unit_test(test_too_small),
 	};
 

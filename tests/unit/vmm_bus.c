@@ -24,8 +24,7 @@ static uint64_t memory_read(void *device, uint64_t offset, unsigned bytes)
 	return value | (bytes < 8 ? UINT64_MAX << 8 * bytes : 0);
 }
 
-static void memory_write(void *device, uint64_t offset, unsigned bytes,
-			 uint64_t value)
+static void memory_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct memory *memory = device;
 
@@ -36,20 +35,24 @@ static void memory_write(void *device, uint64_t offset, unsigned bytes,
 	memcpy(&memory->byte[offset], &value, bytes);
 }
 
-static enum bus_status add(struct bus *bus, uint64_t base, uint64_t size,
-			   uint8_t widths, struct memory *memory)
+static enum bus_status add(struct bus *bus, uint64_t base, uint64_t size, uint8_t widths,
+			   struct memory *memory)
 {
 	return bus_add(bus, &(struct bus_region){
-		.base = base, .size = size, .widths = widths,
-		.read = memory_read, .write = memory_write, .device = memory,
-		.name = "test",
-	});
+				    .base = base,
+				    .size = size,
+				    .widths = widths,
+				    .read = memory_read,
+				    .write = memory_write,
+				    .device = memory,
+				    .name = "test",
+			    });
 }
 
 static void test_overlap(void **state)
 {
 	struct fixture f;
-	struct memory m = { 0 };
+	struct memory m = {0};
 
 	(void)state;
 	fixture_init(&f);
@@ -69,7 +72,7 @@ static void test_overlap(void **state)
 static void test_invalid(void **state)
 {
 	struct fixture f;
-	struct memory m = { 0 };
+	struct memory m = {0};
 
 	(void)state;
 	fixture_init(&f);
@@ -80,16 +83,15 @@ static void test_invalid(void **state)
 	assert_int_equal(add(&f.memory, UINT64_MAX, 2, 1, &m), BUS_INVALID);
 	assert_int_equal(add(&f.memory, 16, UINT64_MAX, 1, &m), BUS_INVALID);
 	assert_int_equal(add(&f.memory, UINT64_MAX, 1, 1, &m), BUS_OK);
-	for (unsigned i = 0; i + 1 < BUS_REGIONS_MAX; i++) {
+	for (unsigned i = 0; i + 1 < BUS_REGIONS_MAX; i++)
 		assert_int_equal(add(&f.ports, i, 1, 1, &m), BUS_OK);
-	}
 	assert_int_equal(add(&f.ports, 0x8000, 1, 1, &m), BUS_FULL);
 }
 
 static void test_widths(void **state)
 {
 	struct fixture f;
-	struct memory m = { .byte = { 1, 2, 3, 4, 5, 6, 7, 8 } };
+	struct memory m = {.byte = {1, 2, 3, 4, 5, 6, 7, 8}};
 
 	(void)state;
 	fixture_init(&f);
@@ -118,7 +120,7 @@ static void test_widths(void **state)
 static void test_across(void **state)
 {
 	struct fixture f;
-	struct memory a = { .byte = { 1, 2 } }, b = { .byte = { 3, 4 } };
+	struct memory a = {.byte = {1, 2}}, b = {.byte = {3, 4}};
 
 	(void)state;
 	fixture_init(&f);
@@ -148,9 +150,8 @@ static void test_misses(void **state)
 	bus_write(&f.ports, 0x80, 1, 0);
 	bus_write(&f.ports, 0x80, 1, 0);
 	assert_int_equal(f.misses, 2);
-	for (unsigned port = 0; port < 0x1000; port++) {
+	for (unsigned port = 0; port < 0x1000; port++)
 		assert_int_equal(bus_read(&f.ports, port, 1), 0xff);
-	}
 	assert_int_equal(f.misses, BUS_MISSES_MAX);
 	assert_true(bus_read(&f.memory, UINT64_MAX, 8) == UINT64_MAX);
 }
@@ -159,8 +160,8 @@ static void test_misses(void **state)
 static void test_random(void **state)
 {
 	static struct memory owner_memory[256];
-	struct memory *owner[256] = { NULL };
-	unsigned first[256] = { 0 }, size[256] = { 0 };
+	struct memory *owner[256] = {NULL};
+	unsigned first[256] = {0}, size[256] = {0};
 	uint32_t seed = 1;
 	struct fixture f;
 
@@ -173,12 +174,10 @@ static void test_random(void **state)
 		bool free = base + n <= 256;
 
 		if (what == 0) {
-			for (unsigned j = base; free && j < base + n; j++) {
+			for (unsigned j = base; free && j < base + n; j++)
 				free = owner[j] == NULL;
-			}
 			if (base + n <= 256) {
-				assert_int_equal(add(&f.ports, base, n, 1,
-						     &owner_memory[base]),
+				assert_int_equal(add(&f.ports, base, n, 1, &owner_memory[base]),
 						 free ? BUS_OK : BUS_OVERLAP);
 			}
 			for (unsigned j = base; free && j < base + n; j++) {
@@ -191,21 +190,18 @@ static void test_random(void **state)
 
 			n = size[base];
 			assert_int_equal(bus_remove(&f.ports, base), is_base);
-			for (unsigned j = base; is_base && j < base + n; j++) {
+			for (unsigned j = base; is_base && j < base + n; j++)
 				owner[j] = NULL;
-			}
 		} else if (what == 2) {
 			uint8_t value = (uint8_t)random32(&seed);
 
 			out8(&f, (uint16_t)base, value);
-			if (owner[base] != NULL) {
-				assert_int_equal(owner[base]->byte[
-					base - first[base]], value);
-			}
+			if (owner[base] != NULL)
+				assert_int_equal(owner[base]->byte[base - first[base]], value);
 		} else {
-			assert_int_equal(in8(&f, (uint16_t)base),
-					 owner[base] == NULL ? 0xff :
-					 owner[base]->byte[base - first[base]]);
+			assert_int_equal(
+				in8(&f, (uint16_t)base),
+				owner[base] == NULL ? 0xff : owner[base]->byte[base - first[base]]);
 		}
 	}
 }
@@ -213,12 +209,9 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_overlap),
-		cmocka_unit_test(test_invalid),
-		cmocka_unit_test(test_widths),
-		cmocka_unit_test(test_across),
-		cmocka_unit_test(test_misses),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_overlap), cmocka_unit_test(test_invalid),
+		cmocka_unit_test(test_widths),	cmocka_unit_test(test_across),
+		cmocka_unit_test(test_misses),	cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("vmm bus", tests, NULL, NULL);

@@ -34,7 +34,7 @@ static struct cpuid_registers everything(uint32_t leaf, uint32_t subleaf)
 	} else if (leaf == 0x80000001) {
 		r.eax = family;
 	} else if (leaf == 0x80000008) {
-		r.eax = 0x3930;		/* 57 bits, 48 bits */
+		r.eax = 0x3930; /* 57 bits, 48 bits */
 	}
 	return r;
 }
@@ -45,22 +45,23 @@ static struct cpuid_registers nothing(uint32_t leaf, uint32_t subleaf)
 	struct cpuid_registers r = {0, 0, 0, 0};
 
 	(void)subleaf;
-	if (leaf == 0) {
+	if (leaf == 0)
 		r.eax = 1;
-	} else if (leaf == 0x80000000) {
+	else if (leaf == 0x80000000)
 		r.eax = 0x80000001;
-	}
 	return r;
 }
 
 static struct cpuid c;
 
-static void init(struct cpuid_registers (*host)(uint32_t, uint32_t),
-		 uint64_t xcr0, uint32_t vcpus)
+static void init(struct cpuid_registers (*host)(uint32_t, uint32_t), uint64_t xcr0, uint32_t vcpus)
 {
 	const struct cpuid_config config = {
-		.host = host, .apic_id = 3, .vcpus = vcpus,
-		.tsc_khz = TSC_KHZ, .xcr0 = xcr0,
+		.host = host,
+		.apic_id = 3,
+		.vcpus = vcpus,
+		.tsc_khz = TSC_KHZ,
+		.xcr0 = xcr0,
 	};
 
 	cpuid_init(&c, &config);
@@ -81,44 +82,42 @@ static void test_hidden(void **state)
 	init(everything, 0, 1);
 	r = get(1, 0);
 	/* DTES64 MONITOR VMX SMX TM2, PCID, DCA, XSAVE OSXSAVE AVX FMA F16C */
-	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(5) | BIT(6) | BIT(8) |
-				  BIT(17) | BIT(18) | BIT(26) | BIT(27) |
-				  BIT(28) | BIT(12) | BIT(29)), 0);
+	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(5) | BIT(6) | BIT(8) | BIT(17) | BIT(18) |
+				  BIT(26) | BIT(27) | BIT(28) | BIT(12) | BIT(29)),
+			 0);
 	/* PSN, DS, ACPI, SS, HTT, TM, PBE */
-	assert_int_equal(r.edx & (BIT(18) | BIT(21) | BIT(22) | BIT(27) |
-				  BIT(28) | BIT(29) | BIT(31)), 0);
+	assert_int_equal(
+		r.edx & (BIT(18) | BIT(21) | BIT(22) | BIT(27) | BIT(28) | BIT(29) | BIT(31)), 0);
 	/* x2APIC, TSC deadline, hypervisor; APIC, MTRR */
 	assert_int_equal(~r.ecx & (BIT(21) | BIT(24) | BIT(31)), 0);
 	assert_int_equal(~r.edx & (BIT(9) | BIT(12)), 0);
 	assert_int_equal(r.ebx >> 24, 3);
 	r = get(7, 0);
 	/* TSC_ADJUST SGX HLE AVX2 INVPCID RTM PQM MPX PQE AVX512... PT */
-	assert_int_equal(r.ebx & (BIT(1) | BIT(2) | BIT(4) | BIT(5) | BIT(10) |
-				  BIT(11) | BIT(12) | BIT(14) | BIT(15) |
-				  BIT(16) | BIT(17) | BIT(21) | BIT(25) |
-				  BIT(30) | BIT(31)), 0);
-	/* PKU OSPKE WAITPKG CET LA57 */
-	assert_int_equal(r.ecx & (BIT(3) | BIT(4) | BIT(5) | BIT(7) | BIT(16)),
+	assert_int_equal(r.ebx & (BIT(1) | BIT(2) | BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12) |
+				  BIT(14) | BIT(15) | BIT(16) | BIT(17) | BIT(21) | BIT(25) |
+				  BIT(30) | BIT(31)),
 			 0);
+	/* PKU OSPKE WAITPKG CET LA57 */
+	assert_int_equal(r.ecx & (BIT(3) | BIT(4) | BIT(5) | BIT(7) | BIT(16)), 0);
 	/* IBRS STIBP L1D_FLUSH ARCH_CAPABILITIES SSBD, AMX, hybrid */
-	assert_int_equal(r.edx & (BIT(26) | BIT(27) | BIT(28) | BIT(29) |
-				  BIT(31) | BIT(22) | BIT(24) | BIT(25) |
-				  BIT(15)), 0);
+	assert_int_equal(r.edx & (BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31) | BIT(22) |
+				  BIT(24) | BIT(25) | BIT(15)),
+			 0);
 	r = get(7, 1);
 	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
 	r = get(0x80000001, 0);
 	/* SVM OSVW IBS SKINIT WDT PERFCTR MONITORX */
-	assert_int_equal(r.ecx & (BIT(2) | BIT(9) | BIT(10) | BIT(12) |
-				  BIT(13) | BIT(23) | BIT(24) | BIT(28) |
-				  BIT(29)), 0);
+	assert_int_equal(r.ecx & (BIT(2) | BIT(9) | BIT(10) | BIT(12) | BIT(13) | BIT(23) |
+				  BIT(24) | BIT(28) | BIT(29)),
+			 0);
 	assert_int_equal(get(0x80000007, 0).edx, BIT(8));
 	assert_int_equal(get(0x80000008, 0).eax, 0x3030);
 	assert_int_equal(cpuid_address_bits(&c), 48);
 	assert_int_equal(get(0x80000000, 0).eax, 0x80000008);
 	/* MONITOR, PMU, XSAVE, RDT, SGX, PT; SVM; what is beyond */
-	static const uint32_t empty[] = {5, 0xa, 0xd, 0xf, 0x10, 0x12, 0x14,
-					 0x17, 0x20, 0x8000000a, 0x8000001f,
-					 0xffffffff};
+	static const uint32_t empty[] = {5,    0xa,  0xd,  0xf,	       0x10,	   0x12,
+					 0x14, 0x17, 0x20, 0x8000000a, 0x8000001f, 0xffffffff};
 
 	for (unsigned i = 0; i < sizeof(empty) / sizeof(*empty); i++) {
 		r = get(empty[i], 0);
@@ -148,7 +147,7 @@ static void test_xsave(void **state)
 	assert_int_equal(get(0xd, 2).ebx, 576);
 	r = get(0xd, 3);
 	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
-	init(everything, 3, 1);			/* no AVX */
+	init(everything, 3, 1); /* no AVX */
 	assert_int_equal(get(1, 0).ecx & (BIT(26) | BIT(28)), BIT(26));
 	assert_int_equal(get(7, 0).ebx & BIT(5), 0);
 	assert_int_equal(get(0xd, 0).ecx, 576);
@@ -189,7 +188,7 @@ static void test_vendors(void **state)
 	assert_true(cpuid_is_intel(&c));
 	assert_int_equal(get(1, 0).eax, 0x000306c3);
 	memcpy(vendor, "AuthenticAMD", 12);
-	family = 0x00060fb1;		/* an emulator's K8 */
+	family = 0x00060fb1; /* an emulator's K8 */
 	init(everything, 0, 1);
 	assert_false(cpuid_is_intel(&c));
 	assert_int_equal(get(1, 0).eax, 0x00560fb1);
@@ -204,7 +203,7 @@ static void test_vendors(void **state)
 
 static void test_clock(void **state)
 {
-	static const uint32_t khz[] = {100000, 999999, 1000000, 1000001,
+	static const uint32_t khz[] = {100000,	999999,	 1000000, 1000001,
 				       2345678, 4200000, 10000000};
 	static uint8_t ram[0x100000];
 	struct gmem mem;
@@ -228,7 +227,7 @@ static void test_clock(void **state)
 	}
 	memset(ram, 0, sizeof(ram));
 	assert_true(pvclock_write_system(&mem, 0x1000, 1000000));
-	assert_int_equal(ram[0x1000], 0);	/* not enabled */
+	assert_int_equal(ram[0x1000], 0); /* not enabled */
 	assert_false(pvclock_write_system(&mem, 0xa0001, 1000000));
 	assert_false(pvclock_write_system(&mem, ~0ull, 1000000));
 	assert_true(pvclock_write_wall(&mem, 0x2000, 1704067200));
@@ -238,10 +237,8 @@ static void test_clock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_xsave),
-		cmocka_unit_test(test_added),
-		cmocka_unit_test(test_vendors),
+		cmocka_unit_test(test_hidden), cmocka_unit_test(test_xsave),
+		cmocka_unit_test(test_added),  cmocka_unit_test(test_vendors),
 		cmocka_unit_test(test_clock),
 	};
 

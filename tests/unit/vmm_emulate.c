@@ -16,16 +16,16 @@
 #include "../../vmm/src/emulate.h"
 
 enum {
-	RAM_SMALL = 0x100000,		/* without the buffer */
+	RAM_SMALL = 0x100000, /* without the buffer */
 	ROUNDS = 3,
 };
 
-static uint8_t *ram;			/* of the guest */
+static uint8_t *ram; /* of the guest */
 static uint8_t device[BUFFER_SIZE];
 
 static struct {
 	unsigned reads, writes;
-	unsigned bytes;			/* of the last */
+	unsigned bytes; /* of the last */
 } seen;
 
 /* The device: its memory is at BUFFER, too. */
@@ -42,8 +42,7 @@ static uint64_t device_read(void *opaque, uint64_t gpa, unsigned bytes)
 	return value;
 }
 
-static void device_write(void *opaque, uint64_t gpa, unsigned bytes,
-			 uint64_t value)
+static void device_write(void *opaque, uint64_t gpa, unsigned bytes, uint64_t value)
 {
 	(void)opaque;
 	assert_true(gpa >= BUFFER && gpa + bytes <= BUFFER + BUFFER_SIZE);
@@ -57,7 +56,7 @@ static const struct mmio mmio = {device_read, device_write, NULL};
 
 static uint64_t *reg(struct utcb *u, unsigned n)
 {
-	return &u->word[6 + n];		/* 0x30 / 8: rax */
+	return &u->word[6 + n]; /* 0x30 / 8: rax */
 }
 
 /* 64-bit mode; without CR0.PG linear addresses are physical. */
@@ -70,8 +69,8 @@ static void long_mode(struct utcb *u)
 	u->rflags = 2;
 }
 
-static enum outcome run_emulated(struct emulation *e, struct utcb *u,
-				 const struct sample *s, const struct gmem *mem)
+static enum outcome run_emulated(struct emulation *e, struct utcb *u, const struct sample *s,
+				 const struct gmem *mem)
 {
 	long_mode(u);
 	memcpy(reg(u, 0), s->reg, sizeof(s->reg));
@@ -89,9 +88,8 @@ static enum outcome run_emulated(struct emulation *e, struct utcb *u,
  */
 static uint64_t undefined_flags(const struct insn *i)
 {
-	if (i->op->run == alu_mul || i->op->run == alu_imul1) {
+	if (i->op->run == alu_mul || i->op->run == alu_imul1)
 		return RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF;
-	}
 	return sample_shift_undefined(i);
 }
 
@@ -107,9 +105,8 @@ static void try(const struct sample *s, unsigned *tried)
 	sample_fill(s, NULL);
 	memcpy(device, sample_before, BUFFER_SIZE);
 	memcpy(ram + BUFFER, sample_before, BUFFER_SIZE);
-	if (run_emulated(&e, &u, s, &all_ram) != OUTCOME_DONE) {
+	if (run_emulated(&e, &u, s, &all_ram) != OUTCOME_DONE)
 		return;
-	}
 	++*tried;
 	assert_int_equal(u.rip, CODE + e.insn.length);
 	native = sample_run(s, e.insn.length);
@@ -121,8 +118,7 @@ static void try(const struct sample *s, unsigned *tried)
 	assert_int_equal(run_emulated(&e, &u, s, &code_only), OUTCOME_DONE);
 	sample_compare(s, &native, reg(&u, 0), u.rflags, undefined);
 	assert_memory_equal(device, sample_native, BUFFER_SIZE);
-	if (!sample_is_string(e.insn.code) &&
-	    !sample_is_bit_string(e.insn.code)) {
+	if (!sample_is_string(e.insn.code) && !sample_is_bit_string(e.insn.code)) {
 		assert_in_range(seen.reads, 0, 1);
 		assert_in_range(seen.writes, 0, 1);
 	}
@@ -135,10 +131,8 @@ static void test_against_processor(void **state)
 	(void)state;
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		for (unsigned code = 0; code < 0x3900; code++) {
-			if (opcode_find((uint16_t)code) == NULL ||
-			    (code >= 0x6c && code <= 0x6f)) {
+			if (opcode_find((uint16_t)code) == NULL || (code >= 0x6c && code <= 0x6f))
 				continue;
-			}
 			for (unsigned n = 0; n < 64; n++) {
 				struct sample s;
 

@@ -12,8 +12,8 @@
 enum {
 	RAM = 0x400000,
 	CODE = 0x1000,
-	TABLES = 0x10000,		/* of pages, for those who want them */
-	DEVICE = 0x500000,		/* beyond RAM */
+	TABLES = 0x10000,  /* of pages, for those who want them */
+	DEVICE = 0x500000, /* beyond RAM */
 	FUZZ = 300000,
 };
 
@@ -38,8 +38,7 @@ static uint64_t memory_read(void *opaque, uint64_t gpa, unsigned bytes)
 	return 0x8877665544332211;
 }
 
-static void memory_write(void *opaque, uint64_t gpa, unsigned bytes,
-			 uint64_t value)
+static void memory_write(void *opaque, uint64_t gpa, unsigned bytes, uint64_t value)
 {
 	(void)opaque;
 	memory.writes++;
@@ -57,8 +56,7 @@ static uint64_t port_read(void *opaque, uint64_t address, unsigned bytes)
 	return 0x5a + port.reads;
 }
 
-static void port_write(void *opaque, uint64_t address, unsigned bytes,
-		       uint64_t value)
+static void port_write(void *opaque, uint64_t address, unsigned bytes, uint64_t value)
 {
 	(void)opaque;
 	port.writes++;
@@ -136,26 +134,26 @@ static void test_real_mode(void **state)
 	u.ss.base = 0x60000;
 	u.rbx = 0xfff0;
 	u.rsi = 0x20;
-	ram[0x50010] = 0xab;		/* BX + SI wraps at 64 KiB */
+	ram[0x50010] = 0xab; /* BX + SI wraps at 64 KiB */
 	assert_int_equal(RUN("\x8a\x00"), OUTCOME_DONE);
 	assert_int_equal(u.rax, 0xab);
 	assert_int_equal(u.rip, CODE + 2);
 	u.rip = CODE;
 	u.rbp = 4;
 	memcpy(ram + 0x60006, "\x34\x12", 2);
-	assert_int_equal(RUN("\x8b\x4e\x02"), OUTCOME_DONE);	/* SS:[BP+2] */
+	assert_int_equal(RUN("\x8b\x4e\x02"), OUTCOME_DONE); /* SS:[BP+2] */
 	assert_int_equal(u.rcx, 0x1234);
-	u.rip = CODE;			/* 66 67: 32-bit operand and address */
+	u.rip = CODE; /* 66 67: 32-bit operand and address */
 	memcpy(ram + 0x50100, "\x78\x56\x34\x12", 4);
 	u.rdx = 0x100;
 	assert_int_equal(RUN("\x66\x67\x8b\x12"), OUTCOME_DONE);
 	assert_int_equal(u.rdx, 0x12345678);
-	u.rip = CODE;			/* beyond the segment's limit */
+	u.rip = CODE; /* beyond the segment's limit */
 	u.rbx = 0xffff;
 	assert_fault(RUN("\x8b\x07"), VECTOR_GP);
 	u.rbp = 0xffff;
 	assert_fault(RUN("\x8b\x46\x00"), VECTOR_SS);
-	assert_int_equal(RUN("\xa0\x34\x12"), OUTCOME_DONE);	/* moffs16 */
+	assert_int_equal(RUN("\xa0\x34\x12"), OUTCOME_DONE); /* moffs16 */
 }
 
 static void test_protected_mode(void **state)
@@ -167,9 +165,9 @@ static void test_protected_mode(void **state)
 	assert_int_equal(memory.address, DEVICE + 0x10);
 	assert_int_equal(memory.bytes, 4);
 	assert_int_equal(u.rax, 0x44332211);
-	u.rip = CODE;			/* 40 is INC, not a REX prefix */
+	u.rip = CODE; /* 40 is INC, not a REX prefix */
 	assert_int_equal(RUN("\x40\x8b\x03"), OUTCOME_UNKNOWN);
-	u.fs.base = DEVICE;		/* the base is added, and wraps */
+	u.fs.base = DEVICE; /* the base is added, and wraps */
 	u.rbx = 0xfffffff0;
 	assert_int_equal(RUN("\x64\x88\x43\x20"), OUTCOME_DONE);
 	assert_int_equal(memory.address, DEVICE + 0x10);
@@ -180,33 +178,32 @@ static void test_protected_mode(void **state)
 	u.ds.limit = 0x1000;
 	assert_int_equal(RUN("\x8b\x03"), OUTCOME_DONE);
 	u.rip = CODE;
-	u.ds.rights = 0xc91;		/* read-only */
+	u.ds.rights = 0xc91; /* read-only */
 	assert_int_equal(RUN("\x8b\x03"), OUTCOME_DONE);
 	u.rip = CODE;
 	assert_fault(RUN("\x89\x03"), VECTOR_GP);
 	u.ds.rights |= SEGMENT_UNUSABLE;
 	assert_fault(RUN("\x8b\x03"), VECTOR_GP);
-	u.ds = (struct segment){0x10, 0xc97, 0xfff, 0};	/* grows down */
+	u.ds = (struct segment){0x10, 0xc97, 0xfff, 0}; /* grows down */
 	assert_fault(RUN("\x8b\x03"), VECTOR_GP);
 	u.rbx = 0x1000;
 	assert_int_equal(RUN("\x8b\x03"), OUTCOME_DONE);
-	u.rip = CODE;			/* code is not writable */
+	u.rip = CODE; /* code is not writable */
 	assert_fault(RUN("\x2e\x89\x03"), VECTOR_GP);
 }
 
 static void test_long_mode(void **state)
 {
 	(void)state;
-	long_mode();			/* RIP-relative */
+	long_mode(); /* RIP-relative */
 	assert_int_equal(RUN("\x48\x8b\x05\xf9\xff\x4f\x00"), OUTCOME_DONE);
 	assert_int_equal(memory.address, 0x501000);
 	assert_int_equal(u.rax, 0x8877665544332211);
-	u.rip = CODE;			/* with an immediate behind it */
-	assert_int_equal(RUN("\xc7\x05\x00\x00\x50\x00\x78\x56\x34\x12"),
-			 OUTCOME_DONE);
+	u.rip = CODE; /* with an immediate behind it */
+	assert_int_equal(RUN("\xc7\x05\x00\x00\x50\x00\x78\x56\x34\x12"), OUTCOME_DONE);
 	assert_int_equal(memory.address, CODE + 10 + 0x500000);
 	assert_int_equal(memory.value, 0x12345678);
-	u.rip = CODE;			/* GS has a base, DS has none */
+	u.rip = CODE; /* GS has a base, DS has none */
 	u.gs.base = DEVICE;
 	u.ds.base = 0x1234;
 	u.rax = 8;
@@ -214,7 +211,7 @@ static void test_long_mode(void **state)
 	assert_int_equal(memory.address, DEVICE + 8);
 	u.rip = CODE;
 	assert_int_equal(RUN("\x3e\x65\x26\xc6\x00\x7f"), OUTCOME_DONE);
-	u.rip = CODE;			/* not canonical */
+	u.rip = CODE; /* not canonical */
 	u.rax = 0x0000800000000000;
 	assert_fault(RUN("\x8b\x00"), VECTOR_GP);
 	u.rbp = u.rax;
@@ -225,10 +222,12 @@ static void test_long_mode(void **state)
 	assert_int_equal(u.rcx, 0x2211);
 	u.rip = CODE;
 	assert_int_equal(RUN("\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66"
-			     "\x66\x8b\x08"), OUTCOME_DONE);
+			     "\x66\x8b\x08"),
+			 OUTCOME_DONE);
 	u.rip = CODE;
 	assert_fault(RUN("\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66"
-			 "\x66\x8b\x08"), VECTOR_GP);
+			 "\x66\x8b\x08"),
+		     VECTOR_GP);
 	/* LOCK where it is not allowed; unknown ones. */
 	assert_int_equal(RUN("\xf0\x8b\x08"), OUTCOME_UNKNOWN);
 	assert_int_equal(RUN("\xf0\x01\xc8"), OUTCOME_UNKNOWN);
@@ -243,9 +242,9 @@ static void paging(uint64_t bits)
 	memset(table, 0, 3 * 4096);
 	table[0] = (TABLES + 4096) | 7;
 	table[512] = (TABLES + 2 * 4096) | 7;
-	table[1024] = 0x83;			/* code */
+	table[1024] = 0x83; /* code */
 	table[1025] = 0x200000 | 0x80 | bits;
-	table[1026] = 0x400000 | 0x80 | bits;	/* the device: beyond RAM */
+	table[1026] = 0x400000 | 0x80 | bits; /* the device: beyond RAM */
 	u.cr0 |= CR0_PG | CR0_WP;
 	u.cr3 = TABLES;
 	u.cr4 = CR4_PAE;
@@ -260,7 +259,7 @@ static void test_page_faults(void **state)
 	assert_fault(RUN("\x8b\x08"), VECTOR_PF);
 	assert_int_equal(e.linear.fault.error, 0);
 	assert_int_equal(e.linear.fault.address, DEVICE);
-	paging(1);			/* read-only */
+	paging(1); /* read-only */
 	assert_int_equal(RUN("\x8b\x08"), OUTCOME_DONE);
 	u.rip = CODE;
 	/* What would write does not even read the device. */
@@ -269,7 +268,7 @@ static void test_page_faults(void **state)
 	assert_int_equal(e.linear.fault.error, ACCESS_PRESENT | ACCESS_WRITE);
 	assert_int_equal(memory.reads, 0);
 	assert_int_equal(memory.writes, 0);
-	u.ss.rights |= SEGMENT_DPL;	/* user mode; code is not for it */
+	u.ss.rights |= SEGMENT_DPL; /* user mode; code is not for it */
 	assert_fault(RUN("\x8b\x08"), VECTOR_PF);
 	assert_int_equal(e.linear.fault.address, CODE);
 }
@@ -321,12 +320,12 @@ static void test_string_ports(void **state)
 	assert_int_equal(u.rdi, 0x2006);
 	u.rip = CODE;
 	u.rsi = 0x2000;
-	assert_int_equal(RUN("\x48\x6f"), OUTCOME_DONE);	/* is 32-bit */
+	assert_int_equal(RUN("\x48\x6f"), OUTCOME_DONE); /* is 32-bit */
 	assert_int_equal(port.bytes, 4);
 	assert_int_equal(port.value, 0x5c005b);
 	assert_int_equal(u.rsi, 0x2004);
 	emulate_init(&e, &u, &mem, &mmio, NULL, 40);
-	u.rip = CODE;			/* not outside of a port's exit */
+	u.rip = CODE; /* not outside of a port's exit */
 	assert_int_equal(emulate(&e), OUTCOME_UNKNOWN);
 	/* A destination that is not there reads nothing from the port. */
 	paging(0);
@@ -375,9 +374,8 @@ static void random_state(void)
 		u.cr4 = random64();
 		u.cr0 ^= random32(&seed) & random32(&seed) & random32(&seed);
 	}
-	for (unsigned i = 0; i < 16; i++) {
+	for (unsigned i = 0; i < 16; i++)
 		u.word[6 + i] = random_register();
-	}
 	u.rflags = random32(&seed) & ~(uint32_t)RFLAGS_VM;
 	random_segment(&u.ds);
 	random_segment(&u.es);
@@ -398,16 +396,14 @@ static void test_random(void **state)
 		uint64_t rip;
 
 		random_state();
-		for (unsigned n = 0; n < sizeof(code); n++) {
+		for (unsigned n = 0; n < sizeof(code); n++)
 			code[n] = (char)random32(&seed);
-		}
 		rip = u.rip;
 		if (run(code, sizeof(code)) == OUTCOME_DONE) {
 			uint64_t length = u.rip - rip;
 
 			done++;
-			assert_true(e.insn.length >= 1 &&
-				    e.insn.length <= INSN_MAX);
+			assert_true(e.insn.length >= 1 && e.insn.length <= INSN_MAX);
 			assert_true((uint32_t)length == e.insn.length);
 		} else {
 			assert_true(u.rip == rip);
@@ -421,12 +417,9 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_real_mode),
-		cmocka_unit_test(test_protected_mode),
-		cmocka_unit_test(test_long_mode),
-		cmocka_unit_test(test_page_faults),
-		cmocka_unit_test(test_strings),
-		cmocka_unit_test(test_string_ports),
+		cmocka_unit_test(test_real_mode), cmocka_unit_test(test_protected_mode),
+		cmocka_unit_test(test_long_mode), cmocka_unit_test(test_page_faults),
+		cmocka_unit_test(test_strings),	  cmocka_unit_test(test_string_ports),
 		cmocka_unit_test(test_random),
 	};
 

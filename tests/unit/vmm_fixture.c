@@ -18,7 +18,7 @@ static void probe_set(void *chip, unsigned pin, bool level)
 void probe_init(struct probe *probe)
 {
 	*probe = (struct probe){
-		.line = { .to = { { .set = probe_set, .chip = probe } } },
+		.line = {.to = {{.set = probe_set, .chip = probe}}},
 	};
 }
 
@@ -50,10 +50,14 @@ void fixture_init(struct fixture *f)
 {
 	*f = (struct fixture){
 		.now = 12345,
-		.clock = { .now = now, .source = f, .hz = FIXTURE_HZ },
-		.power = {
-			.off = off, .reset = reset, .exit = leave, .opaque = f,
-		},
+		.clock = {.now = now, .source = f, .hz = FIXTURE_HZ},
+		.power =
+			{
+				.off = off,
+				.reset = reset,
+				.exit = leave,
+				.opaque = f,
+			},
 	};
 	timer_queue_init(&f->timers, &f->clock, NULL, NULL);
 	bus_init(&f->ports, 0xffff, miss, f);
@@ -68,9 +72,8 @@ void fixture_advance(struct fixture *f, uint64_t ticks)
 	while (timer_queue_next(&f->timers) <= end) {
 		uint64_t next = timer_queue_next(&f->timers);
 
-		if (next > f->now) {
+		if (next > f->now)
 			f->now = next;
-		}
 		timer_queue_run(&f->timers);
 	}
 	f->now = end;

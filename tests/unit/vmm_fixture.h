@@ -20,13 +20,13 @@
 
 /* 1 tick = 1 ns, unless a test sets clock.hz before it starts a device. */
 #define FIXTURE_HZ 1000000000ull
-#define MS 1000000ull
-#define SECOND 1000000000ull
+#define MS	   1000000ull
+#define SECOND	   1000000000ull
 
 struct probe {
-	struct irq_line line;		/* what the device is given */
+	struct irq_line line; /* what the device is given */
 	bool level;
-	unsigned edges;			/* rising */
+	unsigned edges; /* rising */
 };
 
 struct fixture {

@@ -47,8 +47,7 @@ static void start(const struct vendor *vendor)
 	v->vm = &vm;
 	v->utcb = &u;
 	assert_true(lapic_init(&v->lapic, &config));
-	assert_true(lapic_msr_write(&v->lapic, MSR_APIC_BASE,
-				    LAPIC_BASE_DEFAULT | 0xd00));
+	assert_true(lapic_msr_write(&v->lapic, MSR_APIC_BASE, LAPIC_BASE_DEFAULT | 0xd00));
 	assert_true(lapic_msr_write(&v->lapic, SVR, 0x1ff));
 	intr = (struct irq_line){.to = {{lint, NULL, 0}}};
 	pic_init(&vm.machine.pic, &intr);
@@ -58,7 +57,9 @@ static void start(const struct vendor *vendor)
 static void send(uint8_t vector, enum apic_mode mode)
 {
 	const struct apic_message message = {
-		.vector = vector, .mode = (uint8_t)mode, .x2apic = true,
+		.vector = vector,
+		.mode = (uint8_t)mode,
+		.x2apic = true,
 	};
 
 	assert_true(lapics_deliver(&vm.machine.lapics, &message));
@@ -96,7 +97,7 @@ static void test_interrupts(void **state)
 	send(0x41, APIC_FIXED);
 	send(0x82, APIC_FIXED);
 	exit_with(0, 0);
-	expect(INTERRUPT(0x82));	/* the other is below it now */
+	expect(INTERRUPT(0x82)); /* the other is below it now */
 	assert_true(lapic_msr_write(&v->lapic, 0x80b, 0));
 	exit_with(0, 0);
 	expect(INTERRUPT(0x41));
@@ -156,7 +157,7 @@ static void test_redelivery(void **state)
 		INJECT_VALID | INJECT_PRIVILEGED_EXCEPTION | 1,
 		INJECT_VALID | INJECT_EXCEPTION | 3,
 		INJECT_VALID | INJECT_EXCEPTION | 4,
-		INJECT_EXCEPTION | 14,		/* not valid */
+		INJECT_EXCEPTION | 14, /* not valid */
 	};
 
 	(void)state;
@@ -185,7 +186,7 @@ static void test_nmi(void **state)
 	(void)state;
 	start(&vmx);
 	send(0, APIC_NMI);
-	u.rflags = 2;			/* IF does not matter */
+	u.rflags = 2; /* IF does not matter */
 	assert_true(vcpu_is_woken(v));
 	exit_with(0, 0);
 	expect(INJECT_VALID | INJECT_NMI | 2);
@@ -204,12 +205,12 @@ static void test_nmi(void **state)
 	expect(INJECT_VALID | INJECT_NMI | 2 | INJECT_NMI_WINDOW);
 	assert_int_equal(u.interruptibility, 0);
 	assert_int_equal(v->mtd & MTD_STA, MTD_STA);
-	start(&svm);			/* has no such window */
+	start(&svm); /* has no such window */
 	send(0, APIC_NMI);
 	u.interruptibility = BLOCKED_BY_NMI;
 	exit_with(0, 0);
 	expect_nothing();
-	u.interruptibility = 0;		/* and does not block */
+	u.interruptibility = 0; /* and does not block */
 	exit_with(0, 0);
 	expect(INJECT_VALID | INJECT_NMI | 2);
 	assert_int_equal(v->mtd & MTD_CTRL, MTD_CTRL);
@@ -218,7 +219,7 @@ static void test_nmi(void **state)
 	send(0, APIC_NMI);
 	exit_with(0, 0);
 	expect_nothing();
-	v->in_nmi = false;		/* IRET */
+	v->in_nmi = false; /* IRET */
 	exit_with(0, 0);
 	expect(INJECT_VALID | INJECT_NMI | 2);
 }
@@ -230,16 +231,14 @@ static void test_exceptions(void **state)
 	send(0x41, APIC_FIXED);
 	exit_with(0, 0);
 	vcpu_general_protection(v);
-	expect(INJECT_VALID | INJECT_EXCEPTION | INJECT_ERROR_CODE | 13 |
-	       INJECT_INTERRUPT_WINDOW);
+	expect(INJECT_VALID | INJECT_EXCEPTION | INJECT_ERROR_CODE | 13 | INJECT_INTERRUPT_WINDOW);
 	assert_int_equal(lapic_pending(&v->lapic), 0x41);
 	exit_with(0, 0);
 	vcpu_exception(v, &(struct exception){VECTOR_UD, false, 0, 0});
 	expect(INJECT_VALID | INJECT_EXCEPTION | 6 | INJECT_INTERRUPT_WINDOW);
 	exit_with(0, 0);
 	vcpu_exception(v, &(struct exception){VECTOR_PF, true, 5, 0xabcd});
-	expect(INJECT_VALID | INJECT_EXCEPTION | INJECT_ERROR_CODE | 14 |
-	       INJECT_INTERRUPT_WINDOW);
+	expect(INJECT_VALID | INJECT_EXCEPTION | INJECT_ERROR_CODE | 14 | INJECT_INTERRUPT_WINDOW);
 	assert_int_equal(u.inject_error, 5);
 	assert_int_equal(u.cr2, 0xabcd);
 	assert_int_equal(v->mtd & MTD_CR, MTD_CR);
@@ -258,7 +257,7 @@ static void test_pic(void **state)
 	bus_write(ports, 0x21, 1, 0x04);
 	bus_write(ports, 0x21, 1, 0x01);
 	bus_write(ports, 0x21, 1, 0x00);
-	assert_true(lapic_msr_write(&v->lapic, 0x835, 0x700));	/* ExtINT */
+	assert_true(lapic_msr_write(&v->lapic, 0x835, 0x700)); /* ExtINT */
 	pic_set(&vm.machine.pic, 4, true);
 	u.rflags = 2;
 	exit_with(0, 0);
@@ -274,12 +273,9 @@ static void test_pic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_interrupts),
-		cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_redelivery),
-		cmocka_unit_test(test_nmi),
-		cmocka_unit_test(test_exceptions),
-		cmocka_unit_test(test_pic),
+		cmocka_unit_test(test_interrupts), cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_redelivery), cmocka_unit_test(test_nmi),
+		cmocka_unit_test(test_exceptions), cmocka_unit_test(test_pic),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

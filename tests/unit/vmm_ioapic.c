@@ -14,7 +14,7 @@ struct rig {
 	struct apic_fabric fabric;
 	struct apic_message last;
 	unsigned messages;
-	bool deaf;			/* nobody takes messages */
+	bool deaf; /* nobody takes messages */
 };
 
 static bool deliver(void *opaque, const struct apic_message *message)
@@ -28,7 +28,7 @@ static bool deliver(void *opaque, const struct apic_message *message)
 
 static void start(struct rig *rig)
 {
-	*rig = (struct rig){ .fabric = { deliver, rig } };
+	*rig = (struct rig){.fabric = {deliver, rig}};
 	fixture_init(&rig->f);
 	ioapic_init(&rig->ioapic, 3, &rig->fabric);
 	assert_int_equal(ioapic_attach(&rig->ioapic, &rig->f.memory), BUS_OK);
@@ -58,11 +58,9 @@ static void test_registers(void **state)
 	put(&rig, 0, 0xffffffff);
 	assert_int_equal(get(&rig, 0), 0x0f000000);
 	for (unsigned i = 0; i < 2 * IOAPIC_PINS; i++) {
-		assert_int_equal(get(&rig, (uint8_t)(0x10 + i)),
-				 i % 2 ? 0 : 0x10000);
+		assert_int_equal(get(&rig, (uint8_t)(0x10 + i)), i % 2 ? 0 : 0x10000);
 		put(&rig, (uint8_t)(0x10 + i), 0xffffffff);
-		assert_int_equal(get(&rig, (uint8_t)(0x10 + i)),
-				 i % 2 ? 0xff000000 : 0x1afff);
+		assert_int_equal(get(&rig, (uint8_t)(0x10 + i)), i % 2 ? 0xff000000 : 0x1afff);
 	}
 	assert_int_equal(get(&rig, 0x10 + 2 * IOAPIC_PINS), 0);
 	assert_int_equal(get(&rig, 0xff), 0);
@@ -82,10 +80,10 @@ static void test_edge(void **state)
 	(void)state;
 	start(&rig);
 	put(&rig, 0x19, 0x05000000);
-	ioapic_set(&rig.ioapic, 4, true);	/* masked: lost */
+	ioapic_set(&rig.ioapic, 4, true); /* masked: lost */
 	put(&rig, 0x18, 0x00000934);
 	assert_int_equal(rig.messages, 0);
-	ioapic_set(&rig.ioapic, 4, true);	/* no edge */
+	ioapic_set(&rig.ioapic, 4, true); /* no edge */
 	assert_int_equal(rig.messages, 0);
 	ioapic_set(&rig.ioapic, 4, false);
 	ioapic_set(&rig.ioapic, 4, true);
@@ -110,19 +108,19 @@ static void test_level(void **state)
 	(void)state;
 	start(&rig);
 	ioapic_set(&rig.ioapic, 9, true);
-	put(&rig, 0x22, 0x00008041);		/* unmasked while asserted */
+	put(&rig, 0x22, 0x00008041); /* unmasked while asserted */
 	assert_int_equal(rig.messages, 1);
 	assert_true(rig.last.level);
 	assert_int_equal(get(&rig, 0x22), 0x0000c041);
 	ioapic_set(&rig.ioapic, 9, false);
-	ioapic_set(&rig.ioapic, 9, true);	/* waits for the EOI */
+	ioapic_set(&rig.ioapic, 9, true); /* waits for the EOI */
 	assert_int_equal(rig.messages, 1);
-	ioapic_eoi(&rig.ioapic, 0x40);		/* another's */
+	ioapic_eoi(&rig.ioapic, 0x40); /* another's */
 	assert_int_equal(rig.messages, 1);
 	ioapic_eoi(&rig.ioapic, 0x41);
 	assert_int_equal(rig.messages, 2);
 	ioapic_set(&rig.ioapic, 9, false);
-	bus_write(&rig.f.memory, 0xfec00040, 4, 0x41);	/* EOI register */
+	bus_write(&rig.f.memory, 0xfec00040, 4, 0x41); /* EOI register */
 	assert_int_equal(rig.messages, 2);
 	assert_int_equal(get(&rig, 0x22), 0x00008041);
 }
@@ -198,8 +196,7 @@ static void test_random(void **state)
 			/* Anything on the other pins. */
 			put(&rig, (uint8_t)(0x24 + random32(&seed) % 200),
 			    (random32(&seed) & ~0xffu) | 0x90);
-			ioapic_set(&rig.ioapic, 10 + random32(&seed) % 20,
-				   random32(&seed) & 1);
+			ioapic_set(&rig.ioapic, 10 + random32(&seed) % 20, random32(&seed) & 1);
 			rig.messages = expected;
 			break;
 		}
@@ -215,12 +212,9 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_edge),
-		cmocka_unit_test(test_level),
-		cmocka_unit_test(test_level_masked),
-		cmocka_unit_test(test_deaf),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_registers), cmocka_unit_test(test_edge),
+		cmocka_unit_test(test_level),	  cmocka_unit_test(test_level_masked),
+		cmocka_unit_test(test_deaf),	  cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("vmm ioapic", tests, NULL, NULL);

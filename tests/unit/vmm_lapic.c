@@ -16,14 +16,14 @@ static void test_reset_state(void **state)
 	assert_int_equal(mmio(lapic, 0x30), 0x00050014);
 	assert_int_equal(mmio(lapic, 0xe0), 0xffffffff);
 	assert_int_equal(mmio(lapic, 0xf0), 0xff);
-	for (uint64_t lvt = 0x320; lvt <= 0x370; lvt += 0x10) {
+	for (uint64_t lvt = 0x320; lvt <= 0x370; lvt += 0x10)
 		assert_int_equal(mmio(lapic, lvt), 0x10000);
-	}
 	assert_int_equal(lapic_pending(lapic), -1);
 	/* Disabled by software: nothing comes in, masks stay. */
 	assert_false(apic_send(&rig->fabric, &(struct apic_message){
-		.destination = 1, .vector = 0x40,
-	}));
+						     .destination = 1,
+						     .vector = 0x40,
+					     }));
 	lapic_mmio_write(lapic, 0x350, 4, 0x40);
 	assert_int_equal(mmio(lapic, 0x350), 0x10040);
 }
@@ -33,7 +33,7 @@ static void test_priorities(void **state)
 {
 	struct rig *rig = apics_start_x2apic();
 	struct lapic *lapic = &rig->cpu[0].lapic;
-	bool irr[256] = { 0 }, isr[256] = { 0 };
+	bool irr[256] = {0}, isr[256] = {0};
 	uint32_t seed = 17;
 	unsigned tpr = 0;
 
@@ -81,16 +81,15 @@ static void test_priorities(void **state)
 			top = irr[v] ? v : top;
 			serving = isr[v] ? v : serving;
 		}
-		ppr = tpr >> 4 >= (unsigned)serving >> 4 ? tpr :
-		      (unsigned)serving & 0xf0;
+		ppr = tpr >> 4 >= (unsigned)serving >> 4 ? tpr : (unsigned)serving & 0xf0;
 		expected = (unsigned)top >> 4 > ppr >> 4 ? top : -1;
 		assert_int_equal(lapic_pending(lapic), expected);
 		assert_int_equal(rdmsr(lapic, 0x80a), ppr);
 		assert_int_equal(lapic_cr8_read(lapic), tpr >> 4);
-		assert_int_equal(rdmsr(lapic, 0x820 + vector / 32u) >>
-				 vector % 32 & 1, irr[vector]);
-		assert_int_equal(rdmsr(lapic, 0x810 + vector / 32u) >>
-				 vector % 32 & 1, isr[vector]);
+		assert_int_equal(rdmsr(lapic, 0x820 + vector / 32u) >> vector % 32 & 1,
+				 irr[vector]);
+		assert_int_equal(rdmsr(lapic, 0x810 + vector / 32u) >> vector % 32 & 1,
+				 isr[vector]);
 	}
 }
 
@@ -99,7 +98,7 @@ static void test_kick(void **state)
 {
 	struct rig *rig = apics_start_x2apic();
 	struct cpu *cpu = &rig->cpu[0];
-	struct apic_message message = { .vector = 0x51 };
+	struct apic_message message = {.vector = 0x51};
 
 	(void)state;
 	apic_send(&rig->fabric, &message);
@@ -124,10 +123,11 @@ static void test_eoi_broadcast(void **state)
 	struct lapic *lapic = &rig->cpu[0].lapic;
 
 	(void)state;
-	wrmsr(lapic, 0x80b, 0);			/* of nothing */
+	wrmsr(lapic, 0x80b, 0); /* of nothing */
 	apic_send(&rig->fabric, &(struct apic_message){
-		.vector = 0x77, .level = true,
-	});
+					.vector = 0x77,
+					.level = true,
+				});
 	assert_int_equal(rdmsr(lapic, 0x81b), 1u << 23);
 	lapic_accept(lapic, 0x77);
 	assert_int_equal(rig->eois, 0);
@@ -150,8 +150,8 @@ static void test_x2apic_registers(void **state)
 		0x833, 0x834, 0x835, 0x836, 0x837, 0x838, 0x839, 0x83e,
 	};
 	static const uint16_t writable[] = {
-		0x808, 0x80b, 0x80f, 0x828, 0x830, 0x832, 0x833, 0x834, 0x835,
-		0x836, 0x837, 0x838, 0x83e, 0x83f,
+		0x808, 0x80b, 0x80f, 0x828, 0x830, 0x832, 0x833,
+		0x834, 0x835, 0x836, 0x837, 0x838, 0x83e, 0x83f,
 	};
 	struct rig *rig = apics_start_x2apic();
 	struct lapic *lapic = &rig->cpu[2].lapic;
@@ -161,18 +161,15 @@ static void test_x2apic_registers(void **state)
 		bool r = msr >= 0x810 && msr < 0x828, w = false;
 		uint64_t value;
 
-		for (unsigned i = 0; i < 17; i++) {
+		for (unsigned i = 0; i < 17; i++)
 			r |= readable[i] == msr;
-		}
-		for (unsigned i = 0; i < 14; i++) {
+		for (unsigned i = 0; i < 14; i++)
 			w |= writable[i] == msr;
-		}
 		assert_true(lapic_has_msr(msr));
 		assert_int_equal(lapic_msr_read(lapic, msr, &value), r);
 		value = msr == 0x83f ? 0x20 : 0;
 		assert_int_equal(lapic_msr_write(lapic, msr, value), w);
-		assert_false(msr != 0x830 &&
-			     lapic_msr_write(lapic, msr, 1ull << 32));
+		assert_false(msr != 0x830 && lapic_msr_write(lapic, msr, 1ull << 32));
 	}
 	assert_int_equal(rdmsr(lapic, 0x802), 2);
 	assert_int_equal(rdmsr(lapic, 0x80d), 4);
@@ -234,7 +231,7 @@ static void test_mmio(void **state)
 	(void)state;
 	lapic_mmio_write(lapic, 0x80, 4, 0xffffff35);
 	assert_int_equal(mmio(lapic, 0x80), 0x35);
-	lapic_mmio_write(lapic, 0x80, 1, 0);	/* parts are not written */
+	lapic_mmio_write(lapic, 0x80, 1, 0); /* parts are not written */
 	lapic_mmio_write(lapic, 0x84, 4, 0);
 	assert_int_equal(mmio(lapic, 0x80), 0x35);
 	assert_int_equal(mmio(lapic, 0x84), 0);
@@ -260,9 +257,9 @@ static void test_errors(void **state)
 
 	(void)state;
 	wrmsr(lapic, 0x837, 0xfe);
-	self_ipi(lapic, 5);			/* received illegal vector */
+	self_ipi(lapic, 5); /* received illegal vector */
 	assert_int_equal(lapic_pending(lapic), 0xfe);
-	wrmsr(lapic, 0x830, 0x40003);		/* send illegal vector */
+	wrmsr(lapic, 0x830, 0x40003); /* send illegal vector */
 	wrmsr(lapic, 0x828, 0);
 	assert_int_equal(rdmsr(lapic, 0x828), 0x60);
 	/* The error's own vector is illegal: that ends by itself. */
@@ -287,12 +284,10 @@ static void test_random(void **state)
 
 		switch (r >> 1 & 7) {
 		case 0:
-			(void)lapic_msr_write(lapic, 0x800 + (r >> 8 & 0x3f),
-					      value);
+			(void)lapic_msr_write(lapic, 0x800 + (r >> 8 & 0x3f), value);
 			break;
 		case 1:
-			(void)lapic_msr_read(lapic, 0x800 + (r >> 8 & 0xff),
-					     &read);
+			(void)lapic_msr_read(lapic, 0x800 + (r >> 8 & 0xff), &read);
 			break;
 		case 2:
 			lapic_mmio_write(lapic, r >> 4 & 0xff0, 4, value);
@@ -301,10 +296,8 @@ static void test_random(void **state)
 			lapic_mmio_read(lapic, r >> 4 & 0xfff, 1);
 			break;
 		case 4:
-			if (r % 64 == 8) {
-				(void)lapic_msr_write(lapic, 0x1b, 0xfee00000 |
-						      (r >> 8 & 0xd00));
-			}
+			if (r % 64 == 8)
+				(void)lapic_msr_write(lapic, 0x1b, 0xfee00000 | (r >> 8 & 0xd00));
 			(void)lapic_msr_write(lapic, 0x6e0, value * value);
 			break;
 		case 5:
@@ -312,9 +305,8 @@ static void test_random(void **state)
 			break;
 		default:
 			vector = lapic_pending(lapic);
-			if (vector >= 0) {
+			if (vector >= 0)
 				lapic_accept(lapic, (uint8_t)vector);
-			}
 			break;
 		}
 		if (timer_queue_next(&rig->f.timers) != TIMER_NEVER) {
@@ -335,14 +327,16 @@ static void test_full(void **state)
 	(void)state;
 	fixture_init(&f);
 	for (unsigned i = 0; i <= LAPICS_MAX; i++) {
-		assert_int_equal(lapic_init(&many[i], &(struct lapic_config){
-			.id = i, .all = &all, .timers = &f.timers,
-			.timer_hz = FIXTURE_HZ,
-		}), i < LAPICS_MAX);
+		assert_int_equal(lapic_init(&many[i],
+					    &(struct lapic_config){
+						    .id = i,
+						    .all = &all,
+						    .timers = &f.timers,
+						    .timer_hz = FIXTURE_HZ,
+					    }),
+				 i < LAPICS_MAX);
 	}
 }
-
-
 
 int main(void)
 {

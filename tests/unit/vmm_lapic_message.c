@@ -9,15 +9,13 @@ static void expect_vectors(struct rig *rig, unsigned mask, uint8_t vector)
 	for (unsigned i = 0; i < CPUS; i++) {
 		struct lapic *lapic = &rig->cpu[i].lapic;
 
-		assert_int_equal(lapic_pending(lapic),
-				 mask & 1u << i ? vector : -1);
+		assert_int_equal(lapic_pending(lapic), mask & 1u << i ? vector : -1);
 		if (mask & 1u << i) {
 			lapic_accept(lapic, vector);
-			if (lapic_mapped(lapic, 0xfee00000)) {
+			if (lapic_mapped(lapic, 0xfee00000))
 				lapic_mmio_write(lapic, 0xb0, 4, 0);
-			} else {
+			else
 				wrmsr(lapic, 0x80b, 0);
-			}
 		}
 	}
 }
@@ -42,7 +40,7 @@ static void test_xapic_ipi(void **state)
 	expect_vectors(rig, 0xf, 0x41);
 	xapic_send(from, 9, 0x00041);
 	expect_vectors(rig, 0, 0x41);
-	xapic_send(from, 0x0c, 0x00841);	/* logical, flat */
+	xapic_send(from, 0x0c, 0x00841); /* logical, flat */
 	expect_vectors(rig, 0xc, 0x41);
 	xapic_send(from, 0, 0x40041);
 	expect_vectors(rig, 1 << 1, 0x41);
@@ -55,8 +53,7 @@ static void test_xapic_ipi(void **state)
 		struct lapic *lapic = &rig->cpu[i].lapic;
 
 		lapic_mmio_write(lapic, 0xe0, 4, 0x0fffffff);
-		lapic_mmio_write(lapic, 0xd0, 4,
-				 (i / 2 << 4 | 1u << i % 2) << 24);
+		lapic_mmio_write(lapic, 0xd0, 4, (i / 2 << 4 | 1u << i % 2) << 24);
 	}
 	xapic_send(from, 0x13, 0x00841);
 	expect_vectors(rig, 0xc, 0x41);
@@ -74,7 +71,7 @@ static void test_x2apic_ipi(void **state)
 	(void)state;
 	wrmsr(from, 0x830, 2ull << 32 | 0x41);
 	expect_vectors(rig, 1 << 2, 0x41);
-	wrmsr(from, 0x830, 0xffull << 32 | 0x41);	/* only CPU 255 */
+	wrmsr(from, 0x830, 0xffull << 32 | 0x41); /* only CPU 255 */
 	expect_vectors(rig, 0, 0x41);
 	wrmsr(from, 0x830, 0xffffffffull << 32 | 0x41);
 	expect_vectors(rig, 0xf, 0x41);
@@ -97,10 +94,12 @@ static void test_lowest(void **state)
 {
 	struct rig *rig = apics_start_x2apic();
 	struct apic_message message = {
-		.destination = 0xf, .logical = true, .vector = 0x41,
+		.destination = 0xf,
+		.logical = true,
+		.vector = 0x41,
 		.mode = APIC_LOWEST,
 	};
-	unsigned got[CPUS] = { 0 };
+	unsigned got[CPUS] = {0};
 
 	(void)state;
 	for (unsigned n = 0; n < 8; n++) {
@@ -136,7 +135,7 @@ static void test_init_sipi_nmi(void **state)
 	assert_int_equal(lapic_pending(&ap->lapic), -1);
 	assert_int_equal(rdmsr(&ap->lapic, 0x80f), 0xff);
 	assert_int_equal(rdmsr(&ap->lapic, 0x802), 3);
-	wrmsr(bsp, 0x830, 3ull << 32 | 0x8500);	/* de-assert: nothing */
+	wrmsr(bsp, 0x830, 3ull << 32 | 0x8500); /* de-assert: nothing */
 	assert_int_equal(ap->inits, 1);
 	wrmsr(bsp, 0x830, 3ull << 32 | 0x4608);
 	assert_int_equal(ap->startups, 1);
@@ -152,7 +151,7 @@ static void test_init_sipi_nmi(void **state)
 	wrmsr(bsp, 0x830, 3ull << 32 | 0x4300);
 	wrmsr(bsp, 0x830, 3ull << 32 | 0x4741);
 	assert_int_equal(lapic_pending(&ap->lapic), -1);
-	wrmsr(bsp, 0x830, 0xc4500);		/* INIT to all others */
+	wrmsr(bsp, 0x830, 0xc4500); /* INIT to all others */
 	assert_int_equal(ap->inits, 2);
 	assert_int_equal(rig->cpu[0].inits, 0);
 }
@@ -205,10 +204,8 @@ static void test_lint(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_xapic_ipi),
-		cmocka_unit_test(test_x2apic_ipi),
-		cmocka_unit_test(test_lowest),
-		cmocka_unit_test(test_init_sipi_nmi),
+		cmocka_unit_test(test_xapic_ipi), cmocka_unit_test(test_x2apic_ipi),
+		cmocka_unit_test(test_lowest),	  cmocka_unit_test(test_init_sipi_nmi),
 		cmocka_unit_test(test_lint),
 	};
 

@@ -5,7 +5,7 @@
 
 static void test_one_shot(void **state)
 {
-	static const uint8_t divides[] = { 0, 1, 2, 3, 8, 9, 10, 11 };
+	static const uint8_t divides[] = {0, 1, 2, 3, 8, 9, 10, 11};
 	struct rig *rig = apics_start_x2apic();
 	struct lapic *lapic = &rig->cpu[0].lapic;
 
@@ -56,8 +56,7 @@ static void test_periodic(void **state)
 	wrmsr(lapic, 0x838, MS);
 	for (unsigned i = 0; i < 100; i++) {
 		fixture_advance(&rig->f, MS / 4);
-		assert_int_equal(rdmsr(lapic, 0x839),
-				 MS - (i + 1) % 4 * (MS / 4));
+		assert_int_equal(rdmsr(lapic, 0x839), MS - (i + 1) % 4 * (MS / 4));
 		if (lapic_pending(lapic) == 0x40) {
 			assert_int_equal(i % 4, 3);
 			lapic_accept(lapic, 0x40);
@@ -78,8 +77,7 @@ static void test_periodic(void **state)
 	assert_int_equal(timer_queue_next(&rig->f.timers) - rig->f.now, MS / 2);
 	/* No more than 20,000 a second. */
 	wrmsr(lapic, 0x838, 1);
-	assert_int_equal(timer_queue_next(&rig->f.timers) - rig->f.now,
-			 SECOND / 20000);
+	assert_int_equal(timer_queue_next(&rig->f.timers) - rig->f.now, SECOND / 20000);
 }
 
 static void test_deadline(void **state)
@@ -88,12 +86,12 @@ static void test_deadline(void **state)
 	struct lapic *lapic = &rig->cpu[0].lapic;
 
 	(void)state;
-	wrmsr(lapic, 0x6e0, rig->f.now + 100);	/* not in this mode */
+	wrmsr(lapic, 0x6e0, rig->f.now + 100); /* not in this mode */
 	assert_int_equal(rdmsr(lapic, 0x6e0), 0);
 	wrmsr(lapic, 0x838, 1000);
 	wrmsr(lapic, 0x832, 0x40040);
 	assert_int_equal(timer_queue_next(&rig->f.timers), TIMER_NEVER);
-	wrmsr(lapic, 0x838, 1000);		/* nor this in that */
+	wrmsr(lapic, 0x838, 1000); /* nor this in that */
 	assert_int_equal(rdmsr(lapic, 0x838), 0);
 
 	wrmsr(lapic, 0x6e0, rig->f.now + 100);
@@ -133,7 +131,7 @@ static void test_deadline_offset(void **state)
 
 	(void)state;
 	wrmsr(lapic, 0x832, 0x40040);
-	lapic_set_tsc_offset(lapic, 0 - rig->f.now);	/* TSC is 0 now */
+	lapic_set_tsc_offset(lapic, 0 - rig->f.now); /* TSC is 0 now */
 	wrmsr(lapic, 0x6e0, 500);
 	assert_int_equal(timer_queue_next(&rig->f.timers), rig->f.now + 500);
 	lapic_set_tsc_offset(lapic, 300 - rig->f.now);

@@ -31,7 +31,7 @@ static void start(struct rig *rig)
 	for (unsigned i = 0; i < 16; i++) {
 		probe_init(&rig->probe[i]);
 		rig->line[i] = (struct irq_line){
-			.to = { { pass, rig->probe, i } },
+			.to = {{pass, rig->probe, i}},
 		};
 	}
 	pci_init(&rig->pci, &rig->f.power);
@@ -42,22 +42,20 @@ static void start(struct rig *rig)
 	assert_int_equal(pci_attach(&rig->pci, &rig->f.ports), BUS_OK);
 }
 
-static void select(struct rig *rig, unsigned bus, unsigned device,
-		   unsigned function, unsigned offset)
+static void select(struct rig *rig, unsigned bus, unsigned device, unsigned function,
+		   unsigned offset)
 {
-	bus_write(&rig->f.ports, 0xcf8, 4, 0x80000000u | bus << 16 |
-		  device << 11 | function << 8 | (offset & 0xfc));
+	bus_write(&rig->f.ports, 0xcf8, 4,
+		  0x80000000u | bus << 16 | device << 11 | function << 8 | (offset & 0xfc));
 }
 
-static uint32_t get(struct rig *rig, unsigned device, unsigned offset,
-		    unsigned bytes)
+static uint32_t get(struct rig *rig, unsigned device, unsigned offset, unsigned bytes)
 {
 	select(rig, 0, device, 0, offset);
 	return (uint32_t)bus_read(&rig->f.ports, 0xcfc + offset % 4, bytes);
 }
 
-static void put(struct rig *rig, unsigned device, unsigned offset,
-		unsigned bytes, uint32_t value)
+static void put(struct rig *rig, unsigned device, unsigned offset, unsigned bytes, uint32_t value)
 {
 	select(rig, 0, device, 0, offset);
 	bus_write(&rig->f.ports, 0xcfc + offset % 4, bytes, value);
@@ -96,7 +94,7 @@ static void test_mechanism(void **state)
 
 static void test_add(void **state)
 {
-	struct pci_function function = { 0 };
+	struct pci_function function = {0};
 	struct rig rig;
 
 	(void)state;
@@ -110,11 +108,11 @@ static void test_add(void **state)
 static void test_masks(void **state)
 {
 	static const struct pci_register registers[] = {
-		{ 0x40, 4, 0x12345678, 0x00ff00ff, 0 },
-		{ 0x06, 2, 0xf900, 0, 0xf900 },
-		{ 0xff, 1, 0x5a, 0xf0, 0 },
+		{0x40, 4, 0x12345678, 0x00ff00ff, 0},
+		{0x06, 2, 0xf900, 0, 0xf900},
+		{0xff, 1, 0x5a, 0xf0, 0},
 	};
-	struct pci_function function = { 0 };
+	struct pci_function function = {0};
 
 	(void)state;
 	pci_function_reset(&function, registers, 3);
@@ -183,9 +181,8 @@ static void test_pirq(void **state)
 	piix3_intx_set(&rig.isa, 1 * 4, true);
 	put(&rig, 1, 0x60, 1, 8);
 	put(&rig, 1, 0x60, 1, 0);
-	for (unsigned i = 0; i < 16; i++) {
+	for (unsigned i = 0; i < 16; i++)
 		assert_false(rig.probe[i].level);
-	}
 	put(&rig, 1, 0x60, 1, 5);
 	assert_true(rig.probe[5].level);
 	piix3_reset(&rig.isa);
@@ -220,12 +217,9 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mechanism),
-		cmocka_unit_test(test_add),
-		cmocka_unit_test(test_masks),
-		cmocka_unit_test(test_reset_control),
-		cmocka_unit_test(test_pirq),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_mechanism), cmocka_unit_test(test_add),
+		cmocka_unit_test(test_masks),	  cmocka_unit_test(test_reset_control),
+		cmocka_unit_test(test_pirq),	  cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("vmm pci", tests, NULL, NULL);

@@ -17,7 +17,7 @@ struct rig {
 /* Initialised as Linux does: vectors 0x30 and 0x38, all unmasked. */
 static void start(struct rig *rig, uint8_t icw4)
 {
-	static const uint16_t port[] = { 0x20, 0xa0 };
+	static const uint16_t port[] = {0x20, 0xa0};
 
 	fixture_init(&rig->f);
 	pic_init(&rig->pic, &rig->f.irq.line);
@@ -50,9 +50,8 @@ static void test_reset_is_masked(void **state)
 	(void)state;
 	fixture_init(&rig.f);
 	pic_init(&rig.pic, &rig.f.irq.line);
-	for (unsigned pin = 0; pin < 20; pin++) {
+	for (unsigned pin = 0; pin < 20; pin++)
 		pic_set(&rig.pic, pin, true);
-	}
 	assert_false(pic_pending(&rig.pic));
 	assert_false(rig.f.irq.level);
 }
@@ -165,8 +164,8 @@ static void test_priority(void **state)
 	assert_int_equal(pic_acknowledge(&rig.pic), 0x3c);
 	assert_int_equal(isr(&rig, 0x20), 4);
 	assert_int_equal(isr(&rig, 0xa0), 0x10);
-	out8(&rig.f, 0xa0, 0x64);		/* specific: 12 */
-	out8(&rig.f, 0x20, 0x62);		/* specific: cascade */
+	out8(&rig.f, 0xa0, 0x64); /* specific: 12 */
+	out8(&rig.f, 0x20, 0x62); /* specific: cascade */
 	assert_int_equal(pic_acknowledge(&rig.pic), 0x36);
 }
 
@@ -203,9 +202,9 @@ static void test_nested_slave(void **state)
 	pic_set(&rig.pic, 12, true);
 	assert_int_equal(pic_acknowledge(&rig.pic), 0x3c);
 	pic_set(&rig.pic, 8, true);
-	assert_false(rig.f.irq.level);	/* cascade is in service */
+	assert_false(rig.f.irq.level); /* cascade is in service */
 
-	start(&rig, 0x11);		/* special fully nested */
+	start(&rig, 0x11); /* special fully nested */
 	pic_set(&rig.pic, 12, true);
 	assert_int_equal(pic_acknowledge(&rig.pic), 0x3c);
 	pic_set(&rig.pic, 8, true);
@@ -242,18 +241,18 @@ static void test_rotation(void **state)
 
 	(void)state;
 	start(&rig, 1);
-	out8(&rig.f, 0x20, 0xc4);	/* set priority: 4 is the lowest */
+	out8(&rig.f, 0x20, 0xc4); /* set priority: 4 is the lowest */
 	pic_set(&rig.pic, 1, true);
 	pic_set(&rig.pic, 5, true);
 	assert_int_equal(pic_acknowledge(&rig.pic), 0x35);
-	out8(&rig.f, 0x20, 0xa0);	/* rotate on non-specific EOI */
+	out8(&rig.f, 0x20, 0xa0); /* rotate on non-specific EOI */
 	pic_set(&rig.pic, 5, false);
 	pic_set(&rig.pic, 5, true);
 	assert_int_equal(pic_acknowledge(&rig.pic), 0x31);
-	out8(&rig.f, 0x20, 0xe1);	/* rotate on specific EOI */
+	out8(&rig.f, 0x20, 0xe1); /* rotate on specific EOI */
 	assert_int_equal(isr(&rig, 0x20), 0);
 	assert_int_equal(pic_acknowledge(&rig.pic), 0x35);
-	out8(&rig.f, 0x20, 0x40);	/* no operation */
+	out8(&rig.f, 0x20, 0x40); /* no operation */
 	assert_int_equal(isr(&rig, 0x20), 0x20);
 }
 
@@ -308,7 +307,7 @@ static void test_init(void **state)
 	pic_set(&rig.pic, 3, true);
 	out8(&rig.f, 0x20, 0x10);
 	assert_false(rig.f.irq.level);
-	out8(&rig.f, 0x21, 0x47);	/* low bits are not the base's */
+	out8(&rig.f, 0x21, 0x47); /* low bits are not the base's */
 	out8(&rig.f, 0x21, 0x04);
 	out8(&rig.f, 0x21, 0xa5);
 	assert_int_equal(in8(&rig.f, 0x21), 0xa5);
@@ -345,9 +344,8 @@ static void test_random(void **state)
 			in8(&rig.f, port);
 			break;
 		case 2:
-			if (pic_pending(&rig.pic)) {
+			if (pic_pending(&rig.pic))
 				pic_acknowledge(&rig.pic);
-			}
 			break;
 		default:
 			pic_set(&rig.pic, r >> 16 & 15, r >> 20 & 1);

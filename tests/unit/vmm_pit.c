@@ -22,11 +22,9 @@ static void start_hz(struct rig *rig, uint64_t hz)
 	assert_int_equal(pit_attach(&rig->pit, &rig->f.ports), BUS_OK);
 }
 
-static void program(struct rig *rig, unsigned channel, uint8_t mode, bool bcd,
-		    uint16_t count)
+static void program(struct rig *rig, unsigned channel, uint8_t mode, bool bcd, uint16_t count)
 {
-	out8(&rig->f, 0x43, (uint8_t)(channel << 6 | 0x30u | mode * 2u |
-				      bcd));
+	out8(&rig->f, 0x43, (uint8_t)(channel << 6 | 0x30u | mode * 2u | bcd));
 	out8(&rig->f, (uint16_t)(0x40 + channel), (uint8_t)count);
 	out8(&rig->f, (uint16_t)(0x40 + channel), (uint8_t)(count >> 8));
 }
@@ -44,7 +42,7 @@ static uint16_t read_count(struct rig *rig, unsigned channel)
 /* The reference: one channel, its gate high, in plain steps. */
 struct model {
 	unsigned mode, n, modulus;
-	unsigned count;			/* as it can be read */
+	unsigned count; /* as it can be read */
 	bool output;
 	bool done;
 };
@@ -52,8 +50,11 @@ struct model {
 static void model_load(struct model *m, unsigned mode, bool bcd, unsigned n)
 {
 	*m = (struct model){
-		.mode = mode, .n = n, .modulus = bcd ? 10000 : 65536,
-		.count = mode == 3 ? n & ~1u : n, .output = mode != 0,
+		.mode = mode,
+		.n = n,
+		.modulus = bcd ? 10000 : 65536,
+		.count = mode == 3 ? n & ~1u : n,
+		.output = mode != 0,
 	};
 }
 
@@ -65,7 +66,7 @@ static void model_step(struct model *m)
 		m->output = !m->output;
 		m->count = m->n & ~1u;
 	} else if (half && m->count == 0) {
-		m->output = !m->output;		/* odd: one tick more */
+		m->output = !m->output; /* odd: one tick more */
 		m->count = m->n & ~1u;
 	} else if (half) {
 		m->count -= 2;
@@ -88,14 +89,12 @@ static void model_step(struct model *m)
 
 static unsigned from_bcd(unsigned v)
 {
-	return (v & 15) + (v >> 4 & 15) * 10 + (v >> 8 & 15) * 100 +
-	       (v >> 12 & 15) * 1000;
+	return (v & 15) + (v >> 4 & 15) * 10 + (v >> 8 & 15) * 100 + (v >> 12 & 15) * 1000;
 }
 
 static unsigned to_bcd(unsigned v)
 {
-	return v % 10 | v / 10 % 10 << 4 | v / 100 % 10 << 8 |
-	       v / 1000 % 10 << 12;
+	return v % 10 | v / 10 % 10 << 4 | v / 100 % 10 << 8 | v / 1000 % 10 << 12;
 }
 
 static void compare(unsigned mode, bool bcd, unsigned value)
@@ -106,9 +105,8 @@ static void compare(unsigned mode, bool bcd, unsigned value)
 
 	start_hz(&rig, PIT_HZ);
 	program(&rig, 2, (uint8_t)mode, bcd, (uint16_t)value);
-	if (n == 0) {
+	if (n == 0)
 		n = bcd ? 10000 : 65536;
-	}
 	/* Channel 2's gate is low: nothing has begun. */
 	fixture_advance(&rig.f, 1000);
 	out8(&rig.f, 0x61, 1);
@@ -116,8 +114,7 @@ static void compare(unsigned mode, bool bcd, unsigned value)
 	for (unsigned t = 0; t < 2 * n + 20 && t < 100000; t++) {
 		unsigned count = model.count % model.modulus;
 
-		assert_int_equal(read_count(&rig, 2), bcd ? to_bcd(count) :
-						      count);
+		assert_int_equal(read_count(&rig, 2), bcd ? to_bcd(count) : count);
 		assert_int_equal(pit_output(&rig.pit, 2), model.output);
 		assert_int_equal(in8(&rig.f, 0x61) >> 5 & 1, model.output);
 		model_step(&model);
@@ -127,7 +124,7 @@ static void compare(unsigned mode, bool bcd, unsigned value)
 
 static void test_counts(void **state)
 {
-	static const unsigned modes[] = { 0, 2, 3, 4 };
+	static const unsigned modes[] = {0, 2, 3, 4};
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
@@ -157,7 +154,7 @@ static void test_triggered(void **state)
 		fixture_advance(&rig.f, 49);
 		assert_int_equal(read_count(&rig, 2), 1);
 		assert_int_equal(pit_output(&rig.pit, 2), mode == 5);
-		out8(&rig.f, 0x61, 0);		/* the fall does nothing */
+		out8(&rig.f, 0x61, 0); /* the fall does nothing */
 		fixture_advance(&rig.f, 30);
 		assert_int_equal(read_count(&rig, 2), 65536 - 29);
 		out8(&rig.f, 0x61, 1);
@@ -210,10 +207,10 @@ static void test_new_count(void **state)
 	out8(&rig.f, 0x40, 0xf4);
 	out8(&rig.f, 0x40, 0x01);
 	assert_int_equal(read_count(&rig, 0), 600);
-	out8(&rig.f, 0x43, 0xe2);		/* read-back: status of 0 */
+	out8(&rig.f, 0x43, 0xe2); /* read-back: status of 0 */
 	assert_int_equal(in8(&rig.f, 0x40), 0xf4);
 	fixture_advance(&rig.f, 600);
-	assert_int_equal(rig.f.irq.edges, 2);	/* the first is the reset's */
+	assert_int_equal(rig.f.irq.edges, 2); /* the first is the reset's */
 	assert_int_equal(read_count(&rig, 0), 500);
 	out8(&rig.f, 0x43, 0xe2);
 	assert_int_equal(in8(&rig.f, 0x40), 0xb4);
@@ -227,12 +224,12 @@ static void test_access(void **state)
 
 	(void)state;
 	start_hz(&rig, PIT_HZ);
-	out8(&rig.f, 0x43, 0x14);		/* low byte only, mode 2 */
+	out8(&rig.f, 0x43, 0x14); /* low byte only, mode 2 */
 	out8(&rig.f, 0x40, 200);
 	assert_int_equal(in8(&rig.f, 0x40), 200);
 	fixture_advance(&rig.f, 1);
 	assert_int_equal(in8(&rig.f, 0x40), 199);
-	out8(&rig.f, 0x43, 0x24);		/* high byte only */
+	out8(&rig.f, 0x43, 0x24); /* high byte only */
 	out8(&rig.f, 0x40, 2);
 	fixture_advance(&rig.f, 1);
 	assert_int_equal(in8(&rig.f, 0x40), 1);
@@ -262,7 +259,7 @@ static void test_access(void **state)
 /* At any clock: exactly as many edges as periods, none early. */
 static void test_interrupts(void **state)
 {
-	static const uint64_t hz[] = { PIT_HZ, 1000000000, 3650000000 };
+	static const uint64_t hz[] = {PIT_HZ, 1000000000, 3650000000};
 	struct rig rig;
 
 	(void)state;
@@ -330,11 +327,10 @@ static void test_random(void **state)
 		uint32_t r = random32(&seed);
 		uint16_t port = r % 5 == 4 ? 0x61 : (uint16_t)(0x40 + r % 5);
 
-		if (r >> 8 & 1) {
+		if (r >> 8 & 1)
 			out8(&rig.f, port, (uint8_t)(r >> 16));
-		} else {
+		else
 			in8(&rig.f, port);
-		}
 		fixture_advance(&rig.f, (r >> 12) % 8192);
 	}
 }
@@ -342,14 +338,10 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_counts),
-		cmocka_unit_test(test_triggered),
-		cmocka_unit_test(test_gate),
-		cmocka_unit_test(test_new_count),
-		cmocka_unit_test(test_access),
-		cmocka_unit_test(test_interrupts),
-		cmocka_unit_test(test_rate_limit),
-		cmocka_unit_test(test_refresh),
+		cmocka_unit_test(test_counts),	   cmocka_unit_test(test_triggered),
+		cmocka_unit_test(test_gate),	   cmocka_unit_test(test_new_count),
+		cmocka_unit_test(test_access),	   cmocka_unit_test(test_interrupts),
+		cmocka_unit_test(test_rate_limit), cmocka_unit_test(test_refresh),
 		cmocka_unit_test(test_random),
 	};
 

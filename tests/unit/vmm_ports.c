@@ -118,20 +118,18 @@ static void test_debug(void **state)
 	debug_init(&debug, &f.power, keep, line);
 	assert_int_equal(debug_attach(&debug, &f.ports), BUS_OK);
 	assert_int_equal(in8(&f, 0xe9), 0xe9);
-	for (const char *text = "he\033llo\r"; *text != 0; text++) {
+	for (const char *text = "he\033llo\r"; *text != 0; text++)
 		out8(&f, 0xe9, (uint8_t)*text);
-	}
 	assert_string_equal(line, "");
 	out8(&f, 0xe9, '\n');
 	assert_string_equal(line, "hello");
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < 1000; i++)
 		out8(&f, 0xe9, 'x');
-	}
 	assert_int_equal(strlen(line), DEBUG_LINE_SIZE - 1);
 	bus_write(&f.ports, 0xf4, 4, 0x12345678);
 	assert_int_equal(f.exits, 1);
 	assert_int_equal(f.exit_code, 0x12345678);
-	assert_true(strlen(line) < DEBUG_LINE_SIZE - 1);	/* the rest */
+	assert_true(strlen(line) < DEBUG_LINE_SIZE - 1); /* the rest */
 	assert_int_equal(in8(&f, 0xf4), 0);
 }
 
@@ -148,7 +146,7 @@ static void test_all_fit(void **state)
 	struct rtc rtc;
 	struct uart uart[4];
 	struct acpi_pm pm;
-	static const uint16_t com[] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };
+	static const uint16_t com[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
 
 	(void)state;
 	fixture_init(&f);
@@ -170,15 +168,13 @@ static void test_all_fit(void **state)
 	assert_int_equal(acpi_pm_attach(&pm, &f.ports), BUS_OK);
 	for (unsigned i = 0; i < 4; i++) {
 		uart_init(&uart[i], NULL, &no_wire);
-		assert_int_equal(uart_attach(&uart[i], &f.ports, com[i],
-					     "com"), BUS_OK);
+		assert_int_equal(uart_attach(&uart[i], &f.ports, com[i], "com"), BUS_OK);
 	}
 	/* And every port of it, with every size, does no harm. */
 	for (unsigned round = 0; round < 3; round++) {
 		for (unsigned port = 0; port < 0x10000; port++) {
 			for (unsigned bytes = 1; bytes <= 4; bytes *= 2) {
-				bus_write(&f.ports, port, bytes,
-					  port * 0x01030507u << round);
+				bus_write(&f.ports, port, bytes, port * 0x01030507u << round);
 				bus_read(&f.ports, port, bytes);
 			}
 		}

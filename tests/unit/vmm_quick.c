@@ -13,9 +13,13 @@
 
 enum {
 	ROUNDS = 6,
-	TABLES = 0x10000,	/* PML4, PDPT, PD, two page tables */
+	TABLES = 0x10000, /* PML4, PDPT, PD, two page tables */
 	DATA = BUFFER + 0x1000,
-	P = 1, RW = 2, US = 4, A = 0x20, D = 0x40,
+	P = 1,
+	RW = 2,
+	US = 4,
+	A = 0x20,
+	D = 0x40,
 	USUAL = P | RW | A | D,
 	PORT = 0x3f8,
 };
@@ -30,7 +34,7 @@ static struct {
 	unsigned bytes, accesses;
 	uint64_t rip;
 	bool pending;
-	unsigned left;		/* granted after an access */
+	unsigned left; /* granted after an access */
 } world;
 
 static uint64_t read_port(void *opaque, uint64_t port, unsigned bytes)
@@ -41,8 +45,7 @@ static uint64_t read_port(void *opaque, uint64_t port, unsigned bytes)
 	return world.read;
 }
 
-static void write_port(void *opaque, uint64_t port, unsigned bytes,
-		       uint64_t value)
+static void write_port(void *opaque, uint64_t port, unsigned bytes, uint64_t value)
 {
 	(void)opaque;
 	assert_int_equal(port, PORT);
@@ -71,8 +74,7 @@ static bool pending(void *opaque)
 }
 
 static const struct mmio ports = {read_port, write_port, NULL};
-static const struct quick_hooks hooks = {&ports, run_cpuid, accessed, pending,
-					 NULL};
+static const struct quick_hooks hooks = {&ports, run_cpuid, accessed, pending, NULL};
 
 static uint64_t *table(unsigned n)
 {
@@ -87,9 +89,8 @@ static uint64_t *entry(uint64_t gva)
 
 static void map(uint64_t from, uint64_t bytes)
 {
-	for (uint64_t at = from; at < from + bytes; at += PAGE) {
+	for (uint64_t at = from; at < from + bytes; at += PAGE)
 		*entry(at) = at + USUAL;
-	}
 }
 
 /* No more than the processor has in its place. */
@@ -141,8 +142,7 @@ static unsigned run(unsigned most)
 /* Against the processor. */
 
 /* struct code */
-static enum outcome give(void *opaque, unsigned offset, uint8_t *to,
-			 unsigned most, unsigned *got)
+static enum outcome give(void *opaque, unsigned offset, uint8_t *to, unsigned most, unsigned *got)
 {
 	const struct sample *s = opaque;
 
@@ -153,7 +153,7 @@ static enum outcome give(void *opaque, unsigned offset, uint8_t *to,
 
 static uint64_t *registers(void)
 {
-	return &utcb.word[6];	/* 0x30 / 8: rax */
+	return &utcb.word[6]; /* 0x30 / 8: rax */
 }
 
 /* What the stack or a pointer should have in it. */
@@ -163,9 +163,8 @@ static const uint64_t *value_for(unsigned code)
 	static uint64_t flags;
 
 	flags = (random32(&sample_seed) & RFLAGS_STATUS) | RFLAGS_IF | 2;
-	if (code == 0x9d) {
+	if (code == 0x9d)
 		return &flags;
-	}
 	return code == 0xff || code == 0xc3 ? &taken : NULL;
 }
 
@@ -175,9 +174,8 @@ static bool try(struct sample *s, unsigned code)
 	struct native native;
 	struct insn insn;
 
-	if (insn_decode(&insn, 8, &bytes) != OUTCOME_DONE) {
+	if (insn_decode(&insn, 8, &bytes) != OUTCOME_DONE)
 		return false;
-	}
 	sample_fill(s, value_for(code));
 	memcpy(ram + BUFFER, sample_before, BUFFER_SIZE);
 	memcpy(ram + CODE_END - insn.length, s->byte, insn.length);
@@ -193,11 +191,9 @@ static bool try(struct sample *s, unsigned code)
 		return false;
 	}
 	native = sample_run(s, insn.length);
-	sample_compare(s, &native, registers(), utcb.rflags,
-		       sample_shift_undefined(&insn));
-	if (utcb.rip != native.rip) {
+	sample_compare(s, &native, registers(), utcb.rflags, sample_shift_undefined(&insn));
+	if (utcb.rip != native.rip)
 		sample_show(s);
-	}
 	assert_int_equal(utcb.rip, native.rip);
 	assert_memory_equal(ram + BUFFER, sample_native, BUFFER_SIZE);
 	return true;
@@ -206,10 +202,8 @@ static bool try(struct sample *s, unsigned code)
 /* Not for a program on this host. */
 static bool is_privileged(unsigned code)
 {
-	return (code >= 0x6c && code <= 0x6f) ||
-	       (code >= 0xe4 && code <= 0xe7) ||
-	       (code >= 0xec && code <= 0xef) || code == 0xfa || code == 0xfb ||
-	       code == 0x0fa2;
+	return (code >= 0x6c && code <= 0x6f) || (code >= 0xe4 && code <= 0xe7) ||
+	       (code >= 0xec && code <= 0xef) || code == 0xfa || code == 0xfb || code == 0x0fa2;
 }
 
 static void test_against_processor(void **state)
@@ -221,18 +215,16 @@ static void test_against_processor(void **state)
 		const struct opcode *op = opcode_find((uint16_t)code);
 		unsigned tried = 0;
 
-		if (op == NULL || is_privileged(code)) {
+		if (op == NULL || is_privileged(code))
 			continue;
-		}
 		for (unsigned n = 0; n < 64 * ROUNDS; n++) {
 			struct sample s;
 
 			sample_compose(&s, code, n & 7, (n >> 3 & 7) == 7);
 			tried += try(&s, code);
 		}
-		if (op->run == NULL && op->group == NULL && code != 0x0f1e) {
+		if (op->run == NULL && op->group == NULL && code != 0x0f1e)
 			assert_true(tried > 0);
-		}
 		all += tried;
 	}
 	print_message("%u instructions\n", all);
@@ -258,8 +250,8 @@ static void refuse(void)
 	assert_memory_equal(ram, memory, RAM);
 }
 
-static const char store[] = "\x48\x89\x03";	/* mov %rax, (%rbx) */
-static const char load[] = "\x48\x8b\x03";	/* mov (%rbx), %rax */
+static const char store[] = "\x48\x89\x03"; /* mov %rax, (%rbx) */
+static const char load[] = "\x48\x8b\x03";  /* mov (%rbx), %rax */
 
 static void start_access(const char *code, uint64_t rbx)
 {
@@ -275,35 +267,35 @@ static void test_pages(void **state)
 	(void)state;
 	start_access(load, DATA);
 	assert_int_equal(run(1), 1);
-	*e = DATA + P + RW;		/* A is the processor's to set */
+	*e = DATA + P + RW; /* A is the processor's to set */
 	start_access(load, DATA);
 	refuse();
 	*e = DATA + P + RW + A;
 	start_access(load, DATA);
 	assert_int_equal(run(1), 1);
-	start_access(store, DATA);	/* D as well */
+	start_access(store, DATA); /* D as well */
 	refuse();
-	*e = DATA + P + A + D;		/* read-only */
+	*e = DATA + P + A + D; /* read-only */
 	start_access(store, DATA);
 	refuse();
-	*e = DATA + USUAL + US;		/* SMAP */
+	*e = DATA + USUAL + US; /* SMAP */
 	start_access(load, DATA);
 	refuse();
 	*e = 0;
 	start_access(load, DATA);
 	refuse();
-	*e = (RAM + 0x100000) + USUAL;	/* no RAM */
+	*e = (RAM + 0x100000) + USUAL; /* no RAM */
 	start_access(load, DATA);
 	refuse();
 	*e = DATA + USUAL;
-	start_access(load, DATA + PAGE - 4);	/* two pages */
+	start_access(load, DATA + PAGE - 4); /* two pages */
 	refuse();
-	start_access(load, 0x0000800000000000 + DATA);	/* not canonical */
+	start_access(load, 0x0000800000000000 + DATA); /* not canonical */
 	refuse();
 	*entry(CODE) = CODE + P + RW;
 	start_access(load, DATA);
 	refuse();
-	*entry(CODE) = CODE + USUAL + US;	/* SMEP */
+	*entry(CODE) = CODE + USUAL + US; /* SMEP */
 	start_access(load, DATA);
 	refuse();
 	*entry(CODE) = CODE + USUAL;
@@ -323,7 +315,7 @@ static void test_changes(void **state)
 	assert_int_equal(run(1), 1);
 	assert_int_equal(utcb.rax, 0x2222222222222222);
 	*entry(DATA) = DATA + USUAL;
-	start_access(store, DATA);	/* other code at the same address */
+	start_access(store, DATA); /* other code at the same address */
 	utcb.rax = 5;
 	assert_int_equal(run(1), 1);
 	assert_int_equal(ram[DATA], 5);
@@ -371,11 +363,29 @@ static void test_states(void **state)
 static void test_others(void **state)
 {
 	static const char *const code[] = {
-		"\xf4", "\x0f\x0b", "\xcc", "\xcd\x30", "\x0f\x05", "\x48\xcf",
-		"\x0f\x30", "\x0f\x32", "\x0f\x22\xd8", "\x0f\x01\x3b",
-		"\x8e\xd0", "\x67\x8b\x03", "\xf0\x89\x03", "\x6c", "\x6e",
-		"\x66\xe9\x00\x00", "\x66\x50", "\x49\x90", "\xf3\x0f\xb8\xc0",
-		"\x0f\x01\xcb", "\x0f\xae\xf0", "\xd9\xc0", "\x0f\x10\xc0",
+		"\xf4",
+		"\x0f\x0b",
+		"\xcc",
+		"\xcd\x30",
+		"\x0f\x05",
+		"\x48\xcf",
+		"\x0f\x30",
+		"\x0f\x32",
+		"\x0f\x22\xd8",
+		"\x0f\x01\x3b",
+		"\x8e\xd0",
+		"\x67\x8b\x03",
+		"\xf0\x89\x03",
+		"\x6c",
+		"\x6e",
+		"\x66\xe9\x00\x00",
+		"\x66\x50",
+		"\x49\x90",
+		"\xf3\x0f\xb8\xc0",
+		"\x0f\x01\xcb",
+		"\x0f\xae\xf0",
+		"\xd9\xc0",
+		"\x0f\x10\xc0",
 	};
 
 	(void)state;
@@ -427,7 +437,7 @@ static void test_ports(void **state)
 static void test_length(void **state)
 {
 	(void)state;
-	put_code(CODE, "\x90\x90\xee\xeb\xfb", 5);	/* a loop */
+	put_code(CODE, "\x90\x90\xee\xeb\xfb", 5); /* a loop */
 	start(CODE);
 	utcb.rdx = PORT;
 	world.left = 3;
@@ -435,7 +445,7 @@ static void test_length(void **state)
 	quick.left = 100;
 	assert_true(quick_run(&quick));
 	assert_int_equal(world.accesses, 1);
-	assert_int_equal(quick.rip, CODE + 1);	/* 2 behind the access */
+	assert_int_equal(quick.rip, CODE + 1); /* 2 behind the access */
 }
 
 static void test_interrupts(void **state)
@@ -445,10 +455,10 @@ static void test_interrupts(void **state)
 	start(CODE);
 	assert_int_equal(run(1), 1);
 	assert_int_equal(utcb.rflags, 2);
-	assert_int_equal(run(1), 1);		/* STI and its shadow */
+	assert_int_equal(run(1), 1); /* STI and its shadow */
 	assert_int_equal(utcb.rip, CODE + 3);
 	assert_int_equal(utcb.rflags, RFLAGS_IF | 2);
-	utcb.rip = CODE;			/* one is pending */
+	utcb.rip = CODE; /* one is pending */
 	world.pending = true;
 	quick_begin(&quick, &utcb, &mem, 40, &hooks);
 	quick.left = 100;
@@ -481,13 +491,13 @@ static void test_interrupts(void **state)
 static void test_segments(void **state)
 {
 	(void)state;
-	put_code(CODE, "\x65\x48\x8b\x03", 4);	/* mov %gs:(%rbx), %rax */
+	put_code(CODE, "\x65\x48\x8b\x03", 4); /* mov %gs:(%rbx), %rax */
 	start(CODE);
 	utcb.rbx = DATA - 0x100;
 	memset(ram + DATA, 0x33, 8);
 	assert_int_equal(run(1), 1);
 	assert_int_equal(utcb.rax, 0x3333333333333333);
-	put_code(CODE, "\x48\x8b\x05\x10\x00\x00\x00", 7);	/* 16(%rip) */
+	put_code(CODE, "\x48\x8b\x05\x10\x00\x00\x00", 7); /* 16(%rip) */
 	memset(ram + CODE + 7 + 16, 0x44, 8);
 	start(CODE);
 	assert_int_equal(run(1), 1);

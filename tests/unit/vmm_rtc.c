@@ -10,7 +10,7 @@
 
 #include "../../vmm/dev/rtc.h"
 
-enum { START = 1704067199 };		/* 2023-12-31 23:59:59 */
+enum { START = 1704067199 }; /* 2023-12-31 23:59:59 */
 
 struct rig {
 	struct fixture f;
@@ -32,7 +32,7 @@ static uint8_t get(struct rig *rig, uint8_t index)
 
 static void put(struct rig *rig, uint8_t index, uint8_t value)
 {
-	out8(&rig->f, 0x70, index | 0x80);	/* the NMI bit is no part */
+	out8(&rig->f, 0x70, index | 0x80); /* the NMI bit is no part */
 	out8(&rig->f, 0x71, value);
 }
 
@@ -46,9 +46,8 @@ static unsigned hour(struct rig *rig)
 	uint8_t value = get(rig, 4);
 	bool pm = (value & 0x80) != 0;
 
-	if (get(rig, 0x0b) & 2) {
+	if (get(rig, 0x0b) & 2)
 		return number(rig, value);
-	}
 	assert_in_range(number(rig, value & 0x7f), 1, 12);
 	return number(rig, value & 0x7f) % 12 + (pm ? 12 : 0);
 }
@@ -65,8 +64,7 @@ static void expect_time(struct rig *rig, time_t seconds)
 	assert_int_equal(number(rig, get(rig, 7)), tm.tm_mday);
 	assert_int_equal(number(rig, get(rig, 8)), tm.tm_mon + 1);
 	assert_int_equal(number(rig, get(rig, 9)), tm.tm_year % 100);
-	assert_int_equal(number(rig, get(rig, 0x32)),
-			 (tm.tm_year + 1900) / 100);
+	assert_int_equal(number(rig, get(rig, 0x32)), (tm.tm_year + 1900) / 100);
 }
 
 /* Random times, in all four formats; and one second later. */
@@ -114,9 +112,8 @@ static void set_time(struct rig *rig, uint8_t b, time_t to)
 	gmtime_r(&to, &tm);
 	hours = (unsigned)tm.tm_hour;
 	pm = !(b & 2) && hours >= 12;
-	if (!(b & 2)) {
+	if (!(b & 2))
 		hours = hours % 12 ? hours % 12 : 12;
-	}
 	put(rig, 0x0b, b | 0x80);
 	put(rig, 0x0a, 0x76);
 	put(rig, 9, format(b, (unsigned)tm.tm_year % 100));
@@ -126,7 +123,7 @@ static void set_time(struct rig *rig, uint8_t b, time_t to)
 	put(rig, 4, format(b, hours) | (pm ? 0x80 : 0));
 	put(rig, 2, format(b, (unsigned)tm.tm_min));
 	put(rig, 0, format(b, (unsigned)tm.tm_sec));
-	fixture_advance(&rig->f, 3 * SECOND);	/* it stands still */
+	fixture_advance(&rig->f, 3 * SECOND); /* it stands still */
 	put(rig, 0x0b, b);
 	put(rig, 0x0a, 0x26);
 }
@@ -167,7 +164,7 @@ static void test_set_running(void **state)
 	fixture_advance(&rig.f, SECOND * 3 / 4);
 	expect_time(&rig, START - 28);
 	put(&rig, 9, 0x24);
-	put(&rig, 8, 0x02);			/* February 31st: March 2nd */
+	put(&rig, 8, 0x02); /* February 31st: March 2nd */
 	expect_time(&rig, 1709423971);
 }
 
@@ -193,11 +190,11 @@ static void test_update_interrupt(void **state)
 
 	(void)state;
 	start(&rig, START);
-	put(&rig, 0x0a, 0x20);			/* no periodic flag */
-	put(&rig, 1, 0x60);			/* and no alarm */
+	put(&rig, 0x0a, 0x20); /* no periodic flag */
+	put(&rig, 1, 0x60);    /* and no alarm */
 	fixture_advance(&rig.f, 10 * SECOND);
 	assert_int_equal(rig.f.irq.edges, 0);
-	assert_int_equal(get(&rig, 0x0c), 0x10);	/* flag without */
+	assert_int_equal(get(&rig, 0x0c), 0x10); /* flag without */
 	put(&rig, 0x0b, 0x12);
 	for (unsigned i = 1; i < 5; i++) {
 		fixture_advance(&rig.f, SECOND);
@@ -258,7 +255,7 @@ static void alarm(uint8_t h, uint8_t m, uint8_t s, uint64_t after)
 {
 	struct rig rig;
 
-	start(&rig, START);			/* 23:59:59 */
+	start(&rig, START); /* 23:59:59 */
 	put(&rig, 0x0a, 0x20);
 	put(&rig, 5, h);
 	put(&rig, 3, m);
@@ -316,7 +313,7 @@ static void test_alarm_12_hours(void **state)
 	(void)state;
 	start(&rig, START);
 	put(&rig, 0x0b, 0x20);
-	put(&rig, 5, 0x92);			/* 12 PM is noon */
+	put(&rig, 5, 0x92); /* 12 PM is noon */
 	put(&rig, 3, 0);
 	put(&rig, 1, 0);
 	fixture_advance(&rig.f, 43201 * SECOND - 1);
@@ -357,11 +354,10 @@ static void test_random(void **state)
 		uint32_t r = random32(&seed);
 		uint8_t index = (uint8_t)((r >> 8) % (r & 2 ? 16 : 128));
 
-		if (r & 1) {
+		if (r & 1)
 			put(&rig, index, (uint8_t)(r >> 16));
-		} else {
+		else
 			get(&rig, index);
-		}
 		fixture_advance(&rig.f, r % (r & 4 ? 100 : 100 * MS));
 	}
 }

@@ -10,22 +10,22 @@
 #include "../../vmm/src/insn.h"
 
 enum {
-	BUFFER = 0x200000,		/* operands' memory, in all machines */
+	BUFFER = 0x200000, /* operands' memory, in all machines */
 	BUFFER_SIZE = 0x10000,
-	CODE = 0x50000,			/* native: it ends at the next page */
+	CODE = 0x50000, /* native: it ends at the next page */
 	PAGE = 4096,
 	CODE_END = CODE + PAGE,
-	TAKEN = CODE_END + 64,		/* where branches go */
-	RAM = 0x300000,			/* of the guest */
+	TAKEN = CODE_END + 64, /* where branches go */
+	RAM = 0x300000,	       /* of the guest */
 };
 
 /* An instruction under test, and the state in which it starts. */
 struct sample {
 	uint8_t byte[INSN_MAX + 8];
-	unsigned count;			/* of bytes, random ones behind them */
+	unsigned count; /* of bytes, random ones behind them */
 	uint64_t reg[16];
 	uint64_t rflags;
-	uint64_t operand;		/* address of the one in memory, or 0 */
+	uint64_t operand; /* address of the one in memory, or 0 */
 };
 
 /* How it ended on the processor. */
@@ -36,7 +36,7 @@ struct native {
 };
 
 extern uint32_t sample_seed;
-extern uint8_t *const sample_native;	/* BUFFER, the processor's */
+extern uint8_t *const sample_native; /* BUFFER, the processor's */
 extern uint8_t sample_before[BUFFER_SIZE];
 
 void sample_init(void);
@@ -55,9 +55,8 @@ struct native sample_run(const struct sample *s, unsigned length);
 void sample_show(const struct sample *s);
 
 /* A state that the instruction has left is the processor's. */
-void sample_compare(const struct sample *s, const struct native *native,
-		    const uint64_t reg[16], uint64_t rflags,
-		    uint64_t undefined);
+void sample_compare(const struct sample *s, const struct native *native, const uint64_t reg[16],
+		    uint64_t rflags, uint64_t undefined);
 
 bool sample_is_string(unsigned code);
 bool sample_is_bit_string(unsigned code);

@@ -21,9 +21,8 @@ static void fire(void *opaque)
 	assert_false(timer_armed(&alarm->timer));
 	alarm->fired++;
 	alarm->at = alarm->f->now;
-	if (alarm->again != 0) {
+	if (alarm->again != 0)
 		timer_arm(&alarm->timer, alarm->f->now + alarm->again);
-	}
 }
 
 static void test_random(void **state)
@@ -36,7 +35,7 @@ static void test_random(void **state)
 	(void)state;
 	fixture_init(&f);
 	for (unsigned i = 0; i < TIMERS; i++) {
-		alarm[i] = (struct alarm){ .f = &f };
+		alarm[i] = (struct alarm){.f = &f};
 		timer_init(&alarm[i].timer, &f.timers, fire, &alarm[i]);
 		model[i] = TIMER_NEVER;
 	}
@@ -69,8 +68,7 @@ static void test_random(void **state)
 				alarm[j].fired = 0;
 				model[j] = TIMER_NEVER;
 			}
-			assert_int_equal(timer_armed(&alarm[j].timer),
-					 model[j] != TIMER_NEVER);
+			assert_int_equal(timer_armed(&alarm[j].timer), model[j] != TIMER_NEVER);
 			next = model[j] < next ? model[j] : next;
 		}
 		assert_true(timer_queue_next(&f.timers) == next);
@@ -81,13 +79,13 @@ static void test_random(void **state)
 static void test_bounded(void **state)
 {
 	struct fixture f;
-	struct alarm alarm = { .f = &f }, other = { .f = &f };
+	struct alarm alarm = {.f = &f}, other = {.f = &f};
 
 	(void)state;
 	fixture_init(&f);
 	timer_init(&alarm.timer, &f.timers, fire, &alarm);
 	timer_init(&other.timer, &f.timers, fire, &other);
-	alarm.again = UINT64_MAX - 100;		/* wraps: the past */
+	alarm.again = UINT64_MAX - 100; /* wraps: the past */
 	timer_arm(&alarm.timer, 0);
 	timer_arm(&other.timer, 1);
 	timer_queue_run(&f.timers);
@@ -105,7 +103,7 @@ static void wake(void *opaque, uint64_t deadline)
 static void test_earlier(void **state)
 {
 	struct fixture f;
-	struct alarm a = { .f = &f }, b = { .f = &f };
+	struct alarm a = {.f = &f}, b = {.f = &f};
 	uint64_t woken = 0;
 
 	(void)state;
@@ -138,20 +136,17 @@ static void test_scale(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 100000; i++) {
-		uint64_t count = (uint64_t)random32(&seed) << 32 |
-				 random32(&seed);
+		uint64_t count = (uint64_t)random32(&seed) << 32 | random32(&seed);
 		uint64_t from = hz[random32(&seed) % 7];
 		uint64_t to = hz[random32(&seed) % 7];
 
 		count >>= random32(&seed) % 64;
 
 		unsigned __int128 down = (unsigned __int128)count * to / from;
-		unsigned __int128 up = ((unsigned __int128)count * to + from -
-					1) / from;
+		unsigned __int128 up = ((unsigned __int128)count * to + from - 1) / from;
 
-		if ((unsigned __int128)from * to >> 64 != 0) {
+		if ((unsigned __int128)from * to >> 64 != 0)
 			continue;
-		}
 		assert_true(clock_scale(count, from, to) ==
 			    (down >> 64 ? UINT64_MAX : (uint64_t)down));
 		assert_true(clock_scale_up(count, from, to) ==
@@ -180,7 +175,7 @@ static void test_line(void **state)
 	assert_true(probe.level);
 }
 
-static bool catch(void *opaque, const struct apic_message *message)
+static bool catch (void *opaque, const struct apic_message *message)
 {
 	*(struct apic_message *)opaque = *message;
 	return true;
@@ -188,8 +183,8 @@ static bool catch(void *opaque, const struct apic_message *message)
 
 static void test_msi(void **state)
 {
-	struct apic_message got = { 0 };
-	struct apic_fabric fabric = { .deliver = catch, .opaque = &got };
+	struct apic_message got = {0};
+	struct apic_fabric fabric = {.deliver = catch, .opaque = &got};
 
 	(void)state;
 	assert_true(msi_send(&fabric, 0xfee05004, 0x0141));
@@ -212,12 +207,9 @@ static void test_msi(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_bounded),
-		cmocka_unit_test(test_earlier),
-		cmocka_unit_test(test_scale),
-		cmocka_unit_test(test_line),
-		cmocka_unit_test(test_msi),
+		cmocka_unit_test(test_random),	cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_earlier), cmocka_unit_test(test_scale),
+		cmocka_unit_test(test_line),	cmocka_unit_test(test_msi),
 	};
 
 	return cmocka_run_group_tests_name("vmm timer", tests, NULL, NULL);

@@ -10,14 +10,14 @@
 
 enum { BASE = 0x3f8, WIRE = 1 << 16 };
 
-enum { RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR };	/* FCR is IIR */
+enum { RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR }; /* FCR is IIR */
 
 struct rig {
 	struct fixture f;
 	struct uart uart;
 	uint8_t out[WIRE], in[WIRE];
-	size_t written, room;		/* room: what the wire takes at once */
-	size_t sent, read;		/* sent: how much of `in` is there */
+	size_t written, room; /* room: what the wire takes at once */
+	size_t sent, read;    /* sent: how much of `in` is there */
 };
 
 static size_t wire_write(void *opaque, const uint8_t *bytes, size_t count)
@@ -48,15 +48,16 @@ static struct rig *start(void)
 {
 	static struct rig rig;
 	const struct uart_wire wire = {
-		.write = wire_write, .read = wire_read, .opaque = &rig,
+		.write = wire_write,
+		.read = wire_read,
+		.opaque = &rig,
 	};
 
 	memset(&rig, 0, sizeof(rig));
 	fixture_init(&rig.f);
 	rig.room = SIZE_MAX / 2;
 	uart_init(&rig.uart, &rig.f.irq.line, &wire);
-	assert_int_equal(uart_attach(&rig.uart, &rig.f.ports, BASE, "com1"),
-			 BUS_OK);
+	assert_int_equal(uart_attach(&rig.uart, &rig.f.ports, BASE, "com1"), BUS_OK);
 	return &rig;
 }
 
@@ -121,7 +122,7 @@ static void test_thre(void **state)
 		assert_int_equal(get(rig, IIR), 0x02);
 		assert_false(rig->f.irq.level);
 		assert_int_equal(get(rig, IIR), 0x01);
-		put(rig, IER, 0x02);		/* no change, no interrupt */
+		put(rig, IER, 0x02); /* no change, no interrupt */
 		assert_int_equal(get(rig, IIR), 0x01);
 		put(rig, IER, 0x00);
 	}
@@ -153,9 +154,8 @@ static void test_back_pressure(void **state)
 	put(rig, IER, 0x02);
 	get(rig, IIR);
 	rig->room = 3;
-	for (unsigned i = 0; i < 16; i++) {
+	for (unsigned i = 0; i < 16; i++)
 		put(rig, RBR, (uint8_t)('a' + i));
-	}
 	assert_int_equal(rig->written, 3);
 	assert_int_equal(get(rig, LSR), 0x00);
 	assert_false(rig->f.irq.level);
@@ -190,11 +190,11 @@ static void test_receive(void **state)
 	struct rig *rig = start();
 
 	(void)state;
-	put(rig, IIR, 0x81);			/* trigger at 8 */
+	put(rig, IIR, 0x81); /* trigger at 8 */
 	put(rig, IER, 0x01);
 	send(rig, "1234567");
 	assert_true(rig->f.irq.level);
-	assert_int_equal(get(rig, IIR), 0xcc);	/* timeout: below it */
+	assert_int_equal(get(rig, IIR), 0xcc); /* timeout: below it */
 	send(rig, "8");
 	assert_int_equal(get(rig, IIR), 0xc4);
 	for (unsigned i = 1; i <= 8; i++) {
@@ -253,32 +253,30 @@ static void test_loop(void **state)
 	(void)state;
 	put(rig, IIR, 0x01);
 	put(rig, MCR, 0x10);
-	assert_int_equal(get(rig, MSR), 0x0b);	/* all fell but RI */
+	assert_int_equal(get(rig, MSR), 0x0b); /* all fell but RI */
 	assert_int_equal(get(rig, MSR), 0x00);
-	put(rig, MCR, 0x1a);			/* RTS and OUT2 */
+	put(rig, MCR, 0x1a); /* RTS and OUT2 */
 	assert_int_equal(get(rig, MSR), 0x99);
 	put(rig, MCR, 0x1f);
-	assert_int_equal(get(rig, MSR), 0xf2);	/* RI rises: no delta */
+	assert_int_equal(get(rig, MSR), 0xf2); /* RI rises: no delta */
 	put(rig, IER, 0x08);
 	assert_false(rig->f.irq.level);
 	put(rig, MCR, 0x1b);
 	assert_int_equal(get(rig, IIR), 0xc0);
 	assert_true(rig->f.irq.level);
-	assert_int_equal(get(rig, MSR), 0xb4);	/* RI's trailing edge */
+	assert_int_equal(get(rig, MSR), 0xb4); /* RI's trailing edge */
 	assert_false(rig->f.irq.level);
 
 	/* Characters come back; the seventeenth overruns. */
 	send(rig, "not now");
-	for (unsigned i = 0; i < 17; i++) {
+	for (unsigned i = 0; i < 17; i++)
 		put(rig, RBR, (uint8_t)i);
-	}
 	put(rig, IER, 0x04);
 	assert_int_equal(get(rig, IIR), 0xc6);
 	assert_int_equal(get(rig, LSR), 0x63);
 	assert_int_equal(get(rig, IIR), 0xc1);
-	for (unsigned i = 0; i < 16; i++) {
+	for (unsigned i = 0; i < 16; i++)
 		assert_int_equal(get(rig, RBR), i);
-	}
 	assert_int_equal(rig->written + rig->read, 0);
 	put(rig, MCR, 0x0b);
 	assert_int_equal(get(rig, RBR), 'n');
@@ -290,8 +288,8 @@ struct driver {
 	size_t tx_count, tx_done;
 	uint8_t rx[WIRE];
 	size_t rx_done;
-	unsigned edges;			/* seen and served */
-	unsigned depth;			/* characters at each THRE */
+	unsigned edges; /* seen and served */
+	unsigned depth; /* characters at each THRE */
 };
 
 static void driver_interrupt(struct rig *rig, struct driver *d)
@@ -299,19 +297,16 @@ static void driver_interrupt(struct rig *rig, struct driver *d)
 	for (unsigned pass = 0; pass < 300; pass++) {
 		uint8_t iir = get(rig, IIR), lsr;
 
-		if (iir & 1) {
+		if (iir & 1)
 			return;
-		}
 		lsr = get(rig, LSR);
 		assert_int_equal(lsr & 0x1e, 0);
 		while (lsr & 1) {
 			d->rx[d->rx_done++] = get(rig, RBR);
 			lsr = get(rig, LSR);
 		}
-		for (unsigned i = 0; (lsr & 0x20) && i < d->depth &&
-		     d->tx_done < d->tx_count; i++) {
+		for (unsigned i = 0; (lsr & 0x20) && i < d->depth && d->tx_done < d->tx_count; i++)
 			put(rig, RBR, d->tx[d->tx_done++]);
-		}
 	}
 }
 
@@ -344,8 +339,7 @@ static void run(bool fifo)
 		assert_true(idle++ < 1000000);
 		switch (random32(&seed) % 4) {
 		case 0:
-			rig->sent += n < WIRE - rig->sent ? n :
-				     WIRE - rig->sent;
+			rig->sent += n < WIRE - rig->sent ? n : WIRE - rig->sent;
 			uart_poll(&rig->uart);
 			break;
 		case 1:
@@ -354,8 +348,7 @@ static void run(bool fifo)
 			break;
 		case 2:
 			/* More to send: the driver kicks the transmitter. */
-			d.tx_count += n < WIRE - d.tx_count ? n :
-				      WIRE - d.tx_count;
+			d.tx_count += n < WIRE - d.tx_count ? n : WIRE - d.tx_count;
 			put(rig, IER, 0x01);
 			put(rig, IER, 0x03);
 			break;
@@ -401,7 +394,7 @@ static void test_random(void **state)
 	uint32_t seed = 31;
 	struct fixture f;
 	struct uart uart;
-	const struct uart_wire wire = { bad_wire, bad_read, &seed };
+	const struct uart_wire wire = {bad_wire, bad_read, &seed};
 
 	(void)state;
 	fixture_init(&f);
@@ -410,15 +403,12 @@ static void test_random(void **state)
 	for (unsigned i = 0; i < 300000; i++) {
 		uint32_t r = random32(&seed);
 
-		if (r & 1) {
-			out8(&f, (uint16_t)(BASE + (r >> 1) % 8),
-			     (uint8_t)(r >> 16));
-		} else {
+		if (r & 1)
+			out8(&f, (uint16_t)(BASE + (r >> 1) % 8), (uint8_t)(r >> 16));
+		else
 			in8(&f, (uint16_t)(BASE + (r >> 1) % 8));
-		}
-		if (r % 7 == 0) {
+		if (r % 7 == 0)
 			uart_poll(&uart);
-		}
 		assert_true(uart.rx.count <= UART_FIFO_SIZE);
 		assert_true(uart.tx.count <= UART_FIFO_SIZE);
 	}
@@ -427,16 +417,11 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_thre),
-		cmocka_unit_test(test_back_pressure),
-		cmocka_unit_test(test_receive),
-		cmocka_unit_test(test_polled),
-		cmocka_unit_test(test_no_fifo),
-		cmocka_unit_test(test_loop),
-		cmocka_unit_test(test_driver),
-		cmocka_unit_test(test_driver_no_fifo),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_registers),      cmocka_unit_test(test_thre),
+		cmocka_unit_test(test_back_pressure),  cmocka_unit_test(test_receive),
+		cmocka_unit_test(test_polled),	       cmocka_unit_test(test_no_fifo),
+		cmocka_unit_test(test_loop),	       cmocka_unit_test(test_driver),
+		cmocka_unit_test(test_driver_no_fifo), cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("vmm uart", tests, NULL, NULL);

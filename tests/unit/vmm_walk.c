@@ -20,19 +20,18 @@ struct model {
 	bool ok;
 	uint64_t gpa, page;
 	uint32_t error;
-	uint64_t entry[5];		/* addresses of entries, root first */
+	uint64_t entry[5]; /* addresses of entries, root first */
 	unsigned entries;
 	unsigned entry_bytes;
-	bool no_a[5];			/* PDPTEs of PAE: no accessed bit */
+	bool no_a[5]; /* PDPTEs of PAE: no accessed bit */
 };
 
 static uint64_t entry_at(uint64_t gpa, unsigned bytes)
 {
 	uint64_t value = 0;
 
-	if (gpa + bytes <= RAM && !(gpa >= 0xa0000 && gpa < 0xc0000)) {
+	if (gpa + bytes <= RAM && !(gpa >= 0xa0000 && gpa < 0xc0000))
 		memcpy(&value, copy + gpa, bytes);
-	}
 	return value;
 }
 
@@ -60,8 +59,7 @@ static void found(struct model *m, uint64_t gpa, uint64_t page)
 }
 
 /* Two levels of 1024 entries of 4 bytes. */
-static void model_32(struct model *m, const struct paging *p, uint32_t gva,
-		     struct rights *r)
+static void model_32(struct model *m, const struct paging *p, uint32_t gva, struct rights *r)
 {
 	uint64_t at = (p->cr3 & 0xfffff000) + (gva >> 22) * 4;
 	uint64_t pde = entry_at(at, 4), pte;
@@ -79,8 +77,7 @@ static void model_32(struct model *m, const struct paging *p, uint32_t gva,
 			refuse(m, 9);
 			return;
 		}
-		found(m, (pde & 0xffc00000) | (pde & 0x1fe000) << 19 |
-			 (gva & 0x3fffff), 1 << 22);
+		found(m, (pde & 0xffc00000) | (pde & 0x1fe000) << 19 | (gva & 0x3fffff), 1 << 22);
 		return;
 	}
 	at = (pde & 0xfffff000) + (gva >> 12 & 1023) * 4;
@@ -96,8 +93,8 @@ static void model_32(struct model *m, const struct paging *p, uint32_t gva,
 }
 
 /* Tables of 512 entries of 8 bytes, from that level down. */
-static void model_64(struct model *m, const struct paging *p, uint64_t gva,
-		     int level, uint64_t table, bool is_pae, struct rights *r)
+static void model_64(struct model *m, const struct paging *p, uint64_t gva, int level,
+		     uint64_t table, bool is_pae, struct rights *r)
 {
 	const uint64_t high = 0x000fffffffffffff & ~((1ull << BITS) - 1);
 
@@ -106,8 +103,7 @@ static void model_64(struct model *m, const struct paging *p, uint64_t gva,
 		uint64_t at = table + (gva >> shift & 511) * 8;
 		uint64_t entry = entry_at(at, 8);
 		bool pdpte = is_pae && level == 2;
-		bool large = !pdpte && (level == 1 || level == 2) &&
-			     (entry & 0x80);
+		bool large = !pdpte && (level == 1 || level == 2) && (entry & 0x80);
 		uint64_t zero = high;
 
 		if (!(entry & 1)) {
@@ -133,31 +129,27 @@ static void model_64(struct model *m, const struct paging *p, uint64_t gva,
 		if (large || level == 0) {
 			uint64_t page = 1ull << shift;
 
-			found(m, (entry & 0x000ffffffffff000 & ~(page - 1)) |
-				 (gva & (page - 1)), page);
+			found(m, (entry & 0x000ffffffffff000 & ~(page - 1)) | (gva & (page - 1)),
+			      page);
 			return;
 		}
 		table = entry & 0x000ffffffffff000;
 	}
 }
 
-static bool permits(const struct paging *p, const struct rights *r,
-		    unsigned access)
+static bool permits(const struct paging *p, const struct rights *r, unsigned access)
 {
 	bool user = access & ACCESS_USER;
 
 	if (access & ACCESS_FETCH) {
-		if (r->nx || (user && !r->user)) {
+		if (r->nx || (user && !r->user))
 			return false;
-		}
 		return user || !r->user || !(p->cr4 & CR4_SMEP);
 	}
-	if (user) {
+	if (user)
 		return r->user && (r->write || !(access & ACCESS_WRITE));
-	}
-	if (r->user && (p->cr4 & CR4_SMAP) && !(p->rflags & 1 << 18)) {
+	if (r->user && (p->cr4 & CR4_SMAP) && !(p->rflags & 1 << 18))
 		return false;
-	}
 	return r->write || !(access & ACCESS_WRITE) || !(p->cr0 & CR0_WP);
 }
 
@@ -171,20 +163,17 @@ static struct model model(const struct paging *p, uint64_t gva, unsigned access)
 		return m;
 	}
 	if (p->efer & EFER_LMA) {
-		model_64(&m, p, gva, p->cr4 & CR4_LA57 ? 4 : 3,
-			 p->cr3 & 0xffffffffff000, false, &r);
-	} else if (p->cr4 & CR4_PAE) {
-		model_64(&m, p, gva & 0xffffffff, 2, p->cr3 & 0xffffffe0, true,
+		model_64(&m, p, gva, p->cr4 & CR4_LA57 ? 4 : 3, p->cr3 & 0xffffffffff000, false,
 			 &r);
+	} else if (p->cr4 & CR4_PAE) {
+		model_64(&m, p, gva & 0xffffffff, 2, p->cr3 & 0xffffffe0, true, &r);
 	} else {
 		model_32(&m, p, (uint32_t)gva, &r);
 	}
-	if (m.ok && !permits(p, &r, access)) {
+	if (m.ok && !permits(p, &r, access))
 		refuse(&m, ACCESS_PRESENT);
-	}
 	if (!m.ok) {
-		bool fetch = (p->cr4 & CR4_SMEP) ||
-			     ((p->cr4 & CR4_PAE) && (p->efer & EFER_NXE));
+		bool fetch = (p->cr4 & CR4_SMEP) || ((p->cr4 & CR4_PAE) && (p->efer & EFER_NXE));
 
 		m.error |= access & (ACCESS_WRITE | ACCESS_USER);
 		m.error |= fetch ? access & ACCESS_FETCH : 0;
@@ -196,12 +185,10 @@ static struct model model(const struct paging *p, uint64_t gva, unsigned access)
 static void mark(const struct model *m, unsigned access)
 {
 	for (unsigned i = 0; m->ok && i < m->entries; i++) {
-		if (!m->no_a[i]) {
+		if (!m->no_a[i])
 			copy[m->entry[i]] |= 0x20;
-		}
-		if (i + 1 == m->entries && (access & ACCESS_WRITE)) {
+		if (i + 1 == m->entries && (access & ACCESS_WRITE))
 			copy[m->entry[i]] |= 0x40;
-		}
 	}
 }
 
@@ -216,13 +203,11 @@ static void random_tables(void)
 	for (unsigned i = 0; i < RAM; i += 8) {
 		uint64_t entry = random64() & 0x1ff000;
 
-		entry |= 0x27 & ~(random32(&seed) & random32(&seed) &
-				  random32(&seed));
-		entry |= random64() & random64() & random64() & random64() &
-			 random64() & 0x80000000000001ff;
-		if (random32(&seed) % 64 == 0) {
+		entry |= 0x27 & ~(random32(&seed) & random32(&seed) & random32(&seed));
+		entry |= random64() & random64() & random64() & random64() & random64() &
+			 0x80000000000001ff;
+		if (random32(&seed) % 64 == 0)
 			entry ^= 1ull << random32(&seed) % 64;
-		}
 		memcpy(ram + i, &entry, 8);
 	}
 	memcpy(copy, ram, RAM);
@@ -238,15 +223,12 @@ static void random_paging(struct paging *p)
 		.rflags = random32(&seed),
 		.address_bits = BITS,
 	};
-	if (random32(&seed) & 1) {
+	if (random32(&seed) & 1)
 		p->cr0 |= CR0_WP;
-	}
-	if (random32(&seed) % 16 == 0) {
+	if (random32(&seed) % 16 == 0)
 		p->cr0 &= ~(uint64_t)CR0_PG;
-	}
-	if (p->efer & EFER_LMA) {
+	if (p->efer & EFER_LMA)
 		p->cr4 |= CR4_PAE;
-	}
 }
 
 static void test_against_model(void **state)
@@ -258,16 +240,13 @@ static void test_against_model(void **state)
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		struct paging p;
 		uint64_t gva = random64();
-		unsigned access = random32(&seed) &
-				  (ACCESS_USER | ACCESS_WRITE | ACCESS_FETCH);
+		unsigned access = random32(&seed) & (ACCESS_USER | ACCESS_WRITE | ACCESS_FETCH);
 		struct translation to = {0};
 
-		if (access & ACCESS_FETCH) {
+		if (access & ACCESS_FETCH)
 			access &= ~(unsigned)ACCESS_WRITE;
-		}
-		if (i % 10000 == 0) {
+		if (i % 10000 == 0)
 			random_tables();
-		}
 		random_paging(&p);
 
 		struct model m = model(&p, gva, access);
@@ -281,9 +260,8 @@ static void test_against_model(void **state)
 		} else {
 			assert_int_equal(to.error, m.error);
 		}
-		if (i % 1000 == 0) {
+		if (i % 1000 == 0)
 			assert_memory_equal(ram, copy, RAM);
-		}
 	}
 	print_message("%u of %u translate\n", ok, ROUNDS);
 	assert_true(ok > ROUNDS / 50);
@@ -293,7 +271,7 @@ static void test_memory(void **state)
 {
 	struct gmem m;
 	struct gmem_run r;
-	uint8_t *base = (uint8_t *)0x40000000;	/* never touched */
+	uint8_t *base = (uint8_t *)0x40000000; /* never touched */
 
 	(void)state;
 	gmem_init(&m, base, 5ull << 30);
@@ -318,11 +296,9 @@ static void test_memory(void **state)
 	assert_true(gmem_run(&m, 0, &r));
 	assert_true(r.gpa == 0 && r.bytes == 0xa0000 && r.offset == 0);
 	assert_true(gmem_run(&m, 1, &r));
-	assert_true(r.gpa == 0xc0000 && r.bytes == 0xbff40000 &&
-		    r.offset == 0xc0000);
+	assert_true(r.gpa == 0xc0000 && r.bytes == 0xbff40000 && r.offset == 0xc0000);
 	assert_true(gmem_run(&m, 2, &r));
-	assert_true(r.gpa == 0x100000000 && r.bytes == 2ull << 30 &&
-		    r.offset == 0xc0000000);
+	assert_true(r.gpa == 0x100000000 && r.bytes == 2ull << 30 && r.offset == 0xc0000000);
 	assert_false(gmem_run(&m, 3, &r));
 	gmem_init(&m, base, 64 << 20);
 	assert_true(gmem_run(&m, 1, &r));

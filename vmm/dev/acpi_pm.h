@@ -17,7 +17,7 @@
 #include "power.h"
 
 enum {
-	ACPI_PM_FUNCTION = 3,		/* of the PIIX, device 1 */
+	ACPI_PM_FUNCTION = 3, /* of the PIIX, device 1 */
 	ACPI_PM_BASE = 0x600,
 	ACPI_PM_SIZE = 0x40,
 	ACPI_PM_HZ = 3579545,
@@ -32,29 +32,28 @@ enum {
 	ACPI_ENABLE = 0xf1,
 	ACPI_DISABLE = 0xf0,
 
-	ACPI_SCI = 9,			/* the ISA interrupt */
+	ACPI_SCI = 9, /* the ISA interrupt */
 };
 
 struct acpi_pm {
 	struct pci_function pci;
 	struct bus *ports;
-	uint16_t mapped;		/* base on the bus; 0: not there */
+	uint16_t mapped; /* base on the bus; 0: not there */
 
-	uint16_t status, enable, control;	/* PM1 */
-	uint64_t half;			/* timer >> 23 when last looked at */
-	uint8_t smi[2];			/* as written */
+	uint16_t status, enable, control; /* PM1 */
+	uint64_t half;			  /* timer >> 23 when last looked at */
+	uint8_t smi[2];			  /* as written */
 
 	const struct clock *clock;
-	struct timer timer;		/* the next change of the timer's MSB */
+	struct timer timer; /* the next change of the timer's MSB */
 	struct irq_line *sci;
 	const struct power *power;
 };
 
-void acpi_pm_init(struct acpi_pm *pm, struct timer_queue *timers,
-		  struct irq_line *sci, const struct power *power);
+void acpi_pm_init(struct acpi_pm *pm, struct timer_queue *timers, struct irq_line *sci,
+		  const struct power *power);
 void acpi_pm_reset(struct acpi_pm *pm);
-[[nodiscard]] enum bus_status acpi_pm_attach(struct acpi_pm *pm,
-					     struct bus *ports);
+[[nodiscard]] enum bus_status acpi_pm_attach(struct acpi_pm *pm, struct bus *ports);
 
 /* Press the power button: ask the guest to shut down. */
 void acpi_pm_power_button(struct acpi_pm *pm);

@@ -12,12 +12,11 @@
 #include "power.h"
 
 struct board {
-	uint8_t page[16];		/* 0x80..0x8f: just memory */
+	uint8_t page[16]; /* 0x80..0x8f: just memory */
 	uint8_t port92;
 	const struct power *power;
 };
 
 void board_init(struct board *board, const struct power *power);
 void board_reset(struct board *board);
-[[nodiscard]] enum bus_status board_attach(struct board *board,
-					   struct bus *ports);
+[[nodiscard]] enum bus_status board_attach(struct board *board, struct bus *ports);

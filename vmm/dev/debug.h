@@ -13,7 +13,7 @@
 enum { DEBUG_LINE_SIZE = 120 };
 
 struct debug {
-	char line[DEBUG_LINE_SIZE];	/* what has come of it so far */
+	char line[DEBUG_LINE_SIZE]; /* what has come of it so far */
 	unsigned length;
 	/* A line, without its end; 0-terminated, printable. May be NULL. */
 	void (*print)(void *opaque, const char *line);
@@ -24,5 +24,4 @@ struct debug {
 void debug_init(struct debug *debug, const struct power *power,
 		void (*print)(void *opaque, const char *line), void *opaque);
 void debug_reset(struct debug *debug);
-[[nodiscard]] enum bus_status debug_attach(struct debug *debug,
-					   struct bus *ports);
+[[nodiscard]] enum bus_status debug_attach(struct debug *debug, struct bus *ports);

@@ -6,14 +6,14 @@
 #include "i8042.h"
 
 enum {
-	STATUS_FULL = 1 << 0,		/* output buffer */
-	STATUS_SYSTEM = 1 << 2,		/* self-test passed */
+	STATUS_FULL = 1 << 0,	/* output buffer */
+	STATUS_SYSTEM = 1 << 2, /* self-test passed */
 	STATUS_UNLOCKED = 1 << 4,
 	STATUS_AUXILIARY = 1 << 5,
-	STATUS_TIMEOUT = 1 << 6,	/* the device does not answer */
+	STATUS_TIMEOUT = 1 << 6, /* the device does not answer */
 
-	COMMAND_READ_RAM = 0x20,	/* .. 0x3f */
-	COMMAND_WRITE_RAM = 0x60,	/* .. 0x7f */
+	COMMAND_READ_RAM = 0x20,  /* .. 0x3f */
+	COMMAND_WRITE_RAM = 0x60, /* .. 0x7f */
 	COMMAND_AUX_DISABLE = 0xa7,
 	COMMAND_AUX_ENABLE = 0xa8,
 	COMMAND_AUX_TEST = 0xa9,
@@ -26,13 +26,13 @@ enum {
 	COMMAND_WRITE_OUTPUT = 0xd2,
 	COMMAND_WRITE_AUX_OUTPUT = 0xd3,
 	COMMAND_WRITE_AUX = 0xd4,
-	COMMAND_PULSE = 0xf0,		/* .. 0xff: bits 3..0 are lines, low */
+	COMMAND_PULSE = 0xf0, /* .. 0xff: bits 3..0 are lines, low */
 
-	OUTPUT_PORT_RESET = 1 << 0,	/* low: reset */
-	OUTPUT_PORT = 0xcf,		/* A20 on, no reset */
+	OUTPUT_PORT_RESET = 1 << 0, /* low: reset */
+	OUTPUT_PORT = 0xcf,	    /* A20 on, no reset */
 
 	SELF_TEST_PASSED = 0x55,
-	TEST_CLOCK_LOW = 0x01,		/* nobody at the other end */
+	TEST_CLOCK_LOW = 0x01, /* nobody at the other end */
 	NO_ANSWER = 0xfe,
 
 	COMMAND_BYTE_SYSTEM = 1 << 2,
@@ -84,9 +84,8 @@ static void command(struct i8042 *i8042, uint8_t value)
 		give(i8042, OUTPUT_PORT, false);
 		break;
 	case COMMAND_PULSE ... 0xff:
-		if ((value & OUTPUT_PORT_RESET) == 0) {
+		if ((value & OUTPUT_PORT_RESET) == 0)
 			power_reset(i8042->power);
-		}
 		break;
 	default:
 		break;
@@ -104,9 +103,8 @@ static void data(struct i8042 *i8042, uint8_t value)
 		i8042->ram[pending & 0x1f] = value;
 		break;
 	case COMMAND_WRITE_OUTPUT_PORT:
-		if ((value & OUTPUT_PORT_RESET) == 0) {
+		if ((value & OUTPUT_PORT_RESET) == 0)
 			power_reset(i8042->power);
-		}
 		break;
 	case COMMAND_WRITE_OUTPUT:
 	case COMMAND_WRITE_AUX_OUTPUT:
@@ -128,8 +126,7 @@ static uint64_t data_read(void *device, uint64_t offset, unsigned bytes)
 	return i8042->output;
 }
 
-static void data_write(void *device, uint64_t offset, unsigned bytes,
-		       uint64_t value)
+static void data_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	(void)offset;
 	(void)bytes;
@@ -143,9 +140,8 @@ static uint64_t status_read(void *device, uint64_t offset, unsigned bytes)
 
 	(void)offset;
 	(void)bytes;
-	if ((i8042->ram[0] & COMMAND_BYTE_SYSTEM) != 0) {
+	if ((i8042->ram[0] & COMMAND_BYTE_SYSTEM) != 0)
 		status |= STATUS_SYSTEM;
-	}
 	if (i8042->full) {
 		status |= STATUS_FULL;
 		status |= i8042->auxiliary ? STATUS_AUXILIARY : 0;
@@ -154,8 +150,7 @@ static uint64_t status_read(void *device, uint64_t offset, unsigned bytes)
 	return status;
 }
 
-static void command_write(void *device, uint64_t offset, unsigned bytes,
-			  uint64_t value)
+static void command_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	(void)offset;
 	(void)bytes;
@@ -164,7 +159,7 @@ static void command_write(void *device, uint64_t offset, unsigned bytes,
 
 void i8042_init(struct i8042 *i8042, const struct power *power)
 {
-	*i8042 = (struct i8042){ .power = power };
+	*i8042 = (struct i8042){.power = power};
 	i8042_reset(i8042);
 }
 
@@ -172,21 +167,29 @@ void i8042_reset(struct i8042 *i8042)
 {
 	*i8042 = (struct i8042){
 		.power = i8042->power,
-		.ram = { COMMAND_BYTE_KEYBOARD_OFF | COMMAND_BYTE_AUX_OFF },
+		.ram = {COMMAND_BYTE_KEYBOARD_OFF | COMMAND_BYTE_AUX_OFF},
 	};
 }
 
 enum bus_status i8042_attach(struct i8042 *i8042, struct bus *ports)
 {
 	const struct bus_region data_port = {
-		.base = 0x60, .size = 1, .read = data_read,
-		.write = data_write, .device = i8042, .name = "i8042 data",
+		.base = 0x60,
+		.size = 1,
+		.read = data_read,
+		.write = data_write,
+		.device = i8042,
+		.name = "i8042 data",
 		.widths = BUS_BYTE,
 	};
 	const struct bus_region command_port = {
-		.base = 0x64, .size = 1, .read = status_read,
-		.write = command_write, .device = i8042,
-		.name = "i8042 command", .widths = BUS_BYTE,
+		.base = 0x64,
+		.size = 1,
+		.read = status_read,
+		.write = command_write,
+		.device = i8042,
+		.name = "i8042 command",
+		.widths = BUS_BYTE,
 	};
 	enum bus_status status = bus_add(ports, &data_port);
 

@@ -29,7 +29,7 @@ enum {
 	RTE_REMOTE_IRR = 1 << 14,
 	RTE_LEVEL = 1 << 15,
 	RTE_MASKED = 1 << 16,
-	RTE_WRITABLE = 0x1afff,		/* of the low half */
+	RTE_WRITABLE = 0x1afff, /* of the low half */
 };
 
 #define RTE_DESTINATION 0xff00000000000000ull
@@ -53,37 +53,31 @@ static void service_level(struct ioapic *ioapic, unsigned pin)
 {
 	uint64_t rte = ioapic->redirection[pin];
 
-	if ((rte & RTE_LEVEL) == 0 ||
-	    (rte & (RTE_MASKED | RTE_REMOTE_IRR)) != 0 ||
-	    (ioapic->lines & 1u << pin) == 0) {
+	if ((rte & RTE_LEVEL) == 0 || (rte & (RTE_MASKED | RTE_REMOTE_IRR)) != 0 ||
+	    (ioapic->lines & 1u << pin) == 0)
 		return;
-	}
-	if (send(ioapic, rte)) {
+	if (send(ioapic, rte))
 		ioapic->redirection[pin] |= RTE_REMOTE_IRR;
-	}
 }
 
 void ioapic_set(void *opaque, unsigned pin, bool level)
 {
 	struct ioapic *ioapic = opaque;
 
-	if (pin >= IOAPIC_PINS) {
+	if (pin >= IOAPIC_PINS)
 		return;
-	}
 
 	uint32_t bit = 1u << pin;
 	bool rises = level && (ioapic->lines & bit) == 0;
 	uint64_t rte = ioapic->redirection[pin];
 
 	ioapic->lines = level ? ioapic->lines | bit : ioapic->lines & ~bit;
-	if (!rises) {
+	if (!rises)
 		return;
-	}
-	if ((rte & RTE_LEVEL) != 0) {
+	if ((rte & RTE_LEVEL) != 0)
 		service_level(ioapic, pin);
-	} else if ((rte & RTE_MASKED) == 0) {
+	else if ((rte & RTE_MASKED) == 0)
 		send(ioapic, rte);
-	}
 }
 
 void ioapic_eoi(void *opaque, uint8_t vector)
@@ -95,29 +89,24 @@ void ioapic_eoi(void *opaque, uint8_t vector)
 
 		if ((rte & RTE_LEVEL) != 0 && (uint8_t)rte == vector &&
 		    (rte & RTE_REMOTE_IRR) != 0) {
-			ioapic->redirection[pin] =
-				rte & ~(uint64_t)RTE_REMOTE_IRR;
+			ioapic->redirection[pin] = rte & ~(uint64_t)RTE_REMOTE_IRR;
 			service_level(ioapic, pin);
 		}
 	}
 }
 
-static void write_redirection(struct ioapic *ioapic, unsigned index,
-			      uint32_t value)
+static void write_redirection(struct ioapic *ioapic, unsigned index, uint32_t value)
 {
 	unsigned pin = index / 2;
 	uint64_t rte = ioapic->redirection[pin];
 
-	if (index % 2 != 0) {
+	if (index % 2 != 0)
 		rte = (uint32_t)rte | ((uint64_t)value << 32 & RTE_DESTINATION);
-	} else {
-		rte = (rte & (RTE_DESTINATION | RTE_REMOTE_IRR)) |
-		      (value & RTE_WRITABLE);
-	}
+	else
+		rte = (rte & (RTE_DESTINATION | RTE_REMOTE_IRR)) | (value & RTE_WRITABLE);
 	/* Switching to edge forgets that an EOI is due. */
-	if ((rte & RTE_LEVEL) == 0) {
+	if ((rte & RTE_LEVEL) == 0)
 		rte &= ~(uint64_t)RTE_REMOTE_IRR;
-	}
 	ioapic->redirection[pin] = rte;
 	service_level(ioapic, pin);
 }
@@ -136,9 +125,8 @@ static uint32_t register_read(const struct ioapic *ioapic)
 	default:
 		break;
 	}
-	if (index < IOREDTBL || index - IOREDTBL >= 2 * IOAPIC_PINS) {
+	if (index < IOREDTBL || index - IOREDTBL >= 2 * IOAPIC_PINS)
 		return 0;
-	}
 	rte = ioapic->redirection[(index - IOREDTBL) / 2];
 	return (uint32_t)(index % 2 != 0 ? rte >> 32 : rte);
 }
@@ -147,11 +135,10 @@ static void register_write(struct ioapic *ioapic, uint32_t value)
 {
 	unsigned index = ioapic->index;
 
-	if (index == IOAPICID) {
+	if (index == IOAPICID)
 		ioapic->id = value >> 24 & 0xf;
-	} else if (index >= IOREDTBL && index - IOREDTBL < 2 * IOAPIC_PINS) {
+	else if (index >= IOREDTBL && index - IOREDTBL < 2 * IOAPIC_PINS)
 		write_redirection(ioapic, index - IOREDTBL, value);
-	}
 }
 
 static uint64_t ioapic_read(void *device, uint64_t offset, unsigned bytes)
@@ -169,8 +156,7 @@ static uint64_t ioapic_read(void *device, uint64_t offset, unsigned bytes)
 	}
 }
 
-static void ioapic_write(void *device, uint64_t offset, unsigned bytes,
-			 uint64_t value)
+static void ioapic_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct ioapic *ioapic = device;
 
@@ -190,10 +176,9 @@ static void ioapic_write(void *device, uint64_t offset, unsigned bytes,
 	}
 }
 
-void ioapic_init(struct ioapic *ioapic, uint8_t id,
-		 const struct apic_fabric *fabric)
+void ioapic_init(struct ioapic *ioapic, uint8_t id, const struct apic_fabric *fabric)
 {
-	*ioapic = (struct ioapic){ .fabric = fabric, .boot_id = id };
+	*ioapic = (struct ioapic){.fabric = fabric, .boot_id = id};
 	ioapic_reset(ioapic);
 }
 
@@ -201,16 +186,19 @@ void ioapic_reset(struct ioapic *ioapic)
 {
 	ioapic->index = 0;
 	ioapic->id = ioapic->boot_id;
-	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
 		ioapic->redirection[pin] = RTE_MASKED;
-	}
 }
 
 enum bus_status ioapic_attach(struct ioapic *ioapic, struct bus *memory)
 {
 	return bus_add(memory, &(struct bus_region){
-		.base = IOAPIC_BASE, .size = SIZE, .read = ioapic_read,
-		.write = ioapic_write, .device = ioapic, .name = "ioapic",
-		.widths = BUS_DWORD,
-	});
+				       .base = IOAPIC_BASE,
+				       .size = SIZE,
+				       .read = ioapic_read,
+				       .write = ioapic_write,
+				       .device = ioapic,
+				       .name = "ioapic",
+				       .widths = BUS_DWORD,
+			       });
 }

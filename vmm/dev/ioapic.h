@@ -19,17 +19,15 @@ enum { IOAPIC_PINS = 24 };
 struct ioapic {
 	const struct apic_fabric *fabric;
 	uint64_t redirection[IOAPIC_PINS];
-	uint32_t lines;			/* levels at the pins */
-	uint8_t index;			/* IOREGSEL */
+	uint32_t lines; /* levels at the pins */
+	uint8_t index;	/* IOREGSEL */
 	uint8_t id;
-	uint8_t boot_id;		/* what the firmware has set */
+	uint8_t boot_id; /* what the firmware has set */
 };
 
-void ioapic_init(struct ioapic *ioapic, uint8_t id,
-		 const struct apic_fabric *fabric);
+void ioapic_init(struct ioapic *ioapic, uint8_t id, const struct apic_fabric *fabric);
 void ioapic_reset(struct ioapic *ioapic);
-[[nodiscard]] enum bus_status ioapic_attach(struct ioapic *ioapic,
-					    struct bus *memory);
+[[nodiscard]] enum bus_status ioapic_attach(struct ioapic *ioapic, struct bus *memory);
 
 /* An irq_input's set(): pin 0..23, level: asserted. */
 void ioapic_set(void *ioapic, unsigned pin, bool level);

@@ -28,19 +28,16 @@ static void vector_clear(uint64_t set[4], unsigned vector)
 
 static int vector_top(const uint64_t set[4])
 {
-	for (int i = 3; i >= 0; i--) {
-		if (set[i] != 0) {
+	for (int i = 3; i >= 0; i--)
+		if (set[i] != 0)
 			return i * 64 + 63 - __builtin_clzll(set[i]);
-		}
-	}
 	return -1;
 }
 
 static void kick(struct lapic *lapic)
 {
-	if (lapic->config.hooks.kick != NULL) {
+	if (lapic->config.hooks.kick != NULL)
 		lapic->config.hooks.kick(lapic->config.hooks.opaque);
-	}
 }
 
 /* Processor priority, SDM 3A 11.8.3.1. */
@@ -48,9 +45,8 @@ uint8_t lapic_ppr(const struct lapic *lapic)
 {
 	uint8_t tpr = (uint8_t)lapic->tpr;
 
-	if (tpr >> 4 >= lapic->isr_top >> 4) {
+	if (tpr >> 4 >= lapic->isr_top >> 4)
 		return tpr;
-	}
 	return lapic->isr_top & 0xf0;
 }
 
@@ -68,18 +64,15 @@ void lapic_post(struct lapic *lapic, uint8_t vector, bool level)
 		lapic_error(lapic, ESR_RECEIVE_ILLEGAL);
 		return;
 	}
-	if (level) {
+	if (level)
 		vector_set(lapic->tmr, vector);
-	} else {
+	else
 		vector_clear(lapic->tmr, vector);
-	}
-	if (vector_test(lapic->irr, vector)) {
+	if (vector_test(lapic->irr, vector))
 		return;
-	}
 	vector_set(lapic->irr, vector);
-	if (vector >> 4 > lapic_ppr(lapic) >> 4) {
+	if (vector >> 4 > lapic_ppr(lapic) >> 4)
 		kick(lapic);
-	}
 }
 
 void lapic_post_nmi(struct lapic *lapic)
@@ -93,9 +86,8 @@ void lapic_fire(struct lapic *lapic, enum lapic_lvt entry)
 {
 	uint32_t lvt = lapic->lvt[entry];
 
-	if ((lvt & LVT_MASKED) != 0 || !lapic_is_enabled(lapic)) {
+	if ((lvt & LVT_MASKED) != 0 || !lapic_is_enabled(lapic))
 		return;
-	}
 	switch (lvt >> LVT_MODE_SHIFT & 7) {
 	case APIC_FIXED:
 		lapic_post(lapic, lvt & LVT_VECTOR, false);
@@ -117,74 +109,63 @@ void lapic_fire(struct lapic *lapic, enum lapic_lvt entry)
  */
 void lapic_error(struct lapic *lapic, uint32_t error)
 {
-	if ((lapic->esr_pending & error) != 0) {
+	if ((lapic->esr_pending & error) != 0)
 		return;
-	}
 	lapic->esr_pending |= error;
 	lapic_fire(lapic, LAPIC_LVT_ERROR);
 }
 
 void lapic_accept(struct lapic *lapic, uint8_t vector)
 {
-	if (!vector_test(lapic->irr, vector)) {
+	if (!vector_test(lapic->irr, vector))
 		return;
-	}
 	vector_clear(lapic->irr, vector);
 	vector_set(lapic->isr, vector);
-	if (vector > lapic->isr_top) {
+	if (vector > lapic->isr_top)
 		lapic->isr_top = vector;
-	}
 }
 
 void lapic_eoi(struct lapic *lapic)
 {
 	uint8_t vector = lapic->isr_top;
 
-	if (vector == 0) {
+	if (vector == 0)
 		return;
-	}
 	vector_clear(lapic->isr, vector);
 
 	int top = vector_top(lapic->isr);
 
 	lapic->isr_top = top < 0 ? 0 : (uint8_t)top;
-	if (vector_test(lapic->tmr, vector) && lapic->config.eoi != NULL) {
+	if (vector_test(lapic->tmr, vector) && lapic->config.eoi != NULL)
 		lapic->config.eoi(lapic->config.ioapic, vector);
-	}
 }
 
 bool lapic_extint(const struct lapic *lapic)
 {
 	uint32_t lvt = lapic->lvt[LAPIC_LVT_LINT0];
 
-	if (!lapic->lint[0]) {
+	if (!lapic->lint[0])
 		return false;
-	}
-	if (!lapic_is_enabled(lapic)) {
+	if (!lapic_is_enabled(lapic))
 		return true;
-	}
-	return (lvt & LVT_MASKED) == 0 &&
-	       (lvt >> LVT_MODE_SHIFT & 7) == APIC_EXTINT;
+	return (lvt & LVT_MASKED) == 0 && (lvt >> LVT_MODE_SHIFT & 7) == APIC_EXTINT;
 }
 
 void lapic_lint_set(void *opaque, unsigned pin, bool level)
 {
 	struct lapic *lapic = opaque;
 
-	if (pin > 1 || lapic->lint[pin] == level) {
+	if (pin > 1 || lapic->lint[pin] == level)
 		return;
-	}
 	lapic->lint[pin] = level;
-	if (!level) {
+	if (!level)
 		return;
-	}
-	if (lapic_is_enabled(lapic)) {
+	if (lapic_is_enabled(lapic))
 		lapic_fire(lapic, pin == 0 ? LAPIC_LVT_LINT0 : LAPIC_LVT_LINT1);
-	} else if (pin == 0) {
-		kick(lapic);		/* the pin is INTR now */
-	} else {
+	else if (pin == 0)
+		kick(lapic); /* the pin is INTR now */
+	else
 		lapic_post_nmi(lapic);
-	}
 }
 
 bool lapic_nmi_pending(const struct lapic *lapic)
@@ -214,12 +195,10 @@ void lapic_cr8_write(struct lapic *lapic, uint8_t cr8)
 static void reset_registers(struct lapic *lapic)
 {
 	timer_cancel(&lapic->timer);
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 4; i++)
 		lapic->irr[i] = lapic->isr[i] = lapic->tmr[i] = 0;
-	}
-	for (unsigned i = 0; i < LAPIC_LVTS; i++) {
+	for (unsigned i = 0; i < LAPIC_LVTS; i++)
 		lapic->lvt[i] = LVT_MASKED;
-	}
 	lapic->isr_top = 0;
 	lapic->tpr = lapic->ldr = 0;
 	lapic->dfr = DFR_FLAT;
@@ -236,16 +215,14 @@ void lapic_take_init(struct lapic *lapic)
 	const struct lapic_hooks *hooks = &lapic->config.hooks;
 
 	reset_registers(lapic);
-	if (hooks->init != NULL) {
+	if (hooks->init != NULL)
 		hooks->init(hooks->opaque);
-	}
 }
 
 void lapic_reset(struct lapic *lapic)
 {
 	reset_registers(lapic);
-	lapic->base = LAPIC_BASE_DEFAULT | BASE_EN |
-		      (lapic->config.bsp ? BASE_BSP : 0);
+	lapic->base = LAPIC_BASE_DEFAULT | BASE_EN | (lapic->config.bsp ? BASE_BSP : 0);
 }
 
 void lapic_virtual_wire(struct lapic *lapic)
@@ -259,12 +236,10 @@ bool lapic_init(struct lapic *lapic, const struct lapic_config *config)
 {
 	struct lapics *all = config->all;
 
-	if (all->count == LAPICS_MAX) {
+	if (all->count == LAPICS_MAX)
 		return false;
-	}
-	*lapic = (struct lapic){ .config = *config };
-	timer_init(&lapic->timer, config->timers, lapic_timer_expire,
-		   lapic);
+	*lapic = (struct lapic){.config = *config};
+	timer_init(&lapic->timer, config->timers, lapic_timer_expire, lapic);
 	lapic_reset(lapic);
 	all->lapic[all->count++] = lapic;
 	return true;

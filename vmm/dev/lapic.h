@@ -24,7 +24,7 @@
 
 enum {
 	LAPICS_MAX = 64,
-	LAPIC_SIZE = 0x1000,		/* of the memory registers */
+	LAPIC_SIZE = 0x1000, /* of the memory registers */
 
 	MSR_APIC_BASE = 0x1b,
 	MSR_TSC_DEADLINE = 0x6e0,
@@ -36,7 +36,7 @@ enum {
 
 /* Entries of the local vector table, in the order of the registers' offsets. */
 enum lapic_lvt {
-	LAPIC_LVT_CMCI,		/* not there: max LVT says so */
+	LAPIC_LVT_CMCI, /* not there: max LVT says so */
 	LAPIC_LVT_TIMER,
 	LAPIC_LVT_THERMAL,
 	LAPIC_LVT_PMC,
@@ -52,7 +52,7 @@ struct lapic;
 struct lapics {
 	struct lapic *lapic[LAPICS_MAX];
 	unsigned count;
-	unsigned next;		/* where "lowest priority" looks first */
+	unsigned next; /* where "lowest priority" looks first */
 };
 
 /* What a local APIC does to its vCPU. Each may be NULL. */
@@ -73,9 +73,9 @@ struct lapic_hooks {
 struct lapic_config {
 	uint32_t id;
 	bool bsp;
-	struct lapics *all;		/* lapic_init() enters it there */
+	struct lapics *all; /* lapic_init() enters it there */
 	struct timer_queue *timers;
-	uint64_t timer_hz;		/* count rate at divisor 1: CPUID 15h */
+	uint64_t timer_hz; /* count rate at divisor 1: CPUID 15h */
 	struct lapic_hooks hooks;
 
 	/* An EOI for a level-triggered vector; may be NULL. */
@@ -89,18 +89,18 @@ struct lapic {
 	/* 256 vectors each. */
 	uint64_t irr[4], isr[4], tmr[4];
 
-	uint8_t isr_top;	/* highest vector in service, or 0 */
+	uint8_t isr_top; /* highest vector in service, or 0 */
 
-	uint64_t base;		/* MSR 0x1b */
+	uint64_t base; /* MSR 0x1b */
 	uint32_t tpr, ldr, dfr, svr;
-	uint32_t esr;		/* as read */
-	uint32_t esr_pending;	/* errors since ESR was last written */
+	uint32_t esr;	      /* as read */
+	uint32_t esr_pending; /* errors since ESR was last written */
 	uint64_t icr;
 	uint32_t lvt[LAPIC_LVTS];
-	bool lint[2];		/* levels at the pins */
-	bool nmi;		/* one is to be delivered */
+	bool lint[2]; /* levels at the pins */
+	bool nmi;     /* one is to be delivered */
 
-	uint32_t timer_initial;	/* 0: stopped */
+	uint32_t timer_initial; /* 0: stopped */
 	uint32_t timer_divide;	/* the register, not the divisor */
 	uint64_t timer_start;	/* clock at which the count began */
 	uint64_t timer_period;	/* initial count in clock ticks */
@@ -110,8 +110,7 @@ struct lapic {
 };
 
 /* Also enters it in config->all; false: there is no room. */
-[[nodiscard]] bool lapic_init(struct lapic *lapic,
-			      const struct lapic_config *config);
+[[nodiscard]] bool lapic_init(struct lapic *lapic, const struct lapic_config *config);
 void lapic_reset(struct lapic *lapic);
 
 /*
@@ -142,8 +141,8 @@ bool lapic_nmi_pending(const struct lapic *lapic);
 /* Nothing is pending, whatever is masked: the usual case, told quickly. */
 static inline bool lapic_is_quiet(const struct lapic *lapic)
 {
-	return (lapic->irr[0] | lapic->irr[1] | lapic->irr[2] |
-		lapic->irr[3]) == 0 && !lapic->lint[0] && !lapic->nmi;
+	return (lapic->irr[0] | lapic->irr[1] | lapic->irr[2] | lapic->irr[3]) == 0 &&
+	       !lapic->lint[0] && !lapic->nmi;
 }
 
 /* Task priority as CR8 has it: bits 7..4 of TPR. */
@@ -152,10 +151,8 @@ void lapic_cr8_write(struct lapic *lapic, uint8_t cr8);
 
 /* 0x1b, 0x6e0, 0x800..0x8ff. false: #GP. */
 bool lapic_has_msr(uint32_t msr);
-[[nodiscard]] bool lapic_msr_read(struct lapic *lapic, uint32_t msr,
-				  uint64_t *value);
-[[nodiscard]] bool lapic_msr_write(struct lapic *lapic, uint32_t msr,
-				   uint64_t value);
+[[nodiscard]] bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value);
+[[nodiscard]] bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value);
 
 /*
  * Memory registers: handlers for a bus region of LAPIC_SIZE. As every vCPU sees
@@ -164,8 +161,7 @@ bool lapic_has_msr(uint32_t msr);
  */
 bool lapic_mapped(const struct lapic *lapic, uint64_t gpa);
 uint64_t lapic_mmio_read(void *lapic, uint64_t offset, unsigned bytes);
-void lapic_mmio_write(void *lapic, uint64_t offset, unsigned bytes,
-		      uint64_t value);
+void lapic_mmio_write(void *lapic, uint64_t offset, unsigned bytes, uint64_t value);
 
 /* APIC base MSR, for CPUID (bit 11 enabled, bit 10 x2APIC). */
 uint64_t lapic_base(const struct lapic *lapic);

@@ -19,12 +19,10 @@ static bool matches_xapic_logical(const struct lapic *lapic, uint32_t to)
 {
 	uint32_t own = lapic->ldr >> 24;
 
-	if ((to & 0xff) == 0xff) {
+	if ((to & 0xff) == 0xff)
 		return true;
-	}
-	if (lapic->dfr == DFR_FLAT) {
+	if (lapic->dfr == DFR_FLAT)
 		return (to & own) != 0;
-	}
 	return (to >> 4 & 0xf) == own >> 4 && (to & own & 0xf) != 0;
 }
 
@@ -35,17 +33,14 @@ uint32_t lapic_x2apic_ldr(const struct lapic *lapic)
 	return id >> 4 << 16 | 1u << (id & 0xf);
 }
 
-static bool matches(const struct lapic *lapic,
-		    const struct apic_message *message)
+static bool matches(const struct lapic *lapic, const struct apic_message *message)
 {
 	uint32_t to = message->destination;
 
-	if (to == (message->x2apic ? UINT32_MAX : 0xff)) {
+	if (to == (message->x2apic ? UINT32_MAX : 0xff))
 		return true;
-	}
-	if (!message->logical) {
+	if (!message->logical)
 		return to == lapic->config.id;
-	}
 	if (lapic_is_x2apic(lapic)) {
 		uint32_t own = lapic_x2apic_ldr(lapic);
 
@@ -59,15 +54,13 @@ static bool take(struct lapic *lapic, const struct apic_message *message)
 {
 	const struct lapic_hooks *hooks = &lapic->config.hooks;
 
-	if (!lapic_is_enabled(lapic)) {
+	if (!lapic_is_enabled(lapic))
 		return false;
-	}
 	switch (message->mode) {
 	case APIC_FIXED:
 	case APIC_LOWEST:
-		if (!lapic_is_software_enabled(lapic)) {
+		if (!lapic_is_software_enabled(lapic))
 			return false;
-		}
 		lapic_post(lapic, message->vector, message->level);
 		return true;
 	case APIC_NMI:
@@ -77,18 +70,16 @@ static bool take(struct lapic *lapic, const struct apic_message *message)
 		lapic_take_init(lapic);
 		return true;
 	case APIC_STARTUP:
-		if (hooks->startup != NULL) {
+		if (hooks->startup != NULL)
 			hooks->startup(hooks->opaque, message->vector);
-		}
 		return true;
 	default:
-		return false;		/* SMI, ExtINT and what is reserved */
+		return false; /* SMI, ExtINT and what is reserved */
 	}
 }
 
 /* Of those addressed, the one with the lowest priority; taking turns. */
-static bool deliver_lowest(struct lapics *all,
-			   const struct apic_message *message)
+static bool deliver_lowest(struct lapics *all, const struct apic_message *message)
 {
 	struct lapic *best = NULL;
 	unsigned turn = all->next;
@@ -97,8 +88,7 @@ static bool deliver_lowest(struct lapics *all,
 		unsigned at = (turn + i) % all->count;
 		struct lapic *lapic = all->lapic[at];
 
-		if (lapic_is_software_enabled(lapic) &&
-		    matches(lapic, message) &&
+		if (lapic_is_software_enabled(lapic) && matches(lapic, message) &&
 		    (best == NULL || lapic_ppr(lapic) < lapic_ppr(best))) {
 			best = lapic;
 			all->next = (at + 1) % all->count;
@@ -112,19 +102,15 @@ bool lapics_deliver(void *opaque, const struct apic_message *message)
 	struct lapics *all = opaque;
 	bool taken = false;
 
-	if (message->mode == APIC_LOWEST) {
+	if (message->mode == APIC_LOWEST)
 		return deliver_lowest(all, message);
-	}
-	for (unsigned i = 0; i < all->count; i++) {
-		if (matches(all->lapic[i], message)) {
+	for (unsigned i = 0; i < all->count; i++)
+		if (matches(all->lapic[i], message))
 			taken |= take(all->lapic[i], message);
-		}
-	}
 	return taken;
 }
 
-static void send_shorthand(struct lapic *lapic,
-			   const struct apic_message *message,
+static void send_shorthand(struct lapic *lapic, const struct apic_message *message,
 			   unsigned shorthand)
 {
 	enum { SELF = 1, ALL = 2, OTHERS = 3 };
@@ -133,9 +119,8 @@ static void send_shorthand(struct lapic *lapic,
 	for (unsigned i = 0; i < all->count; i++) {
 		struct lapic *to = all->lapic[i];
 
-		if (to == lapic ? shorthand != OTHERS : shorthand != SELF) {
+		if (to == lapic ? shorthand != OTHERS : shorthand != SELF)
 			take(to, message);
-		}
 	}
 }
 
@@ -154,18 +139,15 @@ void lapic_send(struct lapic *lapic)
 	};
 
 	/* INIT level de-assert is for buses that are gone. */
-	if (message.mode == APIC_INIT && (icr & ICR_LEVEL) != 0 &&
-	    (icr & ICR_ASSERT) == 0) {
+	if (message.mode == APIC_INIT && (icr & ICR_LEVEL) != 0 && (icr & ICR_ASSERT) == 0)
 		return;
-	}
 	if (message.vector < VECTOR_FIRST &&
 	    (message.mode == APIC_FIXED || message.mode == APIC_LOWEST)) {
 		lapic_error(lapic, ESR_SEND_ILLEGAL);
 		return;
 	}
-	if (shorthand != 0) {
+	if (shorthand != 0)
 		send_shorthand(lapic, &message, shorthand);
-	} else {
+	else
 		lapics_deliver(lapic->config.all, &message);
-	}
 }

@@ -18,7 +18,7 @@ enum {
 	LVT_VECTOR = 0xff,
 	LVT_MODE_SHIFT = 8,
 	LVT_MASKED = 1 << 16,
-	LVT_READ_ONLY = 1 << 12 | 1 << 14,	/* status and remote IRR */
+	LVT_READ_ONLY = 1 << 12 | 1 << 14, /* status and remote IRR */
 	LVT_TIMER_MODE = 3 << 17,
 	LVT_TIMER_PERIODIC = 1 << 17,
 	LVT_TIMER_DEADLINE = 2 << 17,
@@ -27,7 +27,7 @@ enum {
 	ESR_RECEIVE_ILLEGAL = 1 << 6,
 	ESR_REGISTER = 1 << 7,
 
-	VECTOR_FIRST = 16,	/* lower ones are illegal */
+	VECTOR_FIRST = 16, /* lower ones are illegal */
 };
 
 #define DFR_FLAT 0xffffffffu

@@ -44,11 +44,11 @@ enum { VERSION = 0x14 | (LAPIC_LVTS - 2) << 16 };
 #define BASE_ADDRESS 0x000ffffffffff000ull
 
 enum access {
-	R = 1 << 0,		/* readable */
-	W = 1 << 1,		/* writable */
-	X = 1 << 2,		/* only in xAPIC mode */
-	X2 = 1 << 3,		/* only in x2APIC mode */
-	X2_RO = 1 << 4,		/* not writable in x2APIC mode */
+	R = 1 << 0,	/* readable */
+	W = 1 << 1,	/* writable */
+	X = 1 << 2,	/* only in xAPIC mode */
+	X2 = 1 << 3,	/* only in x2APIC mode */
+	X2_RO = 1 << 4, /* not writable in x2APIC mode */
 };
 
 /* What each register allows; bits: those that may be written. */
@@ -56,32 +56,32 @@ static const struct {
 	uint8_t access;
 	uint32_t bits;
 } registers[REGISTERS] = {
-	[REG_ID] = { R, 0 },
-	[REG_VERSION] = { R, 0 },
-	[REG_TPR] = { R | W, 0xff },
-	[REG_APR] = { R | X, 0 },
-	[REG_PPR] = { R, 0 },
-	[REG_EOI] = { W, 0 },
-	[REG_RRD] = { R | X, 0 },
-	[REG_LDR] = { R | W | X2_RO, 0xff000000 },
-	[REG_DFR] = { R | W | X, 0xf0000000 },
-	[REG_SVR] = { R | W, 0x1ff },
-	[REG_ISR ... REG_ISR + 7] = { R, 0 },
-	[REG_TMR ... REG_TMR + 7] = { R, 0 },
-	[REG_IRR ... REG_IRR + 7] = { R, 0 },
-	[REG_ESR] = { R | W, 0 },
-	[REG_ICR] = { R | W, 0x000ccfff },
-	[REG_ICR_HIGH] = { R | W | X, 0xff000000 },
-	[REG_LVT_TIMER] = { R | W, 0x700ff },
-	[REG_LVT_THERMAL] = { R | W, 0x107ff },
-	[REG_LVT_PMC] = { R | W, 0x107ff },
-	[REG_LVT_LINT0] = { R | W, 0x1a7ff },
-	[REG_LVT_LINT1] = { R | W, 0x1a7ff },
-	[REG_LVT_ERROR] = { R | W, 0x100ff },
-	[REG_TIMER_INITIAL] = { R | W, 0xffffffff },
-	[REG_TIMER_CURRENT] = { R, 0 },
-	[REG_TIMER_DIVIDE] = { R | W, 0xb },
-	[REG_SELF_IPI] = { W | X2, 0xff },
+	[REG_ID] = {R, 0},
+	[REG_VERSION] = {R, 0},
+	[REG_TPR] = {R | W, 0xff},
+	[REG_APR] = {R | X, 0},
+	[REG_PPR] = {R, 0},
+	[REG_EOI] = {W, 0},
+	[REG_RRD] = {R | X, 0},
+	[REG_LDR] = {R | W | X2_RO, 0xff000000},
+	[REG_DFR] = {R | W | X, 0xf0000000},
+	[REG_SVR] = {R | W, 0x1ff},
+	[REG_ISR... REG_ISR + 7] = {R, 0},
+	[REG_TMR... REG_TMR + 7] = {R, 0},
+	[REG_IRR... REG_IRR + 7] = {R, 0},
+	[REG_ESR] = {R | W, 0},
+	[REG_ICR] = {R | W, 0x000ccfff},
+	[REG_ICR_HIGH] = {R | W | X, 0xff000000},
+	[REG_LVT_TIMER] = {R | W, 0x700ff},
+	[REG_LVT_THERMAL] = {R | W, 0x107ff},
+	[REG_LVT_PMC] = {R | W, 0x107ff},
+	[REG_LVT_LINT0] = {R | W, 0x1a7ff},
+	[REG_LVT_LINT1] = {R | W, 0x1a7ff},
+	[REG_LVT_ERROR] = {R | W, 0x100ff},
+	[REG_TIMER_INITIAL] = {R | W, 0xffffffff},
+	[REG_TIMER_CURRENT] = {R, 0},
+	[REG_TIMER_DIVIDE] = {R | W, 0xb},
+	[REG_SELF_IPI] = {W | X2, 0xff},
 };
 
 /* Bits 32 * n and up, as the eight registers of ISR, TMR and IRR have them. */
@@ -93,25 +93,21 @@ static uint32_t vector_word(const uint64_t set[4], unsigned n)
 static void write_svr(struct lapic *lapic, uint32_t value)
 {
 	lapic->svr = value;
-	if ((value & SVR_ENABLED) == 0) {
-		for (unsigned i = 0; i < LAPIC_LVTS; i++) {
+	if ((value & SVR_ENABLED) == 0)
+		for (unsigned i = 0; i < LAPIC_LVTS; i++)
 			lapic->lvt[i] |= LVT_MASKED;
-		}
-	}
 }
 
 static void write_lvt(struct lapic *lapic, unsigned reg, uint32_t value)
 {
 	enum lapic_lvt entry = LAPIC_LVT_TIMER + (reg - REG_LVT_TIMER);
 
-	if ((lapic->svr & SVR_ENABLED) == 0) {
+	if ((lapic->svr & SVR_ENABLED) == 0)
 		value |= LVT_MASKED;
-	}
-	if (entry == LAPIC_LVT_TIMER) {
+	if (entry == LAPIC_LVT_TIMER)
 		lapic_timer_write_lvt(lapic, value);
-	} else {
+	else
 		lapic->lvt[entry] = value;
-	}
 }
 
 /* A legal write: reg is writable, value has no reserved bits. */
@@ -163,8 +159,7 @@ static uint32_t register_read(const struct lapic *lapic, unsigned reg)
 {
 	switch (reg) {
 	case REG_ID:
-		return lapic_is_x2apic(lapic) ? lapic->config.id :
-					  lapic->config.id << 24;
+		return lapic_is_x2apic(lapic) ? lapic->config.id : lapic->config.id << 24;
 	case REG_VERSION:
 		return VERSION;
 	case REG_TPR:
@@ -172,8 +167,7 @@ static uint32_t register_read(const struct lapic *lapic, unsigned reg)
 	case REG_PPR:
 		return lapic_ppr(lapic);
 	case REG_LDR:
-		return lapic_is_x2apic(lapic) ? lapic_x2apic_ldr(lapic) :
-						lapic->ldr;
+		return lapic_is_x2apic(lapic) ? lapic_x2apic_ldr(lapic) : lapic->ldr;
 	case REG_DFR:
 		return lapic->dfr;
 	case REG_SVR:
@@ -199,7 +193,7 @@ static uint32_t register_read(const struct lapic *lapic, unsigned reg)
 	case REG_TIMER_DIVIDE:
 		return lapic->timer_divide;
 	default:
-		return 0;		/* APR, RRD: not used any more */
+		return 0; /* APR, RRD: not used any more */
 	}
 }
 
@@ -212,8 +206,7 @@ bool lapic_mapped(const struct lapic *lapic, uint64_t gpa)
 }
 
 /* The register at an offset, or REGISTERS if it cannot be accessed so. */
-static unsigned mmio_register(struct lapic *lapic, uint64_t offset,
-			      unsigned access)
+static unsigned mmio_register(struct lapic *lapic, uint64_t offset, unsigned access)
 {
 	uint64_t reg = offset >> 4;
 
@@ -231,22 +224,19 @@ uint64_t lapic_mmio_read(void *opaque, uint64_t offset, unsigned bytes)
 	unsigned reg = mmio_register(lapic, offset, R);
 
 	(void)bytes;
-	if (reg == REGISTERS || (offset & 0xc) != 0) {
+	if (reg == REGISTERS || (offset & 0xc) != 0)
 		return 0;
-	}
 	return register_read(lapic, reg) >> 8 * (offset & 3);
 }
 
-void lapic_mmio_write(void *opaque, uint64_t offset, unsigned bytes,
-		      uint64_t value)
+void lapic_mmio_write(void *opaque, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct lapic *lapic = opaque;
 	unsigned reg = mmio_register(lapic, offset, W);
 
 	/* Only whole registers: SDM 3A 11.4.1. */
-	if (reg == REGISTERS || (offset & 0xf) != 0 || bytes != 4) {
+	if (reg == REGISTERS || (offset & 0xf) != 0 || bytes != 4)
 		return;
-	}
 	register_write(lapic, reg, (uint32_t)value & registers[reg].bits);
 }
 
@@ -259,20 +249,17 @@ bool lapic_has_msr(uint32_t msr)
 }
 
 /* Is this an x2APIC register that allows the access now? */
-static bool x2apic_allows(const struct lapic *lapic, uint32_t msr,
-			  unsigned access)
+static bool x2apic_allows(const struct lapic *lapic, uint32_t msr, unsigned access)
 {
 	uint32_t reg = msr - MSR_X2APIC_FIRST;
 
-	if (!lapic_is_x2apic(lapic) || reg >= REGISTERS) {
+	if (!lapic_is_x2apic(lapic) || reg >= REGISTERS)
 		return false;
-	}
 
 	unsigned allowed = registers[reg].access;
 
-	if ((allowed & X) != 0 || (allowed & access) == 0) {
+	if ((allowed & X) != 0 || (allowed & access) == 0)
 		return false;
-	}
 	return (access & W) == 0 || (allowed & X2_RO) == 0;
 }
 
@@ -286,9 +273,8 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 		*value = lapic->base;
 		return true;
 	}
-	if (!x2apic_allows(lapic, msr, R)) {
+	if (!x2apic_allows(lapic, msr, R))
 		return false;
-	}
 
 	unsigned reg = msr - MSR_X2APIC_FIRST;
 
@@ -300,13 +286,12 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 static bool write_base(struct lapic *lapic, uint64_t value)
 {
 	uint64_t old = lapic->base & (BASE_EN | BASE_EXTD);
-	uint64_t new = value & (BASE_EN | BASE_EXTD);
+	uint64_t new = value &(BASE_EN | BASE_EXTD);
 
-	if ((value & ~(BASE_ADDRESS | BASE_BSP | BASE_EN | BASE_EXTD)) != 0 ||
-	    new == BASE_EXTD || (old == 0 && new == (BASE_EN | BASE_EXTD)) ||
-	    (old == (BASE_EN | BASE_EXTD) && new == BASE_EN)) {
+	if ((value & ~(BASE_ADDRESS | BASE_BSP | BASE_EN | BASE_EXTD)) != 0 || new == BASE_EXTD ||
+	    (old == 0 && new == (BASE_EN | BASE_EXTD)) ||
+	    (old == (BASE_EN | BASE_EXTD) && new == BASE_EN))
 		return false;
-	}
 	if (new == 0 && old != 0) {
 		bool nmi = lapic->nmi;
 
@@ -319,9 +304,8 @@ static bool write_base(struct lapic *lapic, uint64_t value)
 
 static bool write_icr(struct lapic *lapic, uint64_t value)
 {
-	if (((uint32_t)value & ~registers[REG_ICR].bits) != 0) {
+	if (((uint32_t)value & ~registers[REG_ICR].bits) != 0)
 		return false;
-	}
 	lapic->icr = value;
 	lapic_send(lapic);
 	return true;
@@ -333,30 +317,24 @@ bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 		lapic_timer_write_deadline(lapic, value);
 		return true;
 	}
-	if (msr == MSR_APIC_BASE) {
+	if (msr == MSR_APIC_BASE)
 		return write_base(lapic, value);
-	}
-	if (!x2apic_allows(lapic, msr, W)) {
+	if (!x2apic_allows(lapic, msr, W))
 		return false;
-	}
 
 	unsigned reg = msr - MSR_X2APIC_FIRST;
 
-	if (reg == REG_ICR) {
+	if (reg == REG_ICR)
 		return write_icr(lapic, value);
-	}
 	/* Linux writes what it read, with the read-only bits: no fault. */
-	if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR) {
+	if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR)
 		value &= ~(uint64_t)LVT_READ_ONLY;
-	}
-	if ((value & ~(uint64_t)registers[reg].bits) != 0) {
+	if ((value & ~(uint64_t)registers[reg].bits) != 0)
 		return false;
-	}
-	if (reg == REG_SELF_IPI) {
+	if (reg == REG_SELF_IPI)
 		lapic_post(lapic, (uint8_t)value, false);
-	} else {
+	else
 		register_write(lapic, reg, (uint32_t)value);
-	}
 	return true;
 }
 

@@ -18,14 +18,12 @@ static const struct clock *lapic_clock(const struct lapic *lapic)
 
 static bool is_deadline_mode(const struct lapic *lapic)
 {
-	return (lapic->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE) ==
-	       LVT_TIMER_DEADLINE;
+	return (lapic->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE) == LVT_TIMER_DEADLINE;
 }
 
 static bool is_periodic(const struct lapic *lapic)
 {
-	return (lapic->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE) ==
-	       LVT_TIMER_PERIODIC;
+	return (lapic->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE) == LVT_TIMER_PERIODIC;
 }
 
 static uint64_t divisor(const struct lapic *lapic)
@@ -40,17 +38,14 @@ uint32_t lapic_timer_current(const struct lapic *lapic)
 {
 	uint64_t elapsed;
 
-	if (lapic->timer_initial == 0 || !timer_armed(&lapic->timer)) {
+	if (lapic->timer_initial == 0 || !timer_armed(&lapic->timer))
 		return 0;
-	}
 	elapsed = clock_now(lapic_clock(lapic)) - lapic->timer_start;
-	elapsed = clock_scale(elapsed, lapic_clock(lapic)->hz,
-			      lapic->config.timer_hz) / divisor(lapic);
-	if (is_periodic(lapic)) {
+	elapsed = clock_scale(elapsed, lapic_clock(lapic)->hz, lapic->config.timer_hz) /
+		  divisor(lapic);
+	if (is_periodic(lapic))
 		elapsed %= lapic->timer_initial;
-	}
-	return elapsed < lapic->timer_initial ?
-	       lapic->timer_initial - (uint32_t)elapsed : 0;
+	return elapsed < lapic->timer_initial ? lapic->timer_initial - (uint32_t)elapsed : 0;
 }
 
 /* Count in clock ticks, rounded up. */
@@ -65,10 +60,8 @@ static uint64_t count_deadline(const struct lapic *lapic)
 {
 	uint64_t deadline;
 
-	if (__builtin_add_overflow(lapic->timer_start, lapic->timer_period,
-				   &deadline)) {
+	if (__builtin_add_overflow(lapic->timer_start, lapic->timer_period, &deadline))
 		return TIMER_NEVER;
-	}
 	return deadline;
 }
 
@@ -84,9 +77,8 @@ static void timer_start(struct lapic *lapic, uint32_t current)
 	lapic->timer_start = clock_now(lapic_clock(lapic)) -
 			     count_ticks(lapic, lapic->timer_initial - current);
 	lapic->timer_period = count_ticks(lapic, lapic->timer_initial);
-	if (is_periodic(lapic) && lapic->timer_period < least) {
+	if (is_periodic(lapic) && lapic->timer_period < least)
 		lapic->timer_period = least;
-	}
 	timer_arm(&lapic->timer, count_deadline(lapic));
 }
 
@@ -95,9 +87,8 @@ static void timer_again(struct lapic *lapic)
 	uint64_t late = clock_now(lapic_clock(lapic)) - lapic->timer_start;
 
 	/* Periods that nobody had time for are skipped. */
-	if (lapic->timer_period != 0) {
+	if (lapic->timer_period != 0)
 		lapic->timer_start += late - late % lapic->timer_period;
-	}
 	timer_arm(&lapic->timer, count_deadline(lapic));
 }
 
@@ -105,11 +96,10 @@ void lapic_timer_expire(void *opaque)
 {
 	struct lapic *lapic = opaque;
 
-	if (is_deadline_mode(lapic)) {
+	if (is_deadline_mode(lapic))
 		lapic->tsc_deadline = 0;
-	} else if (is_periodic(lapic)) {
+	else if (is_periodic(lapic))
 		timer_again(lapic);
-	}
 	lapic_fire(lapic, LAPIC_LVT_TIMER);
 }
 
@@ -124,9 +114,8 @@ static void deadline_arm(struct lapic *lapic)
 	} else if (lapic->tsc_deadline <= guest_now) {
 		timer_cancel(&lapic->timer);
 		lapic_timer_expire(lapic);
-	} else if (__builtin_add_overflow(now, lapic->tsc_deadline - guest_now,
-					  &deadline)) {
-		timer_cancel(&lapic->timer);	/* in centuries */
+	} else if (__builtin_add_overflow(now, lapic->tsc_deadline - guest_now, &deadline)) {
+		timer_cancel(&lapic->timer); /* in centuries */
 	} else {
 		timer_arm(&lapic->timer, deadline);
 	}
@@ -135,9 +124,8 @@ static void deadline_arm(struct lapic *lapic)
 void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset)
 {
 	lapic->tsc_offset = offset;
-	if (is_deadline_mode(lapic)) {
+	if (is_deadline_mode(lapic))
 		deadline_arm(lapic);
-	}
 }
 
 void lapic_timer_write_lvt(struct lapic *lapic, uint32_t value)
@@ -161,9 +149,8 @@ void lapic_timer_write_divide(struct lapic *lapic, uint32_t value)
 	uint32_t current = lapic_timer_current(lapic);
 
 	lapic->timer_divide = value;
-	if (!is_deadline_mode(lapic)) {
+	if (!is_deadline_mode(lapic))
 		timer_start(lapic, current);
-	}
 }
 
 void lapic_timer_write_initial(struct lapic *lapic, uint32_t value)

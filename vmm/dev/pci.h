@@ -17,7 +17,7 @@
 
 enum {
 	PCI_CONFIG_SIZE = 256,
-	PCI_FUNCTIONS = 256,		/* device << 3 | function */
+	PCI_FUNCTIONS = 256, /* device << 3 | function */
 
 	/* PCI Local Bus specification 3.0, 6.1. */
 	PCI_VENDOR_ID = 0x00,
@@ -26,7 +26,7 @@ enum {
 	PCI_STATUS = 0x06,
 	PCI_REVISION = 0x08,
 	PCI_INTERFACE = 0x09,
-	PCI_CLASS = 0x0a,		/* two bytes: subclass, class */
+	PCI_CLASS = 0x0a, /* two bytes: subclass, class */
 	PCI_HEADER_TYPE = 0x0e,
 	PCI_BAR0 = 0x10,
 	PCI_SUBSYSTEM_VENDOR = 0x2c,
@@ -43,10 +43,10 @@ enum {
 /* Reset state of a register: a function is a table of these. */
 struct pci_register {
 	uint8_t offset;
-	uint8_t bytes;			/* 1, 2 or 4 */
+	uint8_t bytes; /* 1, 2 or 4 */
 	uint32_t value;
-	uint32_t writable;		/* bits that a write changes */
-	uint32_t clear;			/* bits that a written 1 clears */
+	uint32_t writable; /* bits that a write changes */
+	uint32_t clear;	   /* bits that a written 1 clears */
 };
 
 struct pci_function {
@@ -61,8 +61,8 @@ struct pci_function {
 
 struct pci {
 	struct pci_function *function[PCI_FUNCTIONS];
-	uint32_t address;		/* CONFIG_ADDRESS */
-	uint8_t reset_control;		/* port 0xcf9 */
+	uint32_t address;      /* CONFIG_ADDRESS */
+	uint8_t reset_control; /* port 0xcf9 */
 	const struct power *power;
 };
 
@@ -71,21 +71,18 @@ void pci_reset(struct pci *pci);
 [[nodiscard]] enum bus_status pci_attach(struct pci *pci, struct bus *ports);
 
 /* Set all of a function's configuration space by a table. */
-void pci_function_reset(struct pci_function *function,
-			const struct pci_register *registers, unsigned count);
+void pci_function_reset(struct pci_function *function, const struct pci_register *registers,
+			unsigned count);
 
 /* Put a function on the bus; false: the place is taken. */
 [[nodiscard]] bool pci_add(struct pci *pci, unsigned device, unsigned function,
 			   struct pci_function *it);
 
 /* Registers of 1, 2 or 4 bytes, for the device itself: no masks. */
-uint32_t pci_config_get(const struct pci_function *function, unsigned offset,
-			unsigned bytes);
-void pci_config_set(struct pci_function *function, unsigned offset,
-		    unsigned bytes, uint32_t value);
+uint32_t pci_config_get(const struct pci_function *function, unsigned offset, unsigned bytes);
+void pci_config_set(struct pci_function *function, unsigned offset, unsigned bytes, uint32_t value);
 
 /* Accesses as the guest makes them; bytes beyond the space are dropped. */
-uint32_t pci_config_read(const struct pci_function *function, unsigned offset,
-			 unsigned bytes);
-void pci_config_write(struct pci_function *function, unsigned offset,
-		      unsigned bytes, uint32_t value);
+uint32_t pci_config_read(const struct pci_function *function, unsigned offset, unsigned bytes);
+void pci_config_write(struct pci_function *function, unsigned offset, unsigned bytes,
+		      uint32_t value);

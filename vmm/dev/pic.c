@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 enum {
-	CASCADE = 2,			/* the master's input of the slave */
+	CASCADE = 2, /* the master's input of the slave */
 	SPURIOUS = 7,
 
 	ICW1 = 1 << 4,
@@ -42,9 +42,8 @@ static int highest(const struct pic_chip *chip, uint8_t inputs)
 	for (unsigned i = 1; i <= 8; i++) {
 		unsigned input = (chip->lowest + i) % 8;
 
-		if ((inputs & 1u << input) != 0) {
+		if ((inputs & 1u << input) != 0)
 			return (int)input;
-		}
 	}
 	return -1;
 }
@@ -61,24 +60,21 @@ static int request(const struct pic_chip *chip, bool cascaded)
 	int input = highest(chip, chip->irr & (uint8_t)~chip->imr);
 	uint8_t blocking = chip->isr;
 
-	if (input < 0) {
+	if (input < 0)
 		return -1;
-	}
 	if (chip->special_mask) {
 		/* What is masked blocks nothing while it is in service. */
 		blocking &= (uint8_t)~chip->imr;
 	}
 	if (chip->nested && cascaded) {
 		/* The slave may interrupt the slave's own service. */
-		blocking &= (uint8_t)~(1u << CASCADE);
+		blocking &= (uint8_t) ~(1u << CASCADE);
 	}
 
 	int serving = highest(chip, blocking);
 
-	if (serving >= 0 && rank(chip, (unsigned)serving) <=
-			    rank(chip, (unsigned)input)) {
+	if (serving >= 0 && rank(chip, (unsigned)serving) <= rank(chip, (unsigned)input))
 		return -1;
-	}
 	return input;
 }
 
@@ -108,9 +104,8 @@ static void chip_set(struct pic_chip *chip, unsigned input, bool level)
 	uint8_t bit = (uint8_t)(1u << input);
 
 	if (level) {
-		if ((chip->lines & bit) == 0 || is_level(chip, input)) {
+		if ((chip->lines & bit) == 0 || is_level(chip, input))
 			chip->irr |= bit;
-		}
 		chip->lines |= bit;
 	} else {
 		chip->irr &= (uint8_t)~bit;
@@ -129,9 +124,8 @@ void pic_set(void *opaque, unsigned pin, bool level)
 {
 	struct pic *pic = opaque;
 
-	if (pin > 15 || pin == CASCADE) {
+	if (pin > 15 || pin == CASCADE)
 		return;
-	}
 	chip_set(pin < 8 ? &pic->master : &pic->slave, pin % 8, level);
 	update(pic);
 }
@@ -144,20 +138,17 @@ bool pic_pending(const struct pic *pic)
 /* First INTA: the input goes into service (or is spurious). */
 static unsigned chip_acknowledge(struct pic_chip *chip, int input)
 {
-	if (input < 0) {
+	if (input < 0)
 		return SPURIOUS;
-	}
 
 	uint8_t bit = (uint8_t)(1u << input);
 
-	if (!is_level(chip, (unsigned)input)) {
+	if (!is_level(chip, (unsigned)input))
 		chip->irr &= (uint8_t)~bit;
-	}
-	if (!chip->auto_eoi) {
+	if (!chip->auto_eoi)
 		chip->isr |= bit;
-	} else if (chip->rotate_aeoi) {
+	else if (chip->rotate_aeoi)
 		chip->lowest = (uint8_t)input;
-	}
 	return (unsigned)input;
 }
 
@@ -210,51 +201,42 @@ static void write_ocw2(struct pic_chip *chip, uint8_t value)
 		chip->rotate_aeoi = command == ROTATE;
 		return;
 	}
-	if (command == SPECIFIC) {
-		return;			/* no operation */
-	}
+	if (command == SPECIFIC)
+		return; /* no operation */
 	if ((command & SPECIFIC) == 0) {
 		uint8_t serving = chip->isr;
 
 		/* With special mask mode, masked ones are passed over. */
-		if (chip->special_mask) {
+		if (chip->special_mask)
 			serving &= (uint8_t)~chip->imr;
-		}
 		input = highest(chip, serving);
 	}
-	if (input < 0) {
+	if (input < 0)
 		return;
-	}
-	if ((command & EOI) != 0) {
-		chip->isr &= (uint8_t)~(1u << input);
-	}
-	if ((command & ROTATE) != 0) {
+	if ((command & EOI) != 0)
+		chip->isr &= (uint8_t) ~(1u << input);
+	if ((command & ROTATE) != 0)
 		chip->lowest = (uint8_t)input;
-	}
 }
 
 static void write_ocw3(struct pic_chip *chip, uint8_t value)
 {
-	if ((value & OCW3_POLL) != 0) {
+	if ((value & OCW3_POLL) != 0)
 		chip->poll = true;
-	}
-	if ((value & OCW3_RR) != 0) {
+	if ((value & OCW3_RR) != 0)
 		chip->read_isr = (value & OCW3_RIS) != 0;
-	}
-	if ((value & OCW3_ESMM) != 0) {
+	if ((value & OCW3_ESMM) != 0)
 		chip->special_mask = (value & OCW3_SMM) != 0;
-	}
 }
 
 static void write_command(struct pic_chip *chip, uint8_t value)
 {
-	if ((value & ICW1) != 0) {
+	if ((value & ICW1) != 0)
 		write_icw1(chip, value);
-	} else if ((value & OCW3) != 0) {
+	else if ((value & OCW3) != 0)
 		write_ocw3(chip, value);
-	} else {
+	else
 		write_ocw2(chip, value);
-	}
 }
 
 static void write_data(struct pic_chip *chip, uint8_t value)
@@ -286,37 +268,30 @@ static uint8_t poll(struct pic *pic, struct pic_chip *chip)
 	int input = is_master ? master_request(pic) : slave_request(pic);
 
 	chip->poll = false;
-	if (input < 0) {
+	if (input < 0)
 		return 0;
-	}
 	chip_acknowledge(chip, input);
-	if (!is_master) {
+	if (!is_master)
 		chip_set(&pic->master, CASCADE, false);
-	}
 	update(pic);
 	return (uint8_t)(POLL_PENDING | input);
 }
 
-static uint64_t chip_read(struct pic *pic, struct pic_chip *chip,
-			  uint64_t offset)
+static uint64_t chip_read(struct pic *pic, struct pic_chip *chip, uint64_t offset)
 {
-	if (chip->poll) {
+	if (chip->poll)
 		return poll(pic, chip);
-	}
-	if (offset == 1) {
+	if (offset == 1)
 		return chip->imr;
-	}
 	return chip->read_isr ? chip->isr : chip->irr;
 }
 
-static void chip_write(struct pic *pic, struct pic_chip *chip, uint64_t offset,
-		       uint64_t value)
+static void chip_write(struct pic *pic, struct pic_chip *chip, uint64_t offset, uint64_t value)
 {
-	if (offset == 1) {
+	if (offset == 1)
 		write_data(chip, (uint8_t)value);
-	} else {
+	else
 		write_command(chip, (uint8_t)value);
-	}
 	update(pic);
 }
 
@@ -328,8 +303,7 @@ static uint64_t master_read(void *device, uint64_t offset, unsigned bytes)
 	return chip_read(pic, &pic->master, offset);
 }
 
-static void master_write(void *device, uint64_t offset, unsigned bytes,
-			 uint64_t value)
+static void master_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct pic *pic = device;
 
@@ -345,8 +319,7 @@ static uint64_t slave_read(void *device, uint64_t offset, unsigned bytes)
 	return chip_read(pic, &pic->slave, offset);
 }
 
-static void slave_write(void *device, uint64_t offset, unsigned bytes,
-			uint64_t value)
+static void slave_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct pic *pic = device;
 
@@ -362,17 +335,15 @@ static uint64_t elcr_read(void *device, uint64_t offset, unsigned bytes)
 	return offset == 0 ? pic->master.elcr : pic->slave.elcr;
 }
 
-static void elcr_write(void *device, uint64_t offset, unsigned bytes,
-		       uint64_t value)
+static void elcr_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct pic *pic = device;
 
 	(void)bytes;
-	if (offset == 0) {
+	if (offset == 0)
 		pic->master.elcr = value & ELCR_MASTER;
-	} else {
+	else
 		pic->slave.elcr = value & ELCR_SLAVE;
-	}
 	sample_levels(&pic->master);
 	sample_levels(&pic->slave);
 	update(pic);
@@ -380,7 +351,7 @@ static void elcr_write(void *device, uint64_t offset, unsigned bytes,
 
 void pic_init(struct pic *pic, struct irq_line *output)
 {
-	*pic = (struct pic){ .output = output };
+	*pic = (struct pic){.output = output};
 	pic_reset(pic);
 }
 
@@ -390,11 +361,13 @@ void pic_init(struct pic *pic, struct irq_line *output)
  */
 void pic_reset(struct pic *pic)
 {
-	struct pic_chip *chips[] = { &pic->master, &pic->slave };
+	struct pic_chip *chips[] = {&pic->master, &pic->slave};
 
 	for (unsigned i = 0; i < 2; i++) {
 		*chips[i] = (struct pic_chip){
-			.lines = chips[i]->lines, .imr = 0xff, .lowest = 7,
+			.lines = chips[i]->lines,
+			.imr = 0xff,
+			.lowest = 7,
 		};
 	}
 	update(pic);
@@ -403,20 +376,31 @@ void pic_reset(struct pic *pic)
 enum bus_status pic_attach(struct pic *pic, struct bus *ports)
 {
 	const struct bus_region regions[] = {
-		{ .base = 0x20, .size = 2, .read = master_read,
-		  .write = master_write, .device = pic, .name = "pic master",
-		  .widths = BUS_BYTE },
-		{ .base = 0xa0, .size = 2, .read = slave_read,
-		  .write = slave_write, .device = pic, .name = "pic slave",
-		  .widths = BUS_BYTE },
-		{ .base = 0x4d0, .size = 2, .read = elcr_read,
-		  .write = elcr_write, .device = pic, .name = "pic elcr",
-		  .widths = BUS_BYTE },
+		{.base = 0x20,
+		 .size = 2,
+		 .read = master_read,
+		 .write = master_write,
+		 .device = pic,
+		 .name = "pic master",
+		 .widths = BUS_BYTE},
+		{.base = 0xa0,
+		 .size = 2,
+		 .read = slave_read,
+		 .write = slave_write,
+		 .device = pic,
+		 .name = "pic slave",
+		 .widths = BUS_BYTE},
+		{.base = 0x4d0,
+		 .size = 2,
+		 .read = elcr_read,
+		 .write = elcr_write,
+		 .device = pic,
+		 .name = "pic elcr",
+		 .widths = BUS_BYTE},
 	};
 	enum bus_status status = BUS_OK;
 
-	for (unsigned i = 0; i < 3 && status == BUS_OK; i++) {
+	for (unsigned i = 0; i < 3 && status == BUS_OK; i++)
 		status = bus_add(ports, &regions[i]);
-	}
 	return status;
 }

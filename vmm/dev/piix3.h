@@ -18,7 +18,7 @@ enum {
 struct piix3 {
 	struct pci_function pci;
 	struct irq_line *isa;		/* 16 lines */
-	uint32_t asserted[PIIX3_PIRQS];	/* which of the 32 PCI devices do */
+	uint32_t asserted[PIIX3_PIRQS]; /* which of the 32 PCI devices do */
 	uint16_t driven;		/* ISA lines that a PIRQ holds high */
 };
 

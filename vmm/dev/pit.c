@@ -23,7 +23,7 @@ enum {
 	PORT61_REFRESH = 1 << 4,
 	PORT61_OUT2 = 1 << 5,
 
-	REFRESH_TICKS = 18,		/* 15 us */
+	REFRESH_TICKS = 18, /* 15 us */
 
 	/* Channel 0 interrupts at most 20,000 times a second. */
 	RELOAD_MIN = PIT_HZ / 20000,
@@ -53,20 +53,18 @@ static uint64_t to_clocks(const struct pit *pit, uint64_t ticks)
 
 static uint64_t ticks(const struct pit *pit, const struct pit_channel *channel)
 {
-	if (!channel->counting) {
+	if (!channel->counting)
 		return 0;
-	}
-	if (channel->paused) {
+	if (channel->paused)
 		return channel->paused_tick;
-	}
 	return to_ticks(pit, clock_now(pit->clock) - channel->start);
 }
 
 /* A new count of a periodic mode replaces the old one when that is done. */
 static void sync(struct pit *pit, struct pit_channel *channel)
 {
-	if (channel->next_reload != 0 && channel->counting &&
-	    !channel->paused && ticks(pit, channel) >= channel->next_tick) {
+	if (channel->next_reload != 0 && channel->counting && !channel->paused &&
+	    ticks(pit, channel) >= channel->next_tick) {
 		channel->start += to_clocks(pit, channel->next_tick);
 		channel->reload = channel->next_reload;
 		channel->next_reload = 0;
@@ -78,9 +76,8 @@ static bool output(const struct pit *pit, const struct pit_channel *channel)
 	uint64_t t = ticks(pit, channel);
 	uint32_t n = channel->reload;
 
-	if (!channel->counting) {
+	if (!channel->counting)
 		return channel->mode != 0;
-	}
 	switch (channel->mode) {
 	case 0:
 	case 1:
@@ -101,12 +98,10 @@ static uint32_t count(const struct pit *pit, const struct pit_channel *channel)
 	uint32_t n = channel->reload;
 	uint64_t t = ticks(pit, channel);
 
-	if (n == 0) {
+	if (n == 0)
 		return 0;
-	}
-	if (channel->mode == 2) {
+	if (channel->mode == 2)
 		return n - (uint32_t)(t % n);
-	}
 	if (channel->mode == 3) {
 		uint32_t phase = (uint32_t)(t % n), half = (n + 1) / 2;
 
@@ -118,18 +113,17 @@ static uint32_t count(const struct pit *pit, const struct pit_channel *channel)
 
 static uint16_t to_bcd(uint32_t value)
 {
-	return (uint16_t)(value % 10 | value / 10 % 10 << 4 |
-			  value / 100 % 10 << 8 | value / 1000 % 10 << 12);
+	return (uint16_t)(value % 10 | value / 10 % 10 << 4 | value / 100 % 10 << 8 |
+			  value / 1000 % 10 << 12);
 }
 
 static uint32_t from_bcd(uint32_t value)
 {
-	return (value & 0xf) + (value >> 4 & 0xf) * 10 +
-	       (value >> 8 & 0xf) * 100 + (value >> 12 & 0xf) * 1000;
+	return (value & 0xf) + (value >> 4 & 0xf) * 10 + (value >> 8 & 0xf) * 100 +
+	       (value >> 12 & 0xf) * 1000;
 }
 
-static uint16_t read_count(const struct pit *pit,
-			   const struct pit_channel *channel)
+static uint16_t read_count(const struct pit *pit, const struct pit_channel *channel)
 {
 	uint32_t value = count(pit, channel);
 
@@ -138,9 +132,8 @@ static uint16_t read_count(const struct pit *pit,
 
 bool pit_output(struct pit *pit, unsigned channel)
 {
-	if (channel >= PIT_CHANNELS) {
+	if (channel >= PIT_CHANNELS)
 		return false;
-	}
 	sync(pit, &pit->channel[channel]);
 	return output(pit, &pit->channel[channel]);
 }
@@ -153,14 +146,13 @@ static void arm(struct pit *pit)
 	uint32_t n = channel->reload;
 
 	if (channel->counting && !channel->paused) {
-		if (is_periodic(channel)) {
+		if (is_periodic(channel))
 			edge = (t / n + 1) * n;
-		} else if (t < n) {
+		else if (t < n)
 			edge = n;
-		}
 	}
-	timer_arm(&pit->timer, edge == TIMER_NEVER ? TIMER_NEVER :
-		  channel->start + to_clocks(pit, edge));
+	timer_arm(&pit->timer,
+		  edge == TIMER_NEVER ? TIMER_NEVER : channel->start + to_clocks(pit, edge));
 }
 
 static void expire(void *opaque)
@@ -189,16 +181,12 @@ static void load(struct pit *pit, struct pit_channel *channel, uint16_t value)
 {
 	uint32_t n = channel->bcd ? from_bcd(value) : value;
 
-	if (n == 0) {
+	if (n == 0)
 		n = channel->bcd ? 10000 : 65536;
-	}
-	if (is_periodic(channel) && n < 2) {
-		n = 2;			/* 1 is illegal */
-	}
-	if (channel == &pit->channel[0] && is_periodic(channel) &&
-	    n < RELOAD_MIN) {
+	if (is_periodic(channel) && n < 2)
+		n = 2; /* 1 is illegal */
+	if (channel == &pit->channel[0] && is_periodic(channel) && n < RELOAD_MIN)
 		n = RELOAD_MIN;
-	}
 
 	if (is_triggered(channel)) {
 		channel->next_reload = n;
@@ -206,8 +194,7 @@ static void load(struct pit *pit, struct pit_channel *channel, uint16_t value)
 		uint64_t t = ticks(pit, channel);
 
 		channel->next_reload = n;
-		channel->next_tick = (t / channel->reload + 1) *
-				     channel->reload;
+		channel->next_tick = (t / channel->reload + 1) * channel->reload;
 	} else {
 		channel->next_reload = n;
 		start(pit, channel);
@@ -225,18 +212,15 @@ static void set_gate(struct pit *pit, struct pit_channel *channel, bool gate)
 		channel->paused = true;
 	}
 	channel->gate = gate;
-	if (!rises) {
+	if (!rises)
 		return;
-	}
 	if (is_triggered(channel)) {
-		if (channel->next_reload != 0 || channel->reload != 0) {
+		if (channel->next_reload != 0 || channel->reload != 0)
 			start(pit, channel);
-		}
 	} else if (channel->counting && is_periodic(channel)) {
 		start(pit, channel);
 	} else if (channel->counting) {
-		channel->start = clock_now(pit->clock) -
-				 to_clocks(pit, channel->paused_tick);
+		channel->start = clock_now(pit->clock) - to_clocks(pit, channel->paused_tick);
 		channel->paused = false;
 	}
 }
@@ -253,13 +237,12 @@ static void latch_status(struct pit *pit, struct pit_channel *channel)
 {
 	bool null_count = channel->next_reload != 0 || channel->reload == 0;
 
-	if (channel->status_latched) {
+	if (channel->status_latched)
 		return;
-	}
-	channel->latched_status = (uint8_t)(
-		(output(pit, channel) ? STATUS_OUTPUT : 0) |
-		(null_count ? STATUS_NULL_COUNT : 0) |
-		channel->access << 4 | channel->mode << 1 | channel->bcd);
+	channel->latched_status = (uint8_t)((output(pit, channel) ? STATUS_OUTPUT : 0) |
+					    (null_count ? STATUS_NULL_COUNT : 0) |
+					    channel->access << 4 | channel->mode << 1 |
+					    channel->bcd);
 	channel->status_latched = true;
 }
 
@@ -268,16 +251,13 @@ static void read_back(struct pit *pit, uint8_t value)
 	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
 		struct pit_channel *channel = &pit->channel[i];
 
-		if ((value & 2u << i) == 0) {
+		if ((value & 2u << i) == 0)
 			continue;
-		}
 		sync(pit, channel);
-		if ((value & READ_BACK_NO_COUNT) == 0) {
+		if ((value & READ_BACK_NO_COUNT) == 0)
 			latch_count(pit, channel);
-		}
-		if ((value & READ_BACK_NO_STATUS) == 0) {
+		if ((value & READ_BACK_NO_STATUS) == 0)
 			latch_status(pit, channel);
-		}
 	}
 }
 
@@ -310,8 +290,7 @@ static void write_control(struct pit *pit, uint8_t value)
 	}
 }
 
-static void write_channel(struct pit *pit, struct pit_channel *channel,
-			  uint8_t value)
+static void write_channel(struct pit *pit, struct pit_channel *channel, uint8_t value)
 {
 	sync(pit, channel);
 	if (channel->access == 3 && !channel->write_high) {
@@ -330,9 +309,8 @@ static void write_channel(struct pit *pit, struct pit_channel *channel,
 		load(pit, channel, (uint16_t)(high << 8 | low));
 	}
 	if (channel == &pit->channel[0]) {
-		if (channel->mode == 0) {
+		if (channel->mode == 0)
 			irq_lower(pit->irq);
-		}
 		arm(pit);
 	}
 }
@@ -346,8 +324,7 @@ static uint8_t read_channel(struct pit *pit, struct pit_channel *channel)
 		channel->status_latched = false;
 		return channel->latched_status;
 	}
-	value = channel->count_latched ? channel->latched_count :
-					 read_count(pit, channel);
+	value = channel->count_latched ? channel->latched_count : read_count(pit, channel);
 	if (channel->access == 3 && !channel->read_high) {
 		channel->read_high = true;
 		return (uint8_t)value;
@@ -362,23 +339,20 @@ static uint64_t pit_read(void *device, uint64_t offset, unsigned bytes)
 	struct pit *pit = device;
 
 	(void)bytes;
-	if (offset >= PIT_CHANNELS) {
-		return 0xff;		/* the control word is write-only */
-	}
+	if (offset >= PIT_CHANNELS)
+		return 0xff; /* the control word is write-only */
 	return read_channel(pit, &pit->channel[offset]);
 }
 
-static void pit_write(void *device, uint64_t offset, unsigned bytes,
-		      uint64_t value)
+static void pit_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct pit *pit = device;
 
 	(void)bytes;
-	if (offset >= PIT_CHANNELS) {
+	if (offset >= PIT_CHANNELS)
 		write_control(pit, (uint8_t)value);
-	} else {
+	else
 		write_channel(pit, &pit->channel[offset], (uint8_t)value);
-	}
 }
 
 static uint64_t port61_read(void *device, uint64_t offset, unsigned bytes)
@@ -389,17 +363,14 @@ static uint64_t port61_read(void *device, uint64_t offset, unsigned bytes)
 
 	(void)offset;
 	(void)bytes;
-	if (now / REFRESH_TICKS % 2 != 0) {
+	if (now / REFRESH_TICKS % 2 != 0)
 		value |= PORT61_REFRESH;
-	}
-	if (pit_output(pit, 2)) {
+	if (pit_output(pit, 2))
 		value |= PORT61_OUT2;
-	}
 	return value;
 }
 
-static void port61_write(void *device, uint64_t offset, unsigned bytes,
-			 uint64_t value)
+static void port61_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct pit *pit = device;
 
@@ -411,7 +382,7 @@ static void port61_write(void *device, uint64_t offset, unsigned bytes,
 
 void pit_init(struct pit *pit, struct timer_queue *timers, struct irq_line *irq)
 {
-	*pit = (struct pit){ .clock = timers->clock, .irq = irq };
+	*pit = (struct pit){.clock = timers->clock, .irq = irq};
 	timer_init(&pit->timer, timers, expire, pit);
 	pit_reset(pit);
 }
@@ -422,7 +393,9 @@ void pit_reset(struct pit *pit)
 	timer_cancel(&pit->timer);
 	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
 		pit->channel[i] = (struct pit_channel){
-			.mode = 3, .access = 3, .gate = i != 2,
+			.mode = 3,
+			.access = 3,
+			.gate = i != 2,
 		};
 	}
 	pit->port61 = 0;
@@ -432,12 +405,21 @@ void pit_reset(struct pit *pit)
 enum bus_status pit_attach(struct pit *pit, struct bus *ports)
 {
 	const struct bus_region counters = {
-		.base = 0x40, .size = 4, .read = pit_read, .write = pit_write,
-		.device = pit, .name = "pit", .widths = BUS_BYTE,
+		.base = 0x40,
+		.size = 4,
+		.read = pit_read,
+		.write = pit_write,
+		.device = pit,
+		.name = "pit",
+		.widths = BUS_BYTE,
 	};
 	const struct bus_region port61 = {
-		.base = 0x61, .size = 1, .read = port61_read,
-		.write = port61_write, .device = pit, .name = "port 61",
+		.base = 0x61,
+		.size = 1,
+		.read = port61_read,
+		.write = port61_write,
+		.device = pit,
+		.name = "port 61",
 		.widths = BUS_BYTE,
 	};
 	enum bus_status status = bus_add(ports, &counters);

@@ -18,14 +18,12 @@ struct power {
 
 static inline void power_off(const struct power *power)
 {
-	if (power->off != 0) {
+	if (power->off != 0)
 		power->off(power->opaque);
-	}
 }
 
 static inline void power_reset(const struct power *power)
 {
-	if (power->reset != 0) {
+	if (power->reset != 0)
 		power->reset(power->opaque);
-	}
 }

@@ -13,9 +13,12 @@
 #include <stddef.h>
 
 enum {
-	SECONDS = 0x00, SECONDS_ALARM = 0x01,
-	MINUTES = 0x02, MINUTES_ALARM = 0x03,
-	HOURS = 0x04, HOURS_ALARM = 0x05,
+	SECONDS = 0x00,
+	SECONDS_ALARM = 0x01,
+	MINUTES = 0x02,
+	MINUTES_ALARM = 0x03,
+	HOURS = 0x04,
+	HOURS_ALARM = 0x05,
 	DAY_OF_WEEK = 0x06,
 	DAY = 0x07,
 	MONTH = 0x08,
@@ -24,12 +27,12 @@ enum {
 	REG_B = 0x0b,
 	REG_C = 0x0c,
 	REG_D = 0x0d,
-	CENTURY = 0x32,			/* FADT says so */
+	CENTURY = 0x32, /* FADT says so */
 
 	A_UIP = 0x80,
-	A_DIVIDER_RESET = 0x60,		/* both bits */
+	A_DIVIDER_RESET = 0x60, /* both bits */
 	A_RATE = 0x0f,
-	A_RESET = 0x26,			/* 32768 Hz, rate 1024 Hz */
+	A_RESET = 0x26, /* 32768 Hz, rate 1024 Hz */
 
 	B_SET = 0x80,
 	B_PIE = 0x40,
@@ -42,7 +45,7 @@ enum {
 	C_IRQF = 0x80,
 	C_PF = 0x40,
 	C_AF = 0x20,
-	C_UF = 0x10,			/* the flags are where B has enables */
+	C_UF = 0x10, /* the flags are where B has enables */
 
 	D_VRT = 0x80,
 
@@ -50,15 +53,15 @@ enum {
 	ALARM_ANY = 0xc0,
 
 	CRYSTAL_HZ = 32768,
-	UIP_BEATS = 8,			/* 244 us before the update */
+	UIP_BEATS = 8, /* 244 us before the update */
 
 	DAY_SECONDS = 86400,
 };
 
 struct date {
 	int64_t year;
-	unsigned month, day;		/* from 1 */
-	unsigned day_of_week;		/* 1: Sunday */
+	unsigned month, day;  /* from 1 */
+	unsigned day_of_week; /* 1: Sunday */
 	unsigned hour, minute, second;
 };
 
@@ -69,15 +72,14 @@ static int64_t days_of(int64_t year, unsigned month, unsigned day)
 	int64_t y = month <= 2 ? year - 1 + 400 : year + 400;
 	unsigned m = (month + 9) % 12;
 
-	return y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day -
-	       1 - 719468 - 146097;
+	return y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468 - 146097;
 }
 
 static struct date date_of(int64_t seconds)
 {
 	int64_t days = seconds / DAY_SECONDS;
 	unsigned rest = (unsigned)(seconds % DAY_SECONDS);
-	int64_t era_day = days + 719468;	/* since 0000-03-01 */
+	int64_t era_day = days + 719468; /* since 0000-03-01 */
 	int64_t era = era_day / 146097;
 	unsigned d = (unsigned)(era_day % 146097);
 	unsigned y = (d - d / 1460 + d / 36524 - d / 146096) / 365;
@@ -99,36 +101,30 @@ static struct date date_of(int64_t seconds)
 
 static uint8_t encode(const struct rtc *rtc, unsigned value)
 {
-	if ((rtc->cmos[REG_B] & B_BINARY) != 0) {
+	if ((rtc->cmos[REG_B] & B_BINARY) != 0)
 		return (uint8_t)value;
-	}
 	return (uint8_t)(value / 10 % 10 << 4 | value % 10);
 }
 
 static unsigned decode(const struct rtc *rtc, uint8_t value)
 {
-	if ((rtc->cmos[REG_B] & B_BINARY) != 0) {
+	if ((rtc->cmos[REG_B] & B_BINARY) != 0)
 		return value;
-	}
 	return (value >> 4) * 10u + (value & 0xf);
 }
 
 static uint8_t encode_hour(const struct rtc *rtc, unsigned hour)
 {
-	if ((rtc->cmos[REG_B] & B_24_HOURS) != 0) {
+	if ((rtc->cmos[REG_B] & B_24_HOURS) != 0)
 		return encode(rtc, hour);
-	}
-	return encode(rtc, hour % 12 == 0 ? 12 : hour % 12) |
-	       (hour >= 12 ? HOUR_PM : 0);
+	return encode(rtc, hour % 12 == 0 ? 12 : hour % 12) | (hour >= 12 ? HOUR_PM : 0);
 }
 
 static unsigned decode_hour(const struct rtc *rtc, uint8_t value)
 {
-	if ((rtc->cmos[REG_B] & B_24_HOURS) != 0) {
+	if ((rtc->cmos[REG_B] & B_24_HOURS) != 0)
 		return decode(rtc, value);
-	}
-	return decode(rtc, value & (uint8_t)~HOUR_PM) % 12 +
-	       ((value & HOUR_PM) != 0 ? 12 : 0);
+	return decode(rtc, value & (uint8_t)~HOUR_PM) % 12 + ((value & HOUR_PM) != 0 ? 12 : 0);
 }
 
 /* Time. */
@@ -165,9 +161,8 @@ static void show_time(struct rtc *rtc)
 	uint8_t *cmos = rtc->cmos;
 	struct date date;
 
-	if (is_stopped(rtc)) {
+	if (is_stopped(rtc))
 		return;
-	}
 	date = date_of(rtc->seconds + (int64_t)elapsed_seconds(rtc));
 	cmos[SECONDS] = encode(rtc, date.second);
 	cmos[MINUTES] = encode(rtc, date.minute);
@@ -197,11 +192,10 @@ static void take_time(struct rtc *rtc)
 	unsigned minute = clamp(decode(rtc, cmos[MINUTES]), 0, 59);
 	unsigned second = clamp(decode(rtc, cmos[SECONDS]), 0, 59);
 
-	if (days < 0) {
-		days = 0;		/* 1900..1969 */
-	}
-	rtc->seconds = days * DAY_SECONDS + hour * 3600 + minute * 60 +
-		       second - (int64_t)elapsed_seconds(rtc);
+	if (days < 0)
+		days = 0; /* 1900..1969 */
+	rtc->seconds = days * DAY_SECONDS + hour * 3600 + minute * 60 + second -
+		       (int64_t)elapsed_seconds(rtc);
 }
 
 /* Alarm. */
@@ -224,18 +218,15 @@ static unsigned until_alarm(const struct rtc *rtc, unsigned time_of_day)
 	unsigned second = decode(rtc, cmos[SECONDS_ALARM]);
 	unsigned t = time_of_day + 1;
 
-	while (t <= time_of_day + DAY_SECONDS) {
-		if (!alarm_field(t / 3600 % 24, cmos[HOURS_ALARM], hour)) {
+	while (t <= time_of_day + DAY_SECONDS)
+		if (!alarm_field(t / 3600 % 24, cmos[HOURS_ALARM], hour))
 			t = (t / 3600 + 1) * 3600;
-		} else if (!alarm_field(t / 60 % 60, cmos[MINUTES_ALARM],
-					minute)) {
+		else if (!alarm_field(t / 60 % 60, cmos[MINUTES_ALARM], minute))
 			t = (t / 60 + 1) * 60;
-		} else if (!alarm_field(t % 60, cmos[SECONDS_ALARM], second)) {
+		else if (!alarm_field(t % 60, cmos[SECONDS_ALARM], second))
 			t++;
-		} else {
+		else
 			return t - time_of_day;
-		}
-	}
 	return 0;
 }
 
@@ -254,9 +245,8 @@ static uint64_t period(const struct rtc *rtc)
 {
 	unsigned rate = rtc->cmos[REG_A] & A_RATE;
 
-	if (rate == 0 || is_divider_reset(rtc)) {
+	if (rate == 0 || is_divider_reset(rtc))
 		return 0;
-	}
 	return rate < 3 ? 1u << (rate + 6) : 1u << (rate - 1);
 }
 
@@ -266,16 +256,14 @@ static void set_flags(struct rtc *rtc)
 	uint64_t beats = period(rtc);
 	uint8_t *flags = &rtc->cmos[REG_C];
 
-	if (beats != 0 && beat / beats != rtc->last_beat / beats) {
+	if (beats != 0 && beat / beats != rtc->last_beat / beats)
 		*flags |= C_PF;
-	}
 	if (!is_stopped(rtc) && second > rtc->last_second) {
 		unsigned until = until_alarm_from(rtc, rtc->last_second);
 
 		*flags |= C_UF;
-		if (until != 0 && second - rtc->last_second >= until) {
+		if (until != 0 && second - rtc->last_second >= until)
 			*flags |= C_AF;
-		}
 	}
 	rtc->last_second = second;
 	rtc->last_beat = beat;
@@ -298,15 +286,13 @@ static uint64_t next_flag(const struct rtc *rtc)
 
 		next = clock_scale_up(beat, CRYSTAL_HZ, hz);
 	}
-	if ((wanted & C_UF) != 0 && !is_stopped(rtc)) {
+	if ((wanted & C_UF) != 0 && !is_stopped(rtc))
 		next = earlier(next, (rtc->last_second + 1) * hz);
-	}
 	if ((wanted & C_AF) != 0 && !is_stopped(rtc)) {
 		unsigned until = until_alarm_from(rtc, rtc->last_second);
 
-		if (until != 0) {
+		if (until != 0)
 			next = earlier(next, (rtc->last_second + until) * hz);
-		}
 	}
 	return next == TIMER_NEVER ? TIMER_NEVER : rtc->epoch + next;
 }
@@ -317,11 +303,10 @@ static void update(struct rtc *rtc)
 	uint8_t *flags = &rtc->cmos[REG_C];
 
 	set_flags(rtc);
-	if ((*flags & rtc->cmos[REG_B] & (C_PF | C_AF | C_UF)) != 0) {
+	if ((*flags & rtc->cmos[REG_B] & (C_PF | C_AF | C_UF)) != 0)
 		*flags |= C_IRQF;
-	} else {
+	else
 		*flags &= (uint8_t)~C_IRQF;
-	}
 	irq_set(rtc->irq, (*flags & C_IRQF) != 0);
 	timer_arm(&rtc->timer, next_flag(rtc));
 }
@@ -365,9 +350,8 @@ static void write_a(struct rtc *rtc, uint8_t value)
 
 	show_time(rtc);
 	rtc->cmos[REG_A] = value & (uint8_t)~A_UIP;
-	if (was_reset && !is_divider_reset(rtc)) {
+	if (was_reset && !is_divider_reset(rtc))
 		restart_divider(rtc);
-	}
 }
 
 static void write_b(struct rtc *rtc, uint8_t value)
@@ -375,25 +359,22 @@ static void write_b(struct rtc *rtc, uint8_t value)
 	bool was_set = (rtc->cmos[REG_B] & B_SET) != 0;
 
 	show_time(rtc);
-	if ((value & B_SET) != 0) {
+	if ((value & B_SET) != 0)
 		value &= (uint8_t)~B_UIE;
-	}
 	rtc->cmos[REG_B] = value;
-	if (was_set && !is_stopped(rtc)) {
+	if (was_set && !is_stopped(rtc))
 		take_time(rtc);
-	}
 }
 
 static bool is_time(unsigned index)
 {
 	return index == CENTURY || (index <= YEAR && index != SECONDS_ALARM &&
-				    index != MINUTES_ALARM &&
-				    index != HOURS_ALARM);
+				    index != MINUTES_ALARM && index != HOURS_ALARM);
 }
 
 static void write_register(struct rtc *rtc, unsigned index, uint8_t value)
 {
-	update(rtc);			/* flags of the time before */
+	update(rtc); /* flags of the time before */
 	if (index == REG_A) {
 		write_a(rtc, value);
 	} else if (index == REG_B) {
@@ -401,9 +382,8 @@ static void write_register(struct rtc *rtc, unsigned index, uint8_t value)
 	} else if (is_time(index)) {
 		show_time(rtc);
 		rtc->cmos[index] = value;
-		if (!is_stopped(rtc)) {
+		if (!is_stopped(rtc))
 			take_time(rtc);
-		}
 	} else if (index != REG_C && index != REG_D) {
 		rtc->cmos[index] = value;
 	}
@@ -412,15 +392,12 @@ static void write_register(struct rtc *rtc, unsigned index, uint8_t value)
 
 static uint8_t read_register(struct rtc *rtc, unsigned index)
 {
-	if (index == REG_A) {
+	if (index == REG_A)
 		return read_a(rtc);
-	}
-	if (index == REG_C) {
+	if (index == REG_C)
 		return read_c(rtc);
-	}
-	if (is_time(index)) {
+	if (is_time(index))
 		show_time(rtc);
-	}
 	return rtc->cmos[index];
 }
 
@@ -432,28 +409,24 @@ static uint64_t rtc_read(void *device, uint64_t offset, unsigned bytes)
 	return offset == 0 ? 0xff : read_register(rtc, rtc->index);
 }
 
-static void rtc_write(void *device, uint64_t offset, unsigned bytes,
-		      uint64_t value)
+static void rtc_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct rtc *rtc = device;
 
 	(void)bytes;
-	if (offset == 0) {
-		rtc->index = value % RTC_CMOS_SIZE;	/* bit 7: NMI mask */
-	} else {
+	if (offset == 0)
+		rtc->index = value % RTC_CMOS_SIZE; /* bit 7: NMI mask */
+	else
 		write_register(rtc, rtc->index, (uint8_t)value);
-	}
 }
 
 void rtc_set_ram(struct rtc *rtc, unsigned index, uint8_t value)
 {
-	if (index > REG_D && index < RTC_CMOS_SIZE && index != CENTURY) {
+	if (index > REG_D && index < RTC_CMOS_SIZE && index != CENTURY)
 		rtc->cmos[index] = value;
-	}
 }
 
-void rtc_init(struct rtc *rtc, struct timer_queue *timers, struct irq_line *irq,
-	      int64_t seconds)
+void rtc_init(struct rtc *rtc, struct timer_queue *timers, struct irq_line *irq, int64_t seconds)
 {
 	*rtc = (struct rtc){
 		.clock = timers->clock,
@@ -473,7 +446,7 @@ void rtc_reset(struct rtc *rtc)
 {
 	set_flags(rtc);
 	rtc->index = 0;
-	rtc->cmos[REG_B] &= (uint8_t)~(B_PIE | B_AIE | B_UIE | B_SQWE);
+	rtc->cmos[REG_B] &= (uint8_t) ~(B_PIE | B_AIE | B_UIE | B_SQWE);
 	rtc->cmos[REG_C] = 0;
 	update(rtc);
 }
@@ -481,7 +454,12 @@ void rtc_reset(struct rtc *rtc)
 enum bus_status rtc_attach(struct rtc *rtc, struct bus *ports)
 {
 	return bus_add(ports, &(struct bus_region){
-		.base = 0x70, .size = 2, .read = rtc_read, .write = rtc_write,
-		.device = rtc, .name = "rtc", .widths = BUS_BYTE,
-	});
+				      .base = 0x70,
+				      .size = 2,
+				      .read = rtc_read,
+				      .write = rtc_write,
+				      .device = rtc,
+				      .name = "rtc",
+				      .widths = BUS_BYTE,
+			      });
 }

@@ -14,7 +14,7 @@
 enum { RTC_CMOS_SIZE = 128 };
 
 struct rtc {
-	uint8_t cmos[RTC_CMOS_SIZE];	/* time as last brought up to date */
+	uint8_t cmos[RTC_CMOS_SIZE]; /* time as last brought up to date */
 	uint8_t index;
 
 	/*
@@ -26,16 +26,15 @@ struct rtc {
 
 	/* Up to when flags have been set, since epoch. */
 	uint64_t last_second;
-	uint64_t last_beat;		/* in 1/32768 s */
+	uint64_t last_beat; /* in 1/32768 s */
 
 	const struct clock *clock;
-	struct timer timer;		/* the next flag that interrupts */
+	struct timer timer; /* the next flag that interrupts */
 	struct irq_line *irq;
 };
 
 /* seconds: the time now, since 1970. */
-void rtc_init(struct rtc *rtc, struct timer_queue *timers,
-	      struct irq_line *irq, int64_t seconds);
+void rtc_init(struct rtc *rtc, struct timer_queue *timers, struct irq_line *irq, int64_t seconds);
 /* Interrupts and modes; time and RAM have a battery. */
 void rtc_reset(struct rtc *rtc);
 [[nodiscard]] enum bus_status rtc_attach(struct rtc *rtc, struct bus *ports);

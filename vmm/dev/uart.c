@@ -12,9 +12,13 @@
 #include "uart.h"
 
 enum {
-	RBR = 0, THR = 0, DLL = 0,
-	IER = 1, DLM = 1,
-	IIR = 2, FCR = 2,
+	RBR = 0,
+	THR = 0,
+	DLL = 0,
+	IER = 1,
+	DLM = 1,
+	IIR = 2,
+	FCR = 2,
 	LCR = 3,
 	MCR = 4,
 	LSR = 5,
@@ -24,10 +28,10 @@ enum {
 };
 
 enum {
-	IER_ERBFI = 1 << 0,		/* received data */
-	IER_ETBEI = 1 << 1,		/* transmitter holding register empty */
-	IER_ELSI = 1 << 2,		/* line status */
-	IER_EDSSI = 1 << 3,		/* modem status */
+	IER_ERBFI = 1 << 0, /* received data */
+	IER_ETBEI = 1 << 1, /* transmitter holding register empty */
+	IER_ELSI = 1 << 2,  /* line status */
+	IER_EDSSI = 1 << 3, /* modem status */
 	IER_BITS = 0xf,
 
 	IIR_NONE = 1,
@@ -41,7 +45,7 @@ enum {
 	FCR_ENABLE = 1 << 0,
 	FCR_CLEAR_RX = 1 << 1,
 	FCR_CLEAR_TX = 1 << 2,
-	FCR_KEPT = 0xc9,		/* enable, DMA mode, trigger */
+	FCR_KEPT = 0xc9, /* enable, DMA mode, trigger */
 
 	LCR_DLAB = 1 << 7,
 
@@ -68,13 +72,12 @@ enum {
 	MSR_DCD = 1 << 7,
 };
 
-static const uint8_t trigger_levels[] = { 1, 4, 8, 14 };
+static const uint8_t trigger_levels[] = {1, 4, 8, 14};
 
 static bool fifo_push(struct uart_fifo *fifo, uint8_t byte, unsigned size)
 {
-	if (fifo->count >= size) {
+	if (fifo->count >= size)
 		return false;
-	}
 	fifo->byte[(fifo->first + fifo->count) % UART_FIFO_SIZE] = byte;
 	fifo->count++;
 	return true;
@@ -99,21 +102,17 @@ static bool is_loop(const struct uart *uart)
 /* What interrupts, the most important first: the low bits of IIR. */
 static uint8_t interrupt(const struct uart *uart)
 {
-	if ((uart->ier & IER_ELSI) != 0 && uart->lsr != 0) {
+	if ((uart->ier & IER_ELSI) != 0 && uart->lsr != 0)
 		return IIR_LINE;
-	}
 	if ((uart->ier & IER_ERBFI) != 0 && uart->rx.count > 0) {
-		bool enough = !has_fifos(uart) ||
-			      uart->rx.count >= trigger_levels[uart->fcr >> 6];
+		bool enough = !has_fifos(uart) || uart->rx.count >= trigger_levels[uart->fcr >> 6];
 
 		return enough ? IIR_DATA : IIR_TIMEOUT;
 	}
-	if ((uart->ier & IER_ETBEI) != 0 && uart->thre) {
+	if ((uart->ier & IER_ETBEI) != 0 && uart->thre)
 		return IIR_THRE;
-	}
-	if ((uart->ier & IER_EDSSI) != 0 && uart->msr != 0) {
+	if ((uart->ier & IER_EDSSI) != 0 && uart->msr != 0)
 		return IIR_MODEM;
-	}
 	return IIR_NONE;
 }
 
@@ -125,22 +124,18 @@ static void update(struct uart *uart)
 /* Receive what the wire has and the guest is ready for. */
 static void receive(struct uart *uart)
 {
-	bool wanted = (uart->mcr & MCR_RTS) != 0 ||
-		      (uart->ier & IER_ERBFI) != 0;
+	bool wanted = (uart->mcr & MCR_RTS) != 0 || (uart->ier & IER_ERBFI) != 0;
 	unsigned size = has_fifos(uart) && wanted ? UART_FIFO_SIZE : 1;
 	uint8_t bytes[UART_FIFO_SIZE];
 
-	if (is_loop(uart) || uart->rx.count >= size ||
-	    uart->wire.read == NULL) {
+	if (is_loop(uart) || uart->rx.count >= size || uart->wire.read == NULL)
 		return;
-	}
 
 	size_t room = size - uart->rx.count;
 	size_t count = uart->wire.read(uart->wire.opaque, bytes, room);
 
-	for (size_t i = 0; i < count && i < room; i++) {
+	for (size_t i = 0; i < count && i < room; i++)
 		fifo_push(&uart->rx, bytes[i], size);
-	}
 }
 
 /* Transmit what the wire takes. */
@@ -153,17 +148,13 @@ static void transmit(struct uart *uart)
 		size_t count = tx->count < ahead ? tx->count : ahead;
 		size_t taken = count;
 
-		if (uart->wire.write != NULL) {
-			taken = uart->wire.write(uart->wire.opaque,
-						 &tx->byte[tx->first], count);
-		}
-		if (taken == 0 || taken > count) {
+		if (uart->wire.write != NULL)
+			taken = uart->wire.write(uart->wire.opaque, &tx->byte[tx->first], count);
+		if (taken == 0 || taken > count)
 			return;
-		}
 		fifo_drop(tx, (unsigned)taken);
-		if (tx->count == 0) {
+		if (tx->count == 0)
 			uart->thre = true;
-		}
 	}
 }
 
@@ -180,10 +171,8 @@ static void write_thr(struct uart *uart, uint8_t byte)
 	uart->thre = false;
 	update(uart);
 	if (is_loop(uart)) {
-		if (!fifo_push(&uart->rx, byte,
-			       has_fifos(uart) ? UART_FIFO_SIZE : 1)) {
+		if (!fifo_push(&uart->rx, byte, has_fifos(uart) ? UART_FIFO_SIZE : 1))
 			uart->lsr |= LSR_OE;
-		}
 		uart->thre = true;
 	} else {
 		/* A guest that does not look at THRE overwrites. */
@@ -214,9 +203,8 @@ static void write_ier(struct uart *uart, uint8_t value)
 	uint8_t on = value & (uint8_t)~uart->ier;
 
 	uart->ier = value & IER_BITS;
-	if ((on & IER_ETBEI) != 0 && uart->tx.count == 0) {
+	if ((on & IER_ETBEI) != 0 && uart->tx.count == 0)
 		uart->thre = true;
-	}
 	receive(uart);
 }
 
@@ -224,9 +212,8 @@ static uint8_t read_iir(struct uart *uart)
 {
 	uint8_t iir = interrupt(uart);
 
-	if (iir == IIR_THRE) {
+	if (iir == IIR_THRE)
 		uart->thre = false;
-	}
 	return has_fifos(uart) ? iir | IIR_FIFOS : iir;
 }
 
@@ -238,13 +225,11 @@ static void write_fcr(struct uart *uart, uint8_t value)
 {
 	bool switched = ((value ^ uart->fcr) & FCR_ENABLE) != 0;
 
-	if ((value & FCR_ENABLE) == 0) {
+	if ((value & FCR_ENABLE) == 0)
 		value = 0;
-	}
 	uart->fcr = value & FCR_KEPT;
-	if ((value & FCR_CLEAR_RX) != 0) {
+	if ((value & FCR_CLEAR_RX) != 0)
 		fifo_drop(&uart->rx, uart->rx.count);
-	}
 	if ((value & FCR_CLEAR_TX) != 0 || switched) {
 		uart->thre |= uart->tx.count > 0;
 		fifo_drop(&uart->tx, uart->tx.count);
@@ -257,12 +242,10 @@ static uint8_t read_lsr(struct uart *uart)
 
 	receive(uart);
 	uart->lsr = 0;
-	if (uart->rx.count > 0) {
+	if (uart->rx.count > 0)
 		lsr |= LSR_DR;
-	}
-	if (uart->tx.count == 0) {
+	if (uart->tx.count == 0)
 		lsr |= LSR_THRE | LSR_TEMT;
-	}
 	return lsr;
 }
 
@@ -271,13 +254,10 @@ static uint8_t modem_lines(const struct uart *uart)
 {
 	uint8_t mcr = uart->mcr;
 
-	if (!is_loop(uart)) {
+	if (!is_loop(uart))
 		return MSR_CTS | MSR_DSR | MSR_DCD;
-	}
-	return (uint8_t)((mcr & MCR_RTS ? MSR_CTS : 0) |
-			 (mcr & MCR_DTR ? MSR_DSR : 0) |
-			 (mcr & MCR_OUT1 ? MSR_RI : 0) |
-			 (mcr & MCR_OUT2 ? MSR_DCD : 0));
+	return (uint8_t)((mcr & MCR_RTS ? MSR_CTS : 0) | (mcr & MCR_DTR ? MSR_DSR : 0) |
+			 (mcr & MCR_OUT1 ? MSR_RI : 0) | (mcr & MCR_OUT2 ? MSR_DCD : 0));
 }
 
 static void write_mcr(struct uart *uart, uint8_t value)
@@ -290,7 +270,7 @@ static void write_mcr(struct uart *uart, uint8_t value)
 	uint8_t changed = before ^ after;
 
 	/* The ring indicator's delta is set by its trailing edge only. */
-	changed &= (uint8_t)~(after & MSR_RI);
+	changed &= (uint8_t) ~(after & MSR_RI);
 	uart->msr |= changed >> 4;
 	receive(uart);
 }
@@ -333,18 +313,16 @@ static void register_write(struct uart *uart, uint64_t reg, uint8_t value)
 
 	switch (reg) {
 	case THR:
-		if (dlab) {
+		if (dlab)
 			uart->dll = value;
-		} else {
+		else
 			write_thr(uart, value);
-		}
 		break;
 	case IER:
-		if (dlab) {
+		if (dlab)
 			uart->dlm = value;
-		} else {
+		else
 			write_ier(uart, value);
-		}
 		break;
 	case FCR:
 		write_fcr(uart, value);
@@ -359,7 +337,7 @@ static void register_write(struct uart *uart, uint64_t reg, uint8_t value)
 		uart->scr = value;
 		break;
 	default:
-		break;			/* LSR, MSR: for the factory's tests */
+		break; /* LSR, MSR: for the factory's tests */
 	}
 }
 
@@ -373,8 +351,7 @@ static uint64_t uart_read(void *device, uint64_t offset, unsigned bytes)
 	return value;
 }
 
-static void uart_write(void *device, uint64_t offset, unsigned bytes,
-		       uint64_t value)
+static void uart_write(void *device, uint64_t offset, unsigned bytes, uint64_t value)
 {
 	struct uart *uart = device;
 
@@ -383,29 +360,29 @@ static void uart_write(void *device, uint64_t offset, unsigned bytes,
 	update(uart);
 }
 
-void uart_init(struct uart *uart, struct irq_line *irq,
-	       const struct uart_wire *wire)
+void uart_init(struct uart *uart, struct irq_line *irq, const struct uart_wire *wire)
 {
-	*uart = (struct uart){ .irq = irq, .wire = *wire };
+	*uart = (struct uart){.irq = irq, .wire = *wire};
 	uart_reset(uart);
 }
 
 void uart_reset(struct uart *uart)
 {
 	*uart = (struct uart){
-		.wire = uart->wire,
-		.irq = uart->irq,
-		.dll = 1,		/* 115200 */
+		.wire = uart->wire, .irq = uart->irq, .dll = 1, /* 115200 */
 	};
 	update(uart);
 }
 
-enum bus_status uart_attach(struct uart *uart, struct bus *ports, uint16_t base,
-			    const char *name)
+enum bus_status uart_attach(struct uart *uart, struct bus *ports, uint16_t base, const char *name)
 {
 	return bus_add(ports, &(struct bus_region){
-		.base = base, .size = REGISTERS, .read = uart_read,
-		.write = uart_write, .device = uart, .name = name,
-		.widths = BUS_BYTE,
-	});
+				      .base = base,
+				      .size = REGISTERS,
+				      .read = uart_read,
+				      .write = uart_write,
+				      .device = uart,
+				      .name = name,
+				      .widths = BUS_BYTE,
+			      });
 }

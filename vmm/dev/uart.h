@@ -33,17 +33,16 @@ struct uart {
 	struct uart_fifo rx, tx;
 
 	uint8_t ier, fcr, lcr, mcr, scr;
-	uint8_t lsr;		/* only the error bits */
-	uint8_t msr;		/* only the delta bits */
-	uint8_t dll, dlm;	/* the divisor has no effect */
-	bool thre;		/* THR empty: an interrupt not yet told */
+	uint8_t lsr;	  /* only the error bits */
+	uint8_t msr;	  /* only the delta bits */
+	uint8_t dll, dlm; /* the divisor has no effect */
+	bool thre;	  /* THR empty: an interrupt not yet told */
 };
 
-void uart_init(struct uart *uart, struct irq_line *irq,
-	       const struct uart_wire *wire);
+void uart_init(struct uart *uart, struct irq_line *irq, const struct uart_wire *wire);
 void uart_reset(struct uart *uart);
-[[nodiscard]] enum bus_status uart_attach(struct uart *uart, struct bus *ports,
-					  uint16_t base, const char *name);
+[[nodiscard]] enum bus_status uart_attach(struct uart *uart, struct bus *ports, uint16_t base,
+					  const char *name);
 
 /* The wire has bytes to read, or room for more. */
 void uart_poll(struct uart *uart);

@@ -19,7 +19,7 @@
 
 enum {
 	FAILURES_MAX = 12,
-	MISSES_MAX = 3,		/* in a row, behind one that is not the first */
+	MISSES_MAX = 3, /* in a row, behind one that is not the first */
 };
 
 static struct ahead_site *site_of(struct ahead *a, uint64_t rip)
@@ -46,9 +46,8 @@ bool ahead_pays(struct vcpu *v, uint64_t rip)
 {
 	struct ahead *a = &v->ahead;
 
-	if (!a->on) {
+	if (!a->on)
 		return false;
-	}
 	a->last = site_of(a, rip);
 	return is_due(a->last);
 }
@@ -56,20 +55,18 @@ bool ahead_pays(struct vcpu *v, uint64_t rip)
 static void let_be(struct ahead_site *s)
 {
 	s->wait = (uint16_t)(2u << s->failures);
-	if (s->failures < FAILURES_MAX) {
+	if (s->failures < FAILURES_MAX)
 		s->failures++;
-	}
 	s->misses = 0;
 }
 
 /* No access came behind the last one. */
 static void missed(struct ahead *a)
 {
-	if (a->accesses == 0 || a->last->misses == MISSES_MAX) {
+	if (a->accesses == 0 || a->last->misses == MISSES_MAX)
 		let_be(a->last);
-	} else {
+	else
 		a->last->misses++;
-	}
 }
 
 /* struct quick_hooks */
@@ -127,8 +124,7 @@ void ahead_init(struct vcpu *v)
 {
 	struct ahead *a = &v->ahead;
 
-	a->on = VM_VCPUS == 1 &&
-		strstr(program_info->arguments, "run-ahead=off") == NULL;
+	a->on = VM_VCPUS == 1 && strstr(program_info->arguments, "run-ahead=off") == NULL;
 	a->runs = status_add_counter("runs");
 	a->instructions = status_add_counter("run-insns");
 	a->saved = status_add_counter("run-exits");
@@ -143,19 +139,16 @@ static bool emulate_one(struct vcpu *v)
 	struct ahead *a = &v->ahead;
 	struct emulation e;
 
-	if (a->quick.left <= AHEAD_EMULATED) {
+	if (a->quick.left <= AHEAD_EMULATED)
 		return false;
-	}
 	vcpu_emulation(v, &e);
 	e.ports = NULL;
-	if (emulate(&e) != OUTCOME_DONE) {
+	if (emulate(&e) != OUTCOME_DONE)
 		return false;
-	}
 	quick_load(&a->quick, v->utcb);
 	a->quick.left -= AHEAD_EMULATED;
-	if (e.place.pieces > 0 && e.place.piece[0].ram == NULL) {
+	if (e.place.pieces > 0 && e.place.piece[0].ram == NULL)
 		a->quick.left = accessed(v, v->utcb->rip);
-	}
 	return true;
 }
 
@@ -163,8 +156,7 @@ void ahead_run(struct vcpu *v)
 {
 	struct ahead *a = &v->ahead;
 	struct quick *q = &a->quick;
-	const struct quick_hooks hooks = {&v->ports, run_cpuid, accessed,
-					  pending, v};
+	const struct quick_hooks hooks = {&v->ports, run_cpuid, accessed, pending, v};
 	bool more;
 
 	if (!quick_can(v->utcb)) {
@@ -174,19 +166,16 @@ void ahead_run(struct vcpu *v)
 	a->left = AHEAD_ALL;
 	a->accesses = 0;
 	a->ends = false;
-	quick_begin(q, v->utcb, &v->vm->machine.mem,
-		    cpuid_address_bits(&v->cpuid), &hooks);
+	quick_begin(q, v->utcb, &v->vm->machine.mem, cpuid_address_bits(&v->cpuid), &hooks);
 	q->left = grant(a);
 	do {
 		more = !quick_run(q);
 		quick_save(q, v->utcb);
 	} while (more && emulate_one(v));
-	if (!a->ends) {
+	if (!a->ends)
 		missed(a);
-	}
 	++*a->runs;
 	*a->instructions += AHEAD_ALL - a->left - q->left;
 	*a->saved += a->accesses;
-	v->mtd |= MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15 |
-		  MTD_RIP_LEN | MTD_RFLAGS;
+	v->mtd |= MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15 | MTD_RIP_LEN | MTD_RFLAGS;
 }

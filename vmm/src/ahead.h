@@ -21,7 +21,7 @@
 struct vcpu;
 
 enum {
-	AHEAD_SITES = 64,	/* a power of two */
+	AHEAD_SITES = 64, /* a power of two */
 	/* Instructions: to the next access, in all, for an emulated one. */
 	AHEAD_GAP = 400,
 	AHEAD_ALL = 8192,
@@ -31,20 +31,20 @@ enum {
 /* An instruction that exits. */
 struct ahead_site {
 	uint64_t rip;
-	uint16_t wait;		/* as often it is let be */
-	uint8_t failures;	/* log2 of how long the next time */
-	uint8_t misses;		/* without another access behind it */
+	uint16_t wait;	  /* as often it is let be */
+	uint8_t failures; /* log2 of how long the next time */
+	uint8_t misses;	  /* without another access behind it */
 };
 
 struct ahead {
 	bool on;
 	struct ahead_site site[AHEAD_SITES];
 	/* Of the run under way, or to come. */
-	struct ahead_site *last;	/* of the last access */
-	unsigned left;			/* instructions, not yet granted */
+	struct ahead_site *last; /* of the last access */
+	unsigned left;		 /* instructions, not yet granted */
 	unsigned accesses;
-	bool ends;			/* on purpose, not for want of more */
-	uint64_t *runs, *instructions, *saved;	/* for the status view */
+	bool ends;			       /* on purpose, not for want of more */
+	uint64_t *runs, *instructions, *saved; /* for the status view */
 	struct quick quick;
 };
 

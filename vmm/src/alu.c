@@ -4,12 +4,10 @@
  */
 #include "alu.h"
 
-uint64_t alu_do(struct emulation *e, enum operation operation, uint64_t dst,
-		uint64_t src)
+uint64_t alu_do(struct emulation *e, enum operation operation, uint64_t dst, uint64_t src)
 {
 	uint64_t flags = e->utcb->rflags & RFLAGS_STATUS;
-	uint64_t r = alu_table[operation][__builtin_ctz(e->bytes)](dst, src,
-								   &flags);
+	uint64_t r = alu_table[operation][__builtin_ctz(e->bytes)](dst, src, &flags);
 
 	emulate_set_flags(e, RFLAGS_STATUS, flags);
 	return r;
@@ -28,24 +26,20 @@ enum outcome alu_imul3(struct emulation *e)
 }
 
 /* AX or DX:AX and wider, with CF = OF: does the upper half say something? */
-static void set_product(struct emulation *e, unsigned __int128 product,
-			bool upper)
+static void set_product(struct emulation *e, unsigned __int128 product, bool upper)
 {
 	if (e->bytes == 1) {
 		emulate_set_reg(e, REG_RAX, 2, (uint64_t)product);
 	} else {
 		emulate_set_reg(e, REG_RAX, e->bytes, (uint64_t)product);
-		emulate_set_reg(e, REG_RDX, e->bytes,
-				(uint64_t)(product >> 8 * e->bytes));
+		emulate_set_reg(e, REG_RDX, e->bytes, (uint64_t)(product >> 8 * e->bytes));
 	}
-	emulate_set_flags(e, RFLAGS_CF | RFLAGS_OF,
-			  upper ? RFLAGS_CF | RFLAGS_OF : 0);
+	emulate_set_flags(e, RFLAGS_CF | RFLAGS_OF, upper ? RFLAGS_CF | RFLAGS_OF : 0);
 }
 
 enum outcome alu_mul(struct emulation *e)
 {
-	unsigned __int128 product =
-		(unsigned __int128)e->dst * emulate_reg(e, REG_RAX, e->bytes);
+	unsigned __int128 product = (unsigned __int128)e->dst * emulate_reg(e, REG_RAX, e->bytes);
 
 	set_product(e, product, product >> 8 * e->bytes != 0);
 	return OUTCOME_DONE;

@@ -9,11 +9,34 @@
 
 enum operation {
 	/* As encoded: the instructions 00 to 3f, and group 1. */
-	ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP,
+	ALU_ADD,
+	ALU_OR,
+	ALU_ADC,
+	ALU_SBB,
+	ALU_AND,
+	ALU_SUB,
+	ALU_XOR,
+	ALU_CMP,
 	/* Group 2; 6 is another 4. */
-	ALU_ROL, ALU_ROR, ALU_RCL, ALU_RCR, ALU_SHL, ALU_SHR, ALU_SAL, ALU_SAR,
-	ALU_TEST, ALU_INC, ALU_DEC, ALU_NOT, ALU_NEG, ALU_IMUL,
-	ALU_BT, ALU_BTS, ALU_BTR, ALU_BTC, ALU_MOV,
+	ALU_ROL,
+	ALU_ROR,
+	ALU_RCL,
+	ALU_RCR,
+	ALU_SHL,
+	ALU_SHR,
+	ALU_SAL,
+	ALU_SAR,
+	ALU_TEST,
+	ALU_INC,
+	ALU_DEC,
+	ALU_NOT,
+	ALU_NEG,
+	ALU_IMUL,
+	ALU_BT,
+	ALU_BTS,
+	ALU_BTR,
+	ALU_BTC,
+	ALU_MOV,
 	ALU_OPERATIONS,
 };
 
@@ -33,8 +56,7 @@ enum outcome alu_imul1(struct emulation *e);
 enum outcome alu_imul3(struct emulation *e);
 
 /* Operands of e->bytes: the result; sets the flags. */
-uint64_t alu_do(struct emulation *e, enum operation operation, uint64_t dst,
-		uint64_t src);
+uint64_t alu_do(struct emulation *e, enum operation operation, uint64_t dst, uint64_t src);
 
 enum outcome move_movsx(struct emulation *e);
 enum outcome move_movbe(struct emulation *e);
@@ -44,7 +66,7 @@ enum outcome move_xadd(struct emulation *e);
 enum outcome move_cmpxchg(struct emulation *e);
 enum outcome move_cmov(struct emulation *e);
 enum outcome move_setcc(struct emulation *e);
-enum outcome move_nothing(struct emulation *e);	/* PREFETCH */
+enum outcome move_nothing(struct emulation *e); /* PREFETCH */
 
 enum outcome string_movs(struct emulation *e);
 enum outcome string_cmps(struct emulation *e);

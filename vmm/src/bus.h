@@ -16,7 +16,7 @@
 
 enum {
 	BUS_REGIONS_MAX = 96,
-	BUS_CACHE_SIZE = 32,		/* a power of two */
+	BUS_CACHE_SIZE = 32, /* a power of two */
 	BUS_MISSES_MAX = 128,
 };
 
@@ -31,14 +31,14 @@ enum bus_width {
 
 enum bus_status {
 	BUS_OK,
-	BUS_OVERLAP,		/* some address has an owner: bus_find() */
-	BUS_INVALID,		/* empty, wraps, beyond the bus, no widths */
+	BUS_OVERLAP, /* some address has an owner: bus_find() */
+	BUS_INVALID, /* empty, wraps, beyond the bus, no widths */
 	BUS_FULL,
 };
 
 struct bus_region {
-	uint64_t base;		/* first port or guest-physical address */
-	uint64_t size;		/* in bytes */
+	uint64_t base; /* first port or guest-physical address */
+	uint64_t size; /* in bytes */
 
 	/*
 	 * Offset is relative to base; bytes is one of the widths, and offset
@@ -47,10 +47,9 @@ struct bus_region {
 	 * read may be NULL (all ones), write may be NULL (ignored).
 	 */
 	uint64_t (*read)(void *device, uint64_t offset, unsigned bytes);
-	void (*write)(void *device, uint64_t offset, unsigned bytes,
-		      uint64_t value);
+	void (*write)(void *device, uint64_t offset, unsigned bytes, uint64_t value);
 	void *device;
-	const char *name;	/* for messages; kept by reference */
+	const char *name; /* for messages; kept by reference */
 
 	/*
 	 * enum bus_width, or-ed. An access wider than that comes as several,
@@ -63,31 +62,29 @@ struct bus_region {
 /* An access that nobody answered: once for each address and direction. */
 struct bus_miss {
 	uint64_t address;
-	uint64_t value;		/* of a write */
+	uint64_t value; /* of a write */
 	unsigned bytes;
 	bool write;
 };
 
 struct bus {
-	struct bus_region region[BUS_REGIONS_MAX];	/* sorted by base */
+	struct bus_region region[BUS_REGIONS_MAX]; /* sorted by base */
 	unsigned count;
-	uint64_t last;			/* the highest address */
-	uint8_t cache[BUS_CACHE_SIZE];	/* by hash of the address: an index */
+	uint64_t last;		       /* the highest address */
+	uint8_t cache[BUS_CACHE_SIZE]; /* by hash of the address: an index */
 
 	void (*report)(void *opaque, const struct bus_miss *miss);
 	void *opaque;
-	uint64_t missed[BUS_MISSES_MAX];	/* address << 1 | write */
+	uint64_t missed[BUS_MISSES_MAX]; /* address << 1 | write */
 	unsigned misses;
 };
 
 /* last: highest address, 0xffff for ports. report may be NULL. */
 void bus_init(struct bus *bus, uint64_t last,
-	      void (*report)(void *opaque, const struct bus_miss *miss),
-	      void *opaque);
+	      void (*report)(void *opaque, const struct bus_miss *miss), void *opaque);
 
 /* The region is copied. */
-[[nodiscard]] enum bus_status bus_add(struct bus *bus,
-				      const struct bus_region *region);
+[[nodiscard]] enum bus_status bus_add(struct bus *bus, const struct bus_region *region);
 
 /* Remove the region that starts at base; false: there is none. */
 bool bus_remove(struct bus *bus, uint64_t base);
@@ -97,5 +94,4 @@ const struct bus_region *bus_find(struct bus *bus, uint64_t address);
 
 /* bytes is 1, 2, 4 or 8; any other reads as all ones and writes nothing. */
 uint64_t bus_read(struct bus *bus, uint64_t address, unsigned bytes);
-void bus_write(struct bus *bus, uint64_t address, unsigned bytes,
-	       uint64_t value);
+void bus_write(struct bus *bus, uint64_t address, unsigned bytes, uint64_t value);

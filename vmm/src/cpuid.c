@@ -18,7 +18,7 @@ enum {
 	LEAF_FREQUENCY = 0x16,
 	BASIC_MAX = 0x16,
 
-	OSXSAVE = 1 << 27,		/* leaf 1 ECX, and CR4's bit: */
+	OSXSAVE = 1 << 27, /* leaf 1 ECX, and CR4's bit: */
 	CR4_OSXSAVE = 1 << 18,
 	/* The family in EAX of leaf 1: 11..8, and 27..20 to be added. */
 	FAMILY = 0x0ff00f00,
@@ -26,10 +26,10 @@ enum {
 	FAMILY_14 = 0x00500f00,
 
 	CRYSTAL_KHZ_MAX = 4000000,
-	XSAVE_HEADER = 576,		/* bytes: legacy area and header */
+	XSAVE_HEADER = 576, /* bytes: legacy area and header */
 };
 
-#define LEAF_HYPERVISOR	0x40000000u
+#define LEAF_HYPERVISOR 0x40000000u
 #define LEAF_PVCLOCK	0x40000100u
 #define LEAF_EXTENDED	0x80000000u
 #define LEAF_EXT_MAX	0x80000008u
@@ -47,12 +47,12 @@ enum {
 };
 #define ECX1_HYPERVISOR BIT(31)
 /* What needs the state of AVX: FMA, AVX, F16C. */
-#define ECX1_OF_AVX	(BIT(12) | BIT(28) | BIT(29))
+#define ECX1_OF_AVX (BIT(12) | BIT(28) | BIT(29))
 /* In leaf 7: EBX AVX2; ECX VAES, VPCLMULQDQ. */
-#define EBX7_OF_AVX	BIT(5)
-#define ECX7_OF_AVX	(BIT(9) | BIT(10))
+#define EBX7_OF_AVX BIT(5)
+#define ECX7_OF_AVX (BIT(9) | BIT(10))
 /* In leaf 0x80000001 ECX: XOP, FMA4. */
-#define ECX81_OF_AVX	(BIT(11) | BIT(16))
+#define ECX81_OF_AVX (BIT(11) | BIT(16))
 
 /*
  * Leaves that come from the host: which bits of EAX, EBX, ECX, EDX pass. What
@@ -62,60 +62,59 @@ enum {
  */
 static const struct cpuid_entry passed[] = {
 	{0, 0, {0, ~0u, ~0u, ~0u}},
-	{LEAF_FEATURES, 0, {
-		0x0fff3fff,
-		0x0000ff00,	/* CLFLUSH line size */
-		/* SSE3 PCLMULQDQ SSSE3 FMA CX16 */
-		BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) |
-		/* SSE4.1 SSE4.2 MOVBE POPCNT AES */
-		BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) |
-		/* XSAVE AVX F16C RDRAND */
-		BIT(26) | BIT(28) | BIT(29) | BIT(30),
-		/* FPU VME DE PSE TSC MSR PAE MCE CX8 SEP PGE MCA CMOV */
-		BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) |
-		BIT(7) | BIT(8) | BIT(11) | BIT(13) | BIT(14) | BIT(15) |
-		/* PAT PSE36 CLFSH MMX FXSR SSE SSE2 */
-		BIT(16) | BIT(17) | BIT(19) | BIT(23) | BIT(24) | BIT(25) |
-		BIT(26)}},
+	{LEAF_FEATURES,
+	 0,
+	 {0x0fff3fff, 0x0000ff00, /* CLFLUSH line size */
+	  /* SSE3 PCLMULQDQ SSSE3 FMA CX16 */
+	  BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) |
+		  /* SSE4.1 SSE4.2 MOVBE POPCNT AES */
+		  BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) |
+		  /* XSAVE AVX F16C RDRAND */
+		  BIT(26) | BIT(28) | BIT(29) | BIT(30),
+	  /* FPU VME DE PSE TSC MSR PAE MCE CX8 SEP PGE MCA CMOV */
+	  BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) |
+		  BIT(13) | BIT(14) | BIT(15) |
+		  /* PAT PSE36 CLFSH MMX FXSR SSE SSE2 */
+		  BIT(16) | BIT(17) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26)}},
 	{2, 0, {~0u, ~0u, ~0u, ~0u}},
 	{LEAF_CACHES, 0, {0x00003fff, ~0u, ~0u, ~0u}},
 	{LEAF_CACHES, 1, {0x00003fff, ~0u, ~0u, ~0u}},
 	{LEAF_CACHES, 2, {0x00003fff, ~0u, ~0u, ~0u}},
 	{LEAF_CACHES, 3, {0x00003fff, ~0u, ~0u, ~0u}},
-	{LEAF_EXTENDED_FEATURES, 0, {
-		0,
-		/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS RDSEED ADX SMAP */
-		BIT(0) | BIT(3) | BIT(5) | BIT(7) | BIT(8) | BIT(9) | BIT(18) |
-		BIT(19) | BIT(20) |
-		/* CLFLUSHOPT CLWB SHA */
-		BIT(23) | BIT(24) | BIT(29),
-		/* UMIP GFNI VAES VPCLMULQDQ */
-		BIT(2) | BIT(8) | BIT(9) | BIT(10),
-		/* FSRM, MD_CLEAR: VERW does it also for the guest */
-		BIT(4) | BIT(10)}},
+	{LEAF_EXTENDED_FEATURES,
+	 0,
+	 {0,
+	  /* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS RDSEED ADX SMAP */
+	  BIT(0) | BIT(3) | BIT(5) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) |
+		  /* CLFLUSHOPT CLWB SHA */
+		  BIT(23) | BIT(24) | BIT(29),
+	  /* UMIP GFNI VAES VPCLMULQDQ */
+	  BIT(2) | BIT(8) | BIT(9) | BIT(10),
+	  /* FSRM, MD_CLEAR: VERW does it also for the guest */
+	  BIT(4) | BIT(10)}},
 	{LEAF_EXTENDED, 0, {0, ~0u, ~0u, ~0u}},
-	{0x80000001, 0, {
-		0x0fff3fff, 0,
-		/* LAHF CR8 ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM */
-		BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) |
-		BIT(16) | BIT(21),
-		/* AMD's copies of leaf 1, then SYSCALL NX MMXEXT */
-		BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) |
-		BIT(7) | BIT(8) | BIT(11) | BIT(13) | BIT(14) | BIT(15) |
-		BIT(16) | BIT(17) | BIT(20) | BIT(22) | BIT(23) | BIT(24) |
-		/* PDPE1GB RDTSCP LM 3DNOWEXT 3DNOW */
-		BIT(26) | BIT(27) | BIT(29) | BIT(30) | BIT(31)}},
+	{0x80000001,
+	 0,
+	 {0x0fff3fff, 0,
+	  /* LAHF CR8 ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM */
+	  BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21),
+	  /* AMD's copies of leaf 1, then SYSCALL NX MMXEXT */
+	  BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) |
+		  BIT(13) | BIT(14) | BIT(15) | BIT(16) | BIT(17) | BIT(20) | BIT(22) | BIT(23) |
+		  BIT(24) |
+		  /* PDPE1GB RDTSCP LM 3DNOWEXT 3DNOW */
+		  BIT(26) | BIT(27) | BIT(29) | BIT(30) | BIT(31)}},
 	{0x80000002, 0, {~0u, ~0u, ~0u, ~0u}},
 	{0x80000003, 0, {~0u, ~0u, ~0u, ~0u}},
 	{0x80000004, 0, {~0u, ~0u, ~0u, ~0u}},
 	{0x80000005, 0, {~0u, ~0u, ~0u, ~0u}},
 	{0x80000006, 0, {~0u, ~0u, ~0u, ~0u}},
 	{0x80000007, 0, {0, 0, 0, 0}},
-	{0x80000008, 0, {
-		0x0000ffff,
-		/* CLZERO, XSAVEERPTR, WBNOINVD */
-		BIT(0) | BIT(2) | BIT(9),
-		0, 0}},
+	{0x80000008,
+	 0,
+	 {0x0000ffff,
+	  /* CLZERO, XSAVEERPTR, WBNOINVD */
+	  BIT(0) | BIT(2) | BIT(9), 0, 0}},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -123,58 +122,47 @@ static const struct cpuid_entry passed[] = {
 /* In all other leaves ECX has no meaning. */
 static bool has_subleaves(uint32_t leaf)
 {
-	return leaf == LEAF_CACHES || leaf == LEAF_EXTENDED_FEATURES ||
-	       leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE;
+	return leaf == LEAF_CACHES || leaf == LEAF_EXTENDED_FEATURES || leaf == LEAF_TOPOLOGY ||
+	       leaf == LEAF_XSAVE;
 }
 
 /* Where the index knows the leaf, or NULL. */
 static const uint8_t *indexed(const struct cpuid *c, uint32_t leaf)
 {
-	if (leaf < CPUID_BASIC) {
+	if (leaf < CPUID_BASIC)
 		return &c->basic[leaf];
-	}
-	return leaf - LEAF_EXTENDED < CPUID_EXTENDED ?
-		       &c->extended[leaf - LEAF_EXTENDED] : NULL;
+	return leaf - LEAF_EXTENDED < CPUID_EXTENDED ? &c->extended[leaf - LEAF_EXTENDED] : NULL;
 }
 
-static void add(struct cpuid *c, uint32_t leaf, uint32_t subleaf,
-		struct cpuid_registers out)
+static void add(struct cpuid *c, uint32_t leaf, uint32_t subleaf, struct cpuid_registers out)
 {
-	if (c->count == CPUID_ENTRIES) {
+	if (c->count == CPUID_ENTRIES)
 		return;
-	}
 	c->entry[c->count++] = (struct cpuid_entry){leaf, subleaf, out};
-	if (subleaf == 0 && leaf < CPUID_BASIC) {
+	if (subleaf == 0 && leaf < CPUID_BASIC)
 		c->basic[leaf] = (uint8_t)c->count;
-	} else if (subleaf == 0 && leaf - LEAF_EXTENDED < CPUID_EXTENDED) {
+	else if (subleaf == 0 && leaf - LEAF_EXTENDED < CPUID_EXTENDED)
 		c->extended[leaf - LEAF_EXTENDED] = (uint8_t)c->count;
-	}
 }
 
 /* Entries of a leaf follow its first. */
-static const struct cpuid_entry *find(const struct cpuid *c, uint32_t leaf,
-				      uint32_t subleaf)
+static const struct cpuid_entry *find(const struct cpuid *c, uint32_t leaf, uint32_t subleaf)
 {
 	const uint8_t *first = indexed(c, leaf);
 	unsigned i = 0;
 
 	if (first != NULL) {
-		if (*first == 0) {
+		if (*first == 0)
 			return NULL;
-		}
 		i = *first - 1u;
 	}
-	for (; i < c->count; i++) {
-		if (c->entry[i].leaf == leaf &&
-		    c->entry[i].subleaf == subleaf) {
+	for (; i < c->count; i++)
+		if (c->entry[i].leaf == leaf && c->entry[i].subleaf == subleaf)
 			return &c->entry[i];
-		}
-	}
 	return NULL;
 }
 
-static struct cpuid_registers *entry(struct cpuid *c, uint32_t leaf,
-				     uint32_t subleaf)
+static struct cpuid_registers *entry(struct cpuid *c, uint32_t leaf, uint32_t subleaf)
 {
 	const struct cpuid_entry *e = find(c, leaf, subleaf);
 
@@ -189,16 +177,14 @@ static void add_host(struct cpuid *c, const struct cpuid_config *config)
 	for (unsigned i = 0; i < COUNT(passed); i++) {
 		const struct cpuid_entry *p = &passed[i];
 
-		if (p->leaf > (p->leaf >= LEAF_EXTENDED ? extended : basic)) {
+		if (p->leaf > (p->leaf >= LEAF_EXTENDED ? extended : basic))
 			continue;
-		}
 
 		struct cpuid_registers host = config->host(p->leaf, p->subleaf);
 
 		add(c, p->leaf, p->subleaf,
-		    (struct cpuid_registers){
-			    host.eax & p->out.eax, host.ebx & p->out.ebx,
-			    host.ecx & p->out.ecx, host.edx & p->out.edx});
+		    (struct cpuid_registers){host.eax & p->out.eax, host.ebx & p->out.ebx,
+					     host.ecx & p->out.ecx, host.edx & p->out.edx});
 	}
 	c->extended_max = extended < LEAF_EXT_MAX ? extended : LEAF_EXT_MAX;
 	c->basic_max = BASIC_MAX;
@@ -214,9 +200,8 @@ static void without_avx(struct cpuid *c)
 		leaf7->ebx &= ~EBX7_OF_AVX;
 		leaf7->ecx &= ~ECX7_OF_AVX;
 	}
-	if (leaf81 != NULL) {
+	if (leaf81 != NULL)
 		leaf81->ecx &= ~ECX81_OF_AVX;
-	}
 }
 
 /*
@@ -230,21 +215,17 @@ static void add_xsave(struct cpuid *c, const struct cpuid_config *config)
 	uint32_t mask = all.eax & (uint32_t)config->xcr0 & 7;
 	uint32_t size = mask & 4 ? avx.ebx + avx.eax : (uint32_t)XSAVE_HEADER;
 
-	if (!(mask & 4)) {
+	if (!(mask & 4))
 		without_avx(c);
-	}
 	if (!(mask & 2)) {
 		entry(c, LEAF_FEATURES, 0)->ecx &= ~(uint32_t)ECX1_XSAVE;
 		return;
 	}
 	add(c, LEAF_XSAVE, 0, (struct cpuid_registers){mask, size, size, 0});
-	add(c, LEAF_XSAVE, 1,	/* XSAVEOPT */
-	    (struct cpuid_registers){config->host(LEAF_XSAVE, 1).eax & 1, 0, 0,
-				     0});
-	if (mask & 4) {
-		add(c, LEAF_XSAVE, 2,
-		    (struct cpuid_registers){avx.eax, avx.ebx, 0, 0});
-	}
+	add(c, LEAF_XSAVE, 1, /* XSAVEOPT */
+	    (struct cpuid_registers){config->host(LEAF_XSAVE, 1).eax & 1, 0, 0, 0});
+	if (mask & 4)
+		add(c, LEAF_XSAVE, 2, (struct cpuid_registers){avx.eax, avx.ebx, 0, 0});
 }
 
 static void set_features(struct cpuid *c, const struct cpuid_config *config)
@@ -255,22 +236,18 @@ static void set_features(struct cpuid *c, const struct cpuid_config *config)
 	struct cpuid_registers *sizes = entry(c, 0x80000008, 0);
 
 	features->ebx |= config->apic_id << 24 | config->vcpus << 16;
-	features->ecx |= (uint32_t)ECX1_X2APIC | (uint32_t)ECX1_TSC_DEADLINE |
-			 ECX1_HYPERVISOR;
+	features->ecx |= (uint32_t)ECX1_X2APIC | (uint32_t)ECX1_TSC_DEADLINE | ECX1_HYPERVISOR;
 	features->edx |= (uint32_t)EDX1_APIC | (uint32_t)EDX1_MTRR;
-	if (config->vcpus > 1) {
+	if (config->vcpus > 1)
 		features->edx |= (uint32_t)EDX1_HTT;
-	}
-	if (extended != NULL && !cpuid_is_intel(c)) {
+	if (extended != NULL && !cpuid_is_intel(c))
 		extended->edx |= (uint32_t)EDX1_APIC | (uint32_t)EDX1_MTRR;
-	}
 	if (sizes != NULL) {
 		/* Without LA57 linear addresses have 48 bits. */
 		sizes->eax = (sizes->eax & 0xff) | 48 << 8;
 	}
-	if (power != NULL) {
-		power->edx = BIT(8);	/* invariant TSC */
-	}
+	if (power != NULL)
+		power->edx = BIT(8); /* invariant TSC */
 	/* The APIC timer never stops (ARAT). */
 	add(c, 6, 0, (struct cpuid_registers){BIT(2), 0, 0, 0});
 }
@@ -285,13 +262,11 @@ static void age_family(struct cpuid *c)
 	uint32_t *features = &entry(c, LEAF_FEATURES, 0)->eax;
 	struct cpuid_registers *extended = entry(c, 0x80000001, 0);
 
-	if (cpuid_is_intel(c) || (*features & FAMILY) != FAMILY_F) {
+	if (cpuid_is_intel(c) || (*features & FAMILY) != FAMILY_F)
 		return;
-	}
 	*features = (*features & ~(uint32_t)FAMILY) | FAMILY_14;
-	if (extended != NULL) {
+	if (extended != NULL)
 		extended->eax = *features;
-	}
 }
 
 /* Every vCPU is a core of one package. */
@@ -299,14 +274,11 @@ static void add_topology(struct cpuid *c, const struct cpuid_config *config)
 {
 	uint32_t shift = 0;
 
-	while (1u << shift < config->vcpus) {
+	while (1u << shift < config->vcpus)
 		shift++;
-	}
-	add(c, LEAF_TOPOLOGY, 0,
-	    (struct cpuid_registers){0, 1, 1 << 8, config->apic_id});
+	add(c, LEAF_TOPOLOGY, 0, (struct cpuid_registers){0, 1, 1 << 8, config->apic_id});
 	add(c, LEAF_TOPOLOGY, 1,
-	    (struct cpuid_registers){shift, config->vcpus, 1 | 2 << 8,
-				     config->apic_id});
+	    (struct cpuid_registers){shift, config->vcpus, 1 | 2 << 8, config->apic_id});
 }
 
 /* The TSC runs at ECX (the crystal, in Hz; it clocks the APIC) * EBX / EAX. */
@@ -315,9 +287,7 @@ static void add_frequency(struct cpuid *c, const struct cpuid_config *config)
 	uint32_t mhz = config->tsc_khz / 1000;
 	uint32_t ratio = (uint32_t)(config->tsc_khz / CRYSTAL_KHZ_MAX + 1);
 
-	add(c, LEAF_TSC, 0,
-	    (struct cpuid_registers){1, ratio, config->tsc_khz / ratio * 1000,
-				     0});
+	add(c, LEAF_TSC, 0, (struct cpuid_registers){1, ratio, config->tsc_khz / ratio * 1000, 0});
 	add(c, LEAF_FREQUENCY, 0, (struct cpuid_registers){mhz, mhz, 100, 0});
 }
 
@@ -336,12 +306,9 @@ static void add_hypervisor(struct cpuid *c, const struct cpuid_config *config)
 	/* Bits: 3 the clock at its MSRs, 24 it is stable across vCPUs. */
 	static const uint32_t pvclock = BIT(3) | BIT(24);
 
-	add(c, LEAF_HYPERVISOR, 0,
-	    signature(LEAF_HYPERVISOR + 0x10, "MicronovaHv"));
-	add(c, LEAF_HYPERVISOR + 0x10, 0,
-	    (struct cpuid_registers){config->tsc_khz, 0, 0, 0});
-	add(c, LEAF_PVCLOCK, 0,
-	    signature(LEAF_PVCLOCK + 1, "KVMKVMKVM\0\0"));
+	add(c, LEAF_HYPERVISOR, 0, signature(LEAF_HYPERVISOR + 0x10, "MicronovaHv"));
+	add(c, LEAF_HYPERVISOR + 0x10, 0, (struct cpuid_registers){config->tsc_khz, 0, 0, 0});
+	add(c, LEAF_PVCLOCK, 0, signature(LEAF_PVCLOCK + 1, "KVMKVMKVM\0\0"));
 	add(c, LEAF_PVCLOCK + 1, 0, (struct cpuid_registers){pvclock, 0, 0, 0});
 }
 
@@ -359,26 +326,21 @@ void cpuid_init(struct cpuid *c, const struct cpuid_config *config)
 	entry(c, LEAF_EXTENDED, 0)->eax = c->extended_max;
 }
 
-struct cpuid_registers cpuid_read(const struct cpuid *c, uint32_t leaf,
-				  uint32_t subleaf,
+struct cpuid_registers cpuid_read(const struct cpuid *c, uint32_t leaf, uint32_t subleaf,
 				  const struct cpuid_state *state)
 {
-	if (!has_subleaves(leaf)) {
+	if (!has_subleaves(leaf))
 		subleaf = 0;
-	}
 
 	const struct cpuid_entry *e = find(c, leaf, subleaf);
 	struct cpuid_registers r = {0, 0, 0, 0};
 
-	if (e != NULL) {
+	if (e != NULL)
 		r = e->out;
-	}
-	if (leaf == LEAF_FEATURES && (state->cr4 & CR4_OSXSAVE)) {
+	if (leaf == LEAF_FEATURES && (state->cr4 & CR4_OSXSAVE))
 		r.ecx |= (uint32_t)OSXSAVE;
-	} else if (leaf == LEAF_XSAVE && subleaf == 0 && e != NULL &&
-		   !(state->xcr0 & 4)) {
+	else if (leaf == LEAF_XSAVE && subleaf == 0 && e != NULL && !(state->xcr0 & 4))
 		r.ebx = XSAVE_HEADER;
-	}
 	return r;
 }
 

@@ -30,7 +30,7 @@ struct cpuid {
 	unsigned count;
 	/* The first entry of a basic or extended leaf, 1 more; 0: none. */
 	uint8_t basic[CPUID_BASIC], extended[CPUID_EXTENDED];
-	uint32_t basic_max, extended_max;	/* highest leaves */
+	uint32_t basic_max, extended_max; /* highest leaves */
 };
 
 struct cpuid_config {
@@ -39,7 +39,7 @@ struct cpuid_config {
 	uint32_t apic_id;
 	uint32_t vcpus;
 	uint32_t tsc_khz;
-	uint64_t xcr0;		/* bits it can have; 0: without XSAVE, AVX */
+	uint64_t xcr0; /* bits it can have; 0: without XSAVE, AVX */
 };
 
 /* What of the vCPU's state shows in CPUID. */
@@ -49,8 +49,7 @@ struct cpuid_state {
 };
 
 void cpuid_init(struct cpuid *cpuid, const struct cpuid_config *config);
-struct cpuid_registers cpuid_read(const struct cpuid *cpuid, uint32_t leaf,
-				  uint32_t subleaf,
+struct cpuid_registers cpuid_read(const struct cpuid *cpuid, uint32_t leaf, uint32_t subleaf,
 				  const struct cpuid_state *state);
 
 /* MAXPHYADDR and the width of linear addresses, as told to the guest. */

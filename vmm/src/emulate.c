@@ -6,30 +6,26 @@
 
 #include <stddef.h>
 
-enum {	/* in the type of a descriptor */
-	SEGMENT_WRITABLE = 1 << 1,	/* of code: readable */
-	SEGMENT_DOWN = 1 << 2,
-	SEGMENT_CODE = 1 << 3,
+enum {				  /* in the type of a descriptor */
+       SEGMENT_WRITABLE = 1 << 1, /* of code: readable */
+       SEGMENT_DOWN = 1 << 2,
+       SEGMENT_CODE = 1 << 3,
 };
 
-_Static_assert(offsetof(struct utcb, r15) ==
-		       offsetof(struct utcb, rax) + 15 * sizeof(uint64_t),
+_Static_assert(offsetof(struct utcb, r15) == offsetof(struct utcb, rax) + 15 * sizeof(uint64_t),
 	       "general registers are in the order of their numbers");
 _Static_assert(offsetof(struct utcb, gs) ==
-		       offsetof(struct utcb, es) +
-			       SEG_GS * sizeof(struct segment),
+		       offsetof(struct utcb, es) + SEG_GS * sizeof(struct segment),
 	       "segment registers are in the order of their numbers");
 
 static uint64_t *gpr(struct utcb *u, unsigned reg)
 {
-	return &u->word[(offsetof(struct utcb, rax) -
-			 offsetof(struct utcb, word)) / 8 + reg];
+	return &u->word[(offsetof(struct utcb, rax) - offsetof(struct utcb, word)) / 8 + reg];
 }
 
 static const struct segment *segment(const struct utcb *u, unsigned seg)
 {
-	const struct segment *all[SEGS] = {&u->es, &u->cs, &u->ss,
-					   &u->ds, &u->fs, &u->gs};
+	const struct segment *all[SEGS] = {&u->es, &u->cs, &u->ss, &u->ds, &u->fs, &u->gs};
 
 	return all[seg];
 }
@@ -46,29 +42,24 @@ static bool is_real_mode(const struct utcb *u)
 
 static bool is_user(const struct utcb *u)
 {
-	if (!(u->cr0 & CR0_PE)) {
+	if (!(u->cr0 & CR0_PE))
 		return false;
-	}
-	return (u->rflags & RFLAGS_VM) ||
-	       (u->ss.rights & SEGMENT_DPL) == SEGMENT_DPL;
+	return (u->rflags & RFLAGS_VM) || (u->ss.rights & SEGMENT_DPL) == SEGMENT_DPL;
 }
 
 unsigned emulate_code_bytes(const struct utcb *u)
 {
 	if (is_real_mode(u)) {
 		/* A segment loaded before may still have its D bit. */
-		return !(u->rflags & RFLAGS_VM) &&
-		       (u->cs.rights & SEGMENT_DB) ? 4 : 2;
+		return !(u->rflags & RFLAGS_VM) && (u->cs.rights & SEGMENT_DB) ? 4 : 2;
 	}
-	if ((u->efer & EFER_LMA) && (u->cs.rights & SEGMENT_L)) {
+	if ((u->efer & EFER_LMA) && (u->cs.rights & SEGMENT_L))
 		return 8;
-	}
 	return u->cs.rights & SEGMENT_DB ? 4 : 2;
 }
 
 void emulate_init(struct emulation *e, struct utcb *u, const struct gmem *mem,
-		  const struct mmio *mmio, const struct mmio *ports,
-		  unsigned address_bits)
+		  const struct mmio *mmio, const struct mmio *ports, unsigned address_bits)
 {
 	e->utcb = u;
 	e->ports = ports;
@@ -76,33 +67,29 @@ void emulate_init(struct emulation *e, struct utcb *u, const struct gmem *mem,
 	e->linear = (struct linear){
 		.mem = mem,
 		.mmio = mmio,
-		.paging = {u->cr0, u->cr3, u->cr4, u->efer, u->rflags,
-			   address_bits},
+		.paging = {u->cr0, u->cr3, u->cr4, u->efer, u->rflags, address_bits},
 		.access = is_user(u) ? ACCESS_USER : 0,
 	};
 }
 
 /* AH, CH, DH, BH: without REX, byte registers 4 to 7. */
-static bool is_high_byte(const struct emulation *e, unsigned reg,
-			 unsigned bytes)
+static bool is_high_byte(const struct emulation *e, unsigned reg, unsigned bytes)
 {
 	return bytes == 1 && e->insn.rex == 0 && reg >= 4 && reg < 8;
 }
 
 uint64_t emulate_reg(const struct emulation *e, unsigned reg, unsigned bytes)
 {
-	if (is_high_byte(e, reg, bytes)) {
+	if (is_high_byte(e, reg, bytes))
 		return *gpr(e->utcb, reg - 4) >> 8 & 0xff;
-	}
 	return *gpr(e->utcb, reg) & mask(bytes);
 }
 
-void emulate_set_reg(struct emulation *e, unsigned reg, unsigned bytes,
-		     uint64_t value)
+void emulate_set_reg(struct emulation *e, unsigned reg, unsigned bytes, uint64_t value)
 {
 	static const uint64_t mtd[8] = {
 		MTD_GPR_ACDB, MTD_GPR_ACDB, MTD_GPR_ACDB, MTD_GPR_ACDB,
-		MTD_RSP, MTD_GPR_BSD, MTD_GPR_BSD, MTD_GPR_BSD,
+		MTD_RSP,      MTD_GPR_BSD,  MTD_GPR_BSD,  MTD_GPR_BSD,
 	};
 	uint64_t keep = bytes >= 4 ? 0 : ~mask(bytes);
 	unsigned shift = 0;
@@ -146,14 +133,12 @@ static bool is_canonical(const struct utcb *u, uint64_t gva)
 
 static bool allows(const struct segment *s, unsigned access)
 {
-	if (s->rights & SEGMENT_UNUSABLE || !(s->rights & SEGMENT_P)) {
+	if (s->rights & SEGMENT_UNUSABLE || !(s->rights & SEGMENT_P))
 		return false;
-	}
 	if (s->rights & SEGMENT_CODE) {
 		/* Code is readable if the bit says so, never writable. */
 		return (access & ACCESS_FETCH) ||
-		       (!(access & ACCESS_WRITE) &&
-			(s->rights & SEGMENT_WRITABLE));
+		       (!(access & ACCESS_WRITE) && (s->rights & SEGMENT_WRITABLE));
 	}
 	return !(access & ACCESS_WRITE) || (s->rights & SEGMENT_WRITABLE);
 }
@@ -162,16 +147,13 @@ static bool is_within(const struct segment *s, uint64_t offset, unsigned bytes)
 {
 	uint64_t last = offset + bytes - 1;
 
-	if (!(s->rights & SEGMENT_CODE) && (s->rights & SEGMENT_DOWN)) {
-		return offset > s->limit &&
-		       last <= (s->rights & SEGMENT_DB ? 0xffffffff : 0xffff);
-	}
+	if (!(s->rights & SEGMENT_CODE) && (s->rights & SEGMENT_DOWN))
+		return offset > s->limit && last <= (s->rights & SEGMENT_DB ? 0xffffffff : 0xffff);
 	return last <= s->limit;
 }
 
-enum outcome emulate_segment(struct emulation *e, unsigned seg,
-			     uint64_t offset, unsigned bytes, unsigned access,
-			     uint64_t *gva)
+enum outcome emulate_segment(struct emulation *e, unsigned seg, uint64_t offset, unsigned bytes,
+			     unsigned access, uint64_t *gva)
 {
 	const struct utcb *u = e->utcb;
 	const struct segment *s = segment(u, seg);
@@ -179,23 +161,18 @@ enum outcome emulate_segment(struct emulation *e, unsigned seg,
 
 	if (emulate_code_bytes(u) == 8) {
 		*gva = seg >= SEG_FS ? s->base + offset : offset;
-		if (!is_canonical(u, *gva) ||
-		    !is_canonical(u, *gva + bytes - 1)) {
+		if (!is_canonical(u, *gva) || !is_canonical(u, *gva + bytes - 1))
 			return emulate_fault(e, vector);
-		}
 		return OUTCOME_DONE;
 	}
-	if (!is_within(s, offset, bytes) ||
-	    (!is_real_mode(u) && !allows(s, access))) {
+	if (!is_within(s, offset, bytes) || (!is_real_mode(u) && !allows(s, access)))
 		return emulate_fault(e, vector);
-	}
 	*gva = (s->base + offset) & 0xffffffff;
 	return OUTCOME_DONE;
 }
 
 /* struct code: bytes from RIP on, no further than the segment goes. */
-static enum outcome fetch(void *opaque, unsigned offset, uint8_t *to,
-			  unsigned most, unsigned *got)
+static enum outcome fetch(void *opaque, unsigned offset, uint8_t *to, unsigned most, unsigned *got)
 {
 	struct emulation *e = opaque;
 	const struct utcb *u = e->utcb;
@@ -203,26 +180,21 @@ static enum outcome fetch(void *opaque, unsigned offset, uint8_t *to,
 
 	if (emulate_code_bytes(u) != 8) {
 		rip &= 0xffffffff;
-		if (rip > u->cs.limit) {
+		if (rip > u->cs.limit)
 			return emulate_fault(e, VECTOR_GP);
-		}
-		if (most > u->cs.limit - rip) {
+		if (most > u->cs.limit - rip)
 			most = (unsigned)(u->cs.limit - rip) + 1;
-		}
 	}
 
-	enum outcome out = emulate_segment(e, SEG_CS, rip, 1, ACCESS_FETCH,
-					   &gva);
+	enum outcome out = emulate_segment(e, SEG_CS, rip, 1, ACCESS_FETCH, &gva);
 
-	return out == OUTCOME_DONE ?
-		       linear_fetch(&e->linear, gva, to, most, got) : out;
+	return out == OUTCOME_DONE ? linear_fetch(&e->linear, gva, to, most, got) : out;
 }
 
 enum outcome emulate_decode(struct emulation *e)
 {
 	struct code code = {fetch, e};
-	enum outcome out = insn_decode(&e->insn, emulate_code_bytes(e->utcb),
-				       &code);
+	enum outcome out = insn_decode(&e->insn, emulate_code_bytes(e->utcb), &code);
 
 	return out == OUTCOME_AGAIN ? emulate_fault(e, VECTOR_GP) : out;
 }
@@ -232,8 +204,7 @@ static uint64_t bit_displacement(const struct emulation *e)
 {
 	unsigned bits = 8 * e->bytes;
 	unsigned unused = 64 - bits;
-	int64_t offset = (int64_t)(emulate_reg(e, e->insn.reg, e->bytes)
-				   << unused) >> unused;
+	int64_t offset = (int64_t)(emulate_reg(e, e->insn.reg, e->bytes) << unused) >> unused;
 
 	return (uint64_t)(offset >> __builtin_ctz(bits)) * e->bytes;
 }
@@ -243,51 +214,41 @@ static uint64_t effective_address(const struct emulation *e)
 	const struct insn *i = &e->insn;
 	uint64_t address = (uint64_t)i->displacement;
 
-	if (i->rip_relative) {
+	if (i->rip_relative)
 		address += e->utcb->rip + i->length;
-	}
-	if (i->base != REG_NONE) {
+	if (i->base != REG_NONE)
 		address += *gpr(e->utcb, i->base);
-	}
-	if (i->index != REG_NONE) {
+	if (i->index != REG_NONE)
 		address += *gpr(e->utcb, i->index) << i->scale;
-	}
-	if ((i->op->flags & OP_BITS) && i->op->form == FORM_RM_REG) {
+	if ((i->op->flags & OP_BITS) && i->op->form == FORM_RM_REG)
 		address += bit_displacement(e);
-	}
 	return address & mask(i->address_bytes);
 }
 
 static unsigned operand_segment(const struct insn *i)
 {
-	if (i->segment != SEGS) {
+	if (i->segment != SEGS)
 		return i->segment;
-	}
 	return i->base == REG_RBP || i->base == REG_RSP ? SEG_SS : SEG_DS;
 }
 
 static enum outcome locate(struct emulation *e, unsigned bytes, unsigned access)
 {
 	uint64_t gva;
-	enum outcome out = emulate_segment(e, operand_segment(&e->insn),
-					   effective_address(e), bytes, access,
-					   &gva);
+	enum outcome out = emulate_segment(e, operand_segment(&e->insn), effective_address(e),
+					   bytes, access, &gva);
 
-	return out == OUTCOME_DONE ?
-		       linear_locate(&e->linear, gva, bytes, access,
-				     &e->place) : out;
+	return out == OUTCOME_DONE ? linear_locate(&e->linear, gva, bytes, access, &e->place) : out;
 }
 
 static unsigned source_bytes(const struct emulation *e)
 {
 	unsigned flags = e->insn.op->flags;
 
-	if (flags & OP_SRC8) {
+	if (flags & OP_SRC8)
 		return 1;
-	}
-	if (flags & OP_SRC16) {
+	if (flags & OP_SRC16)
 		return 2;
-	}
 	return flags & OP_SRC32 ? 4 : e->bytes;
 }
 
@@ -305,9 +266,8 @@ static enum outcome load_source(struct emulation *e)
 
 	enum outcome out = locate(e, bytes, 0);
 
-	if (out == OUTCOME_DONE) {
+	if (out == OUTCOME_DONE)
 		e->src = place_read(&e->linear, &e->place);
-	}
 	return out;
 }
 
@@ -322,12 +282,10 @@ static enum outcome load_destination(struct emulation *e)
 		return OUTCOME_DONE;
 	}
 
-	enum outcome out = locate(e, e->bytes,
-				  flags & OP_WRITES ? ACCESS_WRITE : 0);
+	enum outcome out = locate(e, e->bytes, flags & OP_WRITES ? ACCESS_WRITE : 0);
 
-	if (out == OUTCOME_DONE && (flags & OP_READS)) {
+	if (out == OUTCOME_DONE && (flags & OP_READS))
 		e->dst = place_read(&e->linear, &e->place);
-	}
 	return out;
 }
 
@@ -336,19 +294,16 @@ static enum outcome load_moffs(struct emulation *e, bool store)
 {
 	uint64_t gva;
 	unsigned seg = e->insn.segment != SEGS ? e->insn.segment : SEG_DS;
-	uint64_t offset = (uint64_t)e->insn.displacement &
-			  mask(e->insn.address_bytes);
+	uint64_t offset = (uint64_t)e->insn.displacement & mask(e->insn.address_bytes);
 	unsigned access = store ? ACCESS_WRITE : 0;
-	enum outcome out = emulate_segment(e, seg, offset, e->bytes, access,
-					   &gva);
+	enum outcome out = emulate_segment(e, seg, offset, e->bytes, access, &gva);
 
-	if (out != OUTCOME_DONE) {
+	if (out != OUTCOME_DONE)
 		return out;
-	}
 	out = linear_locate(&e->linear, gva, e->bytes, access, &e->place);
 	if (out == OUTCOME_DONE) {
-		e->src = store ? emulate_reg(e, REG_RAX, e->bytes) :
-				 place_read(&e->linear, &e->place);
+		e->src = store ? emulate_reg(e, REG_RAX, e->bytes)
+			       : place_read(&e->linear, &e->place);
 	}
 	return out;
 }
@@ -396,9 +351,8 @@ static void store(struct emulation *e)
 {
 	const struct insn *i = &e->insn;
 
-	if (!(i->op->flags & OP_WRITES)) {
+	if (!(i->op->flags & OP_WRITES))
 		return;
-	}
 	switch (i->op->form) {
 	case FORM_REG_RM:
 	case FORM_REG_RM_IMM:
@@ -414,11 +368,10 @@ static void store(struct emulation *e)
 		place_write(&e->linear, &e->place, e->dst);
 		break;
 	default:
-		if (i->mod == 3) {
+		if (i->mod == 3)
 			emulate_set_reg(e, i->rm, e->bytes, e->dst);
-		} else {
+		else
 			place_write(&e->linear, &e->place, e->dst);
-		}
 	}
 }
 
@@ -426,25 +379,20 @@ enum outcome emulate(struct emulation *e)
 {
 	enum outcome out = emulate_decode(e);
 
-	if (out != OUTCOME_DONE) {
+	if (out != OUTCOME_DONE)
 		return out;
-	}
-	if (e->insn.op->run == NULL) {
+	if (e->insn.op->run == NULL)
 		return OUTCOME_UNKNOWN;
-	}
 	e->bytes = e->insn.op->flags & OP_BYTE ? 1 : e->insn.operand_bytes;
 	out = load(e);
-	if (out == OUTCOME_DONE) {
+	if (out == OUTCOME_DONE)
 		out = e->insn.op->run(e);
-	}
-	if (out != OUTCOME_DONE) {
+	if (out != OUTCOME_DONE)
 		return out;
-	}
 	store(e);
 	e->utcb->rip += e->insn.length;
-	if (emulate_code_bytes(e->utcb) != 8) {
+	if (emulate_code_bytes(e->utcb) != 8)
 		e->utcb->rip &= mask(4);
-	}
 	e->mtd |= MTD_RIP_LEN;
 	emulate_set_flags(e, RFLAGS_RF, 0);
 	return OUTCOME_DONE;

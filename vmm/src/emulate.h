@@ -33,27 +33,25 @@ enum {
 	RFLAGS_VM = 1 << 17,
 	RFLAGS_AC = 1 << 18,
 
-	RFLAGS_STATUS = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF |
-			RFLAGS_SF | RFLAGS_OF,
+	RFLAGS_STATUS = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF,
 };
 
 struct emulation {
 	struct utcb *utcb;
 	struct linear linear;
-	const struct mmio *ports;	/* for INS and OUTS; NULL: not these */
+	const struct mmio *ports; /* for INS and OUTS; NULL: not these */
 
 	struct insn insn;
-	uint64_t mtd;			/* what was changed */
+	uint64_t mtd; /* what was changed */
 
 	/* The instruction under way. */
-	unsigned bytes;			/* of the destination */
+	unsigned bytes; /* of the destination */
 	uint64_t dst, src;
-	struct place place;		/* of the operand in memory */
+	struct place place; /* of the operand in memory */
 };
 
-void emulate_init(struct emulation *e, struct utcb *utcb,
-		  const struct gmem *mem, const struct mmio *mmio,
-		  const struct mmio *ports, unsigned address_bits);
+void emulate_init(struct emulation *e, struct utcb *utcb, const struct gmem *mem,
+		  const struct mmio *mmio, const struct mmio *ports, unsigned address_bits);
 
 /* After OUTCOME_FAULT, the exception is in e->linear.fault. */
 [[nodiscard]] enum outcome emulate(struct emulation *e);
@@ -66,12 +64,10 @@ unsigned emulate_code_bytes(const struct utcb *utcb);
 
 /* For the operations in alu.c, move.c and strings.c. */
 uint64_t emulate_reg(const struct emulation *e, unsigned reg, unsigned bytes);
-void emulate_set_reg(struct emulation *e, unsigned reg, unsigned bytes,
-		     uint64_t value);
+void emulate_set_reg(struct emulation *e, unsigned reg, unsigned bytes, uint64_t value);
 void emulate_set_flags(struct emulation *e, uint64_t which, uint64_t value);
 [[nodiscard]] enum outcome emulate_fault(struct emulation *e, uint8_t vector);
 
 /* From segment and offset to a linear address, with the segment's checks. */
-[[nodiscard]] enum outcome emulate_segment(struct emulation *e, unsigned seg,
-					   uint64_t offset, unsigned bytes,
-					   unsigned access, uint64_t *gva);
+[[nodiscard]] enum outcome emulate_segment(struct emulation *e, unsigned seg, uint64_t offset,
+					   unsigned bytes, unsigned access, uint64_t *gva);

@@ -24,8 +24,8 @@ enum {
 	RFLAGS_FIXED = 1 << 1,
 	DR7_RESET = 0x400,
 
-	CODE_64 = 0xa9b,	/* accessed, readable code, P, L, G */
-	DATA_FLAT = 0xc93,	/* accessed, writable data, P, D, G */
+	CODE_64 = 0xa9b,   /* accessed, readable code, P, L, G */
+	DATA_FLAT = 0xc93, /* accessed, writable data, P, D, G */
 	LDT = 0x82,
 	TSS_BUSY = 0x8b,
 
@@ -47,9 +47,8 @@ static void begin(struct vcpu *v)
 
 static void end(struct vcpu *v)
 {
-	if (v->vm->end != VM_RUNS) {
+	if (v->vm->end != VM_RUNS)
 		vm_finish(v->vm);
-	}
 	vcpu_inject(v);
 	v->place = VCPU_RUNNING;
 	vm_unlock(v->vm);
@@ -183,9 +182,8 @@ static void warn_of_halt(const struct vcpu *v)
 {
 	static struct log_rate rate = LOG_RATE(3, 60 * NS_PER_S);
 
-	if (!(v->utcb->rflags & RFLAGS_IF) && log_allowed(&rate)) {
+	if (!(v->utcb->rflags & RFLAGS_IF) && log_allowed(&rate))
 		log_warning("vcpu %u: halted with interrupts off", v->id);
-	}
 }
 
 /*
@@ -207,9 +205,8 @@ void exit_hlt(struct vcpu *v)
 	vcpu_advance(v);
 	begin(v);
 	warn_of_halt(v);
-	while (!vcpu_is_woken(v) && v->vm->end == VM_RUNS) {
+	while (!vcpu_is_woken(v) && v->vm->end == VM_RUNS)
 		sleep(v);
-	}
 	correct_tsc(v);
 	end(v);
 }
@@ -220,8 +217,8 @@ void exit_cpuid(struct vcpu *v)
 {
 	struct utcb *u = v->utcb;
 	struct cpuid_state state = {u->cr4, v->msrs.xcr0};
-	struct cpuid_registers r = cpuid_read(&v->cpuid, (uint32_t)u->rax,
-					      (uint32_t)u->rcx, &state);
+	struct cpuid_registers r = cpuid_read(&v->cpuid, (uint32_t)u->rax, (uint32_t)u->rcx,
+					      &state);
 
 	u->rax = r.eax;
 	u->rbx = r.ebx;
@@ -263,11 +260,10 @@ void exit_wrmsr(struct vcpu *v)
 	}
 	begin(v);
 	correct_tsc(v);
-	if (msr_write(v, (uint32_t)u->rcx, value)) {
+	if (msr_write(v, (uint32_t)u->rcx, value))
 		vcpu_advance(v);
-	} else {
+	else
 		vcpu_general_protection(v);
-	}
 	end(v);
 }
 
@@ -313,10 +309,8 @@ void exit_invalid_opcode(struct vcpu *v)
 static uint64_t *gpr(struct utcb *u, unsigned reg)
 {
 	uint64_t *all[16] = {
-		&u->rax, &u->rcx, &u->rdx, &u->rbx,
-		&u->rsp, &u->rbp, &u->rsi, &u->rdi,
-		&u->r8, &u->r9, &u->r10, &u->r11,
-		&u->r12, &u->r13, &u->r14, &u->r15,
+		&u->rax, &u->rcx, &u->rdx, &u->rbx, &u->rsp, &u->rbp, &u->rsi, &u->rdi,
+		&u->r8,	 &u->r9,  &u->r10, &u->r11, &u->r12, &u->r13, &u->r14, &u->r15,
 	};
 
 	return all[reg & 15];
@@ -378,8 +372,7 @@ static void run_emulator(struct vcpu *v, const struct mmio *ports)
 	case OUTCOME_DONE:
 		v->mtd |= e.mtd;
 		if (v->utcb->interruptibility & (SHADOW_STI | SHADOW_MOV_SS)) {
-			v->utcb->interruptibility &=
-				~(uint32_t)(SHADOW_STI | SHADOW_MOV_SS);
+			v->utcb->interruptibility &= ~(uint32_t)(SHADOW_STI | SHADOW_MOV_SS);
 			v->mtd |= MTD_STA;
 		}
 		break;
@@ -391,7 +384,8 @@ static void run_emulator(struct vcpu *v, const struct mmio *ports)
 		vcpu_exception(v, &e.linear.fault);
 		break;
 	case OUTCOME_UNKNOWN:
-		vm_fail(v, "an instruction that cannot be emulated, at device "
+		vm_fail(v,
+			"an instruction that cannot be emulated, at device "
 			"memory 0x%llx",
 			(unsigned long long)v->utcb->qual[1]);
 	}
@@ -402,15 +396,15 @@ void exit_memory(struct vcpu *v)
 	uint64_t rip = v->utcb->rip;
 
 	if (v->utcb->inject & INJECT_VALID) {
-		vm_fail(v, "an interrupt or exception is delivered through "
+		vm_fail(v,
+			"an interrupt or exception is delivered through "
 			"device memory 0x%llx",
 			(unsigned long long)v->utcb->qual[1]);
 	}
 	begin(v);
 	run_emulator(v, NULL);
-	if (!(v->mtd & MTD_INJ) && ahead_pays(v, rip)) {
+	if (!(v->mtd & MTD_INJ) && ahead_pays(v, rip))
 		ahead_run(v);
-	}
 	end(v);
 }
 
@@ -421,9 +415,8 @@ void exit_memory(struct vcpu *v)
 static void emulate_string(struct vcpu *v)
 {
 	begin(v);
-	if ((uint16_t)v->utcb->rdx == v->string_port) {
+	if ((uint16_t)v->utcb->rdx == v->string_port)
 		run_emulator(v, &v->ports);
-	}
 	end(v);
 }
 
@@ -475,8 +468,8 @@ void exit_port(struct vcpu *v, const struct port_access *a)
 		read_port(v, a);
 	} else {
 		bus_write(&v->vm->machine.ports, a->port, a->bytes,
-			  a->bytes == 4 ? v->utcb->rax & 0xffffffff :
-			  v->utcb->rax & ((1u << 8 * a->bytes) - 1));
+			  a->bytes == 4 ? v->utcb->rax & 0xffffffff
+					: v->utcb->rax & ((1u << 8 * a->bytes) - 1));
 	}
 	vcpu_advance(v);
 	end(v);

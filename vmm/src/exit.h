@@ -21,30 +21,30 @@ struct vcpu;
 enum reason {
 	REASON_OTHER,
 	REASON_PORT,
-	REASON_MEMORY,		/* device memory */
+	REASON_MEMORY, /* device memory */
 	REASON_CPUID,
 	REASON_HLT,
 	REASON_RDMSR,
 	REASON_WRMSR,
-	REASON_CR,		/* CR8 as well */
+	REASON_CR, /* CR8 as well */
 	REASON_WINDOW,
 	REASON_RECALL,
-	REASON_DEFERRED,	/* no exit: the second part of one */
+	REASON_DEFERRED, /* no exit: the second part of one */
 	REASONS,
 };
 
 struct exit {
-	void (*handler)(struct vcpu *v);	/* NULL: unexpected */
+	void (*handler)(struct vcpu *v); /* NULL: unexpected */
 	uint64_t mtd;
-	uint8_t reason;		/* enum reason; a handler may know better */
+	uint8_t reason; /* enum reason; a handler may know better */
 };
 
 struct vendor {
 	const char *name;
-	const struct exit *exits;	/* EVENTS_VCPU of them */
-	uint32_t ctrl[2];		/* what the guest may not do itself */
-	uint64_t efer;			/* bits that EFER must have */
-	uint32_t nmi_window;		/* its request, where there is one */
+	const struct exit *exits; /* EVENTS_VCPU of them */
+	uint32_t ctrl[2];	  /* what the guest may not do itself */
+	uint64_t efer;		  /* bits that EFER must have */
+	uint32_t nmi_window;	  /* its request, where there is one */
 	/* Else the intercept of IRET, in ctrl[0], that ends an NMI. */
 	uint32_t iret;
 };
@@ -58,14 +58,12 @@ extern const struct vendor vmx, svm;
 #define MTD_CODE (MTD_RIP_LEN | MTD_RFLAGS | MTD_CS_SS | MTD_CR | MTD_EFER)
 
 /* State for the emulator, and for running ahead. */
-#define MTD_EMULATION                                                      \
-	(MTD_CODE | MTD_INJECTION | MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | \
-	 MTD_GPR_R8_R15 | MTD_DS_ES | MTD_FS_GS | MTD_QUAL | MTD_DR)
+#define MTD_EMULATION                                                                       \
+	(MTD_CODE | MTD_INJECTION | MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15 | \
+	 MTD_DS_ES | MTD_FS_GS | MTD_QUAL | MTD_DR)
 
 /* State for a report of the end. */
-#define MTD_REPORT                                                \
-	(MTD_EMULATION | MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR | \
-	 MTD_SYSENTER)
+#define MTD_REPORT (MTD_EMULATION | MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR | MTD_SYSENTER)
 
 /* State for what exits leave to a recall: see vcpu_defer(). */
 #define MTD_RECALL (MTD_REPORT | MTD_TSC | MTD_SYSCALL)
@@ -90,9 +88,9 @@ void exit_xsetbv(struct vcpu *v);
 void exit_port(struct vcpu *v, const struct port_access *access);
 void exit_cr8(struct vcpu *v, unsigned reg, bool write);
 void exit_mov_to_cr(struct vcpu *v, unsigned cr, unsigned reg);
-void exit_memory(struct vcpu *v);	/* qual[1]: guest-physical address */
+void exit_memory(struct vcpu *v); /* qual[1]: guest-physical address */
 void exit_invalid_opcode(struct vcpu *v);
-void exit_nothing(struct vcpu *v);	/* an instruction without effect */
+void exit_nothing(struct vcpu *v); /* an instruction without effect */
 void exit_shutdown(struct vcpu *v);
 void exit_invalid_state(struct vcpu *v);
 void exit_task_switch(struct vcpu *v);

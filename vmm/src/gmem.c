@@ -15,29 +15,24 @@ void gmem_init(struct gmem *mem, void *base, uint64_t size)
 /* Where a run of RAM that starts at gpa ends, or gpa if that is no RAM. */
 static uint64_t run_end(const struct gmem *mem, uint64_t gpa)
 {
-	if (gpa < GMEM_VGA) {
+	if (gpa < GMEM_VGA)
 		return GMEM_VGA;
-	}
-	if (gpa >= GMEM_VGA_END && gpa < mem->low) {
+	if (gpa >= GMEM_VGA_END && gpa < mem->low)
 		return mem->low;
-	}
-	if (gpa >= GMEM_HIGH && gpa - GMEM_HIGH < mem->high) {
+	if (gpa >= GMEM_HIGH && gpa - GMEM_HIGH < mem->high)
 		return GMEM_HIGH + mem->high;
-	}
 	return gpa;
 }
 
 static uint8_t *pointer(const struct gmem *mem, uint64_t gpa)
 {
-	return gpa < GMEM_HIGH ? mem->base + gpa :
-				 mem->base + mem->low + (gpa - GMEM_HIGH);
+	return gpa < GMEM_HIGH ? mem->base + gpa : mem->base + mem->low + (gpa - GMEM_HIGH);
 }
 
 void *gmem_at_any(const struct gmem *mem, uint64_t gpa, uint64_t bytes)
 {
-	if (bytes == 0 || bytes > run_end(mem, gpa) - gpa) {
+	if (bytes == 0 || bytes > run_end(mem, gpa) - gpa)
 		return NULL;
-	}
 	return pointer(mem, gpa);
 }
 
@@ -45,20 +40,17 @@ bool gmem_read(const struct gmem *mem, uint64_t gpa, void *to, size_t bytes)
 {
 	const void *from = gmem_at(mem, gpa, bytes);
 
-	if (from != NULL) {
+	if (from != NULL)
 		memcpy(to, from, bytes);
-	}
 	return from != NULL;
 }
 
-bool gmem_write(const struct gmem *mem, uint64_t gpa, const void *from,
-		size_t bytes)
+bool gmem_write(const struct gmem *mem, uint64_t gpa, const void *from, size_t bytes)
 {
 	void *to = gmem_at(mem, gpa, bytes);
 
-	if (to != NULL) {
+	if (to != NULL)
 		memcpy(to, from, bytes);
-	}
 	return to != NULL;
 }
 
@@ -66,9 +58,8 @@ bool gmem_zero(const struct gmem *mem, uint64_t gpa, size_t bytes)
 {
 	void *to = gmem_at(mem, gpa, bytes);
 
-	if (to != NULL) {
+	if (to != NULL)
 		memset(to, 0, bytes);
-	}
 	return to != NULL;
 }
 
@@ -82,8 +73,7 @@ bool gmem_run(const struct gmem *mem, unsigned index, struct gmem_run *run)
 		if (end > start[i] && index-- == 0) {
 			run->gpa = start[i];
 			run->bytes = end - start[i];
-			run->offset = (uint64_t)(pointer(mem, start[i]) -
-						 mem->base);
+			run->offset = (uint64_t)(pointer(mem, start[i]) - mem->base);
 			return true;
 		}
 	}

@@ -18,16 +18,16 @@
 
 #include "../dev/platform.h"
 
-#define GMEM_HOLE    PLATFORM_LOW_RAM_END	/* to GMEM_HIGH: devices */
+#define GMEM_HOLE    PLATFORM_LOW_RAM_END /* to GMEM_HIGH: devices */
 #define GMEM_HIGH    PLATFORM_HIGH_RAM
 #define GMEM_VGA     0xa0000ull
 #define GMEM_VGA_END 0xc0000ull
 #define GMEM_MIN     (64ull << 20)
 
 struct gmem {
-	uint8_t *base;	/* of guest-physical 0 */
-	uint64_t low;	/* bytes below the hole */
-	uint64_t high;	/* bytes from 4 GiB on */
+	uint8_t *base; /* of guest-physical 0 */
+	uint64_t low;  /* bytes below the hole */
+	uint64_t high; /* bytes from 4 GiB on */
 };
 
 void gmem_init(struct gmem *mem, void *base, uint64_t size);
@@ -36,23 +36,17 @@ void gmem_init(struct gmem *mem, void *base, uint64_t size);
 void *gmem_at_any(const struct gmem *mem, uint64_t gpa, uint64_t bytes);
 
 /* The pointer to all of [gpa, gpa + bytes), or NULL: it is not all RAM. */
-static inline void *gmem_at(const struct gmem *mem, uint64_t gpa,
-			    uint64_t bytes)
+static inline void *gmem_at(const struct gmem *mem, uint64_t gpa, uint64_t bytes)
 {
-	if (gpa >= GMEM_VGA_END && gpa < mem->low && bytes != 0 &&
-	    bytes <= mem->low - gpa) {
+	if (gpa >= GMEM_VGA_END && gpa < mem->low && bytes != 0 && bytes <= mem->low - gpa)
 		return mem->base + gpa;
-	}
 	return gmem_at_any(mem, gpa, bytes);
 }
 
 /* false: not all RAM; nothing was copied. */
-[[nodiscard]] bool gmem_read(const struct gmem *mem, uint64_t gpa, void *to,
-			     size_t bytes);
-[[nodiscard]] bool gmem_write(const struct gmem *mem, uint64_t gpa,
-			      const void *from, size_t bytes);
-[[nodiscard]] bool gmem_zero(const struct gmem *mem, uint64_t gpa,
-			     size_t bytes);
+[[nodiscard]] bool gmem_read(const struct gmem *mem, uint64_t gpa, void *to, size_t bytes);
+[[nodiscard]] bool gmem_write(const struct gmem *mem, uint64_t gpa, const void *from, size_t bytes);
+[[nodiscard]] bool gmem_zero(const struct gmem *mem, uint64_t gpa, size_t bytes);
 
 /*
  * The RAM as runs of guest-physical addresses, in order: the one with that
@@ -60,7 +54,7 @@ static inline void *gmem_at(const struct gmem *mem, uint64_t gpa,
  */
 struct gmem_run {
 	uint64_t gpa, bytes;
-	uint64_t offset;	/* from mem->base */
+	uint64_t offset; /* from mem->base */
 };
 
 bool gmem_run(const struct gmem *mem, unsigned index, struct gmem_run *run);

@@ -26,9 +26,8 @@ void vcpu_exception(struct vcpu *v, const struct exception *x)
 {
 	uint32_t info = INJECT_VALID | INJECT_EXCEPTION | x->vector;
 
-	if (x->has_error) {
+	if (x->has_error)
 		info |= INJECT_ERROR_CODE;
-	}
 	set_injection(v, info, x->error);
 	if (x->vector == VECTOR_PF) {
 		v->utcb->cr2 = x->address;
@@ -51,8 +50,7 @@ static bool must_redeliver(uint32_t info)
 	switch (info & (INJECT_TYPE | INJECT_VALID)) {
 	case INJECT_VALID | INJECT_EXCEPTION:
 		/* SVM reports INT3 and INTO like that. */
-		return (info & INJECT_VECTOR) != VECTOR_BP &&
-		       (info & INJECT_VECTOR) != VECTOR_OF;
+		return (info & INJECT_VECTOR) != VECTOR_BP && (info & INJECT_VECTOR) != VECTOR_OF;
 	case INJECT_VALID | INJECT_INTERRUPT:
 	case INJECT_VALID | INJECT_NMI:
 		return true;
@@ -68,9 +66,8 @@ bool vcpu_has_interrupt(const struct vcpu *v)
 
 static uint8_t take_interrupt(struct vcpu *v)
 {
-	if (lapic_extint(&v->lapic)) {
+	if (lapic_extint(&v->lapic))
 		return pic_acknowledge(&v->vm->machine.pic);
-	}
 
 	uint8_t vector = (uint8_t)lapic_pending(&v->lapic);
 
@@ -99,14 +96,10 @@ static uint32_t next_event(struct vcpu *v)
 	const struct utcb *u = v->utcb;
 	uint32_t blocked = u->interruptibility;
 
-	if (lapic_nmi_pending(&v->lapic) && !v->in_nmi &&
-	    !(blocked & (SHADOWS | BLOCKED_BY_NMI))) {
+	if (lapic_nmi_pending(&v->lapic) && !v->in_nmi && !(blocked & (SHADOWS | BLOCKED_BY_NMI)))
 		return take_nmi(v);
-	}
-	if (vcpu_has_interrupt(v) && (u->rflags & RFLAGS_IF) &&
-	    !(blocked & SHADOWS)) {
+	if (vcpu_has_interrupt(v) && (u->rflags & RFLAGS_IF) && !(blocked & SHADOWS))
 		return INJECT_VALID | INJECT_INTERRUPT | take_interrupt(v);
-	}
 	return 0;
 }
 
@@ -115,12 +108,10 @@ static uint32_t wanted_windows(const struct vcpu *v)
 {
 	uint32_t windows = 0;
 
-	if (vcpu_has_interrupt(v)) {
+	if (vcpu_has_interrupt(v))
 		windows |= INJECT_INTERRUPT_WINDOW;
-	}
-	if (lapic_nmi_pending(&v->lapic)) {
+	if (lapic_nmi_pending(&v->lapic))
 		windows |= v->vm->vendor->nmi_window;
-	}
 	return windows;
 }
 
@@ -130,17 +121,14 @@ void vcpu_inject(struct vcpu *v)
 	uint32_t info;
 
 	/* Nothing at all, as nearly always. */
-	if (lapic_is_quiet(&v->lapic) && !v->window &&
-	    !(v->mtd & MTD_INJ) && !(u->inject & INJECT_VALID)) {
+	if (lapic_is_quiet(&v->lapic) && !v->window && !(v->mtd & MTD_INJ) &&
+	    !(u->inject & INJECT_VALID))
 		return;
-	}
 	if (v->mtd & MTD_INJ) {
-		info = u->inject;	/* an exception of this exit */
+		info = u->inject; /* an exception of this exit */
 	} else if (must_redeliver(u->inject)) {
-		info = u->inject & ~(uint32_t)(INJECT_INTERRUPT_WINDOW |
-					       INJECT_NMI_WINDOW);
-		if ((info & INJECT_TYPE) == INJECT_NMI &&
-		    (u->interruptibility & BLOCKED_BY_NMI)) {
+		info = u->inject & ~(uint32_t)(INJECT_INTERRUPT_WINDOW | INJECT_NMI_WINDOW);
+		if ((info & INJECT_TYPE) == INJECT_NMI && (u->interruptibility & BLOCKED_BY_NMI)) {
 			u->interruptibility &= ~(uint32_t)BLOCKED_BY_NMI;
 			v->mtd |= MTD_STA;
 		}
@@ -148,9 +136,8 @@ void vcpu_inject(struct vcpu *v)
 		info = next_event(v);
 	}
 	info |= wanted_windows(v);
-	if (info != 0 || v->window) {
+	if (info != 0 || v->window)
 		set_injection(v, info, u->inject_error);
-	}
 }
 
 bool vcpu_is_woken(const struct vcpu *v)

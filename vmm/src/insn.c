@@ -19,7 +19,7 @@ enum {
 struct decoder {
 	struct insn *insn;
 	const struct code *code;
-	enum outcome failure;	/* or OUTCOME_DONE */
+	enum outcome failure; /* or OUTCOME_DONE */
 };
 
 static uint8_t next(struct decoder *d)
@@ -27,21 +27,17 @@ static uint8_t next(struct decoder *d)
 	struct insn *i = d->insn;
 	unsigned got = 0;
 
-	if (d->failure != OUTCOME_DONE) {
+	if (d->failure != OUTCOME_DONE)
 		return 0;
-	}
 	if (i->length == INSN_MAX) {
 		d->failure = OUTCOME_AGAIN;
 		return 0;
 	}
 	if (i->length == i->fetched) {
-		d->failure = d->code->fetch(d->code->opaque, i->fetched,
-					    i->byte + i->fetched,
-					    INSN_MAX - (unsigned)i->fetched,
-					    &got);
-		if (d->failure != OUTCOME_DONE) {
+		d->failure = d->code->fetch(d->code->opaque, i->fetched, i->byte + i->fetched,
+					    INSN_MAX - (unsigned)i->fetched, &got);
+		if (d->failure != OUTCOME_DONE)
 			return 0;
-		}
 		i->fetched = (uint8_t)(i->fetched + got);
 	}
 	return i->byte[i->length++];
@@ -52,12 +48,10 @@ static uint64_t next_number(struct decoder *d, unsigned bytes)
 {
 	uint64_t value = 0;
 
-	for (unsigned n = 0; n < bytes; n++) {
+	for (unsigned n = 0; n < bytes; n++)
 		value |= (uint64_t)next(d) << 8 * n;
-	}
-	if (bytes > 0 && bytes < 8 && (value >> (8 * bytes - 1) & 1)) {
+	if (bytes > 0 && bytes < 8 && (value >> (8 * bytes - 1) & 1))
 		value |= ~0ull << 8 * bytes;
-	}
 	return value;
 }
 
@@ -112,43 +106,36 @@ static uint8_t prefixes(struct decoder *d)
 
 	for (;;) {
 		byte = next(d);
-		if (legacy_prefix(i, byte, &address)) {
-			i->rex = 0;	/* must be right before the opcode */
-		} else if (i->code_bytes == 8 && (byte & 0xf0) == REX) {
+		if (legacy_prefix(i, byte, &address))
+			i->rex = 0; /* must be right before the opcode */
+		else if (i->code_bytes == 8 && (byte & 0xf0) == REX)
 			i->rex = byte;
-		} else {
+		else
 			break;
-		}
 	}
 	i->address_bytes = i->code_bytes;
-	if (address) {
+	if (address)
 		i->address_bytes = i->code_bytes == 4 ? 2 : 4;
-	}
 	if (i->code_bytes == 8) {
 		i->operand_bytes = i->operand_prefix ? 2 : 4;
-		if (i->rex & REX_W) {
+		if (i->rex & REX_W)
 			i->operand_bytes = 8;
-		}
 	} else {
-		i->operand_bytes = (i->code_bytes == 4) != i->operand_prefix ?
-					   4 : 2;
+		i->operand_bytes = (i->code_bytes == 4) != i->operand_prefix ? 4 : 2;
 	}
 	/* In 64-bit mode the overrides other than FS and GS do nothing. */
-	if (i->code_bytes == 8 && i->segment < SEG_FS) {
+	if (i->code_bytes == 8 && i->segment < SEG_FS)
 		i->segment = SEGS;
-	}
 	return byte;
 }
 
 static void modrm16(struct decoder *d)
 {
 	static const uint8_t base[] = {
-		REG_RBX, REG_RBX, REG_RBP, REG_RBP,
-		REG_RSI, REG_RDI, REG_RBP, REG_RBX,
+		REG_RBX, REG_RBX, REG_RBP, REG_RBP, REG_RSI, REG_RDI, REG_RBP, REG_RBX,
 	};
 	static const uint8_t index[] = {
-		REG_RSI, REG_RDI, REG_RSI, REG_RDI,
-		REG_NONE, REG_NONE, REG_NONE, REG_NONE,
+		REG_RSI, REG_RDI, REG_RSI, REG_RDI, REG_NONE, REG_NONE, REG_NONE, REG_NONE,
 	};
 	struct insn *i = d->insn;
 
@@ -170,9 +157,8 @@ static void sib(struct decoder *d)
 	i->scale = byte >> 6;
 	i->index = (uint8_t)((byte >> 3 & 7) | (i->rex & REX_X ? 8 : 0));
 	i->base = (uint8_t)((byte & 7) | (i->rex & REX_B ? 8 : 0));
-	if (i->index == REG_RSP) {
+	if (i->index == REG_RSP)
 		i->index = REG_NONE;
-	}
 	if ((byte & 7) == REG_RBP && i->mod == 0) {
 		i->base = REG_NONE;
 		i->displacement = (int64_t)next_number(d, 4);
@@ -191,11 +177,10 @@ static void modrm32(struct decoder *d)
 	} else {
 		i->base = i->rm;
 	}
-	if (i->mod == 1) {
+	if (i->mod == 1)
 		i->displacement = (int64_t)next_number(d, 1);
-	} else if (i->mod == 2) {
+	else if (i->mod == 2)
 		i->displacement = (int64_t)next_number(d, 4);
-	}
 }
 
 static void modrm(struct decoder *d)
@@ -207,14 +192,12 @@ static void modrm(struct decoder *d)
 	i->mod = byte >> 6;
 	i->reg = (uint8_t)((byte >> 3 & 7) | (i->rex & REX_R ? 8 : 0));
 	i->rm = (uint8_t)((byte & 7) | (i->rex & REX_B ? 8 : 0));
-	if (i->mod == 3) {
+	if (i->mod == 3)
 		return;
-	}
-	if (i->address_bytes == 2) {
+	if (i->address_bytes == 2)
 		modrm16(d);
-	} else {
+	else
 		modrm32(d);
-	}
 }
 
 static unsigned immediate_bytes(const struct insn *i)
@@ -259,15 +242,13 @@ static bool has_modrm(const struct opcode *op)
 
 static uint16_t opcode(struct decoder *d, uint8_t first)
 {
-	if (first != 0x0f) {
+	if (first != 0x0f)
 		return first;
-	}
 
 	uint8_t second = next(d);
 
-	if (second == 0x38) {
+	if (second == 0x38)
 		return (uint16_t)(0x3800 | next(d));
-	}
 	return (uint16_t)(0x0f00 | second);
 }
 
@@ -277,8 +258,7 @@ static bool lock_is_wrong(const struct insn *i)
 	return i->lock && (!(i->op->flags & OP_LOCK) || i->mod == 3);
 }
 
-enum outcome insn_decode(struct insn *i, unsigned code_bytes,
-			 const struct code *code)
+enum outcome insn_decode(struct insn *i, unsigned code_bytes, const struct code *code)
 {
 	struct decoder d = {i, code, OUTCOME_DONE};
 
@@ -289,35 +269,26 @@ enum outcome insn_decode(struct insn *i, unsigned code_bytes,
 		.index = REG_NONE,
 	};
 	i->code = opcode(&d, prefixes(&d));
-	if (d.failure != OUTCOME_DONE) {
+	if (d.failure != OUTCOME_DONE)
 		return d.failure;
-	}
 	i->op = opcode_find(i->code);
-	if (i->op == NULL) {
+	if (i->op == NULL)
 		return OUTCOME_UNKNOWN;
-	}
 	if (has_modrm(i->op)) {
 		modrm(&d);
-		if (i->op->form == FORM_GROUP) {
+		if (i->op->form == FORM_GROUP)
 			i->op = &i->op->group[i->reg & 7];
-		}
 	}
-	if (i->op->form == FORM_REG || i->op->form == FORM_REG_IMM) {
+	if (i->op->form == FORM_REG || i->op->form == FORM_REG_IMM)
 		i->reg = (uint8_t)((i->code & 7) | (i->rex & REX_B ? 8 : 0));
-	}
-	if (d.failure == OUTCOME_DONE &&
-	    (!opcode_is_known(i->op) || lock_is_wrong(i) ||
-	     (i->mod == 3 && (i->op->flags & OP_MEMORY)))) {
+	if (d.failure == OUTCOME_DONE && (!opcode_is_known(i->op) || lock_is_wrong(i) ||
+					  (i->mod == 3 && (i->op->flags & OP_MEMORY))))
 		return OUTCOME_UNKNOWN;
-	}
-	if (i->code_bytes == 8 && (i->op->flags & OP_D64) &&
-	    i->operand_bytes == 4) {
+	if (i->code_bytes == 8 && (i->op->flags & OP_D64) && i->operand_bytes == 4)
 		i->operand_bytes = 8;
-	}
-	if (i->op->form == FORM_ACC_MOFFS || i->op->form == FORM_MOFFS_ACC) {
+	if (i->op->form == FORM_ACC_MOFFS || i->op->form == FORM_MOFFS_ACC)
 		i->displacement = (int64_t)next_number(&d, i->address_bytes);
-	} else {
+	else
 		i->immediate = next_number(&d, immediate_bytes(i));
-	}
 	return d.failure;
 }

@@ -16,16 +16,14 @@ enum {
 
 void irq_set(struct irq_line *line, bool level)
 {
-	if (line == NULL || line->level == level) {
+	if (line == NULL || line->level == level)
 		return;
-	}
 	line->level = level;
 	for (unsigned i = 0; i < IRQ_LINE_INPUTS; i++) {
 		const struct irq_input *to = &line->to[i];
 
-		if (to->set != NULL) {
+		if (to->set != NULL)
 			to->set(to->chip, to->pin, level);
-		}
 	}
 }
 
@@ -45,8 +43,7 @@ void irq_edge(struct irq_line *line)
 	irq_set(line, true);
 }
 
-bool apic_send(const struct apic_fabric *fabric,
-	       const struct apic_message *message)
+bool apic_send(const struct apic_fabric *fabric, const struct apic_message *message)
 {
 	return fabric != NULL && fabric->deliver != NULL &&
 	       fabric->deliver(fabric->opaque, message);
@@ -54,13 +51,11 @@ bool apic_send(const struct apic_fabric *fabric,
 
 bool msi_send(const struct apic_fabric *fabric, uint64_t address, uint32_t data)
 {
-	if (address >> 20 != MSI_ADDRESS) {
+	if (address >> 20 != MSI_ADDRESS)
 		return false;
-	}
 	/* A level message that says "deassert" is none. */
-	if ((data & MSI_DATA_LEVEL) != 0 && (data & MSI_DATA_ASSERT) == 0) {
+	if ((data & MSI_DATA_LEVEL) != 0 && (data & MSI_DATA_ASSERT) == 0)
 		return true;
-	}
 
 	struct apic_message message = {
 		.destination = (uint32_t)(address >> 12) & 0xff,

@@ -18,7 +18,7 @@ enum { IRQ_LINE_INPUTS = 2 };
 
 /* One input of an interrupt controller. */
 struct irq_input {
-	void (*set)(void *chip, unsigned pin, bool level);	/* or NULL */
+	void (*set)(void *chip, unsigned pin, bool level); /* or NULL */
 	void *chip;
 	unsigned pin;
 };
@@ -51,12 +51,12 @@ enum apic_mode {
 };
 
 struct apic_message {
-	uint32_t destination;	/* 8 bits; 32 from an x2APIC's ICR */
+	uint32_t destination; /* 8 bits; 32 from an x2APIC's ICR */
 	uint8_t vector;
-	uint8_t mode;		/* enum apic_mode; 3 is reserved */
-	bool logical;		/* destination mode */
-	bool level;		/* trigger mode: EOI goes to the IOAPIC */
-	bool x2apic;		/* destination has 32 bits; all ones = all */
+	uint8_t mode; /* enum apic_mode; 3 is reserved */
+	bool logical; /* destination mode */
+	bool level;   /* trigger mode: EOI goes to the IOAPIC */
+	bool x2apic;  /* destination has 32 bits; all ones = all */
 };
 
 /* Where messages go: the local APICs of the machine. */
@@ -66,9 +66,7 @@ struct apic_fabric {
 	void *opaque;
 };
 
-bool apic_send(const struct apic_fabric *fabric,
-	       const struct apic_message *message);
+bool apic_send(const struct apic_fabric *fabric, const struct apic_message *message);
 
 /* A device's memory write to 0xfeexxxxx. false: no such address or target. */
-bool msi_send(const struct apic_fabric *fabric, uint64_t address,
-	      uint32_t data);
+bool msi_send(const struct apic_fabric *fabric, uint64_t address, uint32_t data);

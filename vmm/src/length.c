@@ -35,8 +35,7 @@ static bool is_prefix(uint8_t byte, bool long_mode)
 static uint64_t linear_rip(const struct utcb *u)
 {
 	/* In 64-bit mode the base of CS is 0 as well. */
-	return emulate_code_bytes(u) == 8 ?
-		       u->rip : (u->rip + u->cs.base) & 0xffffffff;
+	return emulate_code_bytes(u) == 8 ? u->rip : (u->rip + u->cs.base) & 0xffffffff;
 }
 
 /*
@@ -56,9 +55,8 @@ static const uint8_t *page_at(struct vcpu *v, uint64_t page)
 	};
 	struct translation to;
 
-	if (!walk(&v->vm->machine.mem, &paging, page, 0, &to)) {
+	if (!walk(&v->vm->machine.mem, &paging, page, 0, &to))
 		return NULL;
-	}
 	return gmem_at(&v->vm->machine.mem, to.gpa, PAGE);
 }
 
@@ -69,34 +67,29 @@ static unsigned fetch(struct vcpu *v, uint8_t bytes[INSN_MAX])
 	unsigned offset = at % PAGE, count = PAGE - offset;
 	const uint8_t *code = page_at(v, at - offset);
 
-	if (code == NULL) {
+	if (code == NULL)
 		return 0;
-	}
-	v->length_cache = (struct length_cache){v->utcb->cr3, at - offset,
-						code};
+	v->length_cache = (struct length_cache){v->utcb->cr3, at - offset, code};
 	if (count >= INSN_MAX) {
 		memcpy(bytes, code + offset, INSN_MAX);
 		return INSN_MAX;
 	}
 	memcpy(bytes, code + offset, count);
 	code = page_at(v, at - offset + PAGE);
-	if (code == NULL) {
+	if (code == NULL)
 		return count;
-	}
 	memcpy(bytes + count, code, INSN_MAX - count);
 	return INSN_MAX;
 }
 
 /* How many of the bytes are prefixes. */
-static unsigned prefixes(const struct vcpu *v, const uint8_t *bytes,
-			 unsigned count)
+static unsigned prefixes(const struct vcpu *v, const uint8_t *bytes, unsigned count)
 {
 	bool long_mode = emulate_code_bytes(v->utcb) == 8;
 	unsigned n = 0;
 
-	while (n < count && is_prefix(bytes[n], long_mode)) {
+	while (n < count && is_prefix(bytes[n], long_mode))
 		n++;
-	}
 	return n;
 }
 
@@ -104,11 +97,9 @@ static bool matches(const uint8_t *bytes, const struct opcode_bytes *opcode)
 {
 	unsigned last = opcode->count - 1u;
 
-	for (unsigned i = 0; i < last; i++) {
-		if (bytes[i] != opcode->byte[i]) {
+	for (unsigned i = 0; i < last; i++)
+		if (bytes[i] != opcode->byte[i])
 			return false;
-		}
-	}
 	return bytes[last] == opcode->byte[last] ||
 	       (opcode->other != 0 && bytes[last] == opcode->other);
 }
@@ -119,8 +110,7 @@ static bool is_cached(const struct vcpu *v, const struct opcode_bytes *opcode)
 	const struct length_cache *c = &v->length_cache;
 	uint64_t offset = linear_rip(v->utcb) - c->page;
 
-	return c->code != NULL && c->cr3 == v->utcb->cr3 &&
-	       offset + opcode->count <= PAGE &&
+	return c->code != NULL && c->cr3 == v->utcb->cr3 && offset + opcode->count <= PAGE &&
 	       matches(c->code + offset, opcode);
 }
 
@@ -135,9 +125,8 @@ void length_find(struct vcpu *v, const struct opcode_bytes *opcode)
 	}
 	count = fetch(v, bytes);
 	n = prefixes(v, bytes, count);
-	if (n + opcode->count > count || !matches(bytes + n, opcode)) {
+	if (n + opcode->count > count || !matches(bytes + n, opcode))
 		vm_fail(v, "the instruction that exited is not there");
-	}
 	v->utcb->length = n + opcode->count;
 }
 
@@ -149,9 +138,8 @@ unsigned length_find_cr8(struct vcpu *v, uint8_t opcode)
 	bool long_mode = emulate_code_bytes(v->utcb) == 8;
 	bool high = long_mode && n > 0 && (bytes[n - 1] & 0xf1) == 0x41;
 
-	if (n + 3 > count || bytes[n] != 0x0f || bytes[n + 1] != opcode) {
+	if (n + 3 > count || bytes[n] != 0x0f || bytes[n + 1] != opcode)
 		vm_fail(v, "the instruction that exited is not there");
-	}
 	v->utcb->length = n + 3;
 	return (bytes[n + 2] & 7u) | (high ? 8u : 0u);
 }

@@ -12,7 +12,7 @@ struct vcpu;
 struct opcode_bytes {
 	uint8_t count;
 	uint8_t byte[3];
-	uint8_t other;		/* that the last may be as well; 0: none */
+	uint8_t other; /* that the last may be as well; 0: none */
 };
 
 /*
@@ -20,7 +20,7 @@ struct opcode_bytes {
  * are compared again each time, so that a wrong one costs time and no more.
  */
 struct length_cache {
-	uint64_t cr3, page;		/* guest-virtual; code NULL: empty */
+	uint64_t cr3, page; /* guest-virtual; code NULL: empty */
 	const uint8_t *code;
 };
 

@@ -47,13 +47,12 @@ struct loader {
 	const struct gmem *mem;
 	const struct linux_image *image;
 	struct bzimage kernel;
-	uint64_t initrd;		/* address, 0: none */
+	uint64_t initrd; /* address, 0: none */
 	char *wrong;
 	size_t wrong_bytes;
 };
 
-[[gnu::format(printf, 2, 3)]]
-static bool fail(struct loader *l, const char *format, ...)
+[[gnu::format(printf, 2, 3)]] static bool fail(struct loader *l, const char *format, ...)
 {
 	va_list list;
 
@@ -82,9 +81,8 @@ static bool place_kernel(struct loader *l)
 		return fail(l, "the kernel needs %llu MiB of memory",
 			    (unsigned long long)(round_up(end, MIB) / MIB));
 	}
-	if (!gmem_write(l->mem, k->address, k->kernel, k->kernel_bytes)) {
+	if (!gmem_write(l->mem, k->address, k->kernel, k->kernel_bytes))
 		return fail(l, "the kernel does not fit into memory");
-	}
 	return true;
 }
 
@@ -96,19 +94,16 @@ static bool place_initrd(struct loader *l)
 	uint64_t lowest = l->kernel.address + l->kernel.init_bytes;
 	uint64_t end = min(l->mem->low, l->kernel.initrd_max + 1);
 
-	if (image->initrd == NULL || bytes == 0) {
+	if (image->initrd == NULL || bytes == 0)
 		return true;
-	}
 	if (end < lowest || bytes > end - lowest ||
 	    ((end - bytes) & ~(uint64_t)(PAGE - 1)) < lowest) {
 		return fail(l, "kernel and initrd need %llu MiB of memory",
-			    (unsigned long long)
-			    (round_up(lowest + bytes, MIB) / MIB));
+			    (unsigned long long)(round_up(lowest + bytes, MIB) / MIB));
 	}
 	l->initrd = (end - bytes) & ~(uint64_t)(PAGE - 1);
-	if (!gmem_write(l->mem, l->initrd, image->initrd, bytes)) {
+	if (!gmem_write(l->mem, l->initrd, image->initrd, bytes))
 		return fail(l, "the initrd does not fit into memory");
-	}
 	return true;
 }
 
@@ -117,10 +112,8 @@ static bool place_command_line(struct loader *l)
 	const char *line = l->image->command_line;
 	size_t length = strlen(line);
 
-	if (length > l->kernel.command_line_max ||
-	    length >= LINUX_COMMAND_LINE_MAX) {
+	if (length > l->kernel.command_line_max || length >= LINUX_COMMAND_LINE_MAX)
 		return fail(l, "the command line has %zu characters", length);
-	}
 	return gmem_write(l->mem, LINUX_COMMAND_LINE, line, length + 1);
 }
 
@@ -138,16 +131,14 @@ static unsigned e820(uint8_t *params, const struct loader *l)
 
 	for (unsigned i = 0; i < sizeof(map) / sizeof(*map); i++) {
 		if (map[i].bytes != 0) {
-			memcpy(params + E820_TABLE + entries * sizeof(*map),
-			       &map[i], sizeof(*map));
+			memcpy(params + E820_TABLE + entries * sizeof(*map), &map[i], sizeof(*map));
 			entries++;
 		}
 	}
 	return entries;
 }
 
-static void put(uint8_t *params, unsigned offset, uint64_t value,
-		unsigned bytes)
+static void put(uint8_t *params, unsigned offset, uint64_t value, unsigned bytes)
 {
 	memcpy(params + offset, &value, bytes);
 }
@@ -156,12 +147,10 @@ static bool place_params(struct loader *l)
 {
 	uint8_t *params = gmem_at(l->mem, LINUX_BOOT_PARAMS, PAGE);
 
-	if (params == NULL) {
+	if (params == NULL)
 		return false;
-	}
 	memset(params, 0, PAGE);
-	memcpy(params + BZIMAGE_HEADER, l->kernel.header,
-	       l->kernel.header_bytes);
+	memcpy(params + BZIMAGE_HEADER, l->kernel.header, l->kernel.header_bytes);
 	put(params, ACPI_RSDP_ADDR, l->image->rsdp, 8);
 	put(params, E820_ENTRIES, e820(params, l), 1);
 	put(params, TYPE_OF_LOADER, LOADER_UNKNOWN, 1);
@@ -175,30 +164,24 @@ static bool place_params(struct loader *l)
 static bool place_tables(struct loader *l)
 {
 	static const uint64_t gdt[LINUX_GDT_BYTES / 8] = {
-		0,
-		0,
-		0x00af9b000000ffff,	/* LINUX_CS: 64-bit code */
-		0x00cf93000000ffff,	/* LINUX_DS: flat data */
+		0, 0, 0x00af9b000000ffff, /* LINUX_CS: 64-bit code */
+		0x00cf93000000ffff,	  /* LINUX_DS: flat data */
 	};
 	uint64_t *table = gmem_at(l->mem, LINUX_PAGE_TABLES, 6 * PAGE);
 
-	if (table == NULL) {
+	if (table == NULL)
 		return false;
-	}
 	memset(table, 0, 6 * PAGE);
 	table[0] = (LINUX_PAGE_TABLES + PAGE) | PRESENT_WRITABLE;
-	for (uint64_t i = 0; i < 4; i++) {
-		table[512 + i] = (LINUX_PAGE_TABLES + (2 + i) * PAGE) |
-				 PRESENT_WRITABLE;
-	}
-	for (uint64_t i = 0; i < 4 * 512; i++) {
+	for (uint64_t i = 0; i < 4; i++)
+		table[512 + i] = (LINUX_PAGE_TABLES + (2 + i) * PAGE) | PRESENT_WRITABLE;
+	for (uint64_t i = 0; i < 4 * 512; i++)
 		table[1024 + i] = i << 21 | LARGE | PRESENT_WRITABLE;
-	}
 	return gmem_write(l->mem, LINUX_GDT, gdt, sizeof(gdt));
 }
 
-bool linux_load(const struct gmem *mem, const struct linux_image *image,
-		struct linux_entry *entry, char *wrong, size_t wrong_bytes)
+bool linux_load(const struct gmem *mem, const struct linux_image *image, struct linux_entry *entry,
+		char *wrong, size_t wrong_bytes)
 {
 	struct loader l = {
 		.mem = mem,
@@ -206,17 +189,14 @@ bool linux_load(const struct gmem *mem, const struct linux_image *image,
 		.wrong = wrong,
 		.wrong_bytes = wrong_bytes,
 	};
-	const char *bad = bzimage_parse(&l.kernel, image->kernel,
-					image->kernel_bytes);
+	const char *bad = bzimage_parse(&l.kernel, image->kernel, image->kernel_bytes);
 
-	if (bad != NULL) {
+	if (bad != NULL)
 		return fail(&l, "the kernel cannot be booted: %s", bad);
-	}
 	fail(&l, "the memory is too small");
-	if (!place_kernel(&l) || !place_initrd(&l) ||
-	    !place_command_line(&l) || !place_params(&l) || !place_tables(&l)) {
+	if (!place_kernel(&l) || !place_initrd(&l) || !place_command_line(&l) ||
+	    !place_params(&l) || !place_tables(&l))
 		return false;
-	}
 	entry->rip = l.kernel.address + BZIMAGE_ENTRY_64;
 	entry->boot_params = LINUX_BOOT_PARAMS;
 	entry->cr3 = LINUX_PAGE_TABLES;

@@ -30,23 +30,21 @@ enum {
 };
 
 struct linux_image {
-	const void *kernel;		/* a bzImage */
+	const void *kernel; /* a bzImage */
 	size_t kernel_bytes;
-	const void *initrd;		/* or NULL */
+	const void *initrd; /* or NULL */
 	size_t initrd_bytes;
 	const char *command_line;
-	uint64_t rsdp;			/* guest-physical, 0: none */
+	uint64_t rsdp; /* guest-physical, 0: none */
 };
 
 /* How the vCPU starts. */
 struct linux_entry {
 	uint64_t rip;
-	uint64_t boot_params;		/* RSI */
+	uint64_t boot_params; /* RSI */
 	uint64_t cr3;
 };
 
 /* false: *wrong says what, for a person. */
-[[nodiscard]] bool linux_load(const struct gmem *mem,
-			      const struct linux_image *image,
-			      struct linux_entry *entry, char *wrong,
-			      size_t wrong_bytes);
+[[nodiscard]] bool linux_load(const struct gmem *mem, const struct linux_image *image,
+			      struct linux_entry *entry, char *wrong, size_t wrong_bytes);

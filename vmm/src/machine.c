@@ -15,7 +15,7 @@
 
 enum {
 	IOAPIC_ID = 0xf,
-	PIC_SLAVE = 2,		/* ISA 2 is no line */
+	PIC_SLAVE = 2, /* ISA 2 is no line */
 
 	ISA_PIT = 0,
 	ISA_COM1 = 4,
@@ -38,10 +38,9 @@ static void report_miss(void *opaque, const struct bus_miss *miss)
 	static struct log_rate rate = LOG_RATE(32, NS_PER_S);
 
 	if (log_allowed(&rate)) {
-		log_info("%s: nothing at 0x%llx (%s, %u bytes)",
-			 (const char *)opaque,
-			 (unsigned long long)miss->address,
-			 miss->write ? "write" : "read", miss->bytes);
+		log_info("%s: nothing at 0x%llx (%s, %u bytes)", (const char *)opaque,
+			 (unsigned long long)miss->address, miss->write ? "write" : "read",
+			 miss->bytes);
 	}
 }
 
@@ -50,9 +49,8 @@ static void print_debug(void *opaque, const char *line)
 	static struct log_rate rate = LOG_RATE(100, NS_PER_S / 10);
 
 	(void)opaque;
-	if (log_allowed(&rate)) {
+	if (log_allowed(&rate))
 		log_info("debug: %s", line);
-	}
 }
 
 /*
@@ -63,10 +61,10 @@ static void wire_lines(struct machine *m)
 {
 	for (unsigned i = 0; i < MACHINE_ISA_LINES; i++) {
 		m->isa[i] = (struct irq_line){.to = {
-			{i == PIC_SLAVE ? NULL : pic_set, &m->pic, i},
-			{i == PIC_SLAVE ? NULL : ioapic_set, &m->ioapic,
-			 i == ISA_PIT ? PIC_SLAVE : i},
-		}};
+						      {i == PIC_SLAVE ? NULL : pic_set, &m->pic, i},
+						      {i == PIC_SLAVE ? NULL : ioapic_set,
+						       &m->ioapic, i == ISA_PIT ? PIC_SLAVE : i},
+					      }};
 	}
 }
 
@@ -76,9 +74,8 @@ static void intr_set(void *machine, unsigned pin, bool level)
 	struct machine *m = machine;
 
 	(void)pin;
-	if (m->lapics.count > 0) {
+	if (m->lapics.count > 0)
 		lapic_lint_set(m->lapics.lapic[0], 0, level);
-	}
 }
 
 static void init_interrupts(struct machine *m)
@@ -93,8 +90,7 @@ static void init_interrupts(struct machine *m)
 static void init_devices(struct machine *m, const struct machine_config *c)
 {
 	pit_init(&m->pit, &m->timers, &m->isa[ISA_PIT]);
-	rtc_init(&m->rtc, &m->timers, &m->isa[ISA_RTC],
-		 (int64_t)c->wall_clock);
+	rtc_init(&m->rtc, &m->timers, &m->isa[ISA_RTC], (int64_t)c->wall_clock);
 	uart_init(&m->com1, &m->isa[ISA_COM1], &c->serial);
 	i8042_init(&m->i8042, &m->power);
 	board_init(&m->board, &m->power);
@@ -125,11 +121,9 @@ static const char *attach_devices(struct machine *m)
 		{"acpi pm", acpi_pm_attach(&m->acpi_pm, ports)},
 	};
 
-	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		if (all[i].status != BUS_OK) {
+	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (all[i].status != BUS_OK)
 			return all[i].name;
-		}
-	}
 	return NULL;
 }
 
@@ -142,8 +136,7 @@ static bool add_functions(struct machine *m)
 
 static bool build_tables(struct machine *m, const struct machine_config *c)
 {
-	uint8_t *area = gmem_at(&m->mem, PLATFORM_ACPI_BASE,
-				PLATFORM_ACPI_SIZE);
+	uint8_t *area = gmem_at(&m->mem, PLATFORM_ACPI_BASE, PLATFORM_ACPI_SIZE);
 	struct acpi_config config = {
 		.cpus = c->vcpus,
 		.ioapic_id = m->ioapic.id,
@@ -153,8 +146,7 @@ static bool build_tables(struct machine *m, const struct machine_config *c)
 
 	m->rsdp = PLATFORM_ACPI_BASE;
 	return area != NULL &&
-	       acpi_tables_build(&config, area, PLATFORM_ACPI_SIZE,
-				 PLATFORM_ACPI_BASE) != 0;
+	       acpi_tables_build(&config, area, PLATFORM_ACPI_SIZE, PLATFORM_ACPI_BASE) != 0;
 }
 
 const char *machine_init(struct machine *m, const struct machine_config *c)
@@ -173,11 +165,9 @@ const char *machine_init(struct machine *m, const struct machine_config *c)
 	init_interrupts(m);
 	init_devices(m, c);
 	wrong = attach_devices(m);
-	if (wrong == NULL && !add_functions(m)) {
+	if (wrong == NULL && !add_functions(m))
 		wrong = "pci functions";
-	}
-	if (wrong == NULL && !build_tables(m, c)) {
+	if (wrong == NULL && !build_tables(m, c))
 		wrong = "acpi tables";
-	}
 	return wrong;
 }

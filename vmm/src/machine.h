@@ -34,9 +34,9 @@ struct machine_config {
 	uint64_t ram_bytes;
 	uint32_t tsc_khz;
 	uint32_t vcpus;
-	uint64_t wall_clock;		/* seconds since 1970, now */
+	uint64_t wall_clock; /* seconds since 1970, now */
 	struct power power;
-	struct uart_wire serial;	/* COM1 */
+	struct uart_wire serial; /* COM1 */
 };
 
 struct machine {
@@ -45,7 +45,7 @@ struct machine {
 	struct clock clock;
 	struct timer_queue timers;
 	struct power power;
-	uint64_t wall_clock;		/* when the clock was 0 */
+	uint64_t wall_clock; /* when the clock was 0 */
 
 	/* The ISA interrupts, and the PIC's output. */
 	struct irq_line isa[MACHINE_ISA_LINES];
@@ -65,7 +65,7 @@ struct machine {
 	struct i440fx host_bridge;
 	struct piix3 piix3;
 	struct acpi_pm acpi_pm;
-	uint64_t rsdp;			/* guest-physical */
+	uint64_t rsdp; /* guest-physical */
 };
 
 /* NULL, or what failed. */

@@ -12,8 +12,7 @@ static struct vm vm;
 
 int program_main(const struct program_info *info)
 {
-	log_info("%llu MiB, %s",
-		 (unsigned long long)(info->vm.memory >> 20),
+	log_info("%llu MiB, %s", (unsigned long long)(info->vm.memory >> 20),
 		 info->vm.command_line);
 	vm_start(&vm);
 	thread_stop();

@@ -10,27 +10,24 @@ enum outcome move_movsx(struct emulation *e)
 	unsigned bytes = flags & OP_SRC8 ? 1 : flags & OP_SRC16 ? 2 : 4;
 
 	/* 63 is ARPL outside of 64-bit mode. */
-	if (e->insn.code == 0x63 && e->insn.code_bytes != 8) {
+	if (e->insn.code == 0x63 && e->insn.code_bytes != 8)
 		return OUTCOME_UNKNOWN;
-	}
 	e->dst = alu_sign_extend(e->src, bytes);
 	return OUTCOME_DONE;
 }
 
 enum outcome move_movbe(struct emulation *e)
 {
-	if (e->insn.rep != REP_NONE) {
-		return OUTCOME_UNKNOWN;	/* F2: CRC32 */
-	}
+	if (e->insn.rep != REP_NONE)
+		return OUTCOME_UNKNOWN; /* F2: CRC32 */
 	e->dst = __builtin_bswap64(e->src) >> (64 - 8 * e->bytes);
 	return OUTCOME_DONE;
 }
 
 enum outcome move_movnti(struct emulation *e)
 {
-	if (e->insn.operand_prefix || e->insn.rep != REP_NONE) {
+	if (e->insn.operand_prefix || e->insn.rep != REP_NONE)
 		return OUTCOME_UNKNOWN;
-	}
 	e->dst = e->src;
 	return OUTCOME_DONE;
 }
@@ -57,11 +54,10 @@ enum outcome move_cmpxchg(struct emulation *e)
 	uint64_t accumulator = emulate_reg(e, REG_RAX, e->bytes);
 
 	(void)alu_do(e, ALU_CMP, accumulator, e->dst);
-	if (accumulator == e->dst) {
+	if (accumulator == e->dst)
 		e->dst = e->src;
-	} else {
+	else
 		emulate_set_reg(e, REG_RAX, e->bytes, e->dst);
-	}
 	return OUTCOME_DONE;
 }
 
@@ -87,9 +83,8 @@ static bool condition(const struct emulation *e)
 /* The source is read, and a 32-bit destination zero-extended, in any case. */
 enum outcome move_cmov(struct emulation *e)
 {
-	if (condition(e)) {
+	if (condition(e))
 		e->dst = e->src;
-	}
 	return OUTCOME_DONE;
 }
 

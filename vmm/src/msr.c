@@ -63,13 +63,13 @@ enum {
 
 	MTRR_CAP_FIXED = 1 << 8,
 	MTRR_CAP_WC = 1 << 10,
-	MTRR_VALID = 1 << 11,		/* also: enable, of the default */
+	MTRR_VALID = 1 << 11, /* also: enable, of the default */
 	MTRR_FIXED_ENABLE = 1 << 10,
 	MTRR_WB = 6,
 	MTRR_UC = 0,
 
 	FEATURE_CONTROL_LOCKED = 1 << 0,
-	HWCR_TSC_FREQUENCY = 1 << 24,	/* it counts at P0's frequency */
+	HWCR_TSC_FREQUENCY = 1 << 24, /* it counts at P0's frequency */
 	VM_CR_LOCK = 1 << 3,
 	VM_CR_SVMDIS = 1 << 4,
 	DE_CFG_LFENCE_SERIALIZES = 1 << 1,
@@ -77,16 +77,16 @@ enum {
 	EFER_WRITABLE = EFER_SCE | EFER_LME | EFER_NXE,
 };
 
-#define PAT_RESET	  0x0007040600070406ull
-#define UCODE_INTEL	  0x0000000100000000ull
-#define UCODE_AMD	  0x01000065ull
+#define PAT_RESET   0x0007040600070406ull
+#define UCODE_INTEL 0x0000000100000000ull
+#define UCODE_AMD   0x01000065ull
 
 struct msr {
 	uint32_t first, last;
 	bool (*read)(struct vcpu *v, uint32_t msr, uint64_t *value);
 	bool (*write)(struct vcpu *v, uint32_t msr, uint64_t value);
-	uint64_t constant;	/* for read_constant */
-	uint64_t mtd;		/* what else of the state they want */
+	uint64_t constant; /* for read_constant */
+	uint64_t mtd;	   /* what else of the state they want */
 };
 
 static const struct msr *find(uint32_t msr);
@@ -145,9 +145,8 @@ static bool read_efer(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	(void)msr;
 	*value = v->msrs.efer;
-	if ((*value & EFER_LME) && (v->utcb->cr0 & CR0_PG)) {
+	if ((*value & EFER_LME) && (v->utcb->cr0 & CR0_PG))
 		*value |= EFER_LMA;
-	}
 	return true;
 }
 
@@ -157,14 +156,11 @@ static bool write_efer(struct vcpu *v, uint32_t msr, uint64_t value)
 
 	(void)msr;
 	value &= ~(uint64_t)EFER_LMA;
-	if ((value & ~(uint64_t)EFER_WRITABLE) ||
-	    (paging && ((value ^ v->msrs.efer) & EFER_LME))) {
+	if ((value & ~(uint64_t)EFER_WRITABLE) || (paging && ((value ^ v->msrs.efer) & EFER_LME)))
 		return false;
-	}
 	v->msrs.efer = value;
-	if (paging && (value & EFER_LME)) {
+	if (paging && (value & EFER_LME))
 		value |= EFER_LMA;
-	}
 	v->utcb->efer = value | v->vm->vendor->efer;
 	v->mtd |= MTD_EFER;
 	return true;
@@ -195,9 +191,8 @@ static bool write_syscall(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	struct utcb *u = v->utcb;
 
-	if ((msr == MSR_LSTAR || msr == MSR_CSTAR) && !is_canonical(value)) {
+	if ((msr == MSR_LSTAR || msr == MSR_CSTAR) && !is_canonical(value))
 		return false;
-	}
 	*syscall_msr(v, msr) = value;
 	u->star = v->msrs.star;
 	u->lstar = v->msrs.lstar;
@@ -219,9 +214,8 @@ static bool write_base(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	struct utcb *u = v->utcb;
 
-	if (!is_canonical(value)) {
+	if (!is_canonical(value))
 		return false;
-	}
 	*(msr == MSR_FS_BASE ? &u->fs.base : &u->gs.base) = value;
 	v->mtd |= MTD_FS_GS;
 	return true;
@@ -237,9 +231,8 @@ static bool read_kernel_gs_base(struct vcpu *v, uint32_t msr, uint64_t *value)
 static bool write_kernel_gs_base(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	(void)msr;
-	if (!is_canonical(value)) {
+	if (!is_canonical(value))
 		return false;
-	}
 	v->utcb->kernel_gs_base = value;
 	v->mtd |= MTD_SYSCALL;
 	return true;
@@ -267,9 +260,8 @@ static bool write_sysenter(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	struct utcb *u = v->utcb;
 
-	if (!is_canonical(value)) {
+	if (!is_canonical(value))
 		return false;
-	}
 	*sysenter_msr(v, msr) = value;
 	u->sysenter_cs = v->msrs.sysenter_cs;
 	u->sysenter_rsp = v->msrs.sysenter_rsp;
@@ -288,9 +280,8 @@ static bool read_tsc_aux(struct vcpu *v, uint32_t msr, uint64_t *value)
 static bool write_tsc_aux(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	(void)msr;
-	if (value >> 32) {
+	if (value >> 32)
 		return false;
-	}
 	v->msrs.tsc_aux = value;
 	v->utcb->tsc_aux = value;
 	v->mtd |= MTD_TSC_AUX;
@@ -305,20 +296,15 @@ static uint64_t *memory_type(struct vcpu *v, uint32_t msr)
 {
 	struct msrs *m = &v->msrs;
 
-	if (msr == MSR_PAT) {
+	if (msr == MSR_PAT)
 		return &m->pat;
-	}
-	if (msr == MSR_MTRR_DEFAULT) {
+	if (msr == MSR_MTRR_DEFAULT)
 		return &m->mtrr_default;
-	}
-	if (msr < MSR_MTRR_FIX64K) {
+	if (msr < MSR_MTRR_FIX64K)
 		return &m->mtrr_variable[msr - MSR_MTRR_VARIABLE];
-	}
-	if (msr >= MSR_MTRR_FIX4K) {
+	if (msr >= MSR_MTRR_FIX4K)
 		return &m->mtrr_fixed[3 + msr - MSR_MTRR_FIX4K];
-	}
-	return &m->mtrr_fixed[msr == MSR_MTRR_FIX64K ?
-				      0 : 1 + msr - MSR_MTRR_FIX16K];
+	return &m->mtrr_fixed[msr == MSR_MTRR_FIX64K ? 0 : 1 + msr - MSR_MTRR_FIX16K];
 }
 
 static bool read_memory_type(struct vcpu *v, uint32_t msr, uint64_t *value)
@@ -343,8 +329,8 @@ static bool read_misc_enable(struct vcpu *v, uint32_t msr, uint64_t *value)
 static bool write_misc_enable(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	(void)msr;
-	v->msrs.misc_enable = (value & MISC_FAST_STRINGS) |
-			      MISC_BTS_UNAVAILABLE | MISC_PEBS_UNAVAILABLE;
+	v->msrs.misc_enable = (value & MISC_FAST_STRINGS) | MISC_BTS_UNAVAILABLE |
+			      MISC_PEBS_UNAVAILABLE;
 	return cpuid_is_intel(&v->cpuid);
 }
 
@@ -374,8 +360,7 @@ static bool write_amd(struct vcpu *v, uint32_t msr, uint64_t value)
 
 static bool read_pvclock(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
-	*value = msr == MSR_PVCLOCK_WALL ? v->msrs.pvclock_wall :
-					   v->msrs.pvclock_system;
+	*value = msr == MSR_PVCLOCK_WALL ? v->msrs.pvclock_wall : v->msrs.pvclock_system;
 	return true;
 }
 
@@ -385,8 +370,7 @@ static bool write_pvclock(struct vcpu *v, uint32_t msr, uint64_t value)
 
 	if (msr == MSR_PVCLOCK_WALL) {
 		v->msrs.pvclock_wall = value;
-		return pvclock_write_wall(mem, value,
-					  v->vm->machine.wall_clock);
+		return pvclock_write_wall(mem, value, v->vm->machine.wall_clock);
 	}
 	v->msrs.pvclock_system = value;
 	return pvclock_write_system(mem, value, program_info->tsc_khz);
@@ -397,61 +381,48 @@ static const struct msr table[] = {
 	{MSR_X2APIC_FIRST, MSR_X2APIC_LAST, read_apic, write_apic, 0, 0},
 	{MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_apic, write_apic, 0, 0},
 	{MSR_EFER, MSR_EFER, read_efer, write_efer, 0, MTD_CR},
-	{MSR_STAR, MSR_SFMASK, read_syscall, write_syscall,
-	 0, MTD_SYSCALL},
-	{MSR_SYSENTER_CS, MSR_SYSENTER_EIP, read_sysenter, write_sysenter,
-	 0, 0},
+	{MSR_STAR, MSR_SFMASK, read_syscall, write_syscall, 0, MTD_SYSCALL},
+	{MSR_SYSENTER_CS, MSR_SYSENTER_EIP, read_sysenter, write_sysenter, 0, 0},
 	{MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux, 0, 0},
 	{MSR_FS_BASE, MSR_GS_BASE, read_base, write_base, 0, MTD_FS_GS},
-	{MSR_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE, read_kernel_gs_base,
-	 write_kernel_gs_base, 0, MTD_SYSCALL},
+	{MSR_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE, read_kernel_gs_base, write_kernel_gs_base, 0,
+	 MTD_SYSCALL},
 	{MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic, 0, 0},
 	{MSR_TSC, MSR_TSC, read_tsc, write_tsc, 0, 0},
 	{MSR_PAT, MSR_PAT, read_memory_type, write_memory_type, 0, 0},
 	{MSR_MTRR_CAP, MSR_MTRR_CAP, read_constant, NULL,
 	 MTRR_VARIABLE | MTRR_CAP_FIXED | MTRR_CAP_WC, 0},
-	{MSR_MTRR_VARIABLE, MSR_MTRR_VARIABLE + 2 * MTRR_VARIABLE - 1,
-	 read_memory_type, write_memory_type, 0, 0},
-	{MSR_MTRR_FIX64K, MSR_MTRR_FIX64K, read_memory_type, write_memory_type,
-	 0, 0},
-	{MSR_MTRR_FIX16K, MSR_MTRR_FIX16K + 1, read_memory_type,
+	{MSR_MTRR_VARIABLE, MSR_MTRR_VARIABLE + 2 * MTRR_VARIABLE - 1, read_memory_type,
 	 write_memory_type, 0, 0},
-	{MSR_MTRR_FIX4K, MSR_MTRR_FIX4K + 7, read_memory_type,
-	 write_memory_type, 0, 0},
-	{MSR_MTRR_DEFAULT, MSR_MTRR_DEFAULT, read_memory_type,
-	 write_memory_type, 0, 0},
-	{MSR_MISC_ENABLE, MSR_MISC_ENABLE, read_misc_enable,
-	 write_misc_enable, 0, 0},
-	{MSR_UCODE_REVISION, MSR_UCODE_REVISION, read_ucode, write_ignored,
-	 0, 0},
+	{MSR_MTRR_FIX64K, MSR_MTRR_FIX64K, read_memory_type, write_memory_type, 0, 0},
+	{MSR_MTRR_FIX16K, MSR_MTRR_FIX16K + 1, read_memory_type, write_memory_type, 0, 0},
+	{MSR_MTRR_FIX4K, MSR_MTRR_FIX4K + 7, read_memory_type, write_memory_type, 0, 0},
+	{MSR_MTRR_DEFAULT, MSR_MTRR_DEFAULT, read_memory_type, write_memory_type, 0, 0},
+	{MSR_MISC_ENABLE, MSR_MISC_ENABLE, read_misc_enable, write_misc_enable, 0, 0},
+	{MSR_UCODE_REVISION, MSR_UCODE_REVISION, read_ucode, write_ignored, 0, 0},
 	{MSR_UCODE_WRITE, MSR_UCODE_WRITE, NULL, write_ignored, 0, 0},
-	{MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, read_pvclock, write_pvclock,
-	 0, 0},
+	{MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, read_pvclock, write_pvclock, 0, 0},
 
 	/* There, and of no use to the guest. */
 	{MSR_MCG_CAP, MSR_MCG_CAP, read_constant, NULL, 0, 0},
 	{MSR_MCG_STATUS, MSR_MCG_STATUS, read_constant, write_ignored, 0, 0},
 	{MSR_DEBUGCTL, MSR_DEBUGCTL, read_constant, write_ignored, 0, 0},
 	{MSR_PLATFORM_ID, MSR_PLATFORM_ID, read_intel, NULL, 0, 0},
-	{MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, read_intel, NULL,
-	 FEATURE_CONTROL_LOCKED, 0},
+	{MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, read_intel, NULL, FEATURE_CONTROL_LOCKED, 0},
 	{MSR_SYSCFG, MSR_SYSCFG, read_amd, write_amd, 0, 0},
 	{MSR_HWCR, MSR_HWCR, read_amd, write_amd, HWCR_TSC_FREQUENCY, 0},
 	{MSR_NB_CFG, MSR_NB_CFG, read_amd, write_amd, 0, 0},
 	{MSR_INT_PENDING, MSR_INT_PENDING, read_amd, write_amd, 0, 0},
 	{MSR_VM_CR, MSR_VM_CR, read_amd, NULL, VM_CR_LOCK | VM_CR_SVMDIS, 0},
 	{MSR_LS_CFG, MSR_IC_CFG, read_amd, write_amd, 0, 0},
-	{MSR_DE_CFG, MSR_DE_CFG, read_amd, write_amd,
-	 DE_CFG_LFENCE_SERIALIZES, 0},
+	{MSR_DE_CFG, MSR_DE_CFG, read_amd, write_amd, DE_CFG_LFENCE_SERIALIZES, 0},
 };
 
 static const struct msr *find(uint32_t msr)
 {
-	for (unsigned i = 0; i < sizeof(table) / sizeof(*table); i++) {
-		if (msr >= table[i].first && msr <= table[i].last) {
+	for (unsigned i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (msr >= table[i].first && msr <= table[i].last)
 			return &table[i];
-		}
-	}
 	return NULL;
 }
 
@@ -466,15 +437,12 @@ static void log_unknown(struct vcpu *v, uint32_t msr, const char *access)
 {
 	struct msrs *m = &v->msrs;
 
-	for (unsigned i = 0; i < m->unknowns; i++) {
-		if (m->unknown[i] == msr) {
+	for (unsigned i = 0; i < m->unknowns; i++)
+		if (m->unknown[i] == msr)
 			return;
-		}
-	}
 	if (m->unknowns < MSR_UNKNOWN_MAX) {
 		m->unknown[m->unknowns++] = msr;
-		log_info("msr: %s of 0x%x gives #GP", access,
-			 msr);
+		log_info("msr: %s of 0x%x gives #GP", access, msr);
 	}
 }
 
@@ -483,9 +451,8 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	const struct msr *m = find(msr);
 	bool ok = m != NULL && m->read != NULL && m->read(v, msr, value);
 
-	if (!ok) {
+	if (!ok)
 		log_unknown(v, msr, "read");
-	}
 	return ok;
 }
 
@@ -494,9 +461,8 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	const struct msr *m = find(msr);
 	bool ok = m != NULL && m->write != NULL && m->write(v, msr, value);
 
-	if (!ok) {
+	if (!ok)
 		log_unknown(v, msr, "write");
-	}
 	return ok;
 }
 
@@ -509,15 +475,12 @@ void msr_reset(struct vcpu *v)
 	*m = (struct msrs){
 		.xcr0 = 1,
 		.pat = PAT_RESET,
-		.misc_enable = MISC_FAST_STRINGS | MISC_BTS_UNAVAILABLE |
-			       MISC_PEBS_UNAVAILABLE,
+		.misc_enable = MISC_FAST_STRINGS | MISC_BTS_UNAVAILABLE | MISC_PEBS_UNAVAILABLE,
 		.mtrr_default = MTRR_WB | MTRR_VALID | MTRR_FIXED_ENABLE,
 	};
 	m->mtrr_variable[0] = GMEM_HOLE | MTRR_UC;
-	m->mtrr_variable[1] = (bits & ~(GMEM_HIGH - GMEM_HOLE - 1)) |
-			      MTRR_VALID;
-	for (unsigned i = 0; i < MTRR_FIXED; i++) {
+	m->mtrr_variable[1] = (bits & ~(GMEM_HIGH - GMEM_HOLE - 1)) | MTRR_VALID;
+	for (unsigned i = 0; i < MTRR_FIXED; i++)
 		m->mtrr_fixed[i] = 0x0606060606060606;
-	}
-	m->mtrr_fixed[2] = 0;	/* 0xa0000: VGA */
+	m->mtrr_fixed[2] = 0; /* 0xa0000: VGA */
 }

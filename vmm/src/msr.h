@@ -14,7 +14,7 @@ enum { MSR_UNKNOWN_MAX = 64, MTRR_VARIABLE = 8, MTRR_FIXED = 11 };
 
 /* Those that the guest may write and only it reads. */
 struct msrs {
-	uint64_t efer;			/* as written: without LMA */
+	uint64_t efer; /* as written: without LMA */
 	uint64_t star, lstar, cstar, sfmask;
 	uint64_t sysenter_cs, sysenter_rsp, sysenter_rip;
 	uint64_t tsc_aux, tsc_offset, xcr0;
@@ -24,7 +24,7 @@ struct msrs {
 	uint64_t mtrr_fixed[MTRR_FIXED];
 	uint64_t pvclock_wall, pvclock_system;
 
-	uint32_t unknown[MSR_UNKNOWN_MAX];	/* already logged */
+	uint32_t unknown[MSR_UNKNOWN_MAX]; /* already logged */
 	unsigned unknowns;
 };
 

@@ -12,50 +12,58 @@ enum { RW = OP_READS | OP_WRITES, R = OP_READS, W = OP_WRITES, B = OP_BYTE };
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 /* By which function, on what, with which flags; or by alu_table.S. */
-#define DO(function, form, flags) {function, NULL, form, (flags), 0}
-#define ALU(operation, form, flags) {alu_run, NULL, form, (flags), operation}
+#define DO(function, form, flags)                \
+	{                                        \
+		function, NULL, form, (flags), 0 \
+	}
+#define ALU(operation, form, flags)                     \
+	{                                               \
+		alu_run, NULL, form, (flags), operation \
+	}
 /* Only in a run ahead: no operand is in a device. */
-#define QUICK(operation, form, flags) {NULL, NULL, form, (flags), operation}
-#define GROUP(table) {NULL, table, FORM_GROUP, 0, 0}
+#define QUICK(operation, form, flags)                \
+	{                                            \
+		NULL, NULL, form, (flags), operation \
+	}
+#define GROUP(table)                          \
+	{                                     \
+		NULL, table, FORM_GROUP, 0, 0 \
+	}
 
 #define TWICE(...) __VA_ARGS__, __VA_ARGS__
 #define EIGHT(...) TWICE(TWICE(__VA_ARGS__)), TWICE(TWICE(__VA_ARGS__))
 
 /* The eight operations of 00..3f and of group 1, in all encodings. */
-#define ARITHMETIC(first, operation, flags, lock)                            \
-	[(first) + 0] = ALU(operation, FORM_RM_REG, (flags) | (lock) | B),   \
-	[(first) + 1] = ALU(operation, FORM_RM_REG, (flags) | (lock)),       \
-	[(first) + 2] = ALU(operation, FORM_REG_RM, (flags) | B),            \
-	[(first) + 3] = ALU(operation, FORM_REG_RM, flags),                  \
-	[(first) + 4] = ALU(operation, FORM_ACC_IMM, (flags) | B),           \
-	[(first) + 5] = ALU(operation, FORM_ACC_IMM, flags)
+#define ARITHMETIC(first, operation, flags, lock)                                 \
+	[(first) + 0] = ALU(operation, FORM_RM_REG, (flags) | (lock) | B),        \
+		   [(first) + 1] = ALU(operation, FORM_RM_REG, (flags) | (lock)), \
+		   [(first) + 2] = ALU(operation, FORM_REG_RM, (flags) | B),      \
+		   [(first) + 3] = ALU(operation, FORM_REG_RM, flags),            \
+		   [(first) + 4] = ALU(operation, FORM_ACC_IMM, (flags) | B),     \
+		   [(first) + 5] = ALU(operation, FORM_ACC_IMM, flags)
 
-#define GROUP1(form, flags)                                       \
-	{                                                         \
-		ALU(ALU_ADD, form, RW | OP_LOCK | (flags)),       \
-		ALU(ALU_OR, form, RW | OP_LOCK | (flags)),        \
-		ALU(ALU_ADC, form, RW | OP_LOCK | (flags)),       \
-		ALU(ALU_SBB, form, RW | OP_LOCK | (flags)),       \
-		ALU(ALU_AND, form, RW | OP_LOCK | (flags)),       \
-		ALU(ALU_SUB, form, RW | OP_LOCK | (flags)),       \
-		ALU(ALU_XOR, form, RW | OP_LOCK | (flags)),       \
-		ALU(ALU_CMP, form, R | (flags)),                  \
+#define GROUP1(form, flags)                                         \
+	{                                                           \
+		ALU(ALU_ADD, form, RW | OP_LOCK | (flags)),         \
+			ALU(ALU_OR, form, RW | OP_LOCK | (flags)),  \
+			ALU(ALU_ADC, form, RW | OP_LOCK | (flags)), \
+			ALU(ALU_SBB, form, RW | OP_LOCK | (flags)), \
+			ALU(ALU_AND, form, RW | OP_LOCK | (flags)), \
+			ALU(ALU_SUB, form, RW | OP_LOCK | (flags)), \
+			ALU(ALU_XOR, form, RW | OP_LOCK | (flags)), \
+			ALU(ALU_CMP, form, R | (flags)),            \
 	}
 
 static const struct opcode group1_80[8] = GROUP1(FORM_RM_IMM, B);
 static const struct opcode group1_81[8] = GROUP1(FORM_RM_IMM, 0);
 static const struct opcode group1_83[8] = GROUP1(FORM_RM_IMM8, 0);
 
-#define GROUP2(form, flags)                                       \
-	{                                                         \
-		ALU(ALU_ROL, form, RW | (flags)),                 \
-		ALU(ALU_ROR, form, RW | (flags)),                 \
-		ALU(ALU_RCL, form, RW | (flags)),                 \
-		ALU(ALU_RCR, form, RW | (flags)),                 \
-		ALU(ALU_SHL, form, RW | (flags)),                 \
-		ALU(ALU_SHR, form, RW | (flags)),                 \
-		ALU(ALU_SAL, form, RW | (flags)),                 \
-		ALU(ALU_SAR, form, RW | (flags)),                 \
+#define GROUP2(form, flags)                                                                 \
+	{                                                                                   \
+		ALU(ALU_ROL, form, RW | (flags)), ALU(ALU_ROR, form, RW | (flags)),         \
+			ALU(ALU_RCL, form, RW | (flags)), ALU(ALU_RCR, form, RW | (flags)), \
+			ALU(ALU_SHL, form, RW | (flags)), ALU(ALU_SHR, form, RW | (flags)), \
+			ALU(ALU_SAL, form, RW | (flags)), ALU(ALU_SAR, form, RW | (flags)), \
 	}
 
 static const struct opcode group2_c0[8] = GROUP2(FORM_RM_IMM8, B);
@@ -66,14 +74,12 @@ static const struct opcode group2_d2[8] = GROUP2(FORM_RM_CL, B);
 static const struct opcode group2_d3[8] = GROUP2(FORM_RM_CL, 0);
 
 /* DIV and IDIV on a device's register are not worth it. */
-#define GROUP3(flags)                                             \
-	{                                                         \
-		ALU(ALU_TEST, FORM_RM_IMM, R | (flags)),          \
-		ALU(ALU_TEST, FORM_RM_IMM, R | (flags)),          \
-		ALU(ALU_NOT, FORM_RM, RW | OP_LOCK | (flags)),    \
-		ALU(ALU_NEG, FORM_RM, RW | OP_LOCK | (flags)),    \
-		DO(alu_mul, FORM_RM, R | (flags)),                \
-		DO(alu_imul1, FORM_RM, R | (flags)),              \
+#define GROUP3(flags)                                                                             \
+	{                                                                                         \
+		ALU(ALU_TEST, FORM_RM_IMM, R | (flags)), ALU(ALU_TEST, FORM_RM_IMM, R | (flags)), \
+			ALU(ALU_NOT, FORM_RM, RW | OP_LOCK | (flags)),                            \
+			ALU(ALU_NEG, FORM_RM, RW | OP_LOCK | (flags)),                            \
+			DO(alu_mul, FORM_RM, R | (flags)), DO(alu_imul1, FORM_RM, R | (flags)),   \
 	}
 
 static const struct opcode group3_f6[8] = GROUP3(B);
@@ -219,10 +225,8 @@ static const struct opcode two_byte[256] = {
 	[0xc3] = DO(move_movnti, FORM_RM_REG, W | OP_MEMORY),
 };
 
-static const struct opcode movbe_load =
-	DO(move_movbe, FORM_REG_RM, W | OP_MEMORY);
-static const struct opcode movbe_store =
-	DO(move_movbe, FORM_RM_REG, W | OP_MEMORY);
+static const struct opcode movbe_load = DO(move_movbe, FORM_REG_RM, W | OP_MEMORY);
+static const struct opcode movbe_store = DO(move_movbe, FORM_RM_REG, W | OP_MEMORY);
 
 bool opcode_is_known(const struct opcode *op)
 {
@@ -233,17 +237,13 @@ const struct opcode *opcode_find(uint16_t code)
 {
 	const struct opcode *op = NULL;
 
-	if (code == 0x38f0) {
+	if (code == 0x38f0)
 		return &movbe_load;
-	}
-	if (code == 0x38f1) {
+	if (code == 0x38f1)
 		return &movbe_store;
-	}
-	if (code < COUNT(one_byte)) {
+	if (code < COUNT(one_byte))
 		op = &one_byte[code];
-	} else if (code >> 8 == 0x0f) {
+	else if (code >> 8 == 0x0f)
 		op = &two_byte[code & 0xff];
-	}
-	return op != NULL && (op->group != NULL || opcode_is_known(op)) ?
-		       op : NULL;
+	return op != NULL && (op->group != NULL || opcode_is_known(op)) ? op : NULL;
 }

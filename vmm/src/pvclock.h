@@ -17,9 +17,7 @@ enum {
 };
 
 /* false: no such address. */
-[[nodiscard]] bool pvclock_write_system(const struct gmem *mem, uint64_t value,
-					uint32_t tsc_khz);
+[[nodiscard]] bool pvclock_write_system(const struct gmem *mem, uint64_t value, uint32_t tsc_khz);
 
 /* boot: seconds since 1970 when the guest's TSC was 0. */
-[[nodiscard]] bool pvclock_write_wall(const struct gmem *mem, uint64_t gpa,
-				      uint64_t boot);
+[[nodiscard]] bool pvclock_write_wall(const struct gmem *mem, uint64_t gpa, uint64_t boot);

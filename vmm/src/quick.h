@@ -29,20 +29,37 @@
 
 /* What emulate() does not do: branches, the stack, ports. */
 enum quick_operation {
-	QUICK_NONE = 0x40,	/* behind enum operation */
-	QUICK_CALL, QUICK_CALL_RM, QUICK_JMP, QUICK_JMP_RM, QUICK_JCC,
-	QUICK_RET, QUICK_PUSH, QUICK_PUSH_RM, QUICK_PUSH_IMM, QUICK_POP,
-	QUICK_LEAVE, QUICK_PUSHF, QUICK_POPF, QUICK_CLI, QUICK_STI, QUICK_LEA,
-	QUICK_NOTHING, QUICK_ENDBR, QUICK_IN, QUICK_OUT, QUICK_CPUID,
+	QUICK_NONE = 0x40, /* behind enum operation */
+	QUICK_CALL,
+	QUICK_CALL_RM,
+	QUICK_JMP,
+	QUICK_JMP_RM,
+	QUICK_JCC,
+	QUICK_RET,
+	QUICK_PUSH,
+	QUICK_PUSH_RM,
+	QUICK_PUSH_IMM,
+	QUICK_POP,
+	QUICK_LEAVE,
+	QUICK_PUSHF,
+	QUICK_POPF,
+	QUICK_CLI,
+	QUICK_STI,
+	QUICK_LEA,
+	QUICK_NOTHING,
+	QUICK_ENDBR,
+	QUICK_IN,
+	QUICK_OUT,
+	QUICK_CPUID,
 	QUICK_END,
 };
 
 enum {
-	QUICK_SETS = 1024,	/* powers of two */
+	QUICK_SETS = 1024, /* powers of two */
 	QUICK_WAYS = 2,
 	QUICK_TLB = 32,
 	QUICK_CODE = 64,
-	QUICK_ZERO = 16,	/* a register that is 0 */
+	QUICK_ZERO = 16, /* a register that is 0 */
 	QUICK_REGS,
 };
 
@@ -55,15 +72,15 @@ typedef bool quick_step(struct quick *q, const struct quick_op *op);
 /* A decoded instruction. */
 struct quick_op {
 	uint64_t rip;
-	uint64_t run;		/* in which its bytes were compared */
-	quick_step *step;	/* NULL: for somebody else */
+	uint64_t run;	  /* in which its bytes were compared */
+	quick_step *step; /* NULL: for somebody else */
 	uint64_t (*alu)(uint64_t dst, uint64_t src, uint64_t *flags);
-	uint64_t next;		/* RIP behind it */
-	uint64_t immediate;	/* or a branch's target, or a result's mask */
-	uint64_t displacement;	/* with RIP, where that counts */
-	uint8_t base, index, scale, segment;	/* of the memory operand */
-	uint8_t dst, src;	/* registers */
-	uint8_t bytes;		/* of the operand, in memory if it is there */
+	uint64_t next;			     /* RIP behind it */
+	uint64_t immediate;		     /* or a branch's target, or a result's mask */
+	uint64_t displacement;		     /* with RIP, where that counts */
+	uint8_t base, index, scale, segment; /* of the memory operand */
+	uint8_t dst, src;		     /* registers */
+	uint8_t bytes;			     /* of the operand, in memory if it is there */
 	uint8_t length;
 	/* A condition: one of these flags, or SF != OF if it is `less`. */
 	uint16_t flags;
@@ -72,7 +89,7 @@ struct quick_op {
 };
 
 struct quick_page {
-	uint64_t page;		/* guest-virtual; 1: none */
+	uint64_t page; /* guest-virtual; 1: none */
 	uint8_t *at;
 };
 
@@ -93,17 +110,17 @@ struct quick_hooks {
 struct quick {
 	uint64_t reg[QUICK_REGS];
 	uint64_t rip;
-	uint64_t flags;		/* status flags; the rest means nothing */
-	uint64_t rflags;	/* the others */
-	uint64_t base[3];	/* of no segment, FS, GS */
-	unsigned left;		/* instructions until the run ends, from 1 */
+	uint64_t flags;	  /* status flags; the rest means nothing */
+	uint64_t rflags;  /* the others */
+	uint64_t base[3]; /* of no segment, FS, GS */
+	unsigned left;	  /* instructions until the run ends, from 1 */
 
 	const struct gmem *mem;
 	struct paging paging;
 	const struct quick_hooks *hooks;
 	uint64_t run;
 	struct quick_page read[QUICK_TLB], write[QUICK_TLB], code[QUICK_TLB];
-	const uint8_t *code_page[QUICK_CODE];	/* all of this run */
+	const uint8_t *code_page[QUICK_CODE]; /* all of this run */
 	unsigned code_pages;
 	struct quick_op op[QUICK_SETS][QUICK_WAYS];
 };
@@ -122,15 +139,13 @@ void quick_save(const struct quick *q, struct utcb *u);
 bool quick_run(struct quick *q);
 
 /* The entry for an address: kernels have few regions, at round addresses. */
-static inline struct quick_page *quick_page(struct quick_page *tlb,
-					    uint64_t gva)
+static inline struct quick_page *quick_page(struct quick_page *tlb, uint64_t gva)
 {
 	return &tlb[(gva >> 12 ^ gva >> 17 ^ gva >> 22) % QUICK_TLB];
 }
 
 /* For the steps. NULL: not there, or not for us. */
-uint8_t *quick_fill(struct quick *q, struct quick_page *tlb, uint64_t gva,
-		    unsigned access);
+uint8_t *quick_fill(struct quick *q, struct quick_page *tlb, uint64_t gva, unsigned access);
 const struct quick_op *quick_fetch(struct quick *q, struct quick_op *set);
 bool quick_is_canonical(uint64_t gva);
 
@@ -138,15 +153,12 @@ bool quick_is_canonical(uint64_t gva);
 static inline const struct quick_op *quick_find(struct quick *q)
 {
 	/* Spread by the golden ratio. */
-	struct quick_op *set = q->op[(q->rip * 0x9e3779b97f4a7c15 >> 32) %
-				     QUICK_SETS];
+	struct quick_op *set = q->op[(q->rip * 0x9e3779b97f4a7c15 >> 32) % QUICK_SETS];
 
-	if (set[0].rip == q->rip && set[0].run == q->run) {
+	if (set[0].rip == q->rip && set[0].run == q->run)
 		return &set[0];
-	}
-	if (set[1].rip == q->rip && set[1].run == q->run) {
+	if (set[1].rip == q->rip && set[1].run == q->run)
 		return &set[1];
-	}
 	return quick_fetch(q, set);
 }
 

@@ -10,33 +10,28 @@
 #include "emulate.h"
 #include "vcpu.h"
 
-enum { MESSAGE = 400 };	/* bytes of a line */
+enum { MESSAGE = 400 }; /* bytes of a line */
 
-#define number unsigned long long	/* printf's */
+#define number unsigned long long /* printf's */
 
 static void report_general(const struct utcb *u)
 {
-	log_error("rax %016llx rcx %016llx rdx %016llx rbx %016llx",
-		  (number)u->rax, (number)u->rcx, (number)u->rdx,
-		  (number)u->rbx);
-	log_error("rsp %016llx rbp %016llx rsi %016llx rdi %016llx",
-		  (number)u->rsp, (number)u->rbp, (number)u->rsi,
-		  (number)u->rdi);
-	log_error("r8  %016llx r9  %016llx r10 %016llx r11 %016llx",
-		  (number)u->r8, (number)u->r9, (number)u->r10,
-		  (number)u->r11);
-	log_error("r12 %016llx r13 %016llx r14 %016llx r15 %016llx",
-		  (number)u->r12, (number)u->r13, (number)u->r14,
-		  (number)u->r15);
-	log_error("rip %016llx rflags %llx interruptibility %x injection %x",
-		  (number)u->rip, (number)u->rflags, u->interruptibility,
-		  u->inject);
+	log_error("rax %016llx rcx %016llx rdx %016llx rbx %016llx", (number)u->rax, (number)u->rcx,
+		  (number)u->rdx, (number)u->rbx);
+	log_error("rsp %016llx rbp %016llx rsi %016llx rdi %016llx", (number)u->rsp, (number)u->rbp,
+		  (number)u->rsi, (number)u->rdi);
+	log_error("r8  %016llx r9  %016llx r10 %016llx r11 %016llx", (number)u->r8, (number)u->r9,
+		  (number)u->r10, (number)u->r11);
+	log_error("r12 %016llx r13 %016llx r14 %016llx r15 %016llx", (number)u->r12, (number)u->r13,
+		  (number)u->r14, (number)u->r15);
+	log_error("rip %016llx rflags %llx interruptibility %x injection %x", (number)u->rip,
+		  (number)u->rflags, u->interruptibility, u->inject);
 }
 
 static void report_segment(const char *name, const struct segment *s)
 {
-	log_error("%s %04x base %016llx limit %08x rights %04x", name,
-		  s->selector, (number)s->base, s->limit, s->rights);
+	log_error("%s %04x base %016llx limit %08x rights %04x", name, s->selector, (number)s->base,
+		  s->limit, s->rights);
 }
 
 static void report_segments(const struct vcpu *v)
@@ -47,18 +42,16 @@ static void report_segments(const struct vcpu *v)
 		uint64_t mtd;
 		const struct segment *segment;
 	} all[] = {
-		{"cs  ", MTD_CS_SS, &u->cs},   {"ss  ", MTD_CS_SS, &u->ss},
-		{"ds  ", MTD_DS_ES, &u->ds},   {"es  ", MTD_DS_ES, &u->es},
-		{"fs  ", MTD_FS_GS, &u->fs},   {"gs  ", MTD_FS_GS, &u->gs},
-		{"tr  ", MTD_TR, &u->tr},      {"ldtr", MTD_LDTR, &u->ldtr},
+		{"cs  ", MTD_CS_SS, &u->cs},  {"ss  ", MTD_CS_SS, &u->ss},
+		{"ds  ", MTD_DS_ES, &u->ds},  {"es  ", MTD_DS_ES, &u->es},
+		{"fs  ", MTD_FS_GS, &u->fs},  {"gs  ", MTD_FS_GS, &u->gs},
+		{"tr  ", MTD_TR, &u->tr},     {"ldtr", MTD_LDTR, &u->ldtr},
 		{"gdtr", MTD_GDTR, &u->gdtr}, {"idtr", MTD_IDTR, &u->idtr},
 	};
 
-	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		if (v->have & all[i].mtd) {
+	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (v->have & all[i].mtd)
 			report_segment(all[i].name, all[i].segment);
-		}
-	}
 }
 
 static void report_code(struct vcpu *v)
@@ -69,10 +62,8 @@ static void report_code(struct vcpu *v)
 
 	vcpu_emulation(v, &e);
 	(void)!emulate_decode(&e);
-	for (unsigned i = 0; i < e.insn.fetched; i++) {
-		used += snprintf(line + used, sizeof(line) - (size_t)used,
-				 " %02x", e.insn.byte[i]);
-	}
+	for (unsigned i = 0; i < e.insn.fetched; i++)
+		used += snprintf(line + used, sizeof(line) - (size_t)used, " %02x", e.insn.byte[i]);
 	log_error("code at rip:%s", used ? line : " cannot be read");
 }
 
@@ -83,39 +74,30 @@ void report_vcpu(struct vcpu *v)
 	log_error("vcpu %u:", v->id);
 	report_general(u);
 	if (v->have & MTD_CR) {
-		log_error("cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx",
-			  (number)u->cr0, (number)u->cr2, (number)u->cr3,
-			  (number)u->cr4, (number)u->efer);
+		log_error("cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx", (number)u->cr0,
+			  (number)u->cr2, (number)u->cr3, (number)u->cr4, (number)u->efer);
 	}
-	if (v->have & MTD_DR) {
+	if (v->have & MTD_DR)
 		log_error("dr7 %llx", (number)u->dr7);
-	}
 	report_segments(v);
-	if ((v->have & MTD_CODE) == MTD_CODE) {
+	if ((v->have & MTD_CODE) == MTD_CODE)
 		report_code(v);
-	}
 }
 
 static const char *const reasons[REASONS] = {
-	[REASON_OTHER] = "other",
-	[REASON_PORT] = "port",
-	[REASON_MEMORY] = "memory",
-	[REASON_CPUID] = "cpuid",
-	[REASON_HLT] = "hlt",
-	[REASON_RDMSR] = "rdmsr",
-	[REASON_WRMSR] = "wrmsr",
-	[REASON_CR] = "cr",
-	[REASON_WINDOW] = "window",
-	[REASON_RECALL] = "recall",
+	[REASON_OTHER] = "other",	[REASON_PORT] = "port",
+	[REASON_MEMORY] = "memory",	[REASON_CPUID] = "cpuid",
+	[REASON_HLT] = "hlt",		[REASON_RDMSR] = "rdmsr",
+	[REASON_WRMSR] = "wrmsr",	[REASON_CR] = "cr",
+	[REASON_WINDOW] = "window",	[REASON_RECALL] = "recall",
 	[REASON_DEFERRED] = "deferred",
 };
 
 void report_count(struct vcpu *v)
 {
 	v->exits = status_add_counter("exits");
-	for (unsigned i = 0; i < REASONS; i++) {
+	for (unsigned i = 0; i < REASONS; i++)
 		v->counts[i] = status_add_counter(reasons[i]);
-	}
 }
 
 /* Benchmarks read this: docs/vmm.md has the format. */
@@ -125,12 +107,10 @@ void report_exits(const struct vcpu *v)
 	int used = 0;
 
 	for (unsigned i = 0; i < REASONS; i++) {
-		used += snprintf(line + used, sizeof(line) - (size_t)used,
-				 " %s=%llu", reasons[i],
+		used += snprintf(line + used, sizeof(line) - (size_t)used, " %s=%llu", reasons[i],
 				 (number)*v->counts[i]);
 	}
 	log_info("exits: %llu%s", (number)*v->exits, line);
-	log_info("run-ahead: runs=%llu instructions=%llu exits=%llu",
-		 (number)*v->ahead.runs, (number)*v->ahead.instructions,
-		 (number)*v->ahead.saved);
+	log_info("run-ahead: runs=%llu instructions=%llu exits=%llu", (number)*v->ahead.runs,
+		 (number)*v->ahead.instructions, (number)*v->ahead.saved);
 }

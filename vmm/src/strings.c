@@ -8,17 +8,16 @@
 #include "alu.h"
 
 enum {
-	USES_SI = 1 << 0,	/* reads DS:RSI */
-	USES_DI = 1 << 1,	/* uses ES:RDI */
+	USES_SI = 1 << 0, /* reads DS:RSI */
+	USES_DI = 1 << 1, /* uses ES:RDI */
 	WRITES_DI = 1 << 2,
-	COMPARES = 1 << 3,	/* REPE and REPNE look at ZF */
+	COMPARES = 1 << 3, /* REPE and REPNE look at ZF */
 };
 
 struct string {
 	unsigned flags;
 	/* One iteration; what it uses of the places is located. */
-	void (*run)(struct emulation *e, const struct place *si,
-		    const struct place *di);
+	void (*run)(struct emulation *e, const struct place *si, const struct place *di);
 };
 
 static void advance(struct emulation *e, unsigned reg)
@@ -26,24 +25,21 @@ static void advance(struct emulation *e, unsigned reg)
 	unsigned width = e->insn.address_bytes;
 	uint64_t value = emulate_reg(e, reg, width);
 
-	if (e->utcb->rflags & RFLAGS_DF) {
+	if (e->utcb->rflags & RFLAGS_DF)
 		value -= e->bytes;
-	} else {
+	else
 		value += e->bytes;
-	}
 	emulate_set_reg(e, reg, width, value);
 }
 
-static enum outcome locate(struct emulation *e, unsigned seg, unsigned reg,
-			   unsigned access, struct place *place)
+static enum outcome locate(struct emulation *e, unsigned seg, unsigned reg, unsigned access,
+			   struct place *place)
 {
 	uint64_t gva;
 	uint64_t offset = emulate_reg(e, reg, e->insn.address_bytes);
-	enum outcome out = emulate_segment(e, seg, offset, e->bytes, access,
-					   &gva);
+	enum outcome out = emulate_segment(e, seg, offset, e->bytes, access, &gva);
 
-	return out == OUTCOME_DONE ? linear_locate(&e->linear, gva, e->bytes,
-						   access, place) : out;
+	return out == OUTCOME_DONE ? linear_locate(&e->linear, gva, e->bytes, access, place) : out;
 }
 
 static enum outcome iterate(struct emulation *e, const struct string *s)
@@ -52,24 +48,18 @@ static enum outcome iterate(struct emulation *e, const struct string *s)
 	enum outcome out = OUTCOME_DONE;
 
 	if (s->flags & USES_SI) {
-		out = locate(e, e->insn.segment != SEGS ? e->insn.segment :
-							  SEG_DS,
-			     REG_RSI, 0, &si);
+		out = locate(e, e->insn.segment != SEGS ? e->insn.segment : SEG_DS, REG_RSI, 0,
+			     &si);
 	}
-	if (out == OUTCOME_DONE && (s->flags & USES_DI)) {
-		out = locate(e, SEG_ES, REG_RDI,
-			     s->flags & WRITES_DI ? ACCESS_WRITE : 0, &di);
-	}
-	if (out != OUTCOME_DONE) {
+	if (out == OUTCOME_DONE && (s->flags & USES_DI))
+		out = locate(e, SEG_ES, REG_RDI, s->flags & WRITES_DI ? ACCESS_WRITE : 0, &di);
+	if (out != OUTCOME_DONE)
 		return out;
-	}
 	s->run(e, &si, &di);
-	if (s->flags & USES_SI) {
+	if (s->flags & USES_SI)
 		advance(e, REG_RSI);
-	}
-	if (s->flags & USES_DI) {
+	if (s->flags & USES_DI)
 		advance(e, REG_RDI);
-	}
 	return OUTCOME_DONE;
 }
 
@@ -85,79 +75,64 @@ static enum outcome repeat(struct emulation *e, const struct string *s)
 {
 	unsigned width = e->insn.address_bytes;
 
-	if (e->insn.rep == REP_NONE) {
+	if (e->insn.rep == REP_NONE)
 		return iterate(e, s);
-	}
 	for (unsigned n = 0; n < EMULATE_ITERATIONS; n++) {
 		uint64_t count = emulate_reg(e, REG_RCX, width);
 
-		if (count == 0) {
+		if (count == 0)
 			return OUTCOME_DONE;
-		}
 
 		enum outcome out = iterate(e, s);
 
-		if (out != OUTCOME_DONE) {
+		if (out != OUTCOME_DONE)
 			return out;
-		}
 		emulate_set_reg(e, REG_RCX, width, count - 1);
-		if (is_decided(e, s)) {
+		if (is_decided(e, s))
 			return OUTCOME_DONE;
-		}
 	}
-	return emulate_reg(e, REG_RCX, width) == 0 ? OUTCOME_DONE :
-						     OUTCOME_AGAIN;
+	return emulate_reg(e, REG_RCX, width) == 0 ? OUTCOME_DONE : OUTCOME_AGAIN;
 }
 
-static void movs(struct emulation *e, const struct place *si,
-		 const struct place *di)
+static void movs(struct emulation *e, const struct place *si, const struct place *di)
 {
 	place_write(&e->linear, di, place_read(&e->linear, si));
 }
 
-static void cmps(struct emulation *e, const struct place *si,
-		 const struct place *di)
+static void cmps(struct emulation *e, const struct place *si, const struct place *di)
 {
 	uint64_t source = place_read(&e->linear, si);
 
 	(void)alu_do(e, ALU_CMP, source, place_read(&e->linear, di));
 }
 
-static void stos(struct emulation *e, const struct place *,
-		 const struct place *di)
+static void stos(struct emulation *e, const struct place *, const struct place *di)
 {
 	place_write(&e->linear, di, emulate_reg(e, REG_RAX, e->bytes));
 }
 
-static void lods(struct emulation *e, const struct place *si,
-		 const struct place *)
+static void lods(struct emulation *e, const struct place *si, const struct place *)
 {
 	emulate_set_reg(e, REG_RAX, e->bytes, place_read(&e->linear, si));
 }
 
-static void scas(struct emulation *e, const struct place *,
-		 const struct place *di)
+static void scas(struct emulation *e, const struct place *, const struct place *di)
 {
-	(void)alu_do(e, ALU_CMP, emulate_reg(e, REG_RAX, e->bytes),
-		    place_read(&e->linear, di));
+	(void)alu_do(e, ALU_CMP, emulate_reg(e, REG_RAX, e->bytes), place_read(&e->linear, di));
 }
 
-static void ins(struct emulation *e, const struct place *,
-		const struct place *di)
+static void ins(struct emulation *e, const struct place *, const struct place *di)
 {
 	uint64_t port = emulate_reg(e, REG_RDX, 2);
 
-	place_write(&e->linear, di,
-		    e->ports->read(e->ports->opaque, port, e->bytes));
+	place_write(&e->linear, di, e->ports->read(e->ports->opaque, port, e->bytes));
 }
 
-static void outs(struct emulation *e, const struct place *si,
-		 const struct place *)
+static void outs(struct emulation *e, const struct place *si, const struct place *)
 {
 	uint64_t port = emulate_reg(e, REG_RDX, 2);
 
-	e->ports->write(e->ports->opaque, port, e->bytes,
-			place_read(&e->linear, si));
+	e->ports->write(e->ports->opaque, port, e->bytes, place_read(&e->linear, si));
 }
 
 enum outcome string_movs(struct emulation *e)
@@ -198,12 +173,10 @@ enum outcome string_scas(struct emulation *e)
 /* INS and OUTS have no 64-bit form, and are for port exits only. */
 static enum outcome port_string(struct emulation *e, const struct string *s)
 {
-	if (e->ports == NULL) {
+	if (e->ports == NULL)
 		return OUTCOME_UNKNOWN;
-	}
-	if (e->bytes == 8) {
+	if (e->bytes == 8)
 		e->bytes = 4;
-	}
 	return repeat(e, s);
 }
 

@@ -38,10 +38,10 @@ enum {
 	/* EXITINFO1 of IOIO; EXITINFO2 is the next RIP. */
 	IO_IN = 1 << 0,
 	IO_STRING = 1 << 2,
-	IO_BYTES = 4,			/* shift of SZ8, SZ16, SZ32 */
-	IO_PORT = 16,			/* shift */
+	IO_BYTES = 4, /* shift of SZ8, SZ16, SZ32 */
+	IO_PORT = 16, /* shift */
 
-	MSR_WRITE = 1,			/* EXITINFO1 of MSR */
+	MSR_WRITE = 1, /* EXITINFO1 of MSR */
 
 	/* Second bytes of the opcodes. */
 	MOV_FROM_CR = 0x20,
@@ -49,7 +49,10 @@ enum {
 };
 #define INTERCEPT_SHUTDOWN (1u << 31)
 
-#define BYTES(...) {sizeof((uint8_t[]){__VA_ARGS__}), {__VA_ARGS__}, 0}
+#define BYTES(...)                                                 \
+	{                                                          \
+		sizeof((uint8_t[]){__VA_ARGS__}), {__VA_ARGS__}, 0 \
+	}
 
 static const struct opcode_bytes cpuid_bytes = BYTES(0x0f, 0xa2);
 static const struct opcode_bytes hlt_bytes = BYTES(0xf4);
@@ -123,38 +126,38 @@ static void cr8_write(struct vcpu *v)
 #define GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)
 
 /* An instruction that the guest's processor does not have: #UD. */
-#define REFUSED {exit_invalid_opcode, MTD_INJECTION, REASON_OTHER}
+#define REFUSED                                                  \
+	{                                                        \
+		exit_invalid_opcode, MTD_INJECTION, REASON_OTHER \
+	}
 
 static const struct exit exits[EVENTS_VCPU] = {
 	[0x08] = {cr8_read, GPRS | MTD_CODE | MTD_INJECTION, REASON_CR},
 	[0x18] = {cr8_write, GPRS | MTD_CODE | MTD_INJECTION, REASON_CR},
-	[0x64] = {exit_window, MTD_INJECTION, REASON_WINDOW},	/* VINTR */
-	[0x6f] = REFUSED,	/* RDPMC */
+	[0x64] = {exit_window, MTD_INJECTION, REASON_WINDOW}, /* VINTR */
+	[0x6f] = REFUSED,				      /* RDPMC */
 	[0x72] = {cpuid, MTD_GPR_ACDB | MTD_CODE, REASON_CPUID},
 	[0x74] = {exit_iret, MTD_INJECTION, REASON_OTHER},
 	[0x76] = {invd, MTD_CODE | MTD_INJECTION, REASON_OTHER},
 	[0x78] = {hlt, MTD_CODE | MTD_INJECTION | MTD_TSC, REASON_HLT},
-	[0x7a] = REFUSED,	/* INVLPGA */
-	[0x7b] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION,
-		  REASON_PORT},
-	[0x7c] = {msr, MTD_GPR_ACDB | MTD_CODE | MTD_QUAL | MTD_TSC |
-		       MTD_INJECTION, REASON_RDMSR},
+	[0x7a] = REFUSED, /* INVLPGA */
+	[0x7b] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION, REASON_PORT},
+	[0x7c] = {msr, MTD_GPR_ACDB | MTD_CODE | MTD_QUAL | MTD_TSC | MTD_INJECTION, REASON_RDMSR},
 	[0x7d] = {exit_task_switch, MTD_REPORT, REASON_OTHER},
 	[0x7f] = {exit_shutdown, MTD_REPORT, REASON_OTHER},
-	[0x80] = REFUSED,	/* VMRUN */
-	[0x81] = REFUSED,	/* VMMCALL */
-	[0x82] = REFUSED,	/* VMLOAD */
-	[0x83] = REFUSED,	/* VMSAVE */
-	[0x84] = REFUSED,	/* STGI */
-	[0x85] = REFUSED,	/* CLGI */
-	[0x86] = REFUSED,	/* SKINIT */
+	[0x80] = REFUSED, /* VMRUN */
+	[0x81] = REFUSED, /* VMMCALL */
+	[0x82] = REFUSED, /* VMLOAD */
+	[0x83] = REFUSED, /* VMSAVE */
+	[0x84] = REFUSED, /* STGI */
+	[0x85] = REFUSED, /* CLGI */
+	[0x86] = REFUSED, /* SKINIT */
 	/* WBINVD */
 	[0x89] = {invd, MTD_CODE | MTD_INJECTION, REASON_OTHER},
-	[0x8a] = REFUSED,	/* MONITOR */
-	[0x8b] = REFUSED,	/* MWAIT */
-	[0x8c] = REFUSED,	/* MWAIT */
-	[0x8d] = {xsetbv, MTD_GPR_ACDB | MTD_CODE | MTD_INJECTION,
-		  REASON_OTHER},
+	[0x8a] = REFUSED, /* MONITOR */
+	[0x8b] = REFUSED, /* MWAIT */
+	[0x8c] = REFUSED, /* MWAIT */
+	[0x8d] = {xsetbv, MTD_GPR_ACDB | MTD_CODE | MTD_INJECTION, REASON_OTHER},
 	[EVENT_SVM_NPF] = {exit_memory, MTD_EMULATION, REASON_MEMORY},
 	[EVENT_SVM_INVALID] = {exit_invalid_state, MTD_REPORT, REASON_OTHER},
 	[EVENT_VCPU_STARTUP] = {exit_startup, 0, REASON_OTHER},
@@ -164,17 +167,17 @@ static const struct exit exits[EVENTS_VCPU] = {
 const struct vendor svm = {
 	.name = "SVM",
 	.exits = exits,
-	.ctrl = {
-		(uint32_t)(INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_INVD |
-			   INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
-			   INTERCEPT_MSR | INTERCEPT_TASK_SWITCH) |
-			INTERCEPT_SHUTDOWN,
-		(uint32_t)(INTERCEPT_VMRUN | INTERCEPT_VMMCALL |
-			   INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
-			   INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT |
-			   INTERCEPT_WBINVD | INTERCEPT_MONITOR |
-			   INTERCEPT_MWAIT | INTERCEPT_XSETBV),
-	},
+	.ctrl =
+		{
+			(uint32_t)(INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_INVD |
+				   INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
+				   INTERCEPT_MSR | INTERCEPT_TASK_SWITCH) |
+				INTERCEPT_SHUTDOWN,
+			(uint32_t)(INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD |
+				   INTERCEPT_VMSAVE | INTERCEPT_STGI | INTERCEPT_CLGI |
+				   INTERCEPT_SKINIT | INTERCEPT_WBINVD | INTERCEPT_MONITOR |
+				   INTERCEPT_MWAIT | INTERCEPT_XSETBV),
+		},
 	.efer = EFER_SVME,
 	.iret = INTERCEPT_IRET,
 };

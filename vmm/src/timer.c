@@ -16,22 +16,19 @@ uint64_t clock_now(const struct clock *clock)
  * count * to / from as whole seconds and a rest, so that nothing overflows
  * that does not have to.
  */
-static uint64_t scale(uint64_t count, uint64_t from_hz, uint64_t to_hz,
-		      uint64_t round)
+static uint64_t scale(uint64_t count, uint64_t from_hz, uint64_t to_hz, uint64_t round)
 {
 	uint64_t seconds, rest, whole, part;
 
-	if (from_hz == 0) {
+	if (from_hz == 0)
 		return UINT64_MAX;
-	}
 	seconds = count / from_hz;
 	rest = count % from_hz;
 	if (__builtin_mul_overflow(seconds, to_hz, &whole) ||
 	    __builtin_mul_overflow(rest, to_hz, &part) ||
 	    __builtin_add_overflow(part, round, &part) ||
-	    __builtin_add_overflow(whole, part / from_hz, &whole)) {
+	    __builtin_add_overflow(whole, part / from_hz, &whole))
 		return UINT64_MAX;
-	}
 	return whole;
 }
 
@@ -46,11 +43,12 @@ uint64_t clock_scale_up(uint64_t count, uint64_t from_hz, uint64_t to_hz)
 }
 
 void timer_queue_init(struct timer_queue *queue, const struct clock *clock,
-		      void (*earlier)(void *opaque, uint64_t deadline),
-		      void *opaque)
+		      void (*earlier)(void *opaque, uint64_t deadline), void *opaque)
 {
 	*queue = (struct timer_queue){
-		.clock = clock, .earlier = earlier, .opaque = opaque,
+		.clock = clock,
+		.earlier = earlier,
+		.opaque = opaque,
 	};
 }
 
@@ -59,11 +57,13 @@ uint64_t timer_queue_next(const struct timer_queue *queue)
 	return queue->first != NULL ? queue->first->deadline : TIMER_NEVER;
 }
 
-void timer_init(struct timer *timer, struct timer_queue *queue,
-		void (*expire)(void *opaque), void *opaque)
+void timer_init(struct timer *timer, struct timer_queue *queue, void (*expire)(void *opaque),
+		void *opaque)
 {
 	*timer = (struct timer){
-		.queue = queue, .expire = expire, .opaque = opaque,
+		.queue = queue,
+		.expire = expire,
+		.opaque = opaque,
 		.deadline = TIMER_NEVER,
 	};
 }
@@ -75,17 +75,14 @@ bool timer_armed(const struct timer *timer)
 
 void timer_cancel(struct timer *timer)
 {
-	if (!timer_armed(timer)) {
+	if (!timer_armed(timer))
 		return;
-	}
-	if (timer->prev != NULL) {
+	if (timer->prev != NULL)
 		timer->prev->next = timer->next;
-	} else {
+	else
 		timer->queue->first = timer->next;
-	}
-	if (timer->next != NULL) {
+	if (timer->next != NULL)
 		timer->next->prev = timer->prev;
-	}
 	timer->next = timer->prev = NULL;
 	timer->deadline = TIMER_NEVER;
 }
@@ -101,14 +98,12 @@ static void insert(struct timer_queue *queue, struct timer *timer)
 	}
 	timer->prev = before;
 	timer->next = after;
-	if (before != NULL) {
+	if (before != NULL)
 		before->next = timer;
-	} else {
+	else
 		queue->first = timer;
-	}
-	if (after != NULL) {
+	if (after != NULL)
 		after->prev = timer;
-	}
 }
 
 void timer_arm(struct timer *timer, uint64_t deadline)
@@ -117,14 +112,12 @@ void timer_arm(struct timer *timer, uint64_t deadline)
 	uint64_t next = timer_queue_next(queue);
 
 	timer_cancel(timer);
-	if (deadline == TIMER_NEVER) {
+	if (deadline == TIMER_NEVER)
 		return;
-	}
 	timer->deadline = deadline;
 	insert(queue, timer);
-	if (deadline < next && !queue->running && queue->earlier != NULL) {
+	if (deadline < next && !queue->running && queue->earlier != NULL)
 		queue->earlier(queue->opaque, deadline);
-	}
 }
 
 void timer_queue_run(struct timer_queue *queue)
@@ -132,10 +125,9 @@ void timer_queue_run(struct timer_queue *queue)
 	uint64_t now = clock_now(queue->clock);
 	unsigned due = 0;
 
-	for (const struct timer *timer = queue->first;
-	     timer != NULL && timer->deadline <= now; timer = timer->next) {
+	for (const struct timer *timer = queue->first; timer != NULL && timer->deadline <= now;
+	     timer = timer->next)
 		due++;
-	}
 
 	/*
 	 * As many as were due at the start: a callback may cancel some of

@@ -18,9 +18,9 @@
 #define TIMER_NEVER UINT64_MAX
 
 struct clock {
-	uint64_t (*now)(void *source);	/* in ticks; never goes back */
+	uint64_t (*now)(void *source); /* in ticks; never goes back */
 	void *source;
-	uint64_t hz;			/* ticks a second: 1 .. 2^33 */
+	uint64_t hz; /* ticks a second: 1 .. 2^33 */
 };
 
 uint64_t clock_now(const struct clock *clock);
@@ -36,9 +36,9 @@ struct timer_queue;
 
 struct timer {
 	struct timer_queue *queue;
-	struct timer *next, *prev;	/* in deadline order, while armed */
-	uint64_t deadline;		/* TIMER_NEVER: not armed */
-	void (*expire)(void *opaque);	/* not armed when it is called */
+	struct timer *next, *prev;    /* in deadline order, while armed */
+	uint64_t deadline;	      /* TIMER_NEVER: not armed */
+	void (*expire)(void *opaque); /* not armed when it is called */
 	void *opaque;
 };
 
@@ -57,8 +57,7 @@ struct timer_queue {
 };
 
 void timer_queue_init(struct timer_queue *queue, const struct clock *clock,
-		      void (*earlier)(void *opaque, uint64_t deadline),
-		      void *opaque);
+		      void (*earlier)(void *opaque, uint64_t deadline), void *opaque);
 
 /* The first deadline, or TIMER_NEVER. It may have passed. */
 uint64_t timer_queue_next(const struct timer_queue *queue);
@@ -69,8 +68,8 @@ uint64_t timer_queue_next(const struct timer_queue *queue);
  */
 void timer_queue_run(struct timer_queue *queue);
 
-void timer_init(struct timer *timer, struct timer_queue *queue,
-		void (*expire)(void *opaque), void *opaque);
+void timer_init(struct timer *timer, struct timer_queue *queue, void (*expire)(void *opaque),
+		void *opaque);
 
 /* Arm, or arm anew. TIMER_NEVER cancels. */
 void timer_arm(struct timer *timer, uint64_t deadline);

@@ -46,9 +46,8 @@ void vcpu_exit(unsigned long event, struct vcpu *v)
 	if (exit->handler != NULL) {
 		exit->handler(v);
 	} else {
-		vm_fail(v, "unexpected exit 0x%lx, qualification %llx %llx",
-			event, (unsigned long long)v->utcb->qual[0],
-			(unsigned long long)v->utcb->qual[1]);
+		vm_fail(v, "unexpected exit 0x%lx, qualification %llx %llx", event,
+			(unsigned long long)v->utcb->qual[0], (unsigned long long)v->utcb->qual[1]);
 	}
 	++*v->counts[v->reason];
 	*v->exits += v->reason != REASON_DEFERRED;
@@ -113,14 +112,12 @@ static uint64_t read_memory(void *vcpu, uint64_t gpa, unsigned bytes)
 {
 	struct vcpu *v = vcpu;
 
-	if (lapic_mapped(&v->lapic, gpa)) {
+	if (lapic_mapped(&v->lapic, gpa))
 		return lapic_mmio_read(&v->lapic, gpa % LAPIC_SIZE, bytes);
-	}
 	return bus_read(&v->vm->machine.memory, gpa, bytes);
 }
 
-static void write_memory(void *vcpu, uint64_t gpa, unsigned bytes,
-			 uint64_t value)
+static void write_memory(void *vcpu, uint64_t gpa, unsigned bytes, uint64_t value)
 {
 	struct vcpu *v = vcpu;
 
@@ -138,8 +135,7 @@ static uint64_t read_port(void *vcpu, uint64_t port, unsigned bytes)
 	return bus_read(&v->vm->machine.ports, port, bytes);
 }
 
-static void write_port(void *vcpu, uint64_t port, unsigned bytes,
-		       uint64_t value)
+static void write_port(void *vcpu, uint64_t port, unsigned bytes, uint64_t value)
 {
 	struct vcpu *v = vcpu;
 
@@ -163,8 +159,7 @@ static bool lets_xsetbv_through(void)
 {
 	const struct cpuid_registers r = host_cpuid(0x40000000, 0);
 
-	return (host_cpuid(1, 0).ecx & 1u << 31) &&
-	       memcmp(&r.ebx, "TCGTCGTCGTCG", 12) == 0;
+	return (host_cpuid(1, 0).ecx & 1u << 31) && memcmp(&r.ebx, "TCGTCGTCGTCG", 12) == 0;
 }
 
 /* What XCR0 may have, as far as the kernel switches it; 0: no XSAVE. */
@@ -173,9 +168,8 @@ static uint64_t host_xcr0(void)
 	enum { OSXSAVE = 1 << 27 };
 	uint32_t low, high;
 
-	if (!(host_cpuid(1, 0).ecx & OSXSAVE) || lets_xsetbv_through()) {
+	if (!(host_cpuid(1, 0).ecx & OSXSAVE) || lets_xsetbv_through())
 		return 0;
-	}
 	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
 	return (uint64_t)high << 32 | low;
 }
@@ -208,13 +202,11 @@ static bool init_lapic(struct vcpu *v)
 		.ioapic = &m->ioapic,
 	};
 
-	if (!lapic_init(&v->lapic, &config)) {
+	if (!lapic_init(&v->lapic, &config))
 		return false;
-	}
 	/* There is no firmware to do it before the guest starts. */
-	if (config.bsp) {
+	if (config.bsp)
 		lapic_virtual_wire(&v->lapic);
-	}
 	return true;
 }
 
@@ -227,16 +219,14 @@ static enum status create_portals(struct vcpu *v, unsigned long base)
 	for (unsigned i = 0; i < EVENTS_VCPU && status == SUCCESS; i++) {
 		const struct exit *exit = &v->vm->vendor->exits[i];
 
-		status = create_pt(first + i, SEL_PD, v->handler->ec,
-				   exit_mtd(exit),
+		status = create_pt(first + i, SEL_PD, v->handler->ec, exit_mtd(exit),
 				   (unsigned long)vcpu_entry);
-		if (status == SUCCESS) {
+		if (status == SUCCESS)
 			status = pt_ctrl(first + i, i);
-		}
 	}
 	if (status == SUCCESS) {
-		status = delegate_range(SEL_PD, CRD_OBJ, first, EVENTS_VCPU,
-					RIGHTS_ALL, 0, v->vm->pd, base);
+		status = delegate_range(SEL_PD, CRD_OBJ, first, EVENTS_VCPU, RIGHTS_ALL, 0,
+					v->vm->pd, base);
 	}
 	return status;
 }
@@ -246,9 +236,8 @@ static const char *create_handler(struct vcpu *v)
 	enum status status;
 	struct thread *handler = handler_create(v->cpu, &status);
 
-	if (handler == NULL) {
+	if (handler == NULL)
 		return "handler";
-	}
 	handler->argument = v;
 	v->handler = handler;
 	v->utcb = handler->utcb;
@@ -260,19 +249,17 @@ static const char *create_ec_and_sc(struct vcpu *v, unsigned long base)
 	v->ec = sel_alloc(0);
 	v->sc = sel_alloc(0);
 	v->sm = sel_alloc(0);
-	if (v->ec == 0 || v->sc == 0 || v->sm == 0) {
+	if (v->ec == 0 || v->sc == 0 || v->sm == 0)
 		return "selectors";
-	}
-	if (create_sm(v->sm, SEL_PD, 0) != SUCCESS) {
+	if (create_sm(v->sm, SEL_PD, 0) != SUCCESS)
 		return "semaphore";
-	}
-	if (create_vcpu(v->ec, v->vm->pd, v->cpu, base) != SUCCESS) {
+	if (create_vcpu(v->ec, v->vm->pd, v->cpu, base) != SUCCESS)
 		return "vCPU";
-	}
 	status_add_thread("vcpu", v->sc, v->cpu);
 	return create_sc(v->sc, SEL_PD, v->ec,
-			 QPD(program_info->priority, program_info->quantum)) ==
-			       SUCCESS ? NULL : "scheduling context";
+			 QPD(program_info->priority, program_info->quantum)) == SUCCESS
+		       ? NULL
+		       : "scheduling context";
 }
 
 const char *vcpu_start(struct vcpu *v, struct vm *vm, unsigned id, unsigned cpu)
@@ -288,15 +275,12 @@ const char *vcpu_start(struct vcpu *v, struct vm *vm, unsigned id, unsigned cpu)
 	report_count(v);
 	ahead_init(v);
 	init_state(v);
-	if (!init_lapic(v)) {
+	if (!init_lapic(v))
 		return "local APIC";
-	}
 	wrong = create_handler(v);
-	if (wrong != NULL) {
+	if (wrong != NULL)
 		return wrong;
-	}
-	if (create_portals(v, base) != SUCCESS) {
+	if (create_portals(v, base) != SUCCESS)
 		return "portals";
-	}
 	return create_ec_and_sc(v, base);
 }

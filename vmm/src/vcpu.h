@@ -27,46 +27,45 @@ struct thread;
 struct emulation;
 
 enum vcpu_place {
-	VCPU_RUNNING,	/* in the guest, or on the way: recall it */
-	VCPU_EXITED,	/* in an exit that will look for interrupts */
-	VCPU_HALTED,	/* sleeps on its semaphore */
+	VCPU_RUNNING, /* in the guest, or on the way: recall it */
+	VCPU_EXITED,  /* in an exit that will look for interrupts */
+	VCPU_HALTED,  /* sleeps on its semaphore */
 };
 
 struct vcpu {
 	struct vm *vm;
 	unsigned id;
-	unsigned cpu;			/* the physical one */
+	unsigned cpu; /* the physical one */
 	const struct thread *handler;
-	struct utcb *utcb;		/* the handler's */
-	unsigned long ec, sc, sm;	/* selectors; sm: to wake it */
+	struct utcb *utcb;	  /* the handler's */
+	unsigned long ec, sc, sm; /* selectors; sm: to wake it */
 	struct cpuid cpuid;
 	struct msrs msrs;
-	struct mmio memory, ports;	/* the buses, for the emulator */
+	struct mmio memory, ports; /* the buses, for the emulator */
 
 	/* Of the exit under way. */
-	uint8_t reason;			/* enum reason, to count it by */
-	uint64_t have;			/* MTD that came */
-	uint64_t mtd;			/* MTD to go back */
+	uint8_t reason; /* enum reason, to count it by */
+	uint64_t have;	/* MTD that came */
+	uint64_t mtd;	/* MTD to go back */
 
 	/* An exit that wants more state has the vCPU recalled first. */
 	void (*deferred)(struct vcpu *v);
 	uint64_t deferred_qual[2], deferred_length;
-	uint16_t string_port;		/* of the string I/O that is deferred */
+	uint16_t string_port; /* of the string I/O that is deferred */
 
 	struct length_cache length_cache;
-	bool in_nmi;			/* until IRET; only on SVM */
-	bool window;			/* the kernel has our window request */
-	uint64_t *exits;		/* counter, for the status view */
-	uint64_t *counts[REASONS];	/* by reason, likewise */
+	bool in_nmi;		   /* until IRET; only on SVM */
+	bool window;		   /* the kernel has our window request */
+	uint64_t *exits;	   /* counter, for the status view */
+	uint64_t *counts[REASONS]; /* by reason, likewise */
 
-	enum vcpu_place place;		/* under the VM's lock */
-	struct lapic lapic;		/* under the VM's lock */
+	enum vcpu_place place; /* under the VM's lock */
+	struct lapic lapic;    /* under the VM's lock */
 	struct ahead ahead;
 };
 
 /* Create everything and let it run. NULL, or what failed. */
-[[nodiscard]] const char *vcpu_start(struct vcpu *v, struct vm *vm,
-				     unsigned id, unsigned cpu);
+[[nodiscard]] const char *vcpu_start(struct vcpu *v, struct vm *vm, unsigned id, unsigned cpu);
 
 /* Called by vcpu_entry.S. */
 void vcpu_exit(unsigned long event, struct vcpu *v);

@@ -25,13 +25,13 @@
 enum {
 	/* Kernel memory that we keep for ourselves, in pages. */
 	QUOTA_LEFT = 256,
-	THREAD_STEP = 2,	/* our threads' priority above the vCPUs' */
+	THREAD_STEP = 2, /* our threads' priority above the vCPUs' */
 };
 
 /* 2024-01-01: the host's time is not known to programs. */
 #define WALL_CLOCK 1704067200ull
 
-static struct console console;	/* the guest's serial line */
+static struct console console; /* the guest's serial line */
 
 void vm_lock(struct vm *vm)
 {
@@ -45,9 +45,8 @@ static void release(struct vm *vm)
 
 	vm->written = false;
 	lock_release(&vm->lock);
-	if (written) {
+	if (written)
 		console_flush(&console);
-	}
 }
 
 void vm_unlock_asleep(struct vm *vm)
@@ -60,13 +59,11 @@ void vm_unlock(struct vm *vm)
 	uint64_t next = timer_queue_next(&vm->machine.timers);
 	bool late = next < vm->timer_sleeps;
 
-	if (late) {
+	if (late)
 		vm->timer_sleeps = next;
-	}
 	release(vm);
-	if (late) {
+	if (late)
 		(void)sm_up(vm->timer_sm);
-	}
 }
 
 /* The end. */
@@ -76,17 +73,15 @@ void vm_finish(struct vm *vm)
 	char message[VM_MESSAGE];
 
 	console_flush(&console);
-	for (unsigned i = 0; i < VM_VCPUS; i++) {
+	for (unsigned i = 0; i < VM_VCPUS; i++)
 		report_exits(&vm->vcpu[i]);
-	}
 	switch (vm->end) {
 	case VM_OFF:
 		program_exit(EXIT_DONE, "powered off");
 	case VM_RESET:
 		program_exit(EXIT_RESET, "reset");
 	case VM_EXIT:
-		snprintf(message, sizeof(message), "ended with code %u",
-			 vm->end_code);
+		snprintf(message, sizeof(message), "ended with code %u", vm->end_code);
 		program_exit(vm->end_code ? EXIT_FAILED : EXIT_DONE, message);
 	default:
 		program_exit(EXIT_FAILED, "failed");
@@ -107,8 +102,7 @@ void vm_fail(struct vcpu *v, const char *format, ...)
 	program_exit(EXIT_FAILED, message);
 }
 
-[[gnu::format(printf, 1, 2)]]
-static _Noreturn void give_up(const char *format, ...)
+[[gnu::format(printf, 1, 2)]] static _Noreturn void give_up(const char *format, ...)
 {
 	char message[VM_MESSAGE];
 	va_list list;
@@ -189,8 +183,7 @@ static void serve_timers(void *opaque)
 
 		vm->timer_sleeps = until;
 		vm_unlock(vm);
-		(void)sm_down_all(vm->timer_sm,
-				  until == TIMER_NEVER ? 0 : until);
+		(void)sm_down_all(vm->timer_sm, until == TIMER_NEVER ? 0 : until);
 	}
 }
 
@@ -209,9 +202,8 @@ static const char *init_machine(struct vm *vm)
 		.serial = {serial_write, serial_read, vm},
 	};
 
-	if (ram == NULL || program_info->vm.memory < GMEM_MIN) {
+	if (ram == NULL || program_info->vm.memory < GMEM_MIN)
 		return "the manifest gives less than 64 MiB of memory";
-	}
 	return machine_init(&vm->machine, &config);
 }
 
@@ -225,13 +217,10 @@ static enum status delegate_part(struct vm *vm, const struct gmem_run *run,
 	uint64_t area_end = area_start + area->size;
 	uint64_t end = run_end < area_end ? run_end : area_end;
 
-	if (start >= end) {
+	if (start >= end)
 		return SUCCESS;
-	}
-	return delegate_range(SEL_PD, CRD_MEM,
-			      (LAYOUT_GUEST + start) / PAGE_SIZE,
-			      (end - start) / PAGE_SIZE, MEM_R | MEM_W | MEM_X,
-			      ITEM_GUEST, vm->pd,
+	return delegate_range(SEL_PD, CRD_MEM, (LAYOUT_GUEST + start) / PAGE_SIZE,
+			      (end - start) / PAGE_SIZE, MEM_R | MEM_W | MEM_X, ITEM_GUEST, vm->pd,
 			      (run->gpa + (start - run->offset)) / PAGE_SIZE);
 }
 
@@ -241,13 +230,9 @@ static enum status delegate_ram(struct vm *vm)
 	enum status status = SUCCESS;
 
 	for (unsigned r = 0; gmem_run(&vm->machine.mem, r, &run); r++) {
-		for (unsigned a = 0; a < program_info->area_count &&
-				     status == SUCCESS; a++) {
-			if (program_info->areas[a].kind == AREA_GUEST) {
-				status = delegate_part(vm, &run,
-						       &program_info->areas[a]);
-			}
-		}
+		for (unsigned a = 0; a < program_info->area_count && status == SUCCESS; a++)
+			if (program_info->areas[a].kind == AREA_GUEST)
+				status = delegate_part(vm, &run, &program_info->areas[a]);
 	}
 	return status;
 }
@@ -261,17 +246,13 @@ static const char *create_guest_pd(struct vm *vm)
 		limit = program_info->kernel_pages;
 		used = 0;
 	}
-	if (limit < used + 2 * QUOTA_LEFT) {
+	if (limit < used + 2 * QUOTA_LEFT)
 		return "the manifest's kernel-memory is too small";
-	}
 	vm->pd = sel_alloc(0);
 	if (vm->pd == 0 ||
-	    create_pd(vm->pd, SEL_PD, 0,
-		      (uint32_t)(limit - used - QUOTA_LEFT)) != SUCCESS) {
+	    create_pd(vm->pd, SEL_PD, 0, (uint32_t)(limit - used - QUOTA_LEFT)) != SUCCESS)
 		return "the guest's PD cannot be created";
-	}
-	return delegate_ram(vm) == SUCCESS ?
-		       NULL : "the guest's memory cannot be delegated";
+	return delegate_ram(vm) == SUCCESS ? NULL : "the guest's memory cannot be delegated";
 }
 
 static void load_guest(struct vm *vm)
@@ -280,9 +261,8 @@ static void load_guest(struct vm *vm)
 	const struct info_area *initrd = info_area(AREA_MODULE, "initrd");
 	char wrong[VM_MESSAGE];
 
-	if (kernel == NULL) {
+	if (kernel == NULL)
 		give_up("the manifest names no kernel");
-	}
 
 	const struct linux_image image = {
 		.kernel = (const void *)kernel->address,
@@ -293,10 +273,8 @@ static void load_guest(struct vm *vm)
 		.rsdp = vm->machine.rsdp,
 	};
 
-	if (!linux_load(&vm->machine.mem, &image, &vm->entry, wrong,
-			sizeof(wrong))) {
+	if (!linux_load(&vm->machine.mem, &image, &vm->entry, wrong, sizeof(wrong)))
 		give_up("%s", wrong);
-	}
 }
 
 static void start_threads(struct vm *vm)
@@ -308,16 +286,11 @@ static void start_threads(struct vm *vm)
 	vm->timer_sm = sel_alloc(0);
 	vm->timer_sleeps = 0;
 	status = create_sm(vm->timer_sm, SEL_PD, 0);
-	if (status != SUCCESS) {
-		give_up("a semaphore cannot be created: %s",
-			status_name(status));
-	}
-	if (thread_create("timer", cpu, priority, 0, serve_timers, vm,
-			  &status) == NULL ||
-	    thread_create("input", cpu, priority, 0, serve_input, vm,
-			  &status) == NULL) {
+	if (status != SUCCESS)
+		give_up("a semaphore cannot be created: %s", status_name(status));
+	if (thread_create("timer", cpu, priority, 0, serve_timers, vm, &status) == NULL ||
+	    thread_create("input", cpu, priority, 0, serve_input, vm, &status) == NULL)
 		give_up("a thread cannot be created: %s", status_name(status));
-	}
 }
 
 void vm_start(struct vm *vm)
@@ -325,29 +298,23 @@ void vm_start(struct vm *vm)
 	const char *wrong;
 
 	vm->vendor = program_info->features & HIP_VMX ? &vmx : &svm;
-	if (!(program_info->features & (HIP_VMX | HIP_SVM))) {
+	if (!(program_info->features & (HIP_VMX | HIP_SVM)))
 		give_up("this machine has neither VMX nor SVM");
-	}
-	if (!console_open(&console, "console")) {
+	if (!console_open(&console, "console"))
 		give_up("the manifest gives no console for the guest");
-	}
-	if (lock_init(&vm->lock) != SUCCESS) {
+	if (lock_init(&vm->lock) != SUCCESS)
 		give_up("the lock cannot be created");
-	}
 	wrong = init_machine(vm);
-	if (wrong == NULL) {
+	if (wrong == NULL)
 		wrong = create_guest_pd(vm);
-	}
-	if (wrong != NULL) {
+	if (wrong != NULL)
 		give_up("%s", wrong);
-	}
 	load_guest(vm);
 	start_threads(vm);
 	log_info("starts at TSC %llu", (unsigned long long)time_tsc());
 	for (unsigned i = 0; i < VM_VCPUS; i++) {
 		wrong = vcpu_start(&vm->vcpu[i], vm, i, program_info->cpus[0]);
-		if (wrong != NULL) {
+		if (wrong != NULL)
 			give_up("vCPU %u: the %s cannot be created", i, wrong);
-		}
 	}
 }

@@ -21,28 +21,28 @@ enum { VM_VCPUS = 1, VM_MESSAGE = 160 };
 
 enum vm_end {
 	VM_RUNS,
-	VM_OFF,		/* powered off */
-	VM_RESET,	/* to be started anew */
-	VM_EXIT,	/* by the debug port, with a code */
+	VM_OFF,	  /* powered off */
+	VM_RESET, /* to be started anew */
+	VM_EXIT,  /* by the debug port, with a code */
 	VM_FAILED,
 };
 
 struct vm {
-	unsigned long pd;		/* selector: of the guest */
+	unsigned long pd; /* selector: of the guest */
 	const struct vendor *vendor;
 	struct machine machine;
 	struct vcpu vcpu[VM_VCPUS];
 
-	struct linux_entry entry;	/* where the boot vCPU starts */
+	struct linux_entry entry; /* where the boot vCPU starts */
 
 	struct lock lock;
 	/* Under it: */
 	enum vm_end end;
-	uint32_t end_code;		/* of VM_EXIT */
-	bool written;			/* to the console, which sleeps */
+	uint32_t end_code; /* of VM_EXIT */
+	bool written;	   /* to the console, which sleeps */
 
 	/* The timer thread: until when it sleeps, at most; what wakes it. */
-	uint64_t timer_sleeps;		/* under the lock */
+	uint64_t timer_sleeps; /* under the lock */
 	unsigned long timer_sm;
 };
 
@@ -63,5 +63,4 @@ void vm_unlock_asleep(struct vm *vm);
 _Noreturn void vm_finish(struct vm *vm);
 
 /* The VM cannot go on: a report with the vCPU's state, and the end. */
-[[gnu::format(printf, 2, 3)]]
-_Noreturn void vm_fail(struct vcpu *v, const char *format, ...);
+[[gnu::format(printf, 2, 3)]] _Noreturn void vm_fail(struct vcpu *v, const char *format, ...);

@@ -14,12 +14,12 @@
 
 /* What an access is, in the bits of a page fault's error code. */
 enum {
-	ACCESS_PRESENT = 1 << 0,	/* in an error code only */
+	ACCESS_PRESENT = 1 << 0, /* in an error code only */
 	ACCESS_WRITE = 1 << 1,
 	ACCESS_USER = 1 << 2,
-	ACCESS_RESERVED = 1 << 3,	/* in an error code only */
+	ACCESS_RESERVED = 1 << 3, /* in an error code only */
 	ACCESS_FETCH = 1 << 4,
-	ACCESS_PROBE = 1 << 8,		/* change nothing: see walk() */
+	ACCESS_PROBE = 1 << 8, /* change nothing: see walk() */
 };
 
 enum {
@@ -46,14 +46,14 @@ enum {
 /* The state that decides how an address is translated. */
 struct paging {
 	uint64_t cr0, cr3, cr4, efer;
-	uint64_t rflags;	/* AC lifts SMAP */
-	unsigned address_bits;	/* MAXPHYADDR, 36 to 52 */
+	uint64_t rflags;       /* AC lifts SMAP */
+	unsigned address_bits; /* MAXPHYADDR, 36 to 52 */
 };
 
 struct translation {
 	uint64_t gpa;
-	uint64_t page;		/* size of the page, a power of two */
-	uint32_t error;		/* of the fault, if it is one */
+	uint64_t page;	/* size of the page, a power of two */
+	uint32_t error; /* of the fault, if it is one */
 };
 
 /*
@@ -61,5 +61,5 @@ struct translation {
  * fault with the error code in to->error. With ACCESS_PROBE an access that has
  * to set an accessed or dirty bit is refused, too, and the error means nothing.
  */
-[[nodiscard]] bool walk(const struct gmem *mem, const struct paging *paging,
-			uint64_t gva, unsigned access, struct translation *to);
+[[nodiscard]] bool walk(const struct gmem *mem, const struct paging *paging, uint64_t gva,
+			unsigned access, struct translation *to);

@@ -29,11 +29,11 @@ enum call {
 
 /* Flags, by call: the operation of a _ctrl call is in its flags. */
 enum {
-	FLAG_CALL_NONBLOCK = 1,	/* TIMEOUT when the handler is busy */
+	FLAG_CALL_NONBLOCK = 1, /* TIMEOUT when the handler is busy */
 	FLAG_EC_GLOBAL = 1,	/* can have an SC, as a vCPU must */
 
 	FLAG_REVOKE_SELF = 1,	/* the range itself as well */
-	FLAG_REVOKE_REMOTE = 2,	/* the range of another PD */
+	FLAG_REVOKE_REMOTE = 2, /* the range of another PD */
 	FLAG_REVOKE_KEEP = 4,	/* the range only, not what was derived */
 
 	MISC_LOOKUP = 0,
@@ -57,27 +57,27 @@ enum {
 
 	SM_UP = 0,
 	SM_DOWN = 1,
-	FLAG_SM_ZERO = 2,	/* with SM_DOWN: take the whole count */
+	FLAG_SM_ZERO = 2, /* with SM_DOWN: take the whole count */
 
 	PD_TRANSFER = 0,
 	PD_QUOTA = 2,
 
-	FLAG_GSI_MODE = 4,	/* the two bits below are valid */
+	FLAG_GSI_MODE = 4, /* the two bits below are valid */
 	FLAG_GSI_LEVEL = 2,
 	FLAG_GSI_LOW = 1,
 };
 
 enum status {
 	SUCCESS = 0,
-	TIMEOUT = 1,		/* also: the handler is dead */
-	ABORTED = 2,		/* the handler died in this call */
+	TIMEOUT = 1, /* also: the handler is dead */
+	ABORTED = 2, /* the handler died in this call */
 	BAD_HYPERCALL = 3,
 	BAD_CAPABILITY = 4,
 	BAD_PARAMETER = 5,
 	BAD_FEATURE = 6,
 	BAD_CPU = 7,
 	BAD_DEVICE = 8,
-	OUT_OF_MEMORY = 9,	/* of kernel memory: the PD's quota is used up */
+	OUT_OF_MEMORY = 9, /* of kernel memory: the PD's quota is used up */
 };
 
 /* First argument of a hypercall. */

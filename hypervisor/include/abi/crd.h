@@ -8,11 +8,11 @@
 
 enum crd_type { CRD_NULL = 0, CRD_MEM = 1, CRD_PIO = 2, CRD_OBJ = 3 };
 
-#define CRD(type, rights, order, base)                            \
+#define CRD(type, rights, order, base)                               \
 	((unsigned long)(base) << 12 | (unsigned long)(order) << 7 | \
 	 (unsigned long)(rights) << 2 | (unsigned long)(type))
 
-#define CRD_TYPE(crd)	((unsigned)((crd) & 3))
+#define CRD_TYPE(crd)	((unsigned)((crd)&3))
 #define CRD_RIGHTS(crd) ((unsigned)((crd) >> 2 & 31))
 #define CRD_ORDER(crd)	((unsigned)((crd) >> 7 & 31))
 #define CRD_BASE(crd)	((unsigned long)(crd) >> 12)
@@ -41,7 +41,7 @@ enum {
 
 	PT_CONTROL = 1,
 	PT_CALL = 2,
-	PT_CALL_REMOTE = 16,	/* from another CPU */
+	PT_CALL_REMOTE = 16, /* from another CPU */
 
 	SM_RIGHT_UP = 1,
 	SM_RIGHT_DOWN = 2,
@@ -59,19 +59,18 @@ enum item_kind {
 };
 
 enum {
-	ITEM_DMA = 1 << 8,	/* usable by the PD's devices */
-	ITEM_GUEST = 1 << 9,	/* visible to the PD's vCPUs */
-	ITEM_WC = 1 << 10,	/* write-combining; only with ITEM_KERNEL */
-	ITEM_KERNEL = 1 << 11,	/* the source is the kernel; root PD only */
+	ITEM_DMA = 1 << 8,     /* usable by the PD's devices */
+	ITEM_GUEST = 1 << 9,   /* visible to the PD's vCPUs */
+	ITEM_WC = 1 << 10,     /* write-combining; only with ITEM_KERNEL */
+	ITEM_KERNEL = 1 << 11, /* the source is the kernel; root PD only */
 };
 
 #define ITEM(kind, flags, hotspot) \
 	((unsigned long)(hotspot) << 12 | (unsigned long)(flags) | (kind))
 
 /* Quantum and priority of a scheduling context: quantum in microseconds. */
-#define QPD(priority, quantum) \
-	((unsigned long)(quantum) << 12 | (unsigned long)(priority))
-#define QPD_PRIORITY(qpd) ((unsigned)((qpd) & 0xff))
-#define QPD_QUANTUM(qpd)  ((unsigned long)(qpd) >> 12)
+#define QPD(priority, quantum) ((unsigned long)(quantum) << 12 | (unsigned long)(priority))
+#define QPD_PRIORITY(qpd)      ((unsigned)((qpd)&0xff))
+#define QPD_QUANTUM(qpd)       ((unsigned long)(qpd) >> 12)
 
 enum { PRIORITY_MIN = 1, PRIORITY_MAX = 127 };

@@ -9,8 +9,8 @@
 
 /* Message transfer descriptor: what state a portal carries, each way. */
 enum {
-	MTD_GPR_ACDB = 1 << 0,	/* rax rcx rdx rbx */
-	MTD_GPR_BSD = 1 << 1,	/* rbp rsi rdi */
+	MTD_GPR_ACDB = 1 << 0, /* rax rcx rdx rbx */
+	MTD_GPR_BSD = 1 << 1,  /* rbp rsi rdi */
 	MTD_RSP = 1 << 2,
 	MTD_RIP_LEN = 1 << 3,
 	MTD_RFLAGS = 1 << 4,
@@ -22,33 +22,33 @@ enum {
 	MTD_GDTR = 1 << 10,
 	MTD_IDTR = 1 << 11,
 	MTD_CR = 1 << 12,
-	MTD_DR = 1 << 13,	/* dr7 */
+	MTD_DR = 1 << 13, /* dr7 */
 	MTD_SYSENTER = 1 << 14,
-	MTD_QUAL = 1 << 15,	/* from the kernel only */
-	MTD_CTRL = 1 << 16,	/* to the kernel only */
+	MTD_QUAL = 1 << 15, /* from the kernel only */
+	MTD_CTRL = 1 << 16, /* to the kernel only */
 	MTD_INJ = 1 << 17,
-	MTD_STA = 1 << 18,	/* interruptibility and activity */
+	MTD_STA = 1 << 18, /* interruptibility and activity */
 	MTD_TSC = 1 << 19,
 	MTD_EFER = 1 << 20,
-	MTD_PDPTE = 1 << 21,	/* VMX only */
+	MTD_PDPTE = 1 << 21, /* VMX only */
 	MTD_GPR_R8_R15 = 1 << 22,
-	MTD_SYSCALL = 1 << 23,	/* star lstar cstar sfmask kernel_gs_base */
-	MTD_TPR = 1 << 24,	/* VMX only */
+	MTD_SYSCALL = 1 << 23, /* star lstar cstar sfmask kernel_gs_base */
+	MTD_TPR = 1 << 24,     /* VMX only */
 	MTD_TSC_AUX = 1 << 25,
-	MTD_XSAVE = 1 << 26,	/* xcr0 xss */
+	MTD_XSAVE = 1 << 26, /* xcr0 xss */
 };
 #define MTD_FPU (1ul << 31)
 
 /* What of it a thread (not a vCPU) has. */
-#define MTD_THREAD                                                       \
-	(MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | \
-	 MTD_QUAL | MTD_GPR_R8_R15 | MTD_FPU)
+#define MTD_THREAD                                                                    \
+	(MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_QUAL | \
+	 MTD_GPR_R8_R15 | MTD_FPU)
 
 /* A segment register of a guest. */
 struct segment {
 	uint16_t selector;
-	uint16_t rights;	/* SEGMENT_ bits; none for gdtr, idtr */
-	uint32_t limit;		/* in bytes, expanded by G */
+	uint16_t rights; /* SEGMENT_ bits; none for gdtr, idtr */
+	uint32_t limit;	 /* in bytes, expanded by G */
 	uint64_t base;
 };
 
@@ -72,11 +72,11 @@ enum {
 	INJECT_NMI = 2 << 8,
 	INJECT_EXCEPTION = 3 << 8,
 	INJECT_SOFT_INTERRUPT = 4 << 8,
-	INJECT_PRIVILEGED_EXCEPTION = 5 << 8,	/* INT1 */
-	INJECT_SOFT_EXCEPTION = 6 << 8,		/* INT3, INTO */
+	INJECT_PRIVILEGED_EXCEPTION = 5 << 8, /* INT1 */
+	INJECT_SOFT_EXCEPTION = 6 << 8,	      /* INT3, INTO */
 	INJECT_ERROR_CODE = 1 << 11,
-	INJECT_INTERRUPT_WINDOW = 1 << 12,	/* exit when it opens */
-	INJECT_NMI_WINDOW = 1 << 13,		/* VMX only */
+	INJECT_INTERRUPT_WINDOW = 1 << 12, /* exit when it opens */
+	INJECT_NMI_WINDOW = 1 << 13,	   /* VMX only */
 };
 #define INJECT_VALID (1u << 31)
 
@@ -93,24 +93,23 @@ enum {
 
 enum {
 	UTCB_SIZE = 4096,
-	UTCB_WORDS = 508,	/* 64-bit words of data */
-	UTCB_FPU_SIZE = 2560,	/* bytes of FPU state, XSAVE's layout */
+	UTCB_WORDS = 508,     /* 64-bit words of data */
+	UTCB_FPU_SIZE = 2560, /* bytes of FPU state, XSAVE's layout */
 };
 
 /* Word 0: untyped words and typed items of the message. */
-#define UTCB_ITEMS(untyped, typed) \
-	((unsigned long)(typed) << 16 | (unsigned long)(untyped))
+#define UTCB_ITEMS(untyped, typed) ((unsigned long)(typed) << 16 | (unsigned long)(untyped))
 
 struct utcb {
 	uint64_t items;
-	uint64_t translate;	/* window: CRD to be translated into */
-	uint64_t delegate;	/* window: CRD to be delegated into */
-	uint64_t tls;		/* the EC's own word */
+	uint64_t translate; /* window: CRD to be translated into */
+	uint64_t delegate;  /* window: CRD to be delegated into */
+	uint64_t tls;	    /* the EC's own word */
 	union {
 		uint64_t word[UTCB_WORDS];
 		struct {
 			uint64_t mtd;
-			uint64_t length;	/* of the instruction, bytes */
+			uint64_t length; /* of the instruction, bytes */
 			uint64_t rip, rflags;
 			uint32_t interruptibility, activity;
 			uint32_t inject, inject_error;
@@ -136,8 +135,7 @@ struct utcb {
 _Static_assert(sizeof(struct segment) == 16, "abi");
 _Static_assert(sizeof(struct utcb) == UTCB_SIZE, "abi");
 
-#define UTCB_AT(field, at) \
-	_Static_assert(offsetof(struct utcb, field) == 32 + (at), #field)
+#define UTCB_AT(field, at) _Static_assert(offsetof(struct utcb, field) == 32 + (at), #field)
 UTCB_AT(mtd, 0x000);
 UTCB_AT(length, 0x008);
 UTCB_AT(rip, 0x010);

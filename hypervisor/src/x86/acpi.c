@@ -9,9 +9,9 @@
 
 enum {
 	RSDP_OLD_SIZE = 20,
-	TABLE_MAX = 1 << 20,	/* bytes: longer is a lie */
+	TABLE_MAX = 1 << 20, /* bytes: longer is a lie */
 
-	BDA_EBDA = 0x40e,	/* segment of the extended BIOS data area */
+	BDA_EBDA = 0x40e, /* segment of the extended BIOS data area */
 	EBDA_SIZE = 1024,
 	BIOS_START = 0xe0000,
 	BIOS_SIZE = 0x20000,
@@ -24,7 +24,7 @@ struct rsdp {
 	char oem_id[6];
 	uint8_t revision;
 	uint32_t rsdt;
-	uint32_t length;	/* from here on: revision 2 */
+	uint32_t length; /* from here on: revision 2 */
 	uint64_t xsdt;
 	uint8_t extended_checksum, reserved[3];
 } __attribute__((packed));
@@ -44,9 +44,8 @@ static bool sums_to_zero(const void *p, uint64_t size)
 	const uint8_t *byte = p;
 	uint8_t sum = 0;
 
-	for (uint64_t i = 0; i < size; i++) {
+	for (uint64_t i = 0; i < size; i++)
 		sum = (uint8_t)(sum + byte[i]);
-	}
 	return sum == 0;
 }
 
@@ -64,9 +63,8 @@ static const struct rsdp *rsdp_scan(uint64_t phys, uint64_t size)
 	for (uint64_t i = 0; p && i + RSDP_SIZE <= size; i += 16) {
 		const struct rsdp *r = (const struct rsdp *)(p + i);
 
-		if (rsdp_good(r, RSDP_SIZE)) {
+		if (rsdp_good(r, RSDP_SIZE))
 			return r;
-		}
 	}
 	return NULL;
 }
@@ -75,9 +73,8 @@ static const struct rsdp *rsdp_find(void)
 {
 	const struct rsdp *r = (const struct rsdp *)boot_info.rsdp;
 
-	if (rsdp_good(r, boot_info.rsdp_size)) {
+	if (rsdp_good(r, boot_info.rsdp_size))
 		return r;
-	}
 	const uint16_t *segment = boot_memory(BDA_EBDA, 2);
 
 	r = rsdp_scan((uint64_t)*segment << 4, EBDA_SIZE);
@@ -90,13 +87,11 @@ static const struct acpi_table *table_at(uint64_t phys)
 	const struct acpi_table *t = boot_memory(phys, sizeof(*t));
 
 	if (!t) {
-		if (phys) {
+		if (phys)
 			log("acpi: table at 0x%lx is out of reach\n", phys);
-		}
 		return NULL;
 	}
-	if (t->length < sizeof(*t) || t->length > TABLE_MAX ||
-	    !boot_memory(phys, t->length)) {
+	if (t->length < sizeof(*t) || t->length > TABLE_MAX || !boot_memory(phys, t->length)) {
 		log("acpi: table at 0x%lx has a bad length\n", phys);
 		return NULL;
 	}
@@ -128,9 +123,8 @@ void acpi_init(void)
 		acpi_root.rsdt = r->rsdt;
 		acpi_root.rsdt_size = t->length;
 	}
-	if (r->revision < 2 || !sums_to_zero(r, RSDP_SIZE)) {
+	if (r->revision < 2 || !sums_to_zero(r, RSDP_SIZE))
 		return;
-	}
 	t = root_at(r->xsdt, "XSDT");
 	if (t) {
 		acpi_root.xsdt = r->xsdt;
@@ -147,9 +141,8 @@ static bool root_entry(uint32_t i, uint64_t *entry)
 	uint32_t size = wide ? 8 : 4;
 	uint64_t at = sizeof(struct acpi_table) + i * (uint64_t)size;
 
-	if (!phys || at + size > end) {
+	if (!phys || at + size > end)
 		return false;
-	}
 	*entry = 0;
 	__builtin_memcpy(entry, boot_memory(phys + at, size), size);
 	return true;
@@ -164,9 +157,8 @@ const struct acpi_table *acpi_find(const char signature[4])
 
 		if (t && same(t->signature, signature, 4)) {
 			t = table_at(phys);
-			if (t) {
+			if (t)
 				return t;
-			}
 		}
 	}
 	return NULL;
@@ -177,27 +169,21 @@ uint32_t acpi_fadt(enum acpi_fadt_field field)
 	const struct acpi_table *t = acpi_find("FACP");
 	uint32_t value = 0;
 
-	if (t && t->length >= (uint32_t)field + 4) {
+	if (t && t->length >= (uint32_t)field + 4)
 		__builtin_memcpy(&value, (const char *)t + field, 4);
-	}
 	return value;
 }
 
-bool acpi_parse(const struct acpi_table *t, uint32_t first,
-		struct record_format format, const struct record_parser *parser,
-		unsigned parsers)
+bool acpi_parse(const struct acpi_table *t, uint32_t first, struct record_format format,
+		const struct record_parser *parser, unsigned parsers)
 {
 	uint32_t size, done;
 
-	if (!t || t->length <= first) {
+	if (!t || t->length <= first)
 		return true;
-	}
 	size = t->length - first;
-	done = records_parse((const char *)t + first, size, format, parser,
-			     parsers);
-	if (done < size) {
-		log("acpi: bad entry at %u of a table, the rest is ignored\n",
-		    first + done);
-	}
+	done = records_parse((const char *)t + first, size, format, parser, parsers);
+	if (done < size)
+		log("acpi: bad entry at %u of a table, the rest is ignored\n", first + done);
 	return done == size;
 }

@@ -10,7 +10,7 @@
 /* ACPI 6.4, 5.2.6 */
 struct acpi_table {
 	char signature[4];
-	uint32_t length;	/* of all of the table */
+	uint32_t length; /* of all of the table */
 	uint8_t revision;
 	uint8_t checksum;
 	char oem_id[6], oem_table_id[8];
@@ -37,9 +37,8 @@ const struct acpi_table *acpi_find(const char signature[4]);
  * Its records from `first` on; where one lies, the rest is ignored with a
  * message: false. Without a table (NULL) there are none.
  */
-bool acpi_parse(const struct acpi_table *t, uint32_t first,
-		struct record_format format, const struct record_parser *parser,
-		unsigned parsers);
+bool acpi_parse(const struct acpi_table *t, uint32_t first, struct record_format format,
+		const struct record_parser *parser, unsigned parsers);
 
 /* Of the FADT (ACPI 6.4, 5.2.9), by offset. */
 enum acpi_fadt_field {
@@ -49,10 +48,10 @@ enum acpi_fadt_field {
 	FADT_PM1A_CONTROL = 64,
 	FADT_PM1B_CONTROL = 68,
 	FADT_PM_TIMER = 76,
-	FADT_PM1_EVENT_LENGTH = 88,	/* a byte, as the next two */
+	FADT_PM1_EVENT_LENGTH = 88, /* a byte, as the next two */
 	FADT_PM_TIMER_LENGTH = 91,
 	FADT_FLAGS = 112,
-	FADT_X_FACS = 132,		/* its low half */
+	FADT_X_FACS = 132, /* its low half */
 };
 
 enum { FADT_HARDWARE_REDUCED = 1 << 20 };

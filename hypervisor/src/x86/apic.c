@@ -48,29 +48,27 @@ enum {
 	BASE_X2APIC = 1 << 10,
 	BASE_ENABLE = 1 << 11,
 
-	CPUID_X2APIC = 1 << 21,		/* 1, ECX */
-	CPUID_TSC_DEADLINE = 1 << 24,	/* 1, ECX */
+	CPUID_X2APIC = 1 << 21,	      /* 1, ECX */
+	CPUID_TSC_DEADLINE = 1 << 24, /* 1, ECX */
 };
 
-uint32_t apic_id_max = 254;	/* of 8 bits, 255 is all */
+uint32_t apic_id_max = 254; /* of 8 bits, 255 is all */
 
 static bool x2apic, deadline_timer;
 static volatile uint32_t *registers;
-static uint64_t apic_per_tsc;	/* timer ticks in a TSC tick, << 32 */
+static uint64_t apic_per_tsc; /* timer ticks in a TSC tick, << 32 */
 
 static uint32_t read(unsigned at)
 {
-	return x2apic ? (uint32_t)rdmsr(MSR_X2APIC + at / 16)
-		      : registers[at / 4];
+	return x2apic ? (uint32_t)rdmsr(MSR_X2APIC + at / 16) : registers[at / 4];
 }
 
 static void write(unsigned at, uint32_t value)
 {
-	if (x2apic) {
+	if (x2apic)
 		wrmsr(MSR_X2APIC + at / 16, value);
-	} else {
+	else
 		registers[at / 4] = value;
-	}
 }
 
 void apic_setup(void)
@@ -79,11 +77,10 @@ void apic_setup(void)
 
 	x2apic = features & CPUID_X2APIC;
 	deadline_timer = features & CPUID_TSC_DEADLINE;
-	if (x2apic) {
+	if (x2apic)
 		apic_id_max = ~1u;
-	} else {
+	else
 		registers = kmem_device(APIC_PHYS);
-	}
 }
 
 static void init_timer(void)
@@ -102,21 +99,19 @@ static void init_timer(void)
 void apic_init(void)
 {
 	/* The entries that every APIC has, and those behind the first four. */
-	static const uint16_t masked[] = {APIC_LVT_LINT0, APIC_LVT_LINT1,
-					  APIC_LVT_COUNTER, APIC_LVT_THERMAL};
+	static const uint16_t masked[] = {APIC_LVT_LINT0, APIC_LVT_LINT1, APIC_LVT_COUNTER,
+					  APIC_LVT_THERMAL};
 	uint64_t base = rdmsr(MSR_APIC_BASE) | BASE_ENABLE;
 	unsigned entries;
 
 	wrmsr(MSR_APIC_BASE, base);
-	if (x2apic) {
+	if (x2apic)
 		wrmsr(MSR_APIC_BASE, base | BASE_X2APIC);
-	}
 	write(APIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
 	write(APIC_TPR, 0);
 	entries = (read(APIC_VERSION) >> 16 & 0xff) + 1;
-	for (unsigned i = 0; i < ARRAY_SIZE(masked) && i + 2 < entries; i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(masked) && i + 2 < entries; i++)
 		write(masked[i], LVT_MASKED);
-	}
 	write(APIC_ESR, 0);
 	write(APIC_LVT_ERROR, VECTOR_ERROR);
 	init_timer();
@@ -137,13 +132,11 @@ static void send(uint32_t to, uint32_t command)
 	if (x2apic) {
 		/* The write waits for no store before it: SDM 3A 10.12.3. */
 		__asm__ volatile("mfence; lfence" : : : "memory");
-		wrmsr(MSR_X2APIC + APIC_ICR / 16,
-		      (uint64_t)to << 32 | command);
+		wrmsr(MSR_X2APIC + APIC_ICR / 16, (uint64_t)to << 32 | command);
 		return;
 	}
-	while (read(APIC_ICR) & ICR_PENDING) {
+	while (read(APIC_ICR) & ICR_PENDING)
 		__builtin_ia32_pause();
-	}
 	write(APIC_ICR_HIGH, to << 24);
 	write(APIC_ICR, command);
 }
@@ -165,9 +158,8 @@ void apic_send_startup(uint32_t to, uint64_t page_phys)
 
 void apic_stop_others(void)
 {
-	if (x2apic || registers) {
+	if (x2apic || registers)
 		send(0, ICR_NMI | ICR_ASSERT | ICR_OTHERS);
-	}
 }
 
 void apic_timer_start(void)
@@ -193,9 +185,8 @@ static uint32_t count_until(uint64_t deadline)
 	uint64_t now = rdtsc();
 	unsigned __int128 count;
 
-	if (deadline <= now) {
+	if (deadline <= now)
 		return 1;
-	}
 	count = ((unsigned __int128)(deadline - now) * apic_per_tsc >> 32) + 1;
 	return count > ~0u ? ~0u : (uint32_t)count;
 }
@@ -204,9 +195,8 @@ void timer_set(uint64_t deadline)
 {
 	bool never = deadline == ~0ul;
 
-	if (deadline_timer) {
+	if (deadline_timer)
 		wrmsr(MSR_TSC_DEADLINE, never ? 0 : deadline);
-	} else {
+	else
 		write(APIC_TIMER_INITIAL, never ? 0 : count_until(deadline));
-	}
 }

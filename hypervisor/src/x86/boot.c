@@ -33,9 +33,8 @@ struct cpu boot_cpu = {.self = &boot_cpu};
 
 const struct boot_module *boot_root(void)
 {
-	if (boot_info.modules == 0) {
+	if (boot_info.modules == 0)
 		panic("the boot loader gave no module to be the root task");
-	}
 	return &boot_info.module[0];
 }
 
@@ -52,11 +51,9 @@ static void pool_init(void)
 /* The MADT names it with the others. */
 static uint8_t boot_acpi_id(void)
 {
-	for (uint32_t i = 0; i < machine.cpus; i++) {
-		if (machine.cpu[i].apic_id == apic_id()) {
+	for (uint32_t i = 0; i < machine.cpus; i++)
+		if (machine.cpu[i].apic_id == apic_id())
 			return machine.cpu[i].acpi_id;
-		}
-	}
 	return 0;
 }
 
@@ -65,13 +62,12 @@ void boot_main(uint32_t magic, uint32_t info)
 	log_init();
 	log("Micronova 0.1 (x86_64)\n");
 	idt_init();
-	if (!multiboot_parse(magic, info)) {
+	if (!multiboot_parse(magic, info))
 		panic("not started by a Multiboot loader");
-	}
 
 	ptab_host_init();
-	pool_init();		/* the final page tables, and memory */
-	kernel_init();		/* the objects that are there from the start */
+	pool_init();   /* the final page tables, and memory */
+	kernel_init(); /* the objects that are there from the start */
 	acpi_init();
 	madt_init();
 
@@ -80,20 +76,19 @@ void boot_main(uint32_t magic, uint32_t info)
 	ioapic_init();
 	gsi_init();
 	apic_init();
-	tsc_init();		/* needs the APIC's timer */
+	tsc_init(); /* needs the APIC's timer */
 
 	hip_init();
-	if (!setup_window(&boot_cpu)) {
+	if (!setup_window(&boot_cpu))
 		panic("no memory for the boot CPU");
-	}
 	boot_cpu.acpi_id = boot_acpi_id();
 	setup_cpu(&boot_cpu);
 	suspend_init();
-	iommu_init();		/* from here on no device can do DMA */
+	iommu_init(); /* from here on no device can do DMA */
 	smp_init();
 	hip_finish();
 
-	kmem_load();		/* low memory is gone from here on */
+	kmem_load(); /* low memory is gone from here on */
 	smp_release();
 	kernel_start(&boot_cpu);
 }

@@ -25,25 +25,25 @@ struct boot_range {
 
 struct boot_module {
 	uint64_t phys, size;
-	uint64_t string;	/* physical address of its command line or 0 */
+	uint64_t string; /* physical address of its command line or 0 */
 };
 
 /* As in Multiboot. */
 struct boot_framebuffer {
-	uint64_t address;	/* 0: none */
+	uint64_t address; /* 0: none */
 	uint32_t pitch, width, height;
 	uint8_t bits, type;
 };
 
 struct boot_info {
-	char command_line[256];	/* words, each ended by 0 */
+	char command_line[256]; /* words, each ended by 0 */
 	struct boot_range range[BOOT_RANGES];
 	uint32_t ranges;
 	struct boot_module module[BOOT_MODULES];
 	uint32_t modules;
-	uint8_t rsdp[RSDP_SIZE];	/* valid if rsdp_size is not 0 */
+	uint8_t rsdp[RSDP_SIZE]; /* valid if rsdp_size is not 0 */
 	uint32_t rsdp_size;
-	uint64_t efi;			/* system table or 0 */
+	uint64_t efi; /* system table or 0 */
 	struct boot_framebuffer framebuffer;
 };
 

@@ -35,72 +35,72 @@ enum {
 };
 
 struct cpu {
-	struct cpu *self;	/* at %gs:0 */
-	uint64_t stack;		/* top of the kernel's stack here */
-	uint64_t scratch[2];	/* mitigate_paths.S */
-	uint64_t start_sp;	/* start.S: where it begins, or goes on */
-	struct ec *current;	/* whose registers TSS.RSP0 points at */
-	struct pd *pd;		/* whose page tables are loaded */
+	struct cpu *self;	  /* at %gs:0 */
+	uint64_t stack;		  /* top of the kernel's stack here */
+	uint64_t scratch[2];	  /* mitigate_paths.S */
+	uint64_t start_sp;	  /* start.S: where it begins, or goes on */
+	struct ec *current;	  /* whose registers TSS.RSP0 points at */
+	struct pd *pd;		  /* whose page tables are loaded */
 	const struct pd *starved; /* whose quota did not suffice last */
-	uint8_t fpu_live;	/* CR0.TS is clear: user code uses the FPU */
-	uint8_t tss_short;	/* a VM exit made TR's limit end before it */
-	uint8_t resched;	/* a better SC may be ready, or work waits */
-	uint8_t has_vcpu;	/* VMX or SVM is on here */
-	uint32_t id;		/* index in cpus[], number in the HIP */
+	uint8_t fpu_live;	  /* CR0.TS is clear: user code uses the FPU */
+	uint8_t tss_short;	  /* a VM exit made TR's limit end before it */
+	uint8_t resched;	  /* a better SC may be ready, or work waits */
+	uint8_t has_vcpu;	  /* VMX or SVM is on here */
+	uint32_t id;		  /* index in cpus[], number in the HIP */
 	uint32_t apic_id;
 	uint8_t acpi_id;
 	const uint8_t *io_bitmap; /* in the TSS window; kept while unused */
-	struct ec *fpu_owner;	/* whose FPU state is in the registers */
-	uint64_t xss;		/* as loaded */
+	struct ec *fpu_owner;	  /* whose FPU state is in the registers */
+	uint64_t xss;		  /* as loaded */
 
 	/* sched.c */
-	struct sc *sc;		/* the one that pays now; NULL when idle */
-	struct sc *next;	/* before all that is queued; in no queue; or NULL */
+	struct sc *sc;	 /* the one that pays now; NULL when idle */
+	struct sc *next; /* before all that is queued; in no queue; or NULL */
 	struct ec *idle;
-	struct sc *idle_sc;	/* only counts the time */
+	struct sc *idle_sc; /* only counts the time */
 	uint64_t ready_mask[PRIORITIES / 64];
 	struct list ready[PRIORITIES];
 	uint64_t idle_since;
-	uint64_t cross_time;	/* of proxies' SCs, TSC ticks as below */
-	uint64_t killed_time;	/* atomic: of SCs that are gone */
+	uint64_t cross_time;	 /* of proxies' SCs, TSC ticks as below */
+	uint64_t killed_time;	 /* atomic: of SCs that are gone */
 	uint64_t killed_ec_time; /* atomic: of ECs that are gone */
 
 	/* timeout.c */
-	struct timeout *timeouts;	/* heap by deadline */
-	uint64_t timer_armed;	/* TSC of the next interrupt; ~0: none */
+	struct timeout *timeouts; /* heap by deadline */
+	uint64_t timer_armed;	  /* TSC of the next interrupt; ~0: none */
 
 	/* rcu.c */
 	struct deferred *deferred, *waiting, *over;
 	uint32_t deferred_count;
 	uint64_t waiting_epoch;
-	uint64_t quiescent;	/* atomic: epoch last passed; ~0: idle */
+	uint64_t quiescent; /* atomic: epoch last passed; ~0: idle */
 
 	/* atomic: ECs that others want something of (ec.h, pending) */
 	struct ec *inbox;
-	uint8_t flush_asked;	/* this CPU asked some to flush */
-	struct pd *dma_stale;	/* its devices may reach what is gone; or NULL */
-	uint32_t flush;		/* atomic: a TLB flush was asked for */
+	uint8_t flush_asked;  /* this CPU asked some to flush */
+	struct pd *dma_stale; /* its devices may reach what is gone; or NULL */
+	uint32_t flush;	      /* atomic: a TLB flush was asked for */
 
 	/* vCPU seam: host state of VMX or SVM on this CPU */
-	void *vcpu_host;	/* VMXON region or host save area */
+	void *vcpu_host; /* VMXON region or host save area */
 	uint64_t vcpu_host_phys;
-	struct list vcpus;		/* whose VMCS it may cache */
-	struct ec *vcpu_loaded;	/* last vCPU; on VMX its VMCS is current */
+	struct list vcpus;	 /* whose VMCS it may cache */
+	struct ec *vcpu_loaded;	 /* last vCPU; on VMX its VMCS is current */
 	struct ec *vcpu_running; /* atomic: NULL: none since boot or the last */
-	struct ec *debug_owner;	/* the vCPU that DR0 to DR3 and DR6 belong to */
-	uint32_t tsc_aux;	/* the register, on SVM; 0 for threads */
-	uint32_t asid_next;	/* SVM ASIDs, VMX VPIDs: next to be given */
+	struct ec *debug_owner;	 /* the vCPU that DR0 to DR3 and DR6 belong to */
+	uint32_t tsc_aux;	 /* the register, on SVM; 0 for threads */
+	uint32_t asid_next;	 /* SVM ASIDs, VMX VPIDs: next to be given */
 	uint64_t asid_generation;
 
 	uint64_t gdt[8] aligned_to(16);
-	struct tss *tss;	/* at the start of the CPU's TSS window */
+	struct tss *tss; /* at the start of the CPU's TSS window */
 };
 
 /* Selectors; SYSRET wants user data at user code 32 + 8, user code at + 16. */
 enum {
 	SEL_KERNEL_CODE = 0x08,
 	SEL_KERNEL_DATA = 0x10,
-	SEL_USER_BASE = 0x18,	/* would be 32-bit code: stays null */
+	SEL_USER_BASE = 0x18, /* would be 32-bit code: stays null */
 	SEL_USER_DATA = 0x20 | 3,
 	SEL_USER_CODE = 0x28 | 3,
 	SEL_TSS = 0x30,
@@ -114,7 +114,7 @@ static inline bool rcu_busy(const struct cpu *cpu)
 	       (uint64_t)__atomic_load_n(&cpu->over, __ATOMIC_RELAXED);
 }
 
-extern struct cpu *cpus[MAX_CPUS];	/* constant once booted */
+extern struct cpu *cpus[MAX_CPUS]; /* constant once booted */
 extern uint32_t cpu_count;
 
 #ifndef HOST_TEST

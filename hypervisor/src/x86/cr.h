@@ -31,9 +31,9 @@
 #define RFLAGS_TF    (1ul << 8)
 
 /* SDM 3B 18.2 */
-#define DR6_BD	   (1ul << 13)
-#define DR6_BS	   (1ul << 14)
-#define DR6_CAUSES (DR6_BD | DR6_BS | 15)
-#define DR7_FIXED  0x400ul
-#define DR7_ENABLED 0xfful	/* any of the four breakpoints */
-#define DR7_GD	   (1ul << 13)
+#define DR6_BD	    (1ul << 13)
+#define DR6_BS	    (1ul << 14)
+#define DR6_CAUSES  (DR6_BD | DR6_BS | 15)
+#define DR7_FIXED   0x400ul
+#define DR7_ENABLED 0xfful /* any of the four breakpoints */
+#define DR7_GD	    (1ul << 13)

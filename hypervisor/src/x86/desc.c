@@ -24,7 +24,7 @@ enum {
 	IST_DF = 2,
 	IST_MC = 3,
 
-	TSS_LIMIT = CPU_IO_END * PAGE_SIZE,	/* the byte of ones is in it */
+	TSS_LIMIT = CPU_IO_END * PAGE_SIZE, /* the byte of ones is in it */
 };
 
 static_assert(TSS_IO_BASE == CPU_IO_BITMAP * PAGE_SIZE);
@@ -45,10 +45,10 @@ static_assert(sizeof(struct gate) == 16);
 enum { GATE_INTERRUPT = 0x8e, GATE_DPL3 = 0x60 };
 
 /* Segment descriptors, SDM 3A 3.4.5; accessed, so that nobody writes them. */
-#define KERNEL_CODE 0x00af9b000000fffful
-#define KERNEL_DATA 0x00cf93000000fffful
-#define USER_DATA   0x00cff3000000fffful
-#define USER_CODE   0x00affb000000fffful
+#define KERNEL_CODE   0x00af9b000000fffful
+#define KERNEL_DATA   0x00cf93000000fffful
+#define USER_DATA     0x00cff3000000fffful
+#define USER_CODE     0x00affb000000fffful
 #define TSS_AVAILABLE 0x0000890000000000ul
 #define TSS_BUSY      0x0000020000000000ul
 
@@ -60,8 +60,7 @@ struct table_pointer {
 /* entry.S: where each vector goes. */
 extern const uint64_t entry_vector[VECTORS];
 
-__attribute__((section(".ro_boot"))) static struct gate idt[VECTORS]
-	aligned_to(PAGE_SIZE);
+__attribute__((section(".ro_boot"))) static struct gate idt[VECTORS] aligned_to(PAGE_SIZE);
 
 /* What is not in a PD's I/O bitmap: ones. */
 static uint8_t ones[PAGE_SIZE] aligned_to(PAGE_SIZE);
@@ -89,12 +88,11 @@ static void set_gate(unsigned vector, uint8_t ist, uint8_t dpl)
 
 void idt_init(void)
 {
-	for (unsigned v = 0; v < VECTORS; v++) {
+	for (unsigned v = 0; v < VECTORS; v++)
 		set_gate(v, 0, 0);
-	}
 	set_gate(VECTOR_BP, 0, GATE_DPL3);
 	set_gate(VECTOR_OF, 0, GATE_DPL3);
-	set_gate(VECTOR_DB, IST_DF, 0);		/* see entry_debug */
+	set_gate(VECTOR_DB, IST_DF, 0); /* see entry_debug */
 	set_gate(VECTOR_NMI, IST_NMI, 0);
 	set_gate(VECTOR_DF, IST_DF, 0);
 	set_gate(VECTOR_MC, IST_MC, 0);
@@ -124,8 +122,7 @@ static void fill_gdt(struct cpu *cpu)
 	cpu->gdt[SEL_KERNEL_DATA / 8] = KERNEL_DATA;
 	cpu->gdt[SEL_USER_DATA / 8] = USER_DATA;
 	cpu->gdt[SEL_USER_CODE / 8] = USER_CODE;
-	cpu->gdt[SEL_TSS / 8] = TSS_AVAILABLE | TSS_LIMIT |
-				(tss & 0xffffff) << 16 |
+	cpu->gdt[SEL_TSS / 8] = TSS_AVAILABLE | TSS_LIMIT | (tss & 0xffffff) << 16 |
 				(tss >> 24 & 0xff) << 56;
 	cpu->gdt[SEL_TSS / 8 + 1] = tss >> 32;
 }

@@ -48,9 +48,8 @@ struct ec *exception(struct ec *self)
 	unsigned vector = (unsigned)self->regs.vector;
 
 	self->resume = resume_iret;
-	if (unlikely(SPECIAL >> vector & 1 && settled(self, vector))) {
+	if (unlikely(SPECIAL >> vector & 1 && settled(self, vector)))
 		return self;
-	}
 	return ipc_event(self, vector);
 }
 
@@ -65,17 +64,15 @@ void exception_kernel(struct regs *r)
 {
 	uint64_t fixup = extable_find(r->rip);
 
-	if (!fixup) {
+	if (!fixup)
 		panic_exception(r, "exception %lu in the kernel", r->vector);
-	}
 	r->rip = fixup;
 }
 
 void exception_ist(struct regs *r)
 {
-	if (r->vector != VECTOR_NMI) {
+	if (r->vector != VECTOR_NMI)
 		panic_exception(r, "exception %lu", r->vector);
-	}
 	panic_nmi();
 }
 
@@ -83,9 +80,8 @@ void thread_switch(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (cpu->fpu_owner != ec) {
+	if (cpu->fpu_owner != ec)
 		fpu_disable(cpu);
-	}
 	if (cpu->pd != ec->pd) {
 		pd_load(ec->pd);
 		fpu_leave(cpu, ec);
@@ -95,9 +91,8 @@ void thread_switch(struct ec *ec)
 
 struct ec *work(struct ec *ec)
 {
-	if (this_cpu()->resched) {
+	if (this_cpu()->resched)
 		return preempt(ec);
-	}
 	return ec->work(ec);
 }
 
@@ -107,9 +102,8 @@ void idle_enter(void)
 	struct cpu *cpu = this_cpu();
 
 	rcu_run(cpu);
-	if (cpu->pd != &pd_kernel) {
+	if (cpu->pd != &pd_kernel)
 		pd_load(&pd_kernel);
-	}
 	rcu_idle_enter(cpu);
 }
 
@@ -126,9 +120,8 @@ void ipi_handle(void)
 	struct cpu *cpu = this_cpu();
 
 	tlb_flush_requested(cpu);
-	if (__atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED)) {
+	if (__atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED))
 		ec_inbox(cpu);
-	}
 	suspend_join(cpu);
 	cpu->resched = 1;
 }

@@ -19,46 +19,40 @@
 static_assert((int)VECTOR_GSI + GSIS <= VECTOR_PIC);
 
 struct gsi {
-	struct lock lock;	/* for all fields */
-	uint8_t defaults;	/* FLAG_GSI_ of the machine; constant */
+	struct lock lock; /* for all fields */
+	uint8_t defaults; /* FLAG_GSI_ of the machine; constant */
 	bool level;
-	bool masked;		/* assigned, a line, and to be unmasked */
+	bool masked; /* assigned, a line, and to be unmasked */
 };
 
 static struct gsi gsis[GSIS];
 
 void gsi_init(void)
 {
-	for (unsigned i = 0; i < GSIS; i++) {
+	for (unsigned i = 0; i < GSIS; i++)
 		gsis[i].defaults = FLAG_GSI_LEVEL | FLAG_GSI_LOW;
-	}
-	for (unsigned i = 0; i < ISA_IRQS; i++) {
-		if (machine.isa[i].gsi < GSIS) {
-			gsis[machine.isa[i].gsi].defaults =
-				machine.isa[i].flags;
-		}
-	}
+	for (unsigned i = 0; i < ISA_IRQS; i++)
+		if (machine.isa[i].gsi < GSIS)
+			gsis[machine.isa[i].gsi].defaults = machine.isa[i].flags;
 }
 
-enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu,
-		       unsigned flags, uint64_t *address, uint64_t *data)
+enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,
+		       uint64_t *address, uint64_t *data)
 {
 	struct gsi *g = &gsis[gsi];
 	uint32_t source;
 	bool line = ioapic_has(gsi, &source);
 	enum status s;
 
-	if (line == (device != SOURCE_UNKNOWN)) {
+	if (line == (device != SOURCE_UNKNOWN))
 		return BAD_DEVICE;
-	}
-	if (!line) {
+	if (!line)
 		flags = 0;
-	} else if (!(flags & FLAG_GSI_MODE)) {
+	else if (!(flags & FLAG_GSI_MODE))
 		flags = g->defaults;
-	}
 	lock(&g->lock);
-	s = iommu_interrupt(gsi, line ? source : device, cpus[cpu]->apic_id,
-			    flags & FLAG_GSI_LEVEL, address);
+	s = iommu_interrupt(gsi, line ? source : device, cpus[cpu]->apic_id, flags & FLAG_GSI_LEVEL,
+			    address);
 	if (s == SUCCESS) {
 		*data = VECTOR_GSI + gsi;
 		g->level = flags & FLAG_GSI_LEVEL;
@@ -89,9 +83,8 @@ void gsi_unmask(unsigned gsi)
 
 void gsi_interrupt(unsigned gsi)
 {
-	if (gsis[gsi].level) {
+	if (gsis[gsi].level)
 		set_masked(&gsis[gsi], true);
-	}
 	apic_eoi();
 	gsi_fired(gsi);
 }

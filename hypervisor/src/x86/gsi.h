@@ -22,8 +22,7 @@ void gsi_init(void);
  * BAD_CPU: interrupts cannot be sent there. BAD_DEVICE: a line and a device, or
  * neither. OUT_OF_MEMORY.
  */
-[[nodiscard]] enum status gsi_assign(unsigned gsi, uint32_t device,
-				     uint32_t cpu, unsigned flags,
+[[nodiscard]] enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,
 				     uint64_t *address, uint64_t *data);
 
 /* Its program is ready for the next; a level-triggered line was masked. */

@@ -54,11 +54,9 @@ void hip_take(uint64_t start, uint64_t size)
 
 bool hip_is_kernel(uint64_t phys, uint64_t size)
 {
-	for (uint32_t i = 0; i < takens; i++) {
-		if (phys < taken[i].end && taken[i].start < phys + size) {
+	for (uint32_t i = 0; i < takens; i++)
+		if (phys < taken[i].end && taken[i].start < phys + size)
 			return true;
-		}
-	}
 	return false;
 }
 
@@ -67,10 +65,8 @@ bool hip_is_ram(uint64_t phys)
 	for (uint32_t i = 0; i < boot_info.ranges; i++) {
 		const struct boot_range *r = &boot_info.range[i];
 
-		if (r->type == HIP_MEM_AVAILABLE &&
-		    phys - r->address < r->size) {
+		if (r->type == HIP_MEM_AVAILABLE && phys - r->address < r->size)
 			return true;
-		}
 	}
 	return false;
 }
@@ -96,9 +92,8 @@ static void add_range(const struct boot_range *r)
 	}
 	add(r->address, shared - r->address, r->type, 0);
 	add(shared, PAGE_SIZE, HIP_MEM_RESERVED, 0);
-	if (end > behind) {
+	if (end > behind)
 		add(behind, end - behind, r->type, 0);
-	}
 }
 
 static void add_memory(void)
@@ -106,37 +101,29 @@ static void add_memory(void)
 	const struct boot_info *b = &boot_info;
 	uint64_t image = kmem_image_phys(boot_strings) - IMAGE_PHYS;
 
-	for (uint32_t i = 0; i < b->ranges; i++) {
+	for (uint32_t i = 0; i < b->ranges; i++)
 		add_range(&b->range[i]);
-	}
 	hip_take(IMAGE_PHYS, image);
 	add(IMAGE_PHYS, image, (uint32_t)HIP_MEM_KERNEL, 0);
 	hip_take(pool_phys, pool_size);
 	add(pool_phys, pool_size, (uint32_t)HIP_MEM_KERNEL, 0);
 	for (uint32_t i = 0; i < b->modules; i++) {
-		add(b->module[i].phys, b->module[i].size,
-		    (uint32_t)HIP_MEM_MODULE, b->module[i].string);
+		add(b->module[i].phys, b->module[i].size, (uint32_t)HIP_MEM_MODULE,
+		    b->module[i].string);
 	}
-	if (acpi_root.rsdt) {
-		add(acpi_root.rsdt, acpi_root.rsdt_size,
-		    (uint32_t)HIP_MEM_RSDT, 0);
-	}
-	if (acpi_root.xsdt) {
-		add(acpi_root.xsdt, acpi_root.xsdt_size,
-		    (uint32_t)HIP_MEM_XSDT, 0);
-	}
+	if (acpi_root.rsdt)
+		add(acpi_root.rsdt, acpi_root.rsdt_size, (uint32_t)HIP_MEM_RSDT, 0);
+	if (acpi_root.xsdt)
+		add(acpi_root.xsdt, acpi_root.xsdt_size, (uint32_t)HIP_MEM_XSDT, 0);
 	if (b->framebuffer.address) {
 		add(b->framebuffer.address,
-		    (uint64_t)b->framebuffer.width << 40 |
-			    (uint64_t)b->framebuffer.height << 16 |
-			    (uint64_t)b->framebuffer.type << 8 |
-			    b->framebuffer.bits,
+		    (uint64_t)b->framebuffer.width << 40 | (uint64_t)b->framebuffer.height << 16 |
+			    (uint64_t)b->framebuffer.type << 8 | b->framebuffer.bits,
 		    (uint32_t)HIP_MEM_FRAMEBUFFER, b->framebuffer.pitch);
 	}
 	add(kmem_image_phys(log_ring), LOG_SIZE, (uint32_t)HIP_MEM_LOG, 0);
-	if (b->efi) {
+	if (b->efi)
 		add(b->efi, 0, (uint32_t)HIP_MEM_EFI, 0);
-	}
 }
 
 static uint32_t page_sizes(void)
@@ -169,15 +156,13 @@ void hip_init(void)
 	hip_page = h;
 	add_memory();
 	hip_take(APIC_PHYS, APIC_SIZE);
-	for (uint32_t i = 0; i < machine.ioapics; i++) {
+	for (uint32_t i = 0; i < machine.ioapics; i++)
 		hip_take(machine.ioapic[i].phys & ~PAGE_MASK, PAGE_SIZE);
-	}
 }
 
 void hip_add_cpu(const struct cpu *cpu)
 {
-	struct hip_cpu *array =
-		(struct hip_cpu *)((char *)hip_page + CPU_OFFSET);
+	struct hip_cpu *array = (struct hip_cpu *)((char *)hip_page + CPU_OFFSET);
 
 	array[cpu->id] = topology_of_this_cpu();
 	array[cpu->id].flags |= HIP_CPU_ENABLED;
@@ -192,8 +177,7 @@ void hip_finish(void)
 
 	h->features = (vcpu_ops ? vcpu_ops->feature : 0u) |
 		      (iommu && iommu->complete ? HIP_IOMMU : 0u);
-	for (unsigned i = 0; i < h->length / 2; i++) {
+	for (unsigned i = 0; i < h->length / 2; i++)
 		sum = (uint16_t)(sum + word[i]);
-	}
 	h->checksum = (uint16_t)-sum;
 }

@@ -17,8 +17,7 @@ static inline void wrmsr(uint32_t msr, uint64_t value)
 {
 	__asm__ volatile("wrmsr"
 			 :
-			 : "a"((uint32_t)value), "d"((uint32_t)(value >> 32)),
-			   "c"(msr)
+			 : "a"((uint32_t)value), "d"((uint32_t)(value >> 32)), "c"(msr)
 			 : "memory");
 }
 
@@ -168,7 +167,6 @@ static inline uint32_t xgetbv(void)
 
 static inline void halt_forever(void)
 {
-	for (;;) {
+	for (;;)
 		__asm__ volatile("cli; hlt");
-	}
 }

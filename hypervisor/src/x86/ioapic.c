@@ -13,20 +13,20 @@
 enum {
 	INDEX = 0x00 / 4,
 	DATA = 0x10 / 4,
-	EOI = 0x40 / 4,		/* since version 0x20 */
+	EOI = 0x40 / 4, /* since version 0x20 */
 
-	REG_VERSION = 1,	/* bits 23..16: last pin */
-	REG_PIN = 0x10,		/* two a pin */
+	REG_VERSION = 1, /* bits 23..16: last pin */
+	REG_PIN = 0x10,	 /* two a pin */
 	PINS_MAX = 240,
 
 	PIN_LOW = 1 << 13,
-	PIN_WAITS = 1 << 14,	/* for the EOI of a level interrupt */
+	PIN_WAITS = 1 << 14, /* for the EOI of a level interrupt */
 	PIN_LEVEL = 1 << 15,
 	PIN_MASKED = 1 << 16,
 };
 
 struct ioapic {
-	struct lock lock;	/* for the registers */
+	struct lock lock; /* for the registers */
 	volatile uint32_t *registers;
 	const struct madt_ioapic *madt;
 	uint32_t pins;
@@ -50,11 +50,9 @@ static void write(struct ioapic *a, uint32_t reg, uint32_t value)
 
 static struct ioapic *find(unsigned gsi)
 {
-	for (uint32_t i = 0; i < ioapics; i++) {
-		if (gsi - ioapic[i].madt->gsi < ioapic[i].pins) {
+	for (uint32_t i = 0; i < ioapics; i++)
+		if (gsi - ioapic[i].madt->gsi < ioapic[i].pins)
 			return &ioapic[i];
-		}
-	}
 	return NULL;
 }
 
@@ -73,9 +71,8 @@ void ioapic_init(void)
 		}
 		a->pins = (version >> 16 & 0xff) + 1;
 		a->pins = a->pins < PINS_MAX ? a->pins : PINS_MAX;
-		for (uint32_t pin = 0; pin < a->pins; pin++) {
+		for (uint32_t pin = 0; pin < a->pins; pin++)
 			write(a, REG_PIN + 2 * pin, PIN_MASKED);
-		}
 		ioapics++;
 	}
 }
@@ -89,8 +86,7 @@ bool ioapic_has(unsigned gsi, uint32_t *source)
 }
 
 /* Bits 19..4 of the address are the upper half's, whatever their meaning. */
-void ioapic_route(unsigned gsi, uint32_t vector, uint64_t address,
-		  unsigned flags)
+void ioapic_route(unsigned gsi, uint32_t vector, uint64_t address, unsigned flags)
 {
 	struct ioapic *a = find(gsi);
 	uint32_t reg = REG_PIN + 2 * (gsi - a->madt->gsi);
@@ -122,19 +118,15 @@ void ioapic_mask(unsigned gsi, bool masked)
 
 void ioapic_save(void)
 {
-	for (struct ioapic *a = ioapic; a < ioapic + ioapics; a++) {
-		for (uint32_t i = 0; i < 2 * a->pins; i++) {
+	for (struct ioapic *a = ioapic; a < ioapic + ioapics; a++)
+		for (uint32_t i = 0; i < 2 * a->pins; i++)
 			a->saved[i] = read(a, REG_PIN + i);
-		}
-	}
 }
 
 /* The halves with the mask last. */
 void ioapic_restore(void)
 {
-	for (struct ioapic *a = ioapic; a < ioapic + ioapics; a++) {
-		for (uint32_t i = 2 * a->pins; i-- > 0;) {
+	for (struct ioapic *a = ioapic; a < ioapic + ioapics; a++)
+		for (uint32_t i = 2 * a->pins; i-- > 0;)
 			write(a, REG_PIN + i, a->saved[i]);
-		}
-	}
 }

@@ -18,6 +18,5 @@ bool ioapic_has(unsigned gsi, uint32_t *source);
  * The pin sends the message with this address, and the vector as data; flags:
  * FLAG_GSI_LEVEL, FLAG_GSI_LOW. It is masked.
  */
-void ioapic_route(unsigned gsi, uint32_t vector, uint64_t address,
-		  unsigned flags);
+void ioapic_route(unsigned gsi, uint32_t vector, uint64_t address, unsigned flags);
 void ioapic_mask(unsigned gsi, bool masked);

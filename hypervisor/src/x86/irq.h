@@ -7,10 +7,10 @@
 #include "../types.h"
 
 enum {
-	VECTOR_GSI = 0x20,		/* first of the GSI and MSI vectors */
-	VECTOR_TIMER = 0xf0,		/* local APIC timer */
-	VECTOR_ERROR = 0xf1,		/* local APIC error */
-	VECTOR_IPI = 0xf2,		/* look at the inbox, flush, reschedule */
+	VECTOR_GSI = 0x20,   /* first of the GSI and MSI vectors */
+	VECTOR_TIMER = 0xf0, /* local APIC timer */
+	VECTOR_ERROR = 0xf1, /* local APIC error */
+	VECTOR_IPI = 0xf2,   /* look at the inbox, flush, reschedule */
 	VECTOR_SPURIOUS = 0xff,
 };
 

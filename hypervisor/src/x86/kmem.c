@@ -16,9 +16,9 @@
 
 enum {
 	ENTRIES = 512,
-	SLOT_POOL = 510,	/* POOL_BASE in the root table */
-	SLOT_KERNEL = 511,	/* KERNEL_BASE and the windows */
-	SLOT_IMAGE = 510,	/* below that */
+	SLOT_POOL = 510,   /* POOL_BASE in the root table */
+	SLOT_KERNEL = 511, /* KERNEL_BASE and the windows */
+	SLOT_IMAGE = 510,  /* below that */
 	SLOT_WINDOWS = 511,
 };
 
@@ -30,8 +30,8 @@ enum {
 
 typedef uint64_t table[ENTRIES] aligned_to(PAGE_SIZE);
 
-static table kernel_root, pdpt_pool, pdpt_kernel, pd_pool, pd_image,
-	pd_windows, pt_image, pt_cpu[2], pt_device;
+static table kernel_root, pdpt_pool, pdpt_kernel, pd_pool, pd_image, pd_windows, pt_image,
+	pt_cpu[2], pt_device;
 
 extern table boot_pml4, boot_pdpt;
 extern const char boot_stack[], boot_stack_end[];
@@ -51,8 +51,8 @@ static uint64_t entry_of(const table t)
 static void map_image(const char *from, const char *to, uint64_t bits)
 {
 	for (const char *p = from; p < to; p += PAGE_SIZE) {
-		pt_image[(uint64_t)p / PAGE_SIZE % ENTRIES] =
-			kmem_image_phys(p) | PTE_KERNEL | bits;
+		pt_image[(uint64_t)p / PAGE_SIZE % ENTRIES] = kmem_image_phys(p) | PTE_KERNEL |
+							      bits;
 	}
 }
 
@@ -72,10 +72,8 @@ void kmem_init(uint64_t pool_start, uint64_t pool_length)
 	map_image(image_rodata, image_rodata_end, PTE_NX);
 	map_image(image_data, image_data_end, PTE_W | PTE_NX);
 	map_image(log_ring, image_end, PTE_W | PTE_NX);
-	for (uint64_t i = 0; i < pool_length / LARGE_SIZE; i++) {
-		pd_pool[i] = (pool_start + i * LARGE_SIZE) | PTE_KERNEL |
-			     PTE_PS | PTE_W | PTE_NX;
-	}
+	for (uint64_t i = 0; i < pool_length / LARGE_SIZE; i++)
+		pd_pool[i] = (pool_start + i * LARGE_SIZE) | PTE_KERNEL | PTE_PS | PTE_W | PTE_NX;
 	kmem_share(boot_pml4);
 	write_cr3(kmem_image_phys(boot_pml4));
 }
@@ -99,8 +97,7 @@ void kmem_share(uint64_t *root)
 static char *map_foreign(uint64_t phys, uint64_t type)
 {
 	assert(devices < ENTRIES - 1);
-	pt_device[devices] = (phys & ~PAGE_MASK) | PTE_KERNEL | PTE_W |
-			     PTE_NX | type;
+	pt_device[devices] = (phys & ~PAGE_MASK) | PTE_KERNEL | PTE_W | PTE_NX | type;
 	return (char *)DEVICE_BASE + devices++ * PAGE_SIZE + (phys & PAGE_MASK);
 }
 
@@ -125,20 +122,17 @@ void kmem_cpu_map(uint32_t cpu, unsigned page, uint64_t phys, bool writable)
 {
 	uint64_t index = cpu * (uint64_t)CPU_PAGES + page;
 
-	pt_cpu[index / ENTRIES][index % ENTRIES] =
-		phys | PTE_KERNEL | PTE_NX | (writable ? PTE_W : 0);
+	pt_cpu[index / ENTRIES][index % ENTRIES] = phys | PTE_KERNEL | PTE_NX |
+						   (writable ? PTE_W : 0);
 	invlpg(kmem_cpu_page(cpu, page));
 }
 
 uint64_t kmem_stack_end(uint64_t address)
 {
-	if (address >= (uint64_t)boot_stack &&
-	    address < (uint64_t)boot_stack_end) {
+	if (address >= (uint64_t)boot_stack && address < (uint64_t)boot_stack_end)
 		return (uint64_t)boot_stack_end;
-	}
-	if (address < CPU_BASE || address >= DEVICE_BASE) {
+	if (address < CPU_BASE || address >= DEVICE_BASE)
 		return 0;
-	}
 	switch ((address - CPU_BASE) / PAGE_SIZE % CPU_PAGES) {
 	case CPU_STACK:
 		return (address & ~PAGE_MASK) + 2 * PAGE_SIZE;
@@ -155,12 +149,10 @@ uint64_t kmem_stack_end(uint64_t address)
 /* The identity map of the boot page tables (start.S): 4 GiB, or 512. */
 void *boot_memory(uint64_t phys, uint64_t size)
 {
-	enum { PAGES_1G = 1 << 26 };	/* CPUID 0x80000001, EDX */
-	uint64_t limit =
-		cpuid(0x80000001, 0).edx & PAGES_1G ? 1ul << 39 : 1ul << 32;
+	enum { PAGES_1G = 1 << 26 }; /* CPUID 0x80000001, EDX */
+	uint64_t limit = cpuid(0x80000001, 0).edx & PAGES_1G ? 1ul << 39 : 1ul << 32;
 
-	if (phys == 0 || phys >= limit || size > limit - phys) {
+	if (phys == 0 || phys >= limit || size > limit - phys)
 		return NULL;
-	}
 	return (void *)phys;
 }

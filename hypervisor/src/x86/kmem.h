@@ -19,7 +19,7 @@
 #define DEVICE_BASE 0xffffffffc0400000ul
 #define PEEK_BASE   0xffffffffc05ff000ul
 
-#define IMAGE_PHYS 0x200000ul	/* where the image is loaded */
+#define IMAGE_PHYS 0x200000ul /* where the image is loaded */
 
 /* hypervisor.ld */
 extern const char image_text[], image_text_end[];
@@ -29,9 +29,9 @@ extern const char image_data[], image_data_end[];
 /* Pages of a CPU's window; the pages between them are not mapped. */
 enum {
 	CPU_TSS = 0,
-	CPU_IO_BITMAP = 1,	/* two pages */
-	CPU_IO_END = 3,		/* begins with a byte of ones */
-	CPU_STACK = 5,		/* two pages */
+	CPU_IO_BITMAP = 1, /* two pages */
+	CPU_IO_END = 3,	   /* begins with a byte of ones */
+	CPU_STACK = 5,	   /* two pages */
 	CPU_NMI_STACK = 8,
 	CPU_DF_STACK = 10,
 	CPU_MC_STACK = 12,

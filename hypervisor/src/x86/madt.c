@@ -11,7 +11,7 @@
 struct machine machine;
 
 enum {
-	MADT_ENTRIES = 44,	/* offset of the first */
+	MADT_ENTRIES = 44, /* offset of the first */
 
 	ENTRY_LAPIC = 0,
 	ENTRY_IOAPIC = 1,
@@ -20,9 +20,9 @@ enum {
 
 	LAPIC_ENABLED = 1 << 0,
 
-	INTI_POLARITY = 3,	/* 0 the bus's, 1 high, 3 low */
+	INTI_POLARITY = 3, /* 0 the bus's, 1 high, 3 low */
 	INTI_LOW = 3,
-	INTI_TRIGGER = 3 << 2,	/* 0 the bus's, 1 edge, 3 level */
+	INTI_TRIGGER = 3 << 2, /* 0 the bus's, 1 edge, 3 level */
 	INTI_LEVEL = 3 << 2,
 
 	DEFAULT_IOAPIC = 0xfec00000l,
@@ -55,17 +55,14 @@ struct entry_x2apic {
 
 static void add_cpu(uint32_t apic_id, uint32_t acpi_id)
 {
-	for (uint32_t i = 0; i < machine.cpus; i++) {
-		if (machine.cpu[i].apic_id == apic_id) {
+	for (uint32_t i = 0; i < machine.cpus; i++)
+		if (machine.cpu[i].apic_id == apic_id)
 			return;
-		}
-	}
 	if (machine.cpus == MAX_CPUS) {
 		log("madt: CPU with APIC ID %u is one too many\n", apic_id);
 		return;
 	}
-	machine.cpu[machine.cpus++] =
-		(struct madt_cpu){apic_id, (uint8_t)acpi_id};
+	machine.cpu[machine.cpus++] = (struct madt_cpu){apic_id, (uint8_t)acpi_id};
 }
 
 static void lapic(const void *p, uint32_t length)
@@ -73,9 +70,8 @@ static void lapic(const void *p, uint32_t length)
 	const struct entry_lapic *e = p;
 
 	(void)length;
-	if (e->flags & LAPIC_ENABLED && e->apic_id != 0xff) {
+	if (e->flags & LAPIC_ENABLED && e->apic_id != 0xff)
 		add_cpu(e->apic_id, e->acpi_id);
-	}
 }
 
 static void x2apic(const void *p, uint32_t length)
@@ -83,9 +79,8 @@ static void x2apic(const void *p, uint32_t length)
 	const struct entry_x2apic *e = p;
 
 	(void)length;
-	if (e->flags & LAPIC_ENABLED && e->apic_id != ~0u) {
+	if (e->flags & LAPIC_ENABLED && e->apic_id != ~0u)
 		add_cpu(e->apic_id, e->acpi_id);
-	}
 }
 
 static void ioapic(const void *p, uint32_t length)
@@ -94,8 +89,8 @@ static void ioapic(const void *p, uint32_t length)
 
 	(void)length;
 	if (machine.ioapics < MAX_IOAPICS) {
-		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){
-			e->address, e->gsi, SOURCE_UNKNOWN, e->id};
+		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){e->address, e->gsi,
+									 SOURCE_UNKNOWN, e->id};
 	}
 }
 
@@ -117,16 +112,12 @@ static void override(const void *p, uint32_t length)
 	const struct entry_override *e = p;
 
 	(void)length;
-	if (e->bus != 0 || e->irq >= ISA_IRQS) {
+	if (e->bus != 0 || e->irq >= ISA_IRQS)
 		return;
-	}
 	machine.isa[e->irq] = (struct madt_isa){
 		.gsi = e->gsi,
-		.flags = (uint8_t)(
-			((e->flags & INTI_POLARITY) == INTI_LOW
-				 ? FLAG_GSI_LOW : 0) |
-			((e->flags & INTI_TRIGGER) == INTI_LEVEL
-				 ? FLAG_GSI_LEVEL : 0)),
+		.flags = (uint8_t)(((e->flags & INTI_POLARITY) == INTI_LOW ? FLAG_GSI_LOW : 0) |
+				   ((e->flags & INTI_TRIGGER) == INTI_LEVEL ? FLAG_GSI_LEVEL : 0)),
 	};
 }
 
@@ -140,13 +131,11 @@ void madt_init(void)
 		{ENTRY_X2APIC, sizeof(struct entry_x2apic), x2apic},
 	};
 
-	for (uint32_t i = 0; i < ISA_IRQS; i++) {
+	for (uint32_t i = 0; i < ISA_IRQS; i++)
 		machine.isa[i].gsi = i;
-	}
-	acpi_parse(acpi_find("APIC"), MADT_ENTRIES, format, entries,
-		   ARRAY_SIZE(entries));
+	acpi_parse(acpi_find("APIC"), MADT_ENTRIES, format, entries, ARRAY_SIZE(entries));
 	if (machine.ioapics == 0) {
-		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){
-			DEFAULT_IOAPIC, 0, SOURCE_UNKNOWN, 0};
+		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){DEFAULT_IOAPIC, 0,
+									 SOURCE_UNKNOWN, 0};
 	}
 }

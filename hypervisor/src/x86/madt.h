@@ -16,15 +16,15 @@ struct madt_cpu {
 
 struct madt_ioapic {
 	uint64_t phys;
-	uint32_t gsi;		/* its first */
-	uint32_t source;	/* as whom it sends interrupts (iommu.h) */
+	uint32_t gsi;	 /* its first */
+	uint32_t source; /* as whom it sends interrupts (iommu.h) */
 	uint8_t id;
 };
 
 /* An interrupt of the ISA bus: where it arrives, and how. */
 struct madt_isa {
 	uint32_t gsi;
-	uint8_t flags;		/* FLAG_GSI_LEVEL, FLAG_GSI_LOW (call.h) */
+	uint8_t flags; /* FLAG_GSI_LEVEL, FLAG_GSI_LOW (call.h) */
 };
 
 struct machine {
@@ -32,7 +32,7 @@ struct machine {
 	uint32_t cpus;
 	struct madt_ioapic ioapic[MAX_IOAPICS];
 	uint32_t ioapics;
-	uint32_t sources;	/* that are known */
+	uint32_t sources; /* that are known */
 	struct madt_isa isa[ISA_IRQS];
 };
 

@@ -47,12 +47,12 @@ enum {
 };
 
 /* mitigate_paths.S */
-uint32_t mitigate_on;		/* enum mitigation */
+uint32_t mitigate_on; /* enum mitigation */
 uint32_t mitigate_spec_ctrl;
 const uint16_t mitigate_selector = SEL_KERNEL_DATA;
 
 static bool chosen;
-static bool automatic;		/* AMD's IBRS, in EFER */
+static bool automatic; /* AMD's IBRS, in EFER */
 static bool meltdown;
 
 extern const struct {
@@ -79,11 +79,10 @@ static void patch(void)
 
 static struct cpuid extended(uint32_t leaf)
 {
-	return cpuid(leaf & 0x80000000, 0).eax >= leaf ? cpuid(leaf, 0)
-						       : (struct cpuid){0};
+	return cpuid(leaf & 0x80000000, 0).eax >= leaf ? cpuid(leaf, 0) : (struct cpuid){0};
 }
 
-#define BIT(word, bit) ((word) >> (bit) & 1)
+#define BIT(word, bit) ((word) >> (bit)&1)
 
 /*
  * all: what is offered, needed or not, and of MSRs that emulators take without
@@ -91,20 +90,18 @@ static struct cpuid extended(uint32_t leaf)
  */
 static uint32_t choose(bool all)
 {
-	enum { INTEL = 0x756e6547 };	/* the first letters of its name */
+	enum { INTEL = 0x756e6547 }; /* the first letters of its name */
 	struct cpuid c = extended(7), amd = extended(0x80000008);
 	bool ibrs = BIT(c.edx, 26) || BIT(amd.ebx, 14) ||
 		    (all && wrmsr_safe(MSR_SPEC_CTRL, SPEC_CTRL_IBRS));
-	bool ibpb = BIT(c.edx, 26) || BIT(amd.ebx, 12) ||
-		    (all && wrmsr_safe(MSR_PRED_CMD, 1));
+	bool ibpb = BIT(c.edx, 26) || BIT(amd.ebx, 12) || (all && wrmsr_safe(MSR_PRED_CMD, 1));
 	bool flush = BIT(c.edx, 28) || (all && wrmsr_safe(MSR_FLUSH_CMD, 1));
 	bool always, taa;
 	uint64_t arch = 0;
 	uint32_t what = 0;
 
-	if (!BIT(c.edx, 29) || !rdmsr_safe(MSR_ARCH_CAPABILITIES, &arch)) {
+	if (!BIT(c.edx, 29) || !rdmsr_safe(MSR_ARCH_CAPABILITIES, &arch))
 		arch = 0;
-	}
 	automatic = BIT(extended(0x80000021).eax, 8);
 	meltdown = cpuid(0, 0).ebx == INTEL && !(arch & RDCL_NO);
 	always = (automatic || arch & IBRS_ALL) && !all;
@@ -116,24 +113,18 @@ static uint32_t choose(bool all)
 	} rows[] = {
 		{MITIGATE_IBRS, always},
 		{MITIGATE_ENTRY, ibrs && !always},
-		{MITIGATE_STIBP,
-		 ibrs && (BIT(c.edx, 27) || BIT(amd.ebx, 15))},
+		{MITIGATE_STIBP, ibrs && (BIT(c.edx, 27) || BIT(amd.ebx, 15))},
 		{MITIGATE_IBPB, ibpb},
 		{MITIGATE_RETURNS,
-		 all || (ibrs && !always) ||
-			 (arch & IBRS_ALL && !(arch & PBRSB_NO))},
-		{MITIGATE_CLEAR,
-		 all || arch & (FB_CLEAR | RFDS_CLEAR) ||
-			 (BIT(c.edx, 10) && (taa || !(arch & MDS_NO)))},
-		{MITIGATE_L1D,
-		 flush && (all || !(arch & (RDCL_NO | SKIP_L1DFL)))},
-		{MITIGATE_BHI, ibrs && c.eax >= 2 && !(arch & BHI_NO) &&
-				       BIT(cpuid(7, 2).edx, 4)},
+		 all || (ibrs && !always) || (arch & IBRS_ALL && !(arch & PBRSB_NO))},
+		{MITIGATE_CLEAR, all || arch & (FB_CLEAR | RFDS_CLEAR) ||
+					 (BIT(c.edx, 10) && (taa || !(arch & MDS_NO)))},
+		{MITIGATE_L1D, flush && (all || !(arch & (RDCL_NO | SKIP_L1DFL)))},
+		{MITIGATE_BHI, ibrs && c.eax >= 2 && !(arch & BHI_NO) && BIT(cpuid(7, 2).edx, 4)},
 	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
 		what |= rows[i].is ? rows[i].what : 0;
-	}
 	return what;
 }
 
@@ -153,26 +144,21 @@ static void choose_and_say(void)
 	uint32_t on = off ? 0 : choose(is_option(option, "all"));
 
 	mitigate_on = on;
-	if (on & MITIGATE_ENTRY || (on & MITIGATE_IBRS && !automatic)) {
+	if (on & MITIGATE_ENTRY || (on & MITIGATE_IBRS && !automatic))
 		mitigate_spec_ctrl |= SPEC_CTRL_IBRS;
-	}
-	if (on & MITIGATE_STIBP) {
+	if (on & MITIGATE_STIBP)
 		mitigate_spec_ctrl |= SPEC_CTRL_STIBP;
-	}
-	if (on & MITIGATE_BHI) {
+	if (on & MITIGATE_BHI)
 		mitigate_spec_ctrl |= SPEC_CTRL_BHI_DIS_S;
-	}
 	patch();
 	log("mitigations:%s%s%s%s%s%s%s%s%s%s\n",
-	    off ? " off" : on ? "" : " none offered",
-	    on & MITIGATE_IBRS ? " IBRS" : "",
-	    on & MITIGATE_ENTRY ? " IBRS at each entry" : "",
-	    on & MITIGATE_STIBP ? " STIBP" : "",
-	    on & MITIGATE_IBPB ? " IBPB" : "",
-	    on & MITIGATE_RETURNS ? " RSB" : "",
-	    on & MITIGATE_CLEAR ? " VERW" : "",
-	    on & MITIGATE_L1D ? " L1D" : "",
-	    on & MITIGATE_BHI ? " BHI_DIS_S" : "",
+	    off	 ? " off"
+	    : on ? ""
+		 : " none offered",
+	    on & MITIGATE_IBRS ? " IBRS" : "", on & MITIGATE_ENTRY ? " IBRS at each entry" : "",
+	    on & MITIGATE_STIBP ? " STIBP" : "", on & MITIGATE_IBPB ? " IBPB" : "",
+	    on & MITIGATE_RETURNS ? " RSB" : "", on & MITIGATE_CLEAR ? " VERW" : "",
+	    on & MITIGATE_L1D ? " L1D" : "", on & MITIGATE_BHI ? " BHI_DIS_S" : "",
 	    meltdown ? "; open to Meltdown" : "");
 }
 
@@ -182,28 +168,23 @@ void mitigate_init(void)
 		chosen = true;
 		choose_and_say();
 	}
-	if (automatic && mitigate_on & MITIGATE_IBRS) {
+	if (automatic && mitigate_on & MITIGATE_IBRS)
 		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AUTOIBRS);
-	}
-	if (mitigate_spec_ctrl) {
+	if (mitigate_spec_ctrl)
 		wrmsr(MSR_SPEC_CTRL, mitigate_spec_ctrl);
-	}
 }
 
 void mitigate_switch(void)
 {
-	if (mitigate_on & MITIGATE_IBPB) {
+	if (mitigate_on & MITIGATE_IBPB)
 		wrmsr(MSR_PRED_CMD, 1);
-	}
-	if (mitigate_on & MITIGATE_RETURNS) {
+	if (mitigate_on & MITIGATE_RETURNS)
 		stuff_returns();
-	}
 }
 
 void mitigate_guest(void)
 {
 	mitigate_switch();
-	if (mitigate_on & MITIGATE_L1D) {
+	if (mitigate_on & MITIGATE_L1D)
 		wrmsr(MSR_FLUSH_CMD, 1);
-	}
 }

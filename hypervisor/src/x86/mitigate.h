@@ -10,14 +10,14 @@
 #include "../types.h"
 
 enum mitigation {
-	MITIGATE_IBRS = 1 << 0,		/* set once, for all kernel code */
-	MITIGATE_ENTRY = 1 << 1,	/* IBRS written at each entry */
+	MITIGATE_IBRS = 1 << 0,	 /* set once, for all kernel code */
+	MITIGATE_ENTRY = 1 << 1, /* IBRS written at each entry */
 	MITIGATE_STIBP = 1 << 2,
 	MITIGATE_IBPB = 1 << 3,
-	MITIGATE_RETURNS = 1 << 4,	/* the return stack is filled */
-	MITIGATE_CLEAR = 1 << 5,	/* VERW */
+	MITIGATE_RETURNS = 1 << 4, /* the return stack is filled */
+	MITIGATE_CLEAR = 1 << 5,   /* VERW */
 	MITIGATE_L1D = 1 << 6,
-	MITIGATE_BHI = 1 << 7,		/* BHI_DIS_S */
+	MITIGATE_BHI = 1 << 7, /* BHI_DIS_S */
 };
 
 /* On each CPU at boot; the first chooses, and says in a line what is on. */

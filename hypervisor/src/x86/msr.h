@@ -39,9 +39,9 @@ enum {
  */
 uint64_t extable_find(uint64_t rip);
 
-#define EXTABLE(rip, fixup)                  \
-	".pushsection .extable, \"a\"\n"     \
-	".quad " rip ", " fixup "\n"         \
+#define EXTABLE(rip, fixup)              \
+	".pushsection .extable, \"a\"\n" \
+	".quad " rip ", " fixup "\n"     \
 	".popsection\n"
 
 /* False: #GP. */
@@ -67,8 +67,7 @@ uint64_t extable_find(uint64_t rip);
 			 "mov $1, %0\n"
 			 "2:\n" EXTABLE("1b", "2b")
 			 : "+r"(ok)
-			 : "a"((uint32_t)value), "d"((uint32_t)(value >> 32)),
-			   "c"(msr)
+			 : "a"((uint32_t)value), "d"((uint32_t)(value >> 32)), "c"(msr)
 			 : "memory");
 	return ok;
 }

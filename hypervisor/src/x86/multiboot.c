@@ -16,7 +16,7 @@ enum {
 	MB1_MAGIC = 0x2badb002,
 	MB2_MAGIC = 0x36d76289,
 
-	STRING_MAX = 1024,	/* Multiboot 1 tells no length */
+	STRING_MAX = 1024, /* Multiboot 1 tells no length */
 	FRAMEBUFFER_SIZE = 22,
 };
 
@@ -30,23 +30,18 @@ static void add_range(const struct boot_range *new)
 	struct boot_info *b = &boot_info;
 	struct boot_range *last = b->ranges ? &b->range[b->ranges - 1] : NULL;
 
-	if (new->size == 0 || new->address + new->size < new->address) {
+	if (new->size == 0 || new->address + new->size < new->address)
 		return;
-	}
-	if (last && last->type == new->type &&
-	    last->address + last->size == new->address) {
+	if (last && last->type == new->type && last->address + last->size == new->address)
 		last->size += new->size;
-	} else if (b->ranges < BOOT_RANGES) {
+	else if (b->ranges < BOOT_RANGES)
 		b->range[b->ranges++] = *new;
-	} else {
-		log("boot: memory at 0x%lx left out, the map is too long\n",
-		    new->address);
-	}
+	else
+		log("boot: memory at 0x%lx left out, the map is too long\n", new->address);
 }
 
 /* Copy at most size - 1 characters; returns how many. */
-static uint32_t copy_string(char *to, uint32_t size, const char *from,
-			    uint64_t from_size)
+static uint32_t copy_string(char *to, uint32_t size, const char *from, uint64_t from_size)
 {
 	uint32_t n = 0;
 
@@ -59,8 +54,7 @@ static uint32_t copy_string(char *to, uint32_t size, const char *from,
 }
 
 /* The modules' strings go to the page that root may read (hypervisor.ld). */
-static void add_module(uint64_t start, uint64_t end, const char *string,
-		       uint64_t string_size)
+static void add_module(uint64_t start, uint64_t end, const char *string, uint64_t string_size)
 {
 	struct boot_info *b = &boot_info;
 	struct boot_module *m = &b->module[b->modules];
@@ -83,33 +77,26 @@ static void add_module(uint64_t start, uint64_t end, const char *string,
 static void set_command_line(const char *from, uint64_t size)
 {
 	char *to = boot_info.command_line;
-	uint32_t n = copy_string(to, sizeof(boot_info.command_line), from,
-				 size);
+	uint32_t n = copy_string(to, sizeof(boot_info.command_line), from, size);
 
-	for (uint32_t i = 0; i < n; i++) {
-		if (to[i] == ' ') {
+	for (uint32_t i = 0; i < n; i++)
+		if (to[i] == ' ')
 			to[i] = 0;
-		}
-	}
 }
 
 const char *boot_option(const char *name)
 {
 	const char *p = boot_info.command_line;
 
-	for (; p < boot_info.command_line + sizeof(boot_info.command_line);
-	     p++) {
+	for (; p < boot_info.command_line + sizeof(boot_info.command_line); p++) {
 		const char *n = name;
 
-		for (; *n && *n == *p; n++) {
+		for (; *n && *n == *p; n++)
 			p++;
-		}
-		if (!*n && (!*p || *p == '=')) {
+		if (!*n && (!*p || *p == '='))
 			return *p ? p + 1 : p;
-		}
-		while (*p) {
+		while (*p)
 			p++;
-		}
 	}
 	return NULL;
 }
@@ -141,14 +128,11 @@ struct mb1_module {
 static void mb1_modules(const struct mb1_info *i)
 {
 	for (uint32_t n = 0; n < i->mods_count && n <= BOOT_MODULES; n++) {
-		const struct mb1_module *m = boot_memory(
-			i->mods_addr + n * sizeof(*m), sizeof(*m));
+		const struct mb1_module *m = boot_memory(i->mods_addr + n * sizeof(*m), sizeof(*m));
 
-		if (m == NULL) {
+		if (m == NULL)
 			return;
-		}
-		add_module(m->start, m->end,
-			   boot_memory(m->string, STRING_MAX), STRING_MAX);
+		add_module(m->start, m->end, boot_memory(m->string, STRING_MAX), STRING_MAX);
 	}
 }
 
@@ -163,9 +147,8 @@ static void mb1_ranges(const struct mb1_info *i)
 		struct boot_range r;
 
 		step = record_number(map + at, 4);
-		if (step < size) {
+		if (step < size)
 			return;
-		}
 		__builtin_memcpy(&r, map + at + 4, size);
 		add_range(&r);
 	}
@@ -175,23 +158,16 @@ static bool mb1_parse(uint64_t info)
 {
 	const struct mb1_info *i = boot_memory(info, sizeof(*i));
 
-	if (i == NULL) {
+	if (i == NULL)
 		return false;
-	}
-	if (i->flags & MB1_CMDLINE) {
-		set_command_line(boot_memory(i->cmdline, STRING_MAX),
-				 STRING_MAX);
-	}
-	if (i->flags & MB1_MMAP) {
+	if (i->flags & MB1_CMDLINE)
+		set_command_line(boot_memory(i->cmdline, STRING_MAX), STRING_MAX);
+	if (i->flags & MB1_MMAP)
 		mb1_ranges(i);
-	}
-	if (i->flags & MB1_MODULES) {
+	if (i->flags & MB1_MODULES)
 		mb1_modules(i);
-	}
-	if (i->flags & MB1_FRAMEBUFFER) {
-		__builtin_memcpy(&boot_info.framebuffer, i->framebuffer,
-				 FRAMEBUFFER_SIZE);
-	}
+	if (i->flags & MB1_FRAMEBUFFER)
+		__builtin_memcpy(&boot_info.framebuffer, i->framebuffer, FRAMEBUFFER_SIZE);
 	return true;
 }
 
@@ -234,8 +210,7 @@ static void mb2_mmap(const void *tag, uint32_t size)
 static void mb2_framebuffer(const void *tag, uint32_t size)
 {
 	(void)size;
-	__builtin_memcpy(&boot_info.framebuffer, (const char *)tag + MB2_HEAD,
-			 FRAMEBUFFER_SIZE);
+	__builtin_memcpy(&boot_info.framebuffer, (const char *)tag + MB2_HEAD, FRAMEBUFFER_SIZE);
 }
 
 static void mb2_efi(const void *tag, uint32_t size)
@@ -251,8 +226,7 @@ static void mb2_rsdp(const void *tag, uint32_t size)
 
 	n = n < RSDP_SIZE ? n : RSDP_SIZE;
 	if (n > boot_info.rsdp_size) {
-		__builtin_memcpy(boot_info.rsdp, (const char *)tag + MB2_HEAD,
-				 n);
+		__builtin_memcpy(boot_info.rsdp, (const char *)tag + MB2_HEAD, n);
 		boot_info.rsdp_size = n;
 	}
 }
@@ -264,27 +238,21 @@ static bool mb2_parse(uint64_t info)
 		{MB2_CMDLINE, MB2_HEAD, mb2_cmdline},
 		{MB2_MODULE, 16, mb2_module},
 		{MB2_MMAP, 16, mb2_mmap},
-		{MB2_FRAMEBUFFER, MB2_HEAD + FRAMEBUFFER_SIZE,
-		 mb2_framebuffer},
+		{MB2_FRAMEBUFFER, MB2_HEAD + FRAMEBUFFER_SIZE, mb2_framebuffer},
 		{MB2_EFI64, 16, mb2_efi},
 		{MB2_RSDP_OLD, MB2_HEAD, mb2_rsdp},
 		{MB2_RSDP_NEW, MB2_HEAD, mb2_rsdp},
 	};
 	const uint32_t *head = boot_memory(info, 8);
 
-	if (!head || *head < 8 || !boot_memory(info, *head)) {
+	if (!head || *head < 8 || !boot_memory(info, *head))
 		return false;
-	}
-	if (records_parse(head + 2, *head - 8, format, tags,
-			  ARRAY_SIZE(tags)) < *head - 8) {
+	if (records_parse(head + 2, *head - 8, format, tags, ARRAY_SIZE(tags)) < *head - 8)
 		log("boot: the loader's information is cut short\n");
-	}
 	return true;
 }
 
 bool multiboot_parse(uint32_t magic, uint64_t info)
 {
-	return magic == MB1_MAGIC   ? mb1_parse(info)
-	       : magic == MB2_MAGIC ? mb2_parse(info)
-				    : false;
+	return magic == MB1_MAGIC ? mb1_parse(info) : magic == MB2_MAGIC ? mb2_parse(info) : false;
 }

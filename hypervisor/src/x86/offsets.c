@@ -11,8 +11,7 @@
 #include "svm.h"
 #include "vmx.h"
 
-#define VALUE(name, value) \
-	__asm__("\n.ascii \"->" #name " %c0\"" : : "i"(value))
+#define VALUE(name, value)	  __asm__("\n.ascii \"->" #name " %c0\"" : : "i"(value))
 #define OFFSET(name, type, field) VALUE(name, offsetof(struct type, field))
 
 void offsets(void);

@@ -10,7 +10,7 @@ enum {
 	PIC1 = 0x20,
 	PIC2 = 0xa0,
 
-	ICW1 = 0x11,		/* edge, cascade, ICW4 follows */
+	ICW1 = 0x11, /* edge, cascade, ICW4 follows */
 	ICW4_8086 = 0x01,
 	CASCADE_LINE = 2,
 	MASK_ALL = 0xff,

@@ -4,7 +4,7 @@
 #pragma once
 
 enum {
-	VECTOR_PIC = 0xe0,	/* 16 vectors that nothing else has */
+	VECTOR_PIC = 0xe0, /* 16 vectors that nothing else has */
 };
 
 void pic_disable(void);

@@ -12,64 +12,56 @@
 #include "boot.h"
 #include "kmem.h"
 
-#define MIB	    (1ul << 20)
-#define STEP	    (2 * MIB)
-#define POOL_MIN    (16 * MIB)
-#define POOL_MAX    (1024 * MIB)
-#define RAM_PART    16
+#define MIB	 (1ul << 20)
+#define STEP	 (2 * MIB)
+#define POOL_MIN (16 * MIB)
+#define POOL_MAX (1024 * MIB)
+#define RAM_PART 16
 
 static uint64_t ram_size(void)
 {
 	uint64_t sum = 0;
 
-	for (uint32_t i = 0; i < boot_info.ranges; i++) {
-		if (boot_info.range[i].type == HIP_MEM_AVAILABLE) {
+	for (uint32_t i = 0; i < boot_info.ranges; i++)
+		if (boot_info.range[i].type == HIP_MEM_AVAILABLE)
 			sum += boot_info.range[i].size;
-		}
-	}
 	return sum;
 }
 
 /* The start of what the range overlaps and must not, or 0. */
 static uint64_t conflict(uint64_t start, uint64_t end)
 {
-	if (start < kmem_image_phys(image_end) && IMAGE_PHYS < end) {
+	if (start < kmem_image_phys(image_end) && IMAGE_PHYS < end)
 		return IMAGE_PHYS;
-	}
 	for (uint32_t i = 0; i < boot_info.modules; i++) {
 		const struct boot_module *m = &boot_info.module[i];
 
-		if (start < m->phys + m->size && m->phys < end) {
+		if (start < m->phys + m->size && m->phys < end)
 			return m->phys;
-		}
 	}
 	for (uint32_t i = 0; i < boot_info.ranges; i++) {
 		const struct boot_range *r = &boot_info.range[i];
 
-		if (r->type != HIP_MEM_AVAILABLE &&
-		    start < r->address + r->size && r->address < end) {
+		if (r->type != HIP_MEM_AVAILABLE && start < r->address + r->size &&
+		    r->address < end)
 			return r->address;
-		}
 	}
 	return 0;
 }
 
 /* The highest block of this size in a range, or 0. */
-static uint64_t highest_in(const struct boot_range *r, uint64_t size,
-			   uint64_t limit)
+static uint64_t highest_in(const struct boot_range *r, uint64_t size, uint64_t limit)
 {
 	uint64_t end = r->address + r->size, start, obstacle;
 
 	end = end < limit ? end : limit;
 	while (end >= size) {
 		start = (end - size) & ~(STEP - 1);
-		if (start < r->address || start < MIB) {
+		if (start < r->address || start < MIB)
 			break;
-		}
 		obstacle = conflict(start, start + size);
-		if (!obstacle) {
+		if (!obstacle)
 			return start;
-		}
 		end = obstacle;
 	}
 	return 0;
@@ -81,8 +73,7 @@ static uint64_t highest(uint64_t size, uint64_t limit)
 
 	for (uint32_t i = 0; i < boot_info.ranges; i++) {
 		if (boot_info.range[i].type == HIP_MEM_AVAILABLE) {
-			uint64_t start = highest_in(&boot_info.range[i], size,
-						    limit);
+			uint64_t start = highest_in(&boot_info.range[i], size, limit);
 
 			best = start > best ? start : best;
 		}
@@ -97,9 +88,8 @@ void pool_choose(uint64_t *phys, uint64_t *size)
 	want = want < POOL_MIN ? POOL_MIN : want > POOL_MAX ? POOL_MAX : want;
 	for (; want >= STEP; want = want / 2 & ~(STEP - 1)) {
 		*phys = highest(want, 1ul << 32);
-		if (!*phys) {
+		if (!*phys)
 			*phys = highest(want, ~0ul);
-		}
 		if (*phys) {
 			*size = want;
 			return;

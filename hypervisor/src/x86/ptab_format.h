@@ -9,8 +9,8 @@ enum {
 	PTE_P = 1 << 0,
 	PTE_W = 1 << 1,
 	PTE_U = 1 << 2,
-	PTE_PWT = 1 << 3,	/* with the kernel's PAT: write-combining */
-	PTE_PCD = 1 << 4,	/* with PTE_PWT: uncached */
+	PTE_PWT = 1 << 3, /* with the kernel's PAT: write-combining */
+	PTE_PCD = 1 << 4, /* with PTE_PWT: uncached */
 	PTE_A = 1 << 5,
 	PTE_D = 1 << 6,
 	PTE_PS = 1 << 7,
@@ -19,7 +19,7 @@ enum {
 
 #define PTE_NX (1ul << 63)
 
-enum { CPUID_1G_PAGES = 1 << 26 };	/* 0x80000001 EDX */
+enum { CPUID_1G_PAGES = 1 << 26 }; /* 0x80000001 EDX */
 
 /* Boot CPU: use pages of 1 GiB if there are any. */
 void ptab_host_init(void);

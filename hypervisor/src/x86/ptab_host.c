@@ -14,18 +14,18 @@ struct ptab_format ptab_host = {
 	.w = PTE_W,
 	.x = 0,
 	.no_x = PTE_NX,
-	.type = {
-		[MEMORY_CACHED] = 0,
-		[MEMORY_COMBINING] = PTE_PWT,
-		[MEMORY_UNCACHED] = PTE_PWT | PTE_PCD,
-	},
+	.type =
+		{
+			[MEMORY_CACHED] = 0,
+			[MEMORY_COMBINING] = PTE_PWT,
+			[MEMORY_UNCACHED] = PTE_PWT | PTE_PCD,
+		},
 	.present = PTE_P,
 	.levels_large = 1,
 };
 
 void ptab_host_init(void)
 {
-	if (cpuid(0x80000001, 0).edx & CPUID_1G_PAGES) {
+	if (cpuid(0x80000001, 0).edx & CPUID_1G_PAGES)
 		ptab_host.levels_large = 2;
-	}
 }

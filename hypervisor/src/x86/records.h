@@ -10,11 +10,11 @@
 /* Bytes of the type, which comes first; place and bytes of the length. */
 struct record_format {
 	uint8_t type_size, length_at, length_size;
-	uint8_t align;		/* of each record's start */
+	uint8_t align; /* of each record's start */
 };
 
 struct record_parser {
-	uint32_t type, least;	/* length, the record's head included */
+	uint32_t type, least; /* length, the record's head included */
 	void (*parse)(const void *record, uint32_t length);
 };
 
@@ -27,29 +27,22 @@ static inline uint32_t record_number(const char *at, unsigned size)
 }
 
 /* How many bytes were passed; less than `size`: a record's length is a lie. */
-static inline uint32_t records_parse(const void *start, uint32_t size,
-				     struct record_format f,
-				     const struct record_parser *parser,
-				     unsigned parsers)
+static inline uint32_t records_parse(const void *start, uint32_t size, struct record_format f,
+				     const struct record_parser *parser, unsigned parsers)
 {
 	uint32_t least = (uint32_t)f.length_at + f.length_size;
 	uint32_t at = 0, length;
 
-	for (; at < size && size - at >= least;
-	     at += (length + f.align - 1u) & ~(f.align - 1u)) {
+	for (; at < size && size - at >= least; at += (length + f.align - 1u) & ~(f.align - 1u)) {
 		const char *record = (const char *)start + at;
 		uint32_t type = record_number(record, f.type_size);
 
 		length = record_number(record + f.length_at, f.length_size);
-		if (length < least || length > size - at) {
+		if (length < least || length > size - at)
 			return at;
-		}
-		for (unsigned i = 0; i < parsers; i++) {
-			if (parser[i].type == type &&
-			    parser[i].least <= length) {
+		for (unsigned i = 0; i < parsers; i++)
+			if (parser[i].type == type && parser[i].least <= length)
 				parser[i].parse(record, length);
-			}
-		}
 	}
 	return size;
 }

@@ -7,15 +7,15 @@
 
 #include "../types.h"
 
-enum { RFLAGS_USER = 0x202 };	/* IF, and the bit that is always 1 */
+enum { RFLAGS_USER = 0x202 }; /* IF, and the bit that is always 1 */
 
 struct regs {
-	uint64_t r15, r14, r13, r12, rbp, rbx;	/* kept by C functions */
+	uint64_t r15, r14, r13, r12, rbp, rbx; /* kept by C functions */
 	uint64_t r11, r10, r9, r8;
 	uint64_t rax, rcx, rdx, rsi, rdi;
 	uint64_t vector;
 	uint64_t error;
-	uint64_t rip, cs, rflags, rsp, ss;	/* pushed by the processor */
+	uint64_t rip, cs, rflags, rsp, ss; /* pushed by the processor */
 };
 
 static_assert(sizeof(struct regs) == 22 * 8);

@@ -22,7 +22,7 @@
 #include "tsc.h"
 #include "vcpu.h"
 
-extern const char entry_syscall[];	/* entry.S */
+extern const char entry_syscall[]; /* entry.S */
 
 /*
  * Memory types by PAT entry, SDM 3A 11.12: what ptab_format.h calls write-back
@@ -42,18 +42,16 @@ static const struct {
 	enum cpuid_register in;
 	uint8_t bit;
 } cr4_features[] = {
-	{CR4_MCE, 1, EDX, 7},	 {CR4_PGE, 1, EDX, 13},
-	{CR4_OSXSAVE, 1, ECX, 26}, {CR4_SMEP, 7, EBX, 7},
-	{CR4_SMAP, 7, EBX, 20},	 {CR4_UMIP, 7, ECX, 2},
+	{CR4_MCE, 1, EDX, 7},  {CR4_PGE, 1, EDX, 13},  {CR4_OSXSAVE, 1, ECX, 26},
+	{CR4_SMEP, 7, EBX, 7}, {CR4_SMAP, 7, EBX, 20}, {CR4_UMIP, 7, ECX, 2},
 };
 
 static bool has(uint32_t leaf, enum cpuid_register in, uint8_t bit)
 {
 	struct cpuid r;
 
-	if (cpuid(0, 0).eax < leaf) {
+	if (cpuid(0, 0).eax < leaf)
 		return false;
-	}
 	r = cpuid(leaf, 0);
 	return (in == EBX ? r.ebx : in == ECX ? r.ecx : r.edx) >> bit & 1;
 }
@@ -62,12 +60,9 @@ static void set_control(void)
 {
 	uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(cr4_features); i++) {
-		if (has(cr4_features[i].leaf, cr4_features[i].in,
-			cr4_features[i].bit)) {
+	for (unsigned i = 0; i < ARRAY_SIZE(cr4_features); i++)
+		if (has(cr4_features[i].leaf, cr4_features[i].in, cr4_features[i].bit))
 			cr4 |= cr4_features[i].cr4;
-		}
-	}
 	write_cr0(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE);
 	write_cr4(cr4);
 }
@@ -76,8 +71,7 @@ static void set_msrs(void)
 {
 	wrmsr(MSR_PAT, PAT_TYPES);
 	wrmsr(MSR_EFER, EFER_NXE | EFER_LMA | EFER_LME | EFER_SCE);
-	wrmsr(MSR_STAR, (uint64_t)(SEL_USER_BASE | 3) << 48 |
-				(uint64_t)SEL_KERNEL_CODE << 32);
+	wrmsr(MSR_STAR, (uint64_t)(SEL_USER_BASE | 3) << 48 | (uint64_t)SEL_KERNEL_CODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)entry_syscall);
 	wrmsr(MSR_SFMASK, SFMASK_FLAGS);
 	wrmsr(MSR_FS_BASE, 0);
@@ -89,31 +83,25 @@ static bool init_vcpu(struct cpu *cpu)
 {
 	enum { CPUID_VMX = 5, CPUID_SVM = 2 };
 
-	if (has(1, ECX, CPUID_VMX)) {
+	if (has(1, ECX, CPUID_VMX))
 		return vmx_init(cpu);
-	}
-	if (cpuid(0x80000000, 0).eax > 0x80000000 &&
-	    cpuid(0x80000001, 0).ecx >> CPUID_SVM & 1) {
+	if (cpuid(0x80000000, 0).eax > 0x80000000 && cpuid(0x80000001, 0).ecx >> CPUID_SVM & 1)
 		return svm_init(cpu);
-	}
-	if (cpu->id == 0) {
+	if (cpu->id == 0)
 		log("vcpu: none, the processor has neither VMX nor SVM\n");
-	}
 	return false;
 }
 
 bool setup_window(struct cpu *cpu)
 {
-	static const uint8_t pages[] = {CPU_TSS,       CPU_STACK,
-					CPU_STACK + 1, CPU_NMI_STACK,
-					CPU_DF_STACK,  CPU_MC_STACK};
+	static const uint8_t pages[] = {CPU_TSS,       CPU_STACK,    CPU_STACK + 1,
+					CPU_NMI_STACK, CPU_DF_STACK, CPU_MC_STACK};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
 		void *page = page_alloc(NULL, 0, true);
 
-		if (!page) {
+		if (!page)
 			return false;
-		}
 		kmem_cpu_map(cpu->id, pages[i], pool_to_phys(page), true);
 	}
 	cpu->stack = kmem_cpu_page(cpu->id, CPU_STACK) + STACK_SIZE;

@@ -25,13 +25,13 @@
 #include "tsc.h"
 
 enum {
-	INIT_US = 10000,	/* between INIT and STARTUP */
-	STARTUP_US = 200,	/* between the two STARTUPs */
-	ONLINE_US = 200000,	/* for one CPU */
+	INIT_US = 10000,    /* between INIT and STARTUP */
+	STARTUP_US = 200,   /* between the two STARTUPs */
+	ONLINE_US = 200000, /* for one CPU */
 	POLL_US = 20,
 	TRIES = 8,
 
-	LOW_END = 0x9f000,	/* of memory that real mode can run in */
+	LOW_END = 0x9f000, /* of memory that real mode can run in */
 };
 
 struct cpu *cpus[MAX_CPUS] = {&boot_cpu};
@@ -41,13 +41,13 @@ uint32_t cpu_count = 1;
 struct cpu *ap_cpu;
 static_assert(sizeof(struct cpu) <= PAGE_SIZE);
 
-static uint32_t online;		/* atomic: number of the last to come */
-static bool released;		/* atomic */
-static uint32_t held;		/* atomic: how many wait for that */
+static uint32_t online; /* atomic: number of the last to come */
+static bool released;	/* atomic */
+static uint32_t held;	/* atomic: how many wait for that */
 
 /* The trampoline's page, and what it held. */
 static uint64_t low_phys;
-static char *low;		/* NULL: there is none */
+static char *low; /* NULL: there is none */
 static void *saved;
 
 extern const char trampoline_start[], trampoline_end[];
@@ -68,13 +68,11 @@ void ap_main(struct cpu *cpu)
 	setup_cpu(cpu);
 	__atomic_add_fetch(&held, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&online, cpu->id, __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE)) {
+	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
 		__builtin_ia32_pause();
-	}
 	__atomic_sub_fetch(&held, 1, __ATOMIC_RELAXED);
-	if (!woken) {
+	if (!woken)
 		kernel_start(cpu);
-	}
 }
 
 static bool page_is_free(uint64_t phys)
@@ -84,14 +82,11 @@ static bool page_is_free(uint64_t phys)
 	for (uint32_t i = 0; i < boot_info.ranges; i++) {
 		const struct boot_range *r = &boot_info.range[i];
 
-		if (phys < r->address + r->size &&
-		    r->address < phys + PAGE_SIZE) {
-			available = r->type == HIP_MEM_AVAILABLE &&
-				    r->address <= phys &&
+		if (phys < r->address + r->size && r->address < phys + PAGE_SIZE) {
+			available = r->type == HIP_MEM_AVAILABLE && r->address <= phys &&
 				    phys + PAGE_SIZE <= r->address + r->size;
-			if (!available) {
+			if (!available)
 				return false;
-			}
 		}
 	}
 	return available;
@@ -100,13 +95,11 @@ static bool page_is_free(uint64_t phys)
 /* The highest free page below 640 KiB. */
 static void find_page(void)
 {
-	for (low_phys = LOW_END; low_phys && !page_is_free(low_phys);
-	     low_phys -= PAGE_SIZE) {
+	for (low_phys = LOW_END; low_phys && !page_is_free(low_phys); low_phys -= PAGE_SIZE) {
 	}
 	saved = page_alloc(NULL, 0, false);
-	if (low_phys && saved) {
+	if (low_phys && saved)
 		low = kmem_memory(low_phys);
-	}
 }
 
 static void add_to_word(const char *field)
@@ -116,14 +109,12 @@ static void add_to_word(const char *field)
 
 uint64_t smp_put_trampoline(void)
 {
-	if (!low) {
+	if (!low)
 		return 0;
-	}
 	__atomic_store_n(&released, false, __ATOMIC_RELAXED);
 	kmem_identity(true);
 	__builtin_memcpy(saved, low, PAGE_SIZE);
-	__builtin_memcpy(low, trampoline_start,
-			 (uint64_t)(trampoline_end - trampoline_start));
+	__builtin_memcpy(low, trampoline_start, (uint64_t)(trampoline_end - trampoline_start));
 	add_to_word(trampoline_gdt);
 	add_to_word(trampoline_target);
 	ap_cpu = &boot_cpu;
@@ -132,24 +123,21 @@ uint64_t smp_put_trampoline(void)
 
 void smp_release(void)
 {
-	if (low) {
+	if (low)
 		__builtin_memcpy(low, saved, PAGE_SIZE);
-	}
 	kmem_identity(false);
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 	/* A slow one must not miss it, should the next sleep begin at once. */
-	while (__atomic_load_n(&held, __ATOMIC_RELAXED)) {
+	while (__atomic_load_n(&held, __ATOMIC_RELAXED))
 		__builtin_ia32_pause();
-	}
 }
 
 static struct cpu *new_cpu(uint32_t id)
 {
 	struct cpu *cpu = page_alloc(NULL, 0, true);
 
-	if (!cpu) {
+	if (!cpu)
 		return NULL;
-	}
 	cpu->self = cpu;
 	cpu->id = id;
 	return setup_window(cpu) ? cpu : NULL;
@@ -158,9 +146,8 @@ static struct cpu *new_cpu(uint32_t id)
 static bool wait_online(uint32_t id, uint64_t microseconds)
 {
 	for (uint64_t us = 0; us < microseconds; us += POLL_US) {
-		if (__atomic_load_n(&online, __ATOMIC_ACQUIRE) == id) {
+		if (__atomic_load_n(&online, __ATOMIC_ACQUIRE) == id)
 			return true;
-		}
 		tsc_delay(POLL_US);
 	}
 	return false;
@@ -170,9 +157,8 @@ static bool start(struct cpu *cpu)
 {
 	__atomic_store_n(&ap_cpu, cpu, __ATOMIC_RELEASE);
 	apic_send_startup(cpu->apic_id, low_phys);
-	if (wait_online(cpu->id, STARTUP_US)) {
+	if (wait_online(cpu->id, STARTUP_US))
 		return true;
-	}
 	apic_send_startup(cpu->apic_id, low_phys);
 	return wait_online(cpu->id, ONLINE_US);
 }
@@ -182,9 +168,8 @@ static void start_listed(const struct madt_cpu *m)
 {
 	static struct cpu *cpu;
 
-	if (!cpu || cpu->id != cpu_count) {
+	if (!cpu || cpu->id != cpu_count)
 		cpu = new_cpu(cpu_count);
-	}
 	if (!cpu) {
 		log("smp: no memory for the CPU with APIC ID %u\n", m->apic_id);
 		return;
@@ -226,9 +211,8 @@ void smp_init(void)
 		uint32_t others = reset_listed();
 
 		tsc_delay(INIT_US);
-		for (uint32_t i = 0; i < others && cpu_count < MAX_CPUS; i++) {
+		for (uint32_t i = 0; i < others && cpu_count < MAX_CPUS; i++)
 			start_listed(&machine.cpu[i]);
-		}
 	} else {
 		log("smp: no free page below 640 KiB to start others in\n");
 	}
@@ -241,9 +225,8 @@ static void restart(struct cpu *cpu)
 	for (unsigned i = 0; i < TRIES; i++) {
 		apic_send_init(cpu->apic_id);
 		tsc_delay(INIT_US);
-		if (start(cpu)) {
+		if (start(cpu))
 			return;
-		}
 	}
 	panic("CPU %u does not come back", cpu->id);
 }
@@ -251,7 +234,6 @@ static void restart(struct cpu *cpu)
 void smp_restart(void)
 {
 	__atomic_store_n(&online, 0, __ATOMIC_RELAXED);
-	for (uint32_t i = 1; i < cpu_count; i++) {
+	for (uint32_t i = 1; i < cpu_count; i++)
 		restart(cpus[i]);
-	}
 }

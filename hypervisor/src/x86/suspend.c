@@ -38,21 +38,21 @@ enum {
 	PM1_ENABLE = 1 << 13,
 
 	FACS_WAKING_VECTOR = 12,
-	FACS_X_WAKING_VECTOR = 24,	/* 64 bits: used if not 0 */
+	FACS_X_WAKING_VECTOR = 24, /* 64 bits: used if not 0 */
 	FACS_SIZE = 64,
 
-	STAY_US = 1000000,	/* awake this long: it does not sleep */
+	STAY_US = 1000000, /* awake this long: it does not sleep */
 };
 
 static const enum acpi_fadt_field event[] = {FADT_PM1A_EVENT, FADT_PM1B_EVENT},
-	control[] = {FADT_PM1A_CONTROL, FADT_PM1B_CONTROL};
+				  control[] = {FADT_PM1A_CONTROL, FADT_PM1B_CONTROL};
 enum { PM1_BLOCKS = ARRAY_SIZE(control) };
 
 static struct {
-	char *facs;		/* NULL: no sleep on this machine */
-	uint16_t event[PM1_BLOCKS], control[PM1_BLOCKS];	/* ports or 0 */
-	uint16_t value[PM1_BLOCKS];	/* for `control` */
-	uint64_t tsc;			/* when it went to sleep */
+	char *facs;					 /* NULL: no sleep on this machine */
+	uint16_t event[PM1_BLOCKS], control[PM1_BLOCKS]; /* ports or 0 */
+	uint16_t value[PM1_BLOCKS];			 /* for `control` */
+	uint64_t tsc;					 /* when it went to sleep */
 	bool failed;
 } machine_sleep;
 
@@ -81,9 +81,8 @@ void suspend_init(void)
 		machine_sleep.control[i] = (uint16_t)acpi_fadt(control[i]);
 	}
 	if (!facs || __builtin_memcmp(facs, "FACS", 4) ||
-	    acpi_fadt(FADT_FLAGS) & FADT_HARDWARE_REDUCED ||
-	    !machine_sleep.event[0] || !machine_sleep.control[0] ||
-	    (phys & PAGE_MASK) > PAGE_SIZE - FACS_SIZE) {
+	    acpi_fadt(FADT_FLAGS) & FADT_HARDWARE_REDUCED || !machine_sleep.event[0] ||
+	    !machine_sleep.control[0] || (phys & PAGE_MASK) > PAGE_SIZE - FACS_SIZE) {
 		log("suspend: not on this machine\n");
 		return;
 	}
@@ -92,12 +91,9 @@ void suspend_init(void)
 
 static void write_control(uint16_t bits)
 {
-	for (unsigned i = 0; i < PM1_BLOCKS; i++) {
-		if (machine_sleep.control[i]) {
-			out16(machine_sleep.control[i],
-			      machine_sleep.value[i] | bits);
-		}
-	}
+	for (unsigned i = 0; i < PM1_BLOCKS; i++)
+		if (machine_sleep.control[i])
+			out16(machine_sleep.control[i], machine_sleep.value[i] | bits);
 }
 
 static bool awake(void)
@@ -109,23 +105,21 @@ static bool awake(void)
 static void sleep_machine(void)
 {
 	out16(machine_sleep.event[0], PM1_WAKE_STATUS);
-	machine_sleep.failed = awake();		/* no such port */
+	machine_sleep.failed = awake(); /* no such port */
 	if (!machine_sleep.failed) {
 		write_control(0);
 		__asm__ volatile("wbinvd" : : : "memory");
 		write_control(PM1_ENABLE);
 	}
-	for (uint64_t us = 0; !awake() && us < STAY_US; us++) {
+	for (uint64_t us = 0; !awake() && us < STAY_US; us++)
 		tsc_delay(1);
-	}
 	machine_sleep.failed |= !awake();
 }
 
 static void end_round(void)
 {
 	smp_release();
-	__atomic_store_n(&round, (round & ~(uint32_t)ROUND_SLEEPER) + ROUND_NEXT,
-			 __ATOMIC_SEQ_CST);
+	__atomic_store_n(&round, (round & ~(uint32_t)ROUND_SLEEPER) + ROUND_NEXT, __ATOMIC_SEQ_CST);
 }
 
 void sleep_here(struct cpu *cpu)
@@ -158,9 +152,8 @@ static void stop(struct cpu *cpu)
 
 void suspend_join(struct cpu *cpu)
 {
-	if (__atomic_load_n(&round, __ATOMIC_SEQ_CST) & ROUND_SLEEPER) {
+	if (__atomic_load_n(&round, __ATOMIC_SEQ_CST) & ROUND_SLEEPER)
 		stop(cpu);
-	}
 }
 
 static void prepare(uint64_t type_a, uint64_t type_b)
@@ -170,17 +163,14 @@ static void prepare(uint64_t type_a, uint64_t type_b)
 	uint32_t page = (uint32_t)smp_put_trampoline();
 
 	for (unsigned i = 0; i < PM1_BLOCKS; i++) {
-		uint16_t value = machine_sleep.control[i]
-					 ? in16(machine_sleep.control[i]) : 0;
+		uint16_t value = machine_sleep.control[i] ? in16(machine_sleep.control[i]) : 0;
 
-		value &= (uint16_t)~(PM1_TYPE_MAX << PM1_TYPE_SHIFT);
-		machine_sleep.value[i] =
-			(uint16_t)(value | (type[i] & PM1_TYPE_MAX)
-						   << PM1_TYPE_SHIFT);
+		value &= (uint16_t) ~(PM1_TYPE_MAX << PM1_TYPE_SHIFT);
+		machine_sleep.value[i] = (uint16_t)(value | (type[i] & PM1_TYPE_MAX)
+								    << PM1_TYPE_SHIFT);
 	}
 	__builtin_memcpy(machine_sleep.facs + FACS_WAKING_VECTOR, &page, 4);
-	__builtin_memcpy(machine_sleep.facs + FACS_X_WAKING_VECTOR, &no_vector,
-			 8);
+	__builtin_memcpy(machine_sleep.facs + FACS_X_WAKING_VECTOR, &no_vector, 8);
 	ioapic_save();
 	stopped = 0;
 	machine_sleep.tsc = rdtsc();
@@ -191,20 +181,15 @@ enum status suspend(uint64_t type_a, uint64_t type_b)
 	struct cpu *cpu = this_cpu();
 	uint32_t nobody = round & ~(uint32_t)ROUND_SLEEPER;
 
-	if (!machine_sleep.facs) {
+	if (!machine_sleep.facs)
 		return BAD_FEATURE;
-	}
-	if (!__atomic_compare_exchange_n(&round, &nobody, nobody + cpu->id + 1,
-					 false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_SEQ_CST)) {
+	if (!__atomic_compare_exchange_n(&round, &nobody, nobody + cpu->id + 1, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return TIMEOUT;
-	}
 	prepare(type_a, type_b);
-	for (uint32_t i = 0; i < cpu_count; i++) {
-		if (i != cpu->id) {
+	for (uint32_t i = 0; i < cpu_count; i++)
+		if (i != cpu->id)
 			ipi_send(i);
-		}
-	}
 	stop(cpu);
 	return machine_sleep.failed ? BAD_DEVICE : SUCCESS;
 }

@@ -31,14 +31,14 @@ enum {
 
 	MSR_VM_HSAVE_PA = 0xc0010117,
 
-	HOST_ORDER = 1,		/* VMRUN's save area, then VMLOAD's */
+	HOST_ORDER = 1, /* VMRUN's save area, then VMLOAD's */
 	IOPM_ORDER = 2,
 	MSRPM_ORDER = 1,
 };
 
 #define PAT_RESET 0x0007040600070406ul
 
-static uint8_t *iopm, *msrpm;		/* everything exits; almost */
+static uint8_t *iopm, *msrpm; /* everything exits; almost */
 static uint32_t asids, exceptions;
 static bool have_tsc_aux;
 bool svm_decode_assists;
@@ -58,9 +58,8 @@ static bool make_bitmaps(void)
 
 	iopm = page_alloc(NULL, IOPM_ORDER, false);
 	msrpm = page_alloc(NULL, MSRPM_ORDER, false);
-	if (!iopm || !msrpm) {
+	if (!iopm || !msrpm)
 		return false;
-	}
 	__builtin_memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
 	__builtin_memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
 	msrpm[HIGH + (MSR_FS_BASE & 0x1fff) / 4] = 0xc0;
@@ -76,9 +75,8 @@ static uint32_t choose_exceptions(void)
 	enum { VECTOR_DB = 1, VECTOR_AC = 17, VECTOR_MC = 18 };
 	uint32_t vectors = 1 << VECTOR_AC | 1 << VECTOR_MC;
 
-	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR)) {
+	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR))
 		vectors |= 1 << VECTOR_DB;
-	}
 	return vectors;
 }
 
@@ -87,15 +85,12 @@ static const char *find_features(void)
 {
 	struct cpuid f = cpuid(CPUID_FEATURES, 0), s = cpuid(CPUID_SVM, 0);
 
-	if (!(s.edx & CPUID_SVM_EDX_NP)) {
+	if (!(s.edx & CPUID_SVM_EDX_NP))
 		return "nested paging";
-	}
-	if (s.ebx < 2) {
+	if (s.ebx < 2)
 		return "address space identifiers";
-	}
-	if (!make_bitmaps()) {
+	if (!make_bitmaps())
 		return "memory";
-	}
 	asids = s.ebx;
 	exceptions = choose_exceptions();
 	svm_decode_assists = s.edx & CPUID_SVM_EDX_DECODE;
@@ -115,12 +110,10 @@ static bool permitted(void)
 
 static bool turn_on(struct cpu *cpu)
 {
-	if (!cpu->vcpu_host) {
+	if (!cpu->vcpu_host)
 		cpu->vcpu_host = page_alloc(NULL, HOST_ORDER, true);
-	}
-	if (!cpu->vcpu_host) {
+	if (!cpu->vcpu_host)
 		return false;
-	}
 	cpu->vcpu_host_phys = pool_to_phys(cpu->vcpu_host);
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
 	if (have_tsc_aux) {
@@ -135,24 +128,20 @@ bool svm_init(struct cpu *cpu)
 	const char *missing = NULL;
 	bool first = !vcpu_ops;
 
-	if (!(cpuid(CPUID_FEATURES, 0).ecx & CPUID_FEATURES_ECX_SVM)) {
+	if (!(cpuid(CPUID_FEATURES, 0).ecx & CPUID_FEATURES_ECX_SVM))
 		return false;
-	}
-	if (!permitted()) {
+	if (!permitted())
 		missing = "the firmware's permission";
-	} else if (first) {
+	else if (first)
 		missing = find_features();
-	}
-	if (!missing && !turn_on(cpu)) {
+	if (!missing && !turn_on(cpu))
 		missing = "memory";
-	}
 	if (missing) {
 		log("svm: not used, for want of %s\n", missing);
 		return false;
 	}
-	if (first) {
+	if (first)
 		vcpu_ops = &svm_ops;
-	}
 	return true;
 }
 
@@ -186,8 +175,7 @@ static void prepare_asid(struct ec *ec, struct svm *v)
 {
 	struct vmcb *b = v->vmcb;
 	struct vcpu *c = &v->vcpu;
-	uint64_t now = __atomic_load_n(&ec->pd->guest_generation,
-				       __ATOMIC_SEQ_CST);
+	uint64_t now = __atomic_load_n(&ec->pd->guest_generation, __ATOMIC_SEQ_CST);
 
 	if (c->generation != now) {
 		c->generation = now;
@@ -196,9 +184,8 @@ static void prepare_asid(struct ec *ec, struct svm *v)
 	b->tlb_control = 0;
 	b->asid = 0;
 	b->clean &= ~(uint32_t)CLEAN_ASID;
-	if (svm_illegal(b)) {
+	if (svm_illegal(b))
 		return;
-	}
 	if (vcpu_take_asid(c, asids)) {
 		b->tlb_control = TLB_FLUSH_ALL;
 		svm_prepare_again();

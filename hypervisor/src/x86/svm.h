@@ -10,12 +10,12 @@
 #include "vmcb.h"
 
 struct svm {
-	struct vcpu vcpu;		/* first */
+	struct vcpu vcpu; /* first */
 
-	struct vmcb *vmcb;		/* the block */
-	uint64_t host_phys;		/* VMLOAD's: the kernel's state */
-	uint32_t asked[2];		/* intercept words, as the VMM has them */
-	uint8_t window;			/* an exit was asked for */
+	struct vmcb *vmcb;  /* the block */
+	uint64_t host_phys; /* VMLOAD's: the kernel's state */
+	uint32_t asked[2];  /* intercept words, as the VMM has them */
+	uint8_t window;	    /* an exit was asked for */
 };
 
 static inline struct svm *svm_of(const struct ec *ec)

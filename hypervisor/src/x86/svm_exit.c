@@ -55,7 +55,7 @@ static struct ec *debug_register(struct ec *ec)
 }
 
 static struct ec *(*const kept[])(struct ec *) = {
-	[EXIT_DR_FIRST ... EXIT_DR_LAST] = debug_register,
+	[EXIT_DR_FIRST... EXIT_DR_LAST] = debug_register,
 	[EXIT_EXCEPTION + VECTOR_DB] = debug_exception,
 	[EXIT_EXCEPTION + VECTOR_AC] = alignment_check,
 	[EXIT_EXCEPTION + VECTOR_MC] = vcpu_machine_check,
@@ -74,9 +74,8 @@ static struct ec *other(struct ec *ec, struct vmcb *b)
 	case EXIT_INVALID:
 		b->clean = 0;
 		svm_prepare_again();
-		if (b->tlb_control) {
-			this_cpu()->asid_next = 0;	/* flush again */
-		}
+		if (b->tlb_control)
+			this_cpu()->asid_next = 0; /* flush again */
 		return vcpu_event(ec, EVENT_SVM_INVALID);
 	default:
 		return vcpu_event(ec, EVENT_SVM_OTHER);
@@ -89,11 +88,9 @@ struct ec *svm_exit(struct ec *ec)
 	uint64_t code = b->exit_code;
 
 	b->clean = CLEAN_ALL;
-	if (unlikely(code >= EVENT_SVM_OTHER)) {
+	if (unlikely(code >= EVENT_SVM_OTHER))
 		return other(ec, b);
-	}
-	if (code < ARRAY_SIZE(kept) && kept[code]) {
+	if (code < ARRAY_SIZE(kept) && kept[code])
 		return kept[code](ec);
-	}
 	return vcpu_event(ec, (uint32_t)code);
 }

@@ -14,34 +14,26 @@ enum { VECTOR_BP = 3, VECTOR_OF = 4 };
  * What the kernel must know of: what ends guest mode for the host's sake, and
  * what would reach the host's memory, caches, ports, MSRs or identifiers.
  */
-#define KERNEL_INTERCEPT0                                                 \
-	(INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT |                \
-	 INTERCEPT_RDPMC | INTERCEPT_INVD | INTERCEPT_HLT |               \
-	 INTERCEPT_INVLPGA | INTERCEPT_IO | INTERCEPT_MSR |               \
-	 INTERCEPT_SHUTDOWN)
-#define KERNEL_INTERCEPT1                                                 \
-	(INTERCEPT_VMLOAD | INTERCEPT_VMSAVE | INTERCEPT_STGI |           \
-	 INTERCEPT_CLGI | INTERCEPT_SKINIT | INTERCEPT_XSETBV |           \
-	 INTERCEPT_RDPRU)
+#define KERNEL_INTERCEPT0                                                                     \
+	(INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC | INTERCEPT_INVD | \
+	 INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IO | INTERCEPT_MSR | INTERCEPT_SHUTDOWN)
+#define KERNEL_INTERCEPT1                                                        \
+	(INTERCEPT_VMLOAD | INTERCEPT_VMSAVE | INTERCEPT_STGI | INTERCEPT_CLGI | \
+	 INTERCEPT_SKINIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU)
 
 #define MTD_NOT_SVM   ((uint64_t)(MTD_PDPTE | MTD_TPR))
 #define MTD_SVM_WHOLE (MTD_WHOLE & ~MTD_NOT_SVM)
 #define MTD_SVM_REST  (MTD_REST & ~MTD_NOT_SVM)
 /* What the processor caches of the state save area. */
-#define MTD_CACHED                                                    \
-	(MTD_DS_ES | MTD_CS_SS | MTD_GDTR | MTD_IDTR | MTD_CR |       \
-	 MTD_DR | MTD_EFER)
-#define CLEAN_STATE                                                   \
-	(CLEAN_SEGMENTS | CLEAN_TABLES | CLEAN_CR | CLEAN_CR2 |       \
-	 CLEAN_DR | CLEAN_TPR)
+#define MTD_CACHED  (MTD_DS_ES | MTD_CS_SS | MTD_GDTR | MTD_IDTR | MTD_CR | MTD_DR | MTD_EFER)
+#define CLEAN_STATE (CLEAN_SEGMENTS | CLEAN_TABLES | CLEAN_CR | CLEAN_CR2 | CLEAN_DR | CLEAN_TPR)
 
 /* X(mtd, name, ): what is the same in VMCB and UTCB. */
 #define SVM_SOME(X) X(MTD_RSP, rsp, ) X(MTD_RFLAGS, rflags, )
-#define SVM_REST(X)                                                   \
-	STATE_SEGMENTS(X) STATE_TABLES(X)                             \
-	X(MTD_CR, cr0, ) X(MTD_CR, cr2, ) X(MTD_CR, cr3, )            \
-	X(MTD_CR, cr4, ) X(MTD_DR, dr7, ) X(MTD_EFER, efer, )         \
-	STATE_SYSENTER(X) STATE_SYSCALL(X)
+#define SVM_REST(X)                                                                         \
+	STATE_SEGMENTS(X)                                                                   \
+	STATE_TABLES(X) X(MTD_CR, cr0, ) X(MTD_CR, cr2, ) X(MTD_CR, cr3, ) X(MTD_CR, cr4, ) \
+		X(MTD_DR, dr7, ) X(MTD_EFER, efer, ) STATE_SYSENTER(X) STATE_SYSCALL(X)
 
 /*
  * INT n, INT3 and INTO: RIP is still at the instruction, so that it happens
@@ -52,28 +44,24 @@ static bool is_instruction(uint32_t info)
 	uint32_t type = info & INJECT_TYPE, vector = info & INJECT_VECTOR;
 
 	return type == INJECT_SOFT_INTERRUPT ||
-	       (type == INJECT_EXCEPTION &&
-		(vector == VECTOR_BP || vector == VECTOR_OF));
+	       (type == INJECT_EXCEPTION && (vector == VECTOR_BP || vector == VECTOR_OF));
 }
 
-static ALWAYS_INLINE void save_injection(const struct ec *ec,
-					 const struct vmcb *b, struct utcb *u)
+static ALWAYS_INLINE void save_injection(const struct ec *ec, const struct vmcb *b, struct utcb *u)
 {
 	bool entry = svm_not_entered(ec);
 	uint64_t event = entry ? b->event : b->exit_int_info;
 	uint32_t info = (uint32_t)event & EVENT_INFO;
 
-	if (unlikely(info & INJECT_VALID) && !entry && is_instruction(info)) {
+	if (unlikely(info & INJECT_VALID) && !entry && is_instruction(info))
 		info = 0;
-	}
 	u->inject = info;
 	u->inject_error = (uint32_t)(event >> EVENT_ERROR_SHIFT);
 }
 
-#define SAVE(bit, name, ...)                 \
-	if (mtd & (bit)) {                   \
-		MOVE(u->name, b->name);      \
-	}
+#define SAVE(bit, name, ...) \
+	if (mtd & (bit))     \
+		MOVE(u->name, b->name);
 
 /*
  * mtd: what is saved; bits of `all`, or a constant that they are. What VMX
@@ -81,8 +69,7 @@ static ALWAYS_INLINE void save_injection(const struct ec *ec,
  * 15.5.1), where VMX has it. No length where the processor or this exit does
  * not tell.
  */
-static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all,
-			       uint64_t mtd)
+static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint64_t mtd)
 {
 	const struct svm *v = svm_of(ec);
 	const struct vmcb *b = v->vmcb;
@@ -91,34 +78,29 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all,
 		u->length = b->nrip ? b->nrip - b->rip : 0;
 		u->rip = b->rip;
 	}
-	if (mtd & MTD_GPRS) {
+	if (mtd & MTD_GPRS)
 		vcpu_save_gprs(&ec->regs, &b->rax, u, mtd);
-	}
 	if (mtd & MTD_SOME) {
 		SVM_SOME(SAVE)
 		if (mtd & MTD_QUAL) {
 			MOVE(u->qual[0], b->exit_info[0]);
 			MOVE(u->qual[1], b->exit_info[1]);
 		}
-		if (mtd & MTD_INJ) {
+		if (mtd & MTD_INJ)
 			save_injection(ec, b, u);
-		}
 		if (mtd & MTD_STA) {
-			u->interruptibility =
-				b->interrupt_shadow & INTERRUPT_SHADOW;
+			u->interruptibility = b->interrupt_shadow & INTERRUPT_SHADOW;
 			u->activity = ACTIVITY_ACTIVE;
 		}
 	}
 	if (mtd & MTD_SVM_REST) {
 		SVM_REST(SAVE)
 		if (mtd & MTD_CS_SS) {
-			u->ss.rights =
-				(uint16_t)((b->ss.rights & ~SEGMENT_DPL) |
-					   b->cpl << SEGMENT_DPL_SHIFT);
+			u->ss.rights = (uint16_t)((b->ss.rights & ~SEGMENT_DPL) |
+						  b->cpl << SEGMENT_DPL_SHIFT);
 		}
-		if (mtd & MTD_CR) {
+		if (mtd & MTD_CR)
 			u->cr8 = b->vintr & VINTR_TPR;
-		}
 		vcpu_save_kept(ec, &v->vcpu, u, mtd, all);
 	}
 }
@@ -130,13 +112,12 @@ void svm_save(struct ec *ec, struct utcb *u, uint64_t mtd)
 {
 	u->mtd = mtd & ~MTD_NOT_SVM;
 	u->exit_reason = svm_of(ec)->vmcb->exit_code;
-	if (likely(!(mtd & MTD_SVM_REST))) {
+	if (likely(!(mtd & MTD_SVM_REST)))
 		save(ec, u, mtd, mtd & ~MTD_SVM_REST);
-	} else if ((mtd & MTD_SVM_WHOLE) == MTD_SVM_WHOLE) {
+	else if ((mtd & MTD_SVM_WHOLE) == MTD_SVM_WHOLE)
 		save_whole(ec, u, mtd);
-	} else {
+	else
 		save_any(ec, u, mtd);
-	}
 }
 
 static inline void dirty(struct vmcb *b, uint32_t what)
@@ -155,15 +136,13 @@ void svm_set_intercepts(struct svm *v)
 
 	b->intercept[0] = v->asked[0] | KERNEL_INTERCEPT0;
 	b->intercept[1] = v->asked[1] | KERNEL_INTERCEPT1;
-	b->vintr &= ~(uint64_t)(VINTR_IRQ | VINTR_PRIORITY |
-				VINTR_IGNORE_TPR);
+	b->vintr &= ~(uint64_t)(VINTR_IRQ | VINTR_PRIORITY | VINTR_IGNORE_TPR);
 	b->intercept_cr = 0;
 	if (v->window) {
 		b->intercept[0] |= INTERCEPT_VINTR;
 		b->vintr |= VINTR_IRQ | VINTR_PRIORITY | VINTR_IGNORE_TPR;
-		if (!svm_decode_assists) {
+		if (!svm_decode_assists)
 			b->intercept_cr = INTERCEPT_CR8_WRITE;
-		}
 	}
 	dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
 }
@@ -177,17 +156,13 @@ bool svm_illegal(const struct vmcb *b)
 {
 	uint64_t paging = b->cr0 & CR0_PG;
 
-	if ((b->cr0 | b->cr4 | b->dr7 | b->efer) >> 32 ||
-	    (b->cr0 & (CR0_NW | CR0_CD)) == CR0_NW) {
+	if ((b->cr0 | b->cr4 | b->dr7 | b->efer) >> 32 || (b->cr0 & (CR0_NW | CR0_CD)) == CR0_NW)
 		return true;
-	}
-	if (!(b->efer & EFER_LME)) {
+	if (!(b->efer & EFER_LME))
 		return false;
-	}
 	return (!(b->cr4 & CR4_PAE) && (paging || !svm_decode_assists)) ||
 	       (paging && (!(b->cr0 & CR0_PE) ||
-			   (b->cs.rights & (SEGMENT_L | SEGMENT_DB)) ==
-				   (SEGMENT_L | SEGMENT_DB)));
+			   (b->cs.rights & (SEGMENT_L | SEGMENT_DB)) == (SEGMENT_L | SEGMENT_DB)));
 }
 
 /*
@@ -204,13 +179,11 @@ static void load_injection(struct ec *ec, struct svm *v, const struct utcb *u)
 		v->window = window;
 		svm_set_intercepts(v);
 	}
-	if (type == INJECT_PRIVILEGED_EXCEPTION ||
-	    type == INJECT_SOFT_EXCEPTION) {
+	if (type == INJECT_PRIVILEGED_EXCEPTION || type == INJECT_SOFT_EXCEPTION)
 		info = (info & ~(uint32_t)INJECT_TYPE) | INJECT_EXCEPTION;
-	}
 	if (info & INJECT_VALID) {
-		v->vmcb->event = (info & EVENT_INFO) |
-				 (uint64_t)u->inject_error << EVENT_ERROR_SHIFT;
+		v->vmcb->event = (info & EVENT_INFO) | (uint64_t)u->inject_error
+							       << EVENT_ERROR_SHIFT;
 	} else if (svm_not_entered(ec)) {
 		v->vmcb->event = 0;
 	}
@@ -220,20 +193,18 @@ static void load_injection(struct ec *ec, struct svm *v, const struct utcb *u)
  * What seldom is different, or is much work anyway, comes last, so that nothing
  * need be kept for after it.
  */
-__attribute__((noinline)) static void
-load_different(struct ec *ec, struct svm *v, const struct utcb *u, uint64_t mtd)
+__attribute__((noinline)) static void load_different(struct ec *ec, struct svm *v,
+						     const struct utcb *u, uint64_t mtd)
 {
 	if (mtd & MTD_CTRL) {
 		v->asked[0] = u->ctrl[0];
 		v->asked[1] = u->ctrl[1];
 		svm_set_intercepts(v);
 	}
-	if (mtd & MTD_INJ) {
+	if (mtd & MTD_INJ)
 		load_injection(ec, v, u);
-	}
-	if (mtd & MTD_DR && u->dr7 & DR7_ENABLED) {
+	if (mtd & MTD_DR && u->dr7 & DR7_ENABLED)
 		svm_use_debug(ec);
-	}
 	if (mtd & MTD_TSC) {
 		v->vcpu.tsc_offset += u->tsc_offset;
 		v->vmcb->tsc_offset = v->vcpu.tsc_offset;
@@ -246,33 +217,29 @@ load_different(struct ec *ec, struct svm *v, const struct utcb *u, uint64_t mtd)
 	vcpu_load_xsave(ec, u, mtd);
 }
 
-static ALWAYS_INLINE bool differs(const struct ec *ec, const struct svm *v,
-				  const struct utcb *u, uint64_t mtd)
+static ALWAYS_INLINE bool differs(const struct ec *ec, const struct svm *v, const struct utcb *u,
+				  uint64_t mtd)
 {
-	return (mtd & MTD_INJ && (u->inject | v->window ||
-				  svm_not_entered(ec))) ||
+	return (mtd & MTD_INJ && (u->inject | v->window || svm_not_entered(ec))) ||
 	       (mtd & MTD_DR && u->dr7 & DR7_ENABLED && !v->vcpu.debugs) ||
 	       vcpu_kept_differs(ec, &v->vcpu, u, mtd);
 }
 
-#define LOAD(bit, name, ...)                 \
-	if (mtd & (bit)) {                   \
-		MOVE(b->name, u->name);      \
+#define LOAD(bit, name, ...)            \
+	if (mtd & (bit)) {              \
+		MOVE(b->name, u->name); \
 	}
 
 /* mtd: what is loaded; bits of `all`, or a constant that they are. */
-static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u,
-			       uint64_t all, uint64_t mtd)
+static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all, uint64_t mtd)
 {
 	struct svm *v = svm_of(ec);
 	struct vmcb *b = v->vmcb;
 
-	if (mtd & MTD_RIP_LEN) {
+	if (mtd & MTD_RIP_LEN)
 		b->rip = u->rip;
-	}
-	if (mtd & MTD_GPRS) {
+	if (mtd & MTD_GPRS)
 		vcpu_load_gprs(&ec->regs, &b->rax, u, mtd);
-	}
 	if (mtd & MTD_SOME) {
 		SVM_SOME(LOAD)
 		if (mtd & MTD_STA) {
@@ -280,28 +247,20 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u,
 					       (SHADOW_STI | SHADOW_MOV_SS)) != 0;
 		}
 	}
-	if (mtd & MTD_CACHED) {
+	if (mtd & MTD_CACHED)
 		dirty(b, CLEAN_STATE);
-	}
 	if (mtd & MTD_SVM_REST) {
 		SVM_REST(LOAD)
-		if (mtd & MTD_CS_SS) {
-			b->cpl = (u->ss.rights & SEGMENT_DPL) >>
-				 SEGMENT_DPL_SHIFT;
-		}
-		if (mtd & MTD_CR) {
-			b->vintr = (b->vintr & ~(uint64_t)VINTR_TPR) |
-				   (u->cr8 & VINTR_TPR);
-		}
-		if (mtd & (MTD_CR | MTD_DR | MTD_EFER | MTD_CS_SS) &&
-		    unlikely(svm_illegal(b))) {
+		if (mtd & MTD_CS_SS)
+			b->cpl = (u->ss.rights & SEGMENT_DPL) >> SEGMENT_DPL_SHIFT;
+		if (mtd & MTD_CR)
+			b->vintr = (b->vintr & ~(uint64_t)VINTR_TPR) | (u->cr8 & VINTR_TPR);
+		if (mtd & (MTD_CR | MTD_DR | MTD_EFER | MTD_CS_SS) && unlikely(svm_illegal(b)))
 			svm_prepare_again();
-		}
 	}
 	if (mtd & (MTD_SVM_REST | MTD_INJ) &&
-	    (differs(ec, v, u, mtd) || all & (MTD_CTRL | MTD_FPU))) {
+	    (differs(ec, v, u, mtd) || all & (MTD_CTRL | MTD_FPU)))
 		load_different(ec, v, u, all);
-	}
 }
 
 VARIANT(load_any, const struct utcb, load(ec, u, mtd, mtd))
@@ -309,11 +268,10 @@ VARIANT(load_whole, const struct utcb, load(ec, u, mtd, MTD_WHOLE))
 
 void svm_load(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
-	if (likely(!(mtd & MTD_SVM_REST))) {
+	if (likely(!(mtd & MTD_SVM_REST)))
 		load(ec, u, mtd, mtd & ~MTD_SVM_REST);
-	} else if ((mtd & MTD_SVM_WHOLE) == MTD_SVM_WHOLE) {
+	else if ((mtd & MTD_SVM_WHOLE) == MTD_SVM_WHOLE)
 		load_whole(ec, u, mtd);
-	} else {
+	else
 		load_any(ec, u, mtd);
-	}
 }

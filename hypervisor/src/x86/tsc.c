@@ -14,34 +14,34 @@
 
 enum {
 	PM_HZ = 3579545,
-	PM_MASK = 0xffffff,	/* some timers have no more bits */
+	PM_MASK = 0xffffff, /* some timers have no more bits */
 
 	PIT_HZ = 1193182,
 	PIT_MASK = 0xffff,
 	PIT_CHANNEL2 = 0x42,
 	PIT_COMMAND = 0x43,
 	PIT_LATCH2 = 0x80,
-	PIT_START2 = 0xb4,	/* channel 2, both bytes, mode 2 */
+	PIT_START2 = 0xb4, /* channel 2, both bytes, mode 2 */
 	PORT_B = 0x61,
 	PORT_B_GATE2 = 1 << 0,
 	PORT_B_SPEAKER = 1 << 1,
 
-	PART = 50,		/* measure for 1/50 s: less than PIT_MASK */
+	PART = 50, /* measure for 1/50 s: less than PIT_MASK */
 	TRIES = 4,
 
 	LEAF_TSC = 0x15,
 	LEAF_HYPERVISOR = 0x40000000,
 	LEAF_HYPERVISOR_TSC = 0x40000010,
 };
-#define HYPERVISOR_PRESENT (1u << 31)	/* CPUID 1, ECX */
+#define HYPERVISOR_PRESENT (1u << 31) /* CPUID 1, ECX */
 
 uint32_t tsc_khz;
 
-static uint64_t adjustment;	/* made to all TSCs after sleep */
+static uint64_t adjustment; /* made to all TSCs after sleep */
 
 /* A clock that counts up; of one of two kinds. */
 static struct {
-	uint16_t pm_port;	/* 0: the PIT */
+	uint16_t pm_port; /* 0: the PIT */
 	uint32_t hz, mask;
 } clock;
 
@@ -49,9 +49,8 @@ static uint32_t clock_read(void)
 {
 	uint32_t value;
 
-	if (clock.pm_port) {
+	if (clock.pm_port)
 		return in32(clock.pm_port);
-	}
 	out8(PIT_COMMAND, PIT_LATCH2);
 	value = in8(PIT_CHANNEL2);
 	value |= (uint32_t)in8(PIT_CHANNEL2) << 8;
@@ -60,14 +59,12 @@ static uint32_t clock_read(void)
 
 static void clock_start(void)
 {
-	if ((acpi_fadt(FADT_PM_TIMER_LENGTH) & 0xff) == 4) {
+	if ((acpi_fadt(FADT_PM_TIMER_LENGTH) & 0xff) == 4)
 		clock.pm_port = (uint16_t)acpi_fadt(FADT_PM_TIMER);
-	}
 	clock.hz = clock.pm_port ? PM_HZ : PIT_HZ;
 	clock.mask = clock.pm_port ? PM_MASK : PIT_MASK;
 	if (!clock.pm_port) {
-		out8(PORT_B, (uint8_t)((in8(PORT_B) & ~PORT_B_SPEAKER) |
-				       PORT_B_GATE2));
+		out8(PORT_B, (uint8_t)((in8(PORT_B) & ~PORT_B_SPEAKER) | PORT_B_GATE2));
 		out8(PIT_COMMAND, PIT_START2);
 		out8(PIT_CHANNEL2, 0);
 		out8(PIT_CHANNEL2, 0);
@@ -105,12 +102,10 @@ static uint64_t cpuid_khz(void)
 	struct cpuid r;
 
 	if (cpuid(1, 0).ecx & HYPERVISOR_PRESENT &&
-	    cpuid(LEAF_HYPERVISOR, 0).eax >= LEAF_HYPERVISOR_TSC) {
+	    cpuid(LEAF_HYPERVISOR, 0).eax >= LEAF_HYPERVISOR_TSC)
 		return cpuid(LEAF_HYPERVISOR_TSC, 0).eax;
-	}
-	if (cpuid(0, 0).eax < LEAF_TSC) {
+	if (cpuid(0, 0).eax < LEAF_TSC)
 		return 0;
-	}
 	r = cpuid(LEAF_TSC, 0);
 	return r.eax ? (uint64_t)r.ecx * r.ebx / r.eax / 1000 : 0;
 }
@@ -130,11 +125,9 @@ void tsc_init(void)
 
 	khz = (end.tsc - start.tsc) * clock.hz / ticks / 1000;
 	tsc_khz = (uint32_t)khz;
-	if (told > khz - khz / 100 && told < khz + khz / 100) {
+	if (told > khz - khz / 100 && told < khz + khz / 100)
 		tsc_khz = (uint32_t)told;
-	}
-	apic_timer_setup((uint64_t)(start.apic - end.apic) * clock.hz / ticks /
-			 1000, khz);
+	apic_timer_setup((uint64_t)(start.apic - end.apic) * clock.hz / ticks / 1000, khz);
 	log("tsc: %u kHz\n", tsc_khz);
 }
 
@@ -148,16 +141,14 @@ void tsc_resume(uint64_t then)
 /* All have been reset at one time, and all get the same. */
 void tsc_adjust(void)
 {
-	if (adjustment && !wrmsr_safe(MSR_TSC_ADJUST, adjustment)) {
+	if (adjustment && !wrmsr_safe(MSR_TSC_ADJUST, adjustment))
 		log("tsc: it cannot go on where it was, time stands still\n");
-	}
 }
 
 void tsc_delay(uint64_t microseconds)
 {
 	uint64_t end = rdtsc() + microseconds * tsc_khz / 1000;
 
-	while (rdtsc() < end) {
+	while (rdtsc() < end)
 		__builtin_ia32_pause();
-	}
 }

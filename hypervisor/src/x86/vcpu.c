@@ -20,18 +20,16 @@ static bool need_root(struct pd *pd)
 {
 	uint64_t *root = page_alloc(pd, 0, true);
 
-	if (!root) {
+	if (!root)
 		return false;
-	}
 	lock(&mdb_lock);
 	if (!pd->tables[PTAB_GUEST].root) {
 		pd->tables[PTAB_GUEST].root = root;
 		root = NULL;
 	}
 	unlock(&mdb_lock);
-	if (root) {
+	if (root)
 		page_free(pd, root, 0);
-	}
 	return true;
 }
 
@@ -40,9 +38,8 @@ enum status vcpu_create(struct ec *ec)
 	struct pd *owner = ec->object.owner;
 	struct vcpu *v = page_alloc(owner, 0, true);
 
-	if (!v) {
+	if (!v)
 		return OUT_OF_MEMORY;
-	}
 	ec->vcpu = v;
 	v->block = page_alloc(owner, vcpu_ops->block_order, true);
 	if (!v->block || !need_root(ec->pd)) {
@@ -58,9 +55,8 @@ void vcpu_destroy(struct ec *ec)
 {
 	struct pd *owner = ec->object.owner;
 
-	if (ec->vcpu->block) {
+	if (ec->vcpu->block)
 		page_free(owner, ec->vcpu->block, vcpu_ops->block_order);
-	}
 	page_free(owner, ec->vcpu, 0);
 	ec->vcpu = NULL;
 }
@@ -74,11 +70,10 @@ bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit)
 	struct cpu *cpu = this_cpu();
 	bool flush = false;
 
-	if (vcpu->asid && vcpu->asid_generation == cpu->asid_generation) {
+	if (vcpu->asid && vcpu->asid_generation == cpu->asid_generation)
 		return false;
-	}
 	if (cpu->asid_next == 0 || cpu->asid_next >= limit) {
-		cpu->asid_next = 1;	/* 0 is the host's */
+		cpu->asid_next = 1; /* 0 is the host's */
 		cpu->asid_generation++;
 		flush = true;
 	}
@@ -87,7 +82,7 @@ bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit)
 	return flush;
 }
 
-#define DR_READ(n, to) __asm__ volatile("mov %%dr" #n ", %0" : "=r"(to))
+#define DR_READ(n, to)	  __asm__ volatile("mov %%dr" #n ", %0" : "=r"(to))
 #define DR_WRITE(n, from) __asm__ volatile("mov %0, %%dr" #n : : "r"(from))
 
 static void save_debug(struct vcpu *v)
@@ -110,12 +105,10 @@ void vcpu_take_debug(struct ec *ec)
 	struct vcpu *v = ec->vcpu;
 
 	v->debugs = 1;
-	if (cpu->debug_owner == ec) {
+	if (cpu->debug_owner == ec)
 		return;
-	}
-	if (cpu->debug_owner) {
+	if (cpu->debug_owner)
 		save_debug(cpu->debug_owner->vcpu);
-	}
 	DR_WRITE(0, v->dr[0]);
 	DR_WRITE(1, v->dr[1]);
 	DR_WRITE(2, v->dr[2]);
@@ -139,9 +132,8 @@ void vcpu_prepare(struct ec *ec)
 		fpu_switch(ec);
 		mitigate_guest();
 	}
-	if (ec->vcpu->debugs) {
+	if (ec->vcpu->debugs)
 		vcpu_take_debug(ec);
-	}
 }
 
 void vcpu_hide(struct cpu *cpu)
@@ -162,26 +154,20 @@ void vcpu_leave(struct ec *ec)
 		save_debug(ec->vcpu);
 		cpu->debug_owner = NULL;
 	}
-	if (cpu->vcpu_loaded == ec) {
+	if (cpu->vcpu_loaded == ec)
 		cpu->vcpu_loaded = NULL;
-	}
-	if (cpu->vcpu_running == ec) {
+	if (cpu->vcpu_running == ec)
 		__atomic_store_n(&cpu->vcpu_running, NULL, __ATOMIC_RELEASE);
-	}
 }
 
 void vcpu_leave_all(struct cpu *cpu)
 {
-	while (!list_empty(&cpu->vcpus)) {
-		vcpu_ops->unload(container_of(cpu->vcpus.next, struct vcpu,
-					      cached)->ec);
-	}
-	if (cpu->vcpu_loaded) {
+	while (!list_empty(&cpu->vcpus))
+		vcpu_ops->unload(container_of(cpu->vcpus.next, struct vcpu, cached)->ec);
+	if (cpu->vcpu_loaded)
 		vcpu_ops->unload(cpu->vcpu_loaded);
-	}
-	if (cpu->debug_owner) {
+	if (cpu->debug_owner)
 		vcpu_leave(cpu->debug_owner);
-	}
 	cpu->asid_next = 0;
 }
 
@@ -204,26 +190,22 @@ static bool xcr0_valid(uint64_t xcr0)
 {
 	return (xcr0 & ~fpu_xcr0) == 0 && (xcr0 & XCR0_X87) &&
 	       (!(xcr0 & XCR0_AVX) || (xcr0 & XCR0_SSE)) &&
-	       (!(xcr0 & XCR0_AVX512) || (xcr0 & XCR0_AVX)) &&
-	       all_or_none(xcr0, XCR0_MPX) && all_or_none(xcr0, XCR0_AVX512);
+	       (!(xcr0 & XCR0_AVX512) || (xcr0 & XCR0_AVX)) && all_or_none(xcr0, XCR0_MPX) &&
+	       all_or_none(xcr0, XCR0_AVX512);
 }
 
 void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
 	if (mtd & MTD_XSAVE) {
-		if (xcr0_valid(u->xcr0)) {
+		if (xcr0_valid(u->xcr0))
 			ec->xcr0 = u->xcr0;
-		}
-		if (!(u->xss & ~fpu_xss)) {
+		if (!(u->xss & ~fpu_xss))
 			ec->xss = u->xss;
-		}
-		if (this_cpu()->fpu_owner == ec) {
+		if (this_cpu()->fpu_owner == ec)
 			fpu_switch(ec);
-		}
 	}
-	if (mtd & MTD_FPU) {
+	if (mtd & MTD_FPU)
 		fpu_load(ec, u);
-	}
 }
 
 struct ec *vcpu_machine_check(struct ec *ec)

@@ -19,28 +19,28 @@ struct ptab_format;
 
 /* What the vCPUs of both vendors have; each continues it. In a page. */
 struct vcpu {
-	uint64_t generation;		/* of the guest tables when last flushed here */
+	uint64_t generation; /* of the guest tables when last flushed here */
 	uint64_t tsc_offset;
-	uint64_t asid_generation;	/* of cpu->asid_generation */
-	uint32_t asid;			/* or VPID; of this CPU; 0: none yet */
+	uint64_t asid_generation; /* of cpu->asid_generation */
+	uint32_t asid;		  /* or VPID; of this CPU; 0: none yet */
 	uint32_t tsc_aux;
-	uint64_t dr[4], dr6;		/* unless cpu->debug_owner is this EC */
-	uint8_t *guest_io;		/* I/O bitmap that the processor knows */
-	void *block;			/* VMCB, or VMCS and virtual APIC */
+	uint64_t dr[4], dr6; /* unless cpu->debug_owner is this EC */
+	uint8_t *guest_io;   /* I/O bitmap that the processor knows */
+	void *block;	     /* VMCB, or VMCS and virtual APIC */
 	uint64_t block_phys;
-	uint8_t debugs;			/* has touched a debug register */
-	uint8_t made;			/* the block is written */
-	struct list cached;		/* VMX: in cpu->vcpus if active there */
-	struct ec *ec;			/* that it is of, if so */
+	uint8_t debugs;	    /* has touched a debug register */
+	uint8_t made;	    /* the block is written */
+	struct list cached; /* VMX: in cpu->vcpus if active there */
+	struct ec *ec;	    /* that it is of, if so */
 };
 
 struct vcpu_ops {
-	const char *name;		/* "VMX", "SVM" */
-	uint32_t feature;		/* HIP_VMX, HIP_SVM */
-	uint32_t event_invalid;		/* event number of a failed entry */
-	uint32_t block_order;		/* pages of struct vcpu's block */
+	const char *name;		 /* "VMX", "SVM" */
+	uint32_t feature;		 /* HIP_VMX, HIP_SVM */
+	uint32_t event_invalid;		 /* event number of a failed entry */
+	uint32_t block_order;		 /* pages of struct vcpu's block */
 	const struct ptab_format *guest; /* of guest page tables */
-	const void *resume;		/* label that enters the guest */
+	const void *resume;		 /* label that enters the guest */
 
 	/* What of a new vCPU is not 0; it has its block. Any CPU. */
 	void (*init)(struct ec *ec);
@@ -54,7 +54,7 @@ struct vcpu_ops {
 };
 
 extern const struct vcpu_ops vmx_ops, svm_ops;
-extern const struct vcpu_ops *vcpu_ops;	/* NULL: none on this machine */
+extern const struct vcpu_ops *vcpu_ops; /* NULL: none on this machine */
 
 /*
  * On each CPU at boot: find out what it has, turn it on, say in one line what

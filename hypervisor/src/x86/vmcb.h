@@ -10,11 +10,11 @@
 
 struct vmcb {
 	/* Control area */
-	uint32_t intercept_cr, intercept_dr;	/* reads 15..0, writes 31..16 */
+	uint32_t intercept_cr, intercept_dr; /* reads 15..0, writes 31..16 */
 	uint32_t intercept_exception;
 	uint32_t intercept[3];
 	uint32_t reserved0[10];
-	uint64_t iopm, msrpm;			/* physical addresses */
+	uint64_t iopm, msrpm; /* physical addresses */
 	uint64_t tsc_offset;
 	uint32_t asid, tlb_control;
 	uint64_t vintr;
@@ -23,7 +23,7 @@ struct vmcb {
 	uint64_t exit_int_info;
 	uint64_t np_enable;
 	uint64_t reserved1[2];
-	uint64_t event;				/* EVENTINJ */
+	uint64_t event; /* EVENTINJ */
 	uint64_t ncr3;
 	uint64_t lbr;
 	uint32_t clean, reserved2;
@@ -82,7 +82,7 @@ VMCB_AT(pat, 0x668);
 #undef VMCB_AT
 
 enum {
-	INTERCEPT_CR8_WRITE = 1 << (16 + 8),	/* intercept_cr */
+	INTERCEPT_CR8_WRITE = 1 << (16 + 8), /* intercept_cr */
 
 	/* intercept[0] */
 	INTERCEPT_INTR = 1 << 0,
@@ -105,7 +105,7 @@ enum {
 	INTERCEPT_XSETBV = 1 << 13,
 	INTERCEPT_RDPRU = 1 << 14,
 };
-#define INTERCEPT_SHUTDOWN (1u << 31)	/* intercept[0] */
+#define INTERCEPT_SHUTDOWN (1u << 31) /* intercept[0] */
 #define INTERCEPT_DR_ALL   (~0u)
 
 /* vintr: APM 2 15.21 */
@@ -114,12 +114,11 @@ enum {
 	VINTR_IRQ = 1 << 8,
 	VINTR_PRIORITY = 0xf << 16,
 	VINTR_IGNORE_TPR = 1 << 20,
-	VINTR_MASKING = 1 << 24,	/* RFLAGS.IF and CR8 are the guest's */
+	VINTR_MASKING = 1 << 24, /* RFLAGS.IF and CR8 are the guest's */
 };
 
 /* event, exit_int_info: APM 2 15.20; as in the UTCB, but for these. */
-#define EVENT_INFO \
-	(INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
+#define EVENT_INFO (INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
 enum {
 	EVENT_ERROR_SHIFT = 32,
 	INTERRUPT_SHADOW = 1 << 0,
@@ -130,14 +129,14 @@ enum {
 	TLB_FLUSH_ALL = 1,
 
 	/* clean: the processor may use what it has of these; 15.15.4 */
-	CLEAN_INTERCEPTS = 1 << 0,	/* and the TSC offset */
+	CLEAN_INTERCEPTS = 1 << 0, /* and the TSC offset */
 	CLEAN_IOPM = 1 << 1,
 	CLEAN_ASID = 1 << 2,
-	CLEAN_TPR = 1 << 3,		/* vintr */
-	CLEAN_CR = 1 << 5,		/* and EFER */
+	CLEAN_TPR = 1 << 3, /* vintr */
+	CLEAN_CR = 1 << 5,  /* and EFER */
 	CLEAN_DR = 1 << 6,
 	CLEAN_TABLES = 1 << 7,
-	CLEAN_SEGMENTS = 1 << 8,	/* CS, DS, ES, SS and CPL */
+	CLEAN_SEGMENTS = 1 << 8, /* CS, DS, ES, SS and CPL */
 	CLEAN_CR2 = 1 << 9,
 };
 #define CLEAN_ALL (~0u)

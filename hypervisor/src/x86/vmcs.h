@@ -99,7 +99,14 @@ enum vmcs_field {
 
 /* A segment's number; the fields above are ES's. */
 enum vmcs_segment {
-	VMCS_ES, VMCS_CS, VMCS_SS, VMCS_DS, VMCS_FS, VMCS_GS, VMCS_LDTR, VMCS_TR,
+	VMCS_ES,
+	VMCS_CS,
+	VMCS_SS,
+	VMCS_DS,
+	VMCS_FS,
+	VMCS_GS,
+	VMCS_LDTR,
+	VMCS_TR,
 	VMCS_SEGMENTS,
 };
 
@@ -180,7 +187,7 @@ enum {
 	REASON_MACHINE_CHECK = 41,
 	REASON_EPT_VIOLATION = 48,
 	REASON_PREEMPTION_TIMER = 52,
-	REASON_BASIC = 0xff,	/* all that there are */
+	REASON_BASIC = 0xff, /* all that there are */
 };
 #define REASON_ENTRY_FAILED (1u << 31)
 
@@ -189,7 +196,7 @@ enum {
 	INTERRUPTION_NMI_UNBLOCKED = 1 << 12,
 
 	/* Exit qualification: SDM 3C 28.2.1. */
-	QUALIFICATION_NMI_UNBLOCKED = 1 << 12,	/* of an EPT violation */
+	QUALIFICATION_NMI_UNBLOCKED = 1 << 12, /* of an EPT violation */
 	CR_NUMBER = 15,
 	CR_TYPE = 3 << 4,
 	CR_MOV_TO = 0 << 4,
@@ -200,8 +207,7 @@ enum {
  * The fields that report an event are as the UTCB has it, but for bits that
  * say other things there (SDM 3C 25.9.3), and so is the one that injects.
  */
-#define INJECT_EVENT \
-	(INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
+#define INJECT_EVENT (INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
 
 /* An entry of an MSR area: SDM 3C 25.7.2. */
 struct vmx_msr {
@@ -240,10 +246,7 @@ static inline uint64_t vmread(enum vmcs_field field)
 {
 	uint64_t value;
 
-	__asm__ volatile("vmread %1, %0"
-			 : "=r"(value)
-			 : "r"((uint64_t)field)
-			 : "cc");
+	__asm__ volatile("vmread %1, %0" : "=r"(value) : "r"((uint64_t)field) : "cc");
 	return value;
 }
 
@@ -254,16 +257,10 @@ static inline uint32_t vmread32(enum vmcs_field field)
 
 static inline void vmread_to(uint64_t *to, enum vmcs_field field)
 {
-	__asm__ volatile("vmread %1, %0"
-			 : "=m"(*to)
-			 : "r"((uint64_t)field)
-			 : "cc");
+	__asm__ volatile("vmread %1, %0" : "=m"(*to) : "r"((uint64_t)field) : "cc");
 }
 
 static inline void vmwrite(enum vmcs_field field, uint64_t value)
 {
-	__asm__ volatile("vmwrite %0, %1"
-			 :
-			 : "rm"(value), "r"((uint64_t)field)
-			 : "cc");
+	__asm__ volatile("vmwrite %0, %1" : : "rm"(value), "r"((uint64_t)field) : "cc");
 }

@@ -20,7 +20,7 @@
 #include "vmx_insn.h"
 
 enum {
-	VMCS_ORDER = 1,		/* and the virtual-APIC page */
+	VMCS_ORDER = 1, /* and the virtual-APIC page */
 	EPTP_WRITE_BACK = 6,
 	EPTP_4_LEVELS = 3 << 3,
 	VPIDS = 1 << 16,
@@ -32,14 +32,12 @@ enum {
 
 static uint64_t vmx_phys(const struct vmx *v, const void *field)
 {
-	return pool_to_phys(v) +
-	       (uint64_t)((const char *)field - (const char *)v);
+	return pool_to_phys(v) + (uint64_t)((const char *)field - (const char *)v);
 }
 
 static uint64_t eptp(const struct ec *ec)
 {
-	return pool_to_phys(ec->pd->tables[PTAB_GUEST].root) | EPTP_WRITE_BACK |
-	       EPTP_4_LEVELS;
+	return pool_to_phys(ec->pd->tables[PTAB_GUEST].root) | EPTP_WRITE_BACK | EPTP_4_LEVELS;
 }
 
 static void vmx_init_vcpu(struct ec *ec)
@@ -55,12 +53,10 @@ void vmx_unload(struct ec *ec)
 	struct vmx *v = vmx_of(ec);
 
 	vcpu_leave(ec);
-	if (v->active && !vmclear(v->vcpu.block_phys)) {
+	if (v->active && !vmclear(v->vcpu.block_phys))
 		panic("VMCLEAR failed");
-	}
-	if (v->active) {
+	if (v->active)
 		list_remove(&v->vcpu.cached);
-	}
 	v->active = 0;
 	v->launched = 0;
 	v->host_cr3 = NO_VMCS;
@@ -72,18 +68,15 @@ static void write_zeroes(void)
 	static const struct {
 		uint16_t first, last;
 	} zero[] = {
-		{0x0800, 0x080e}, {0x0c00, 0x0c0c}, {0x200c, 0x200c},
-		{0x2010, 0x2010}, {0x2802, 0x2802}, {0x2806, 0x2806},
-		{0x280a, 0x2810}, {0x4006, 0x400a}, {0x4016, 0x401a},
-		{0x4800, 0x482a}, {0x4c00, 0x4c00}, {0x6004, 0x6006},
+		{0x0800, 0x080e}, {0x0c00, 0x0c0c}, {0x200c, 0x200c}, {0x2010, 0x2010},
+		{0x2802, 0x2802}, {0x2806, 0x2806}, {0x280a, 0x2810}, {0x4006, 0x400a},
+		{0x4016, 0x401a}, {0x4800, 0x482a}, {0x4c00, 0x4c00}, {0x6004, 0x6006},
 		{0x6800, 0x6826}, {0x6c06, 0x6c06}, {0x6c10, 0x6c12},
 	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++) {
-		for (unsigned f = zero[i].first; f <= zero[i].last; f += 2) {
+	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
+		for (unsigned f = zero[i].first; f <= zero[i].last; f += 2)
 			vmwrite((enum vmcs_field)f, 0);
-		}
-	}
 }
 
 struct table_register {
@@ -115,9 +108,8 @@ static void write_host(struct ec *ec, struct vmx *v)
 	vmwrite(VMCS_HOST_CR3, read_cr3());
 	vmwrite(VMCS_HOST_CR4, read_cr4());
 	vmwrite(VMCS_HOST_EFER, rdmsr(MSR_EFER));
-	if (vmx_caps.set[VMX_EXIT] & EXIT_LOAD_PAT) {
+	if (vmx_caps.set[VMX_EXIT] & EXIT_LOAD_PAT)
 		vmwrite(VMCS_HOST_PAT, rdmsr(MSR_PAT));
-	}
 	vmwrite(VMCS_HOST_RIP, (uint64_t)vmx_exit_entry);
 	/* Exits push the general registers where they belong. */
 	vmwrite(VMCS_HOST_RSP, (uint64_t)&ec->regs.vector);
@@ -139,15 +131,12 @@ static void write_controls(struct vmx *v)
 	vmwrite(VMCS_CR4_MASK, vmx_caps.cr4_host);
 	vmwrite(VMCS_MSR_BITMAP, pool_to_phys(vmx_caps.msr_bitmap));
 	vmwrite(VMCS_VIRTUAL_APIC, v->vcpu.block_phys + PAGE_SIZE);
-	if (vmx_caps.may[VMX_PRIMARY] & PRIMARY_TPR_SHADOW) {
+	if (vmx_caps.may[VMX_PRIMARY] & PRIMARY_TPR_SHADOW)
 		vmwrite(VMCS_TPR_THRESHOLD, 0);
-	}
-	if (v->secondary & SECONDARY_XSAVES) {
+	if (v->secondary & SECONDARY_XSAVES)
 		vmwrite(VMCS_XSS_EXITING_BITMAP, 0);
-	}
-	if (vmx_caps.timer) {
+	if (vmx_caps.timer)
 		vmwrite(VMCS_PREEMPTION_TIMER, vmx_caps.timer);
-	}
 }
 
 static void write_msrs(struct vmx *v)
@@ -162,9 +151,8 @@ static void write_msrs(struct vmx *v)
 
 	for (unsigned i = 0; i < VMX_MSRS; i++) {
 		v->guest_msr[i].index = v->host_msr[i].index = index[i];
-		if (i >= VMX_STAR && i <= VMX_SFMASK) {
+		if (i >= VMX_STAR && i <= VMX_SFMASK)
 			v->host_msr[i].value = rdmsr(index[i]);
-		}
 	}
 	v->msr_count = 1;
 	vmwrite(VMCS_EXIT_MSR_STORE, vmx_phys(v, v->guest_msr));
@@ -182,19 +170,16 @@ static void write_guest(void)
 	vmwrite(VMCS_GUEST_CR4, vmx_caps.cr4_fixed);
 	vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
 	vmwrite(VMCS_GUEST_DR7, DR7_FIXED);
-	if (vmx_caps.set[VMX_ENTRY] & ENTRY_LOAD_PAT) {
+	if (vmx_caps.set[VMX_ENTRY] & ENTRY_LOAD_PAT)
 		vmwrite(VMCS_GUEST_PAT, PAT_RESET);
-	}
 }
 
 void vmx_make_current(struct ec *ec)
 {
 	struct vmx *v = vmx_of(ec);
 
-	if ((!v->active && !vmclear(v->vcpu.block_phys)) ||
-	    !vmptrld(v->vcpu.block_phys)) {
+	if ((!v->active && !vmclear(v->vcpu.block_phys)) || !vmptrld(v->vcpu.block_phys))
 		panic("VMCLEAR or VMPTRLD failed");
-	}
 	if (!v->active) {
 		v->active = 1;
 		v->vcpu.ec = ec;
@@ -217,15 +202,12 @@ static void prepare_vpid(struct vmx *v)
 {
 	uint32_t old = v->vcpu.asid;
 
-	if (!(v->secondary & SECONDARY_VPID)) {
+	if (!(v->secondary & SECONDARY_VPID))
 		return;
-	}
-	if (vcpu_take_asid(&v->vcpu, VPIDS)) {
+	if (vcpu_take_asid(&v->vcpu, VPIDS))
 		invvpid(INVVPID_ALL, 0);
-	}
-	if (v->vcpu.asid != old) {
+	if (v->vcpu.asid != old)
 		vmwrite(VMCS_VPID, v->vcpu.asid);
-	}
 }
 
 bool vmx_prepare(struct ec *ec)
@@ -235,9 +217,8 @@ bool vmx_prepare(struct ec *ec)
 	bool launch = !v->launched;
 	uint64_t now;
 
-	if (!vmx_is_current(ec)) {
+	if (!vmx_is_current(ec))
 		vmx_make_current(ec);
-	}
 	vcpu_prepare(ec);
 	if (v->host_cr3 != read_cr3()) {
 		v->host_cr3 = read_cr3();
@@ -250,17 +231,15 @@ bool vmx_prepare(struct ec *ec)
 		invept(INVEPT_SINGLE, eptp(ec));
 	}
 	prepare_vpid(v);
-	if (!map) {
+	if (!map)
 		map = vmx_caps.io_bitmap;
-	}
 	if (v->vcpu.guest_io != map) {
 		v->vcpu.guest_io = map;
 		vmwrite(VMCS_IO_BITMAP_A, pool_to_phys(map));
 		vmwrite(VMCS_IO_BITMAP_B, pool_to_phys(map) + PAGE_SIZE);
 	}
-	if (read_cr2() != v->cr2) {
+	if (read_cr2() != v->cr2)
 		write_cr2(v->cr2);
-	}
 	v->launched = 1;
 	return launch;
 }

@@ -14,19 +14,23 @@
 
 /* Kinds of controls. */
 enum vmx_control {
-	VMX_PIN, VMX_PRIMARY, VMX_EXIT, VMX_ENTRY, VMX_SECONDARY,
+	VMX_PIN,
+	VMX_PRIMARY,
+	VMX_EXIT,
+	VMX_ENTRY,
+	VMX_SECONDARY,
 	VMX_CONTROLS,
 };
 
 /* What the processors here offer, and what a vCPU starts with. */
 struct vmx_caps {
-	uint32_t revision;		/* of the VMCS */
-	uint32_t set[VMX_CONTROLS];	/* controls of a new vCPU */
-	uint32_t may[VMX_CONTROLS];	/* what may be set at all */
-	uint32_t timer;			/* VMX-preemption timer, or 0 */
-	uint64_t cr0_host, cr4_host;	/* bits that are not the guest's own */
-	uint64_t cr0_fixed, cr4_fixed;	/* what they are in the register */
-	uint64_t ept_vpid;		/* MSR_VMX_EPT_VPID_CAP */
+	uint32_t revision;		 /* of the VMCS */
+	uint32_t set[VMX_CONTROLS];	 /* controls of a new vCPU */
+	uint32_t may[VMX_CONTROLS];	 /* what may be set at all */
+	uint32_t timer;			 /* VMX-preemption timer, or 0 */
+	uint64_t cr0_host, cr4_host;	 /* bits that are not the guest's own */
+	uint64_t cr0_fixed, cr4_fixed;	 /* what they are in the register */
+	uint64_t ept_vpid;		 /* MSR_VMX_EPT_VPID_CAP */
 	uint8_t *io_bitmap, *msr_bitmap; /* everything exits; almost */
 };
 
@@ -42,7 +46,9 @@ extern struct vmx_caps vmx_caps;
  */
 enum vmx_msrs {
 	VMX_KERNEL_GS_BASE,
-	VMX_STAR, VMX_LSTAR, VMX_SFMASK,
+	VMX_STAR,
+	VMX_LSTAR,
+	VMX_SFMASK,
 	VMX_TSC_AUX,
 	VMX_MSRS,
 	VMX_CSTAR = VMX_MSRS,
@@ -56,30 +62,30 @@ struct vmx_seen {
 };
 
 struct vmx {
-	struct vcpu vcpu;		/* first; its block: VMCS, virtual APIC */
+	struct vcpu vcpu; /* first; its block: VMCS, virtual APIC */
 
 	/* vmx_entry.S: what it compares */
-	uint64_t host_cr3;		/* in the VMCS; ~0: not to be trusted */
-	uint64_t cr2;			/* the guest's */
-	uint8_t gdtr[16];		/* LGDT's operand: the kernel's */
+	uint64_t host_cr3; /* in the VMCS; ~0: not to be trusted */
+	uint64_t cr2;	   /* the guest's */
+	uint8_t gdtr[16];  /* LGDT's operand: the kernel's */
 
-	uint32_t seen_mtd;		/* parts of `seen` that are right */
+	uint32_t seen_mtd; /* parts of `seen` that are right */
 
 	/* What the VMCS holds. */
 	uint32_t primary, secondary;
-	uint32_t asked;			/* of primary, by the VMM */
+	uint32_t asked; /* of primary, by the VMM */
 	uint32_t msr_count;
-	uint32_t activity;		/* active, or what the VMM last made it */
+	uint32_t activity; /* active, or what the VMM last made it */
 	uint32_t tpr_threshold;
-	uint64_t cr0_shadow, cr4_shadow;	/* of the host's bits */
+	uint64_t cr0_shadow, cr4_shadow; /* of the host's bits */
 	uint64_t sysenter_cs, sysenter_rsp, sysenter_rip;
-	uint64_t efer;			/* as the VMM last wrote it */
+	uint64_t efer; /* as the VMM last wrote it */
 	struct vmx_seen seen;
 
 	struct vmx_msr guest_msr[VMX_MSRS + 1] aligned_to(16);
 	struct vmx_msr host_msr[VMX_MSRS] aligned_to(16);
 
-	uint8_t active;			/* this CPU may cache the VMCS */
+	uint8_t active; /* this CPU may cache the VMCS */
 	uint8_t launched;
 };
 
@@ -112,8 +118,7 @@ static inline void vmx_set_primary(struct vmx *v, uint32_t controls)
  */
 static inline bool vmx_not_entered(const struct ec *ec)
 {
-	return ec->event >= EVENT_VCPU_STARTUP ||
-	       ec->event == REASON_INVALID_STATE ||
+	return ec->event >= EVENT_VCPU_STARTUP || ec->event == REASON_INVALID_STATE ||
 	       ec->event == REASON_MSR_LOADING;
 }
 

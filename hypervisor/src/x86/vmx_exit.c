@@ -22,9 +22,8 @@ static uint64_t general_register(const struct ec *ec, unsigned n)
 {
 	const struct regs *r = &ec->regs;
 	const uint64_t *const reg[16] = {
-		&r->rax, &r->rcx, &r->rdx, &r->rbx, NULL, &r->rbp, &r->rsi,
-		&r->rdi, &r->r8, &r->r9, &r->r10, &r->r11, &r->r12, &r->r13,
-		&r->r14, &r->r15,
+		&r->rax, &r->rcx, &r->rdx, &r->rbx, NULL,    &r->rbp, &r->rsi, &r->rdi,
+		&r->r8,	 &r->r9,  &r->r10, &r->r11, &r->r12, &r->r13, &r->r14, &r->r15,
 	};
 
 	return reg[n] ? *reg[n] : vmread(VMCS_GUEST_RSP);
@@ -48,10 +47,8 @@ void vmx_use_debug(struct ec *ec)
 	struct vmx *v = vmx_of(ec);
 
 	vcpu_take_debug(ec);
-	if (!(v->asked & PRIMARY_MOV_DR_EXITING)) {
-		vmx_set_primary(v, v->primary &
-					   ~(uint32_t)PRIMARY_MOV_DR_EXITING);
-	}
+	if (!(v->asked & PRIMARY_MOV_DR_EXITING))
+		vmx_set_primary(v, v->primary & ~(uint32_t)PRIMARY_MOV_DR_EXITING);
 }
 
 /* The handler's IRET lets the next NMI in. */
@@ -72,8 +69,7 @@ static void set_dr6(uint64_t causes)
 
 static void block_nmis(void)
 {
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-		vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
 }
 
 /*
@@ -83,11 +79,8 @@ static void block_nmis(void)
 static void check_single_step(void)
 {
 	if (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF &&
-	    vmread(VMCS_GUEST_INTERRUPTIBILITY) &
-		    (SHADOW_STI | SHADOW_MOV_SS)) {
-		vmwrite(VMCS_GUEST_PENDING_DEBUG,
-			vmread(VMCS_GUEST_PENDING_DEBUG) | DR6_BS);
-	}
+	    vmread(VMCS_GUEST_INTERRUPTIBILITY) & (SHADOW_STI | SHADOW_MOV_SS))
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | DR6_BS);
 }
 
 /*
@@ -100,14 +93,10 @@ static struct ec *debug_exception(struct ec *ec, uint32_t info)
 
 	vmx_use_debug(ec);
 	set_dr6(causes);
-	if (causes & DR6_BD) {
-		vmwrite(VMCS_GUEST_DR7,
-			vmread(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
-	}
-	if ((info & INJECT_TYPE) == INJECT_PRIVILEGED_EXCEPTION) {
-		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH,
-			vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
-	}
+	if (causes & DR6_BD)
+		vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
+	if ((info & INJECT_TYPE) == INJECT_PRIVILEGED_EXCEPTION)
+		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
 	check_single_step();
 	vmwrite(VMCS_ENTRY_INTERRUPTION, info & INJECT_EVENT);
 	return ec;
@@ -122,12 +111,10 @@ static struct ec *exception(struct ec *ec)
 {
 	uint32_t info = vmread32(VMCS_EXIT_INTERRUPTION);
 
-	if ((info & INJECT_TYPE) == INJECT_NMI) {
+	if ((info & INJECT_TYPE) == INJECT_NMI)
 		return nmi(ec);
-	}
-	if (info & INTERRUPTION_NMI_UNBLOCKED) {
+	if (info & INTERRUPTION_NMI_UNBLOCKED)
 		block_nmis();
-	}
 	switch (info & INJECT_VECTOR) {
 	case VECTOR_DB:
 		return debug_exception(ec, info);
@@ -154,9 +141,8 @@ static struct ec *external_interrupt(struct ec *ec)
  */
 static struct ec *move_to_cr0(struct ec *ec, struct vmx *v, uint64_t value)
 {
-	if ((value & CR0_NW) && !(value & CR0_CD)) {
+	if ((value & CR0_NW) && !(value & CR0_CD))
 		return inject(ec, VECTOR_GP, 0);
-	}
 	v->cr0_shadow = value & vmx_caps.cr0_host;
 	vmwrite(VMCS_CR0_SHADOW, v->cr0_shadow);
 	return ec;
@@ -164,9 +150,8 @@ static struct ec *move_to_cr0(struct ec *ec, struct vmx *v, uint64_t value)
 
 static struct ec *move_to_cr4(struct ec *ec, struct vmx *v, uint64_t value)
 {
-	if (value & CR4_VMXE) {
+	if (value & CR4_VMXE)
 		return inject(ec, VECTOR_GP, 0);
-	}
 	v->cr4_shadow = value & vmx_caps.cr4_host;
 	vmwrite(VMCS_CR4_SHADOW, v->cr4_shadow);
 	return ec;
@@ -177,20 +162,17 @@ static struct ec *cr_access(struct ec *ec)
 	uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
 	uint64_t value = general_register(ec, q >> CR_REGISTER_SHIFT & 15);
 
-	if ((q & CR_TYPE) == CR_MOV_TO && (q & CR_NUMBER) == 0) {
+	if ((q & CR_TYPE) == CR_MOV_TO && (q & CR_NUMBER) == 0)
 		return move_to_cr0(ec, vmx_of(ec), value);
-	}
-	if ((q & CR_TYPE) == CR_MOV_TO && (q & CR_NUMBER) == 4) {
+	if ((q & CR_TYPE) == CR_MOV_TO && (q & CR_NUMBER) == 4)
 		return move_to_cr4(ec, vmx_of(ec), value);
-	}
 	return vcpu_event(ec, REASON_CR_ACCESS);
 }
 
 static struct ec *mov_dr(struct ec *ec)
 {
-	if (vmx_of(ec)->asked & PRIMARY_MOV_DR_EXITING) {
+	if (vmx_of(ec)->asked & PRIMARY_MOV_DR_EXITING)
 		return vcpu_event(ec, REASON_MOV_DR);
-	}
 	vmx_use_debug(ec);
 	return ec;
 }
@@ -202,11 +184,9 @@ static struct ec *mov_dr(struct ec *ec)
 static struct ec *ept_violation(struct ec *ec)
 {
 	ec->fault_address = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
-	if (unlikely(vmread(VMCS_EXIT_QUALIFICATION) &
-		     QUALIFICATION_NMI_UNBLOCKED) &&
-	    !(vmread(VMCS_IDT_VECTORING) & INJECT_VALID)) {
+	if (unlikely(vmread(VMCS_EXIT_QUALIFICATION) & QUALIFICATION_NMI_UNBLOCKED) &&
+	    !(vmread(VMCS_IDT_VECTORING) & INJECT_VALID))
 		block_nmis();
-	}
 	return vcpu_event(ec, REASON_EPT_VIOLATION);
 }
 
@@ -218,12 +198,9 @@ static struct ec *preemption_timer(struct ec *ec)
 }
 
 static struct ec *(*const kept[])(struct ec *) = {
-	[REASON_EXCEPTION_NMI] = exception,
-	[REASON_EXTERNAL_INTERRUPT] = external_interrupt,
-	[REASON_CR_ACCESS] = cr_access,
-	[REASON_MOV_DR] = mov_dr,
-	[REASON_EPT_VIOLATION] = ept_violation,
-	[REASON_PREEMPTION_TIMER] = preemption_timer,
+	[REASON_EXCEPTION_NMI] = exception,	[REASON_EXTERNAL_INTERRUPT] = external_interrupt,
+	[REASON_CR_ACCESS] = cr_access,		[REASON_MOV_DR] = mov_dr,
+	[REASON_EPT_VIOLATION] = ept_violation, [REASON_PREEMPTION_TIMER] = preemption_timer,
 };
 
 /*
@@ -233,9 +210,8 @@ static struct ec *(*const kept[])(struct ec *) = {
 static struct ec *entry_failed(struct ec *ec, uint32_t reason)
 {
 	vmx_unload(ec);
-	if (reason == REASON_MACHINE_CHECK) {
+	if (reason == REASON_MACHINE_CHECK)
 		return vcpu_machine_check(ec);
-	}
 	return vcpu_event(ec, reason);
 }
 
@@ -245,9 +221,8 @@ struct ec *vmx_exit(struct ec *ec)
 
 	vmx_of(ec)->seen_mtd = 0;
 	if (likely(reason >= ARRAY_SIZE(kept) || !kept[reason])) {
-		if (unlikely(reason & REASON_ENTRY_FAILED)) {
+		if (unlikely(reason & REASON_ENTRY_FAILED))
 			return entry_failed(ec, reason & REASON_BASIC);
-		}
 		return vcpu_event(ec, reason & REASON_BASIC);
 	}
 	return kept[reason](ec);

@@ -33,7 +33,7 @@ enum {
 	MISC_TIMER_RATE = 0x1f,
 
 	FEATURE_CONTROL_LOCK = 1 << 0,
-	FEATURE_CONTROL_VMX = 1 << 2,	/* outside SMX */
+	FEATURE_CONTROL_VMX = 1 << 2, /* outside SMX */
 };
 
 #define BASIC_TRUE_CONTROLS (1ul << 55)
@@ -48,19 +48,16 @@ enum {
 #define EPT_INVVPID	  (1ul << 32)
 #define EPT_INVVPID_ALL	  (1ul << 42)
 
-#define EPT_NEEDED                                                \
-	(EPT_4_LEVELS | EPT_WRITE_BACK | EPT_2M | EPT_INVEPT |    \
-	 EPT_INVEPT_SINGLE)
+#define EPT_NEEDED  (EPT_4_LEVELS | EPT_WRITE_BACK | EPT_2M | EPT_INVEPT | EPT_INVEPT_SINGLE)
 #define VPID_NEEDED (EPT_INVVPID | EPT_INVVPID_ALL)
 
 /*
  * Without exits on CR8 the guest would change the priority of the host's local
  * APIC, and without those on debug registers what other vCPUs have in them.
  */
-#define PRIMARY_NEEDED                                               \
-	(PRIMARY_HLT_EXITING | PRIMARY_RDPMC_EXITING |               \
-	 PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING |      \
-	 PRIMARY_MOV_DR_EXITING | PRIMARY_IO_BITMAPS |               \
+#define PRIMARY_NEEDED                                                             \
+	(PRIMARY_HLT_EXITING | PRIMARY_RDPMC_EXITING | PRIMARY_CR8_LOAD_EXITING |  \
+	 PRIMARY_CR8_STORE_EXITING | PRIMARY_MOV_DR_EXITING | PRIMARY_IO_BITMAPS | \
 	 PRIMARY_MSR_BITMAPS | PRIMARY_SECONDARY)
 /* What must be possible to turn off. */
 #define PRIMARY_UNWANTED (PRIMARY_CR3_LOAD_EXITING | PRIMARY_CR3_STORE_EXITING)
@@ -81,12 +78,13 @@ struct ptab_format ptab_ept = {
 	.w = 2,
 	.x = 4,
 	.no_x = 0,
-	.type = {
-		/* WB, whatever the guest's PAT says. */
-		[MEMORY_CACHED] = 6 << 3 | 1 << 6,
-		[MEMORY_COMBINING] = 1 << 3,
-		[MEMORY_UNCACHED] = 0,
-	},
+	.type =
+		{
+			/* WB, whatever the guest's PAT says. */
+			[MEMORY_CACHED] = 6 << 3 | 1 << 6,
+			[MEMORY_COMBINING] = 1 << 3,
+			[MEMORY_UNCACHED] = 0,
+		},
 	.present = 7,
 	.levels_large = 1,
 };
@@ -100,17 +98,14 @@ static const struct {
 } controls[VMX_CONTROLS] = {
 	[VMX_PIN] = {0x481, 0x48d, PIN_INTERRUPT_EXITING | PIN_NMI_EXITING,
 		     PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER},
-	[VMX_PRIMARY] = {0x482, 0x48e,
-			 PRIMARY_NEEDED, PRIMARY_TSC_OFFSETTING},
-	[VMX_EXIT] = {0x483, 0x48f, EXIT_HOST_64 | EXIT_ACKNOWLEDGE |
-			      EXIT_SAVE_EFER | EXIT_LOAD_EFER,
+	[VMX_PRIMARY] = {0x482, 0x48e, PRIMARY_NEEDED, PRIMARY_TSC_OFFSETTING},
+	[VMX_EXIT] = {0x483, 0x48f,
+		      EXIT_HOST_64 | EXIT_ACKNOWLEDGE | EXIT_SAVE_EFER | EXIT_LOAD_EFER,
 		      EXIT_SAVE_DEBUG | EXIT_LOAD_PAT},
-	[VMX_ENTRY] = {0x484, 0x490, ENTRY_LOAD_EFER,
-		       ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT},
-	[VMX_SECONDARY] = {0x48b, 0x48b,
-			   SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST,
-			   SECONDARY_VPID | SECONDARY_RDTSCP |
-				   SECONDARY_INVPCID | SECONDARY_XSAVES},
+	[VMX_ENTRY] = {0x484, 0x490, ENTRY_LOAD_EFER, ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT},
+	[VMX_SECONDARY] = {0x48b, 0x48b, SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST,
+			   SECONDARY_VPID | SECONDARY_RDTSCP | SECONDARY_INVPCID |
+				   SECONDARY_XSAVES},
 };
 
 /* The first thing that is missing, or NULL; `capability` is what there is. */
@@ -118,25 +113,20 @@ static const char *find_missing(const uint64_t *capability, uint64_t ept_vpid)
 {
 	static const char *const name[VMX_CONTROLS] = {
 		"a pin-based control", "a primary processor-based control",
-		"an exit control", "an entry control", "unrestricted guest",
+		"an exit control",     "an entry control",
+		"unrestricted guest",
 	};
 
-	if (vmx_missing(capability[VMX_SECONDARY], SECONDARY_EPT)) {
+	if (vmx_missing(capability[VMX_SECONDARY], SECONDARY_EPT))
 		return "extended page tables";
-	}
-	if (EPT_NEEDED & ~ept_vpid) {
+	if (EPT_NEEDED & ~ept_vpid)
 		return "a feature of EPT";
-	}
-	for (unsigned i = 0; i < VMX_CONTROLS; i++) {
-		if (vmx_missing(capability[i], controls[i].need)) {
+	for (unsigned i = 0; i < VMX_CONTROLS; i++)
+		if (vmx_missing(capability[i], controls[i].need))
 			return name[i];
-		}
-	}
-	if (vmx_missing(capability[VMX_PRIMARY], PRIMARY_INTERRUPT_WINDOW)) {
+	if (vmx_missing(capability[VMX_PRIMARY], PRIMARY_INTERRUPT_WINDOW))
 		return "the interrupt window";
-	}
-	return capability[VMX_PRIMARY] & PRIMARY_UNWANTED
-		       ? "CR3 access without exit" : NULL;
+	return capability[VMX_PRIMARY] & PRIMARY_UNWANTED ? "CR3 access without exit" : NULL;
 }
 
 /*
@@ -161,34 +151,25 @@ static const char *choose(struct vmx_caps *c)
 
 	c->revision = (uint32_t)basic & 0x7fffffff;
 	for (unsigned i = 0; i < VMX_CONTROLS; i++) {
-		if (i == VMX_SECONDARY &&
-		    vmx_missing(capability[VMX_PRIMARY], PRIMARY_SECONDARY)) {
+		if (i == VMX_SECONDARY && vmx_missing(capability[VMX_PRIMARY], PRIMARY_SECONDARY))
 			break;
-		}
-		capability[i] = rdmsr(basic & BASIC_TRUE_CONTROLS
-					      ? controls[i].true_msr
-					      : controls[i].msr);
-		c->set[i] = vmx_controls(capability[i], controls[i].need |
-								controls[i].want);
+		capability[i] = rdmsr(basic & BASIC_TRUE_CONTROLS ? controls[i].true_msr
+								  : controls[i].msr);
+		c->set[i] = vmx_controls(capability[i], controls[i].need | controls[i].want);
 		c->may[i] = (uint32_t)(capability[i] >> 32);
 	}
-	if (c->may[VMX_SECONDARY] & SECONDARY_EPT) {
+	if (c->may[VMX_SECONDARY] & SECONDARY_EPT)
 		c->ept_vpid = rdmsr(MSR_VMX_EPT_VPID_CAP);
-	}
 	missing = find_missing(capability, c->ept_vpid);
-	if (missing) {
+	if (missing)
 		return missing;
-	}
-	if (VPID_NEEDED & ~c->ept_vpid) {
+	if (VPID_NEEDED & ~c->ept_vpid)
 		c->set[VMX_SECONDARY] &= ~(uint32_t)SECONDARY_VPID;
-	}
-	if (!(c->set[VMX_PIN] & PIN_VIRTUAL_NMIS)) {
+	if (!(c->set[VMX_PIN] & PIN_VIRTUAL_NMIS))
 		c->may[VMX_PRIMARY] &= ~(uint32_t)PRIMARY_NMI_WINDOW;
-	}
 	choose_timer(c);
 	/* With an unrestricted guest PE and PG may be 0 (SDM 3C 24.8). */
-	c->cr0_host = (rdmsr(MSR_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG)) |
-		      CR0_CD | CR0_NW;
+	c->cr0_host = (rdmsr(MSR_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG)) | CR0_CD | CR0_NW;
 	c->cr0_fixed = c->cr0_host & ~(CR0_CD | CR0_NW);
 	c->cr4_fixed = rdmsr(MSR_VMX_CR4_FIXED0) | CR4_MCE;
 	c->cr4_host = c->cr4_fixed | CR4_NOT_KEPT | (fpu_xss ? 0 : CR4_CET);
@@ -203,9 +184,8 @@ static bool make_bitmaps(struct vmx_caps *c)
 
 	c->io_bitmap = page_alloc(NULL, IO_BITMAP_ORDER, false);
 	c->msr_bitmap = page_alloc(NULL, 0, false);
-	if (!c->io_bitmap || !c->msr_bitmap) {
+	if (!c->io_bitmap || !c->msr_bitmap)
 		return false;
-	}
 	__builtin_memset(c->io_bitmap, 0xff, PAGE_SIZE << IO_BITMAP_ORDER);
 	__builtin_memset(c->msr_bitmap, 0xff, MSR_BITMAP_SIZE);
 	c->msr_bitmap[READ_HIGH + byte] = 0xf8;
@@ -228,21 +208,18 @@ static const char *find_caps(bool first)
 	struct vmx_caps c = {0};
 	const char *missing = choose(&c);
 
-	if (missing) {
+	if (missing)
 		return missing;
-	}
 	if (first) {
-		if (!make_bitmaps(&c)) {
+		if (!make_bitmaps(&c))
 			return "memory";
-		}
 		vmx_caps = c;
 		ptab_ept.levels_large = c.ept_vpid & EPT_1G ? 2 : 1;
 		return NULL;
 	}
 	c.io_bitmap = vmx_caps.io_bitmap;
 	c.msr_bitmap = vmx_caps.msr_bitmap;
-	return __builtin_memcmp(&c, &vmx_caps, sizeof(c))
-		       ? "what the first CPU has" : NULL;
+	return __builtin_memcmp(&c, &vmx_caps, sizeof(c)) ? "what the first CPU has" : NULL;
 }
 
 /* Firmware may leave this to us, and a hypervisor does. */
@@ -250,26 +227,22 @@ static bool permitted(void)
 {
 	uint64_t control;
 
-	if (!rdmsr_safe(MSR_FEATURE_CONTROL, &control)) {
+	if (!rdmsr_safe(MSR_FEATURE_CONTROL, &control))
 		return true;
-	}
-	if (control & FEATURE_CONTROL_LOCK) {
+	if (control & FEATURE_CONTROL_LOCK)
 		return control & FEATURE_CONTROL_VMX;
-	}
-	return wrmsr_safe(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_LOCK |
-						       FEATURE_CONTROL_VMX);
+	return wrmsr_safe(MSR_FEATURE_CONTROL,
+			  control | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
 }
 
 static bool turn_on(struct cpu *cpu)
 {
 	uint32_t *region = cpu->vcpu_host;
 
-	if (!region) {
+	if (!region)
 		region = page_alloc(NULL, 0, true);
-	}
-	if (!region) {
+	if (!region)
 		return false;
-	}
 	*region = vmx_caps.revision;
 	cpu->vcpu_host = region;
 	cpu->vcpu_host_phys = pool_to_phys(region);
@@ -283,17 +256,14 @@ bool vmx_init(struct cpu *cpu)
 	const char *missing = NULL;
 	bool first = !vcpu_ops;
 
-	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_VMX)) {
+	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_VMX))
 		return false;
-	}
-	if (!permitted()) {
+	if (!permitted())
 		missing = "the firmware's permission";
-	} else {
+	else
 		missing = find_caps(first);
-	}
-	if (!missing && !turn_on(cpu)) {
+	if (!missing && !turn_on(cpu))
 		missing = "a VMXON that works";
-	}
 	if (missing) {
 		log("vmx: not used, for want of %s\n", missing);
 		return false;

@@ -6,16 +6,13 @@
 
 #include "../types.h"
 
-#define VMX_POINTER(insn)                                                     \
-	static inline bool insn(uint64_t phys)                                \
-	{                                                                     \
-		bool ok;                                                      \
-									      \
-		__asm__ volatile(#insn " %1"                                  \
-				 : "=@cca"(ok)                                \
-				 : "m"(phys)                                  \
-				 : "memory");                                 \
-		return ok;                                                    \
+#define VMX_POINTER(insn)                                                           \
+	static inline bool insn(uint64_t phys)                                      \
+	{                                                                           \
+		bool ok;                                                            \
+                                                                                    \
+		__asm__ volatile(#insn " %1" : "=@cca"(ok) : "m"(phys) : "memory"); \
+		return ok;                                                          \
 	}
 VMX_POINTER(vmxon)
 VMX_POINTER(vmclear)
@@ -25,15 +22,12 @@ VMX_POINTER(vmptrld)
 enum { INVEPT_SINGLE = 1, INVVPID_ALL = 2 };
 
 /* what: EPTP or VPID */
-#define VMX_INVALIDATE(insn)                                                  \
-	static inline void insn(uint64_t type, uint64_t what)                 \
-	{                                                                     \
-		uint64_t descriptor[2] = {what, 0};                           \
-									      \
-		__asm__ volatile(#insn " %0, %1"                              \
-				 :                                            \
-				 : "m"(descriptor), "r"(type)                 \
-				 : "cc", "memory");                           \
+#define VMX_INVALIDATE(insn)                                                                       \
+	static inline void insn(uint64_t type, uint64_t what)                                      \
+	{                                                                                          \
+		uint64_t descriptor[2] = {what, 0};                                                \
+                                                                                                   \
+		__asm__ volatile(#insn " %0, %1" : : "m"(descriptor), "r"(type) : "cc", "memory"); \
 	}
 VMX_INVALIDATE(invept)
 VMX_INVALIDATE(invvpid)

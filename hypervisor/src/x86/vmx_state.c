@@ -14,28 +14,24 @@
 #include "vmx.h"
 
 /* Parts of the MTD. */
-#define MTD_SEGMENTS                                                   \
-	(MTD_DS_ES | MTD_FS_GS | MTD_CS_SS | MTD_TR | MTD_LDTR |       \
-	 MTD_GDTR | MTD_IDTR)
-#define MTD_CONTROL (MTD_CR | MTD_DR | MTD_CTRL | MTD_EFER | MTD_PDPTE)
-#define MTD_KEPT                                                       \
-	(MTD_SYSENTER | MTD_TSC | MTD_SYSCALL | MTD_TPR |              \
-	 MTD_TSC_AUX | MTD_XSAVE | MTD_FPU)
+#define MTD_SEGMENTS (MTD_DS_ES | MTD_FS_GS | MTD_CS_SS | MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR)
+#define MTD_CONTROL  (MTD_CR | MTD_DR | MTD_CTRL | MTD_EFER | MTD_PDPTE)
+#define MTD_KEPT \
+	(MTD_SYSENTER | MTD_TSC | MTD_SYSCALL | MTD_TPR | MTD_TSC_AUX | MTD_XSAVE | MTD_FPU)
 /* What is compared with what the VMM was shown. */
 #define MTD_SEEN (MTD_SEGMENTS | MTD_DR | MTD_EFER)
 
 /* Controls that a VMM may choose. All else is the kernel's. */
-#define PRIMARY_VMM                                              \
-	(PRIMARY_INVLPG_EXITING | PRIMARY_MWAIT_EXITING |        \
-	 PRIMARY_RDTSC_EXITING | PRIMARY_CR8_LOAD_EXITING |      \
-	 PRIMARY_CR8_STORE_EXITING | PRIMARY_TPR_SHADOW |        \
-	 PRIMARY_MOV_DR_EXITING | PRIMARY_MONITOR_TRAP |         \
-	 PRIMARY_MONITOR_EXITING | PRIMARY_PAUSE_EXITING)
-#define PRIMARY_CR8 (PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING)
+#define PRIMARY_VMM                                                                  \
+	(PRIMARY_INVLPG_EXITING | PRIMARY_MWAIT_EXITING | PRIMARY_RDTSC_EXITING |    \
+	 PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING | PRIMARY_TPR_SHADOW | \
+	 PRIMARY_MOV_DR_EXITING | PRIMARY_MONITOR_TRAP | PRIMARY_MONITOR_EXITING |   \
+	 PRIMARY_PAUSE_EXITING)
+#define PRIMARY_CR8	(PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING)
 #define PRIMARY_WINDOWS (PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW)
-#define SECONDARY_VMM                                            \
-	(SECONDARY_TABLE_EXITING | SECONDARY_WBINVD_EXITING |    \
-	 SECONDARY_RDRAND_EXITING | SECONDARY_RDSEED_EXITING)
+#define SECONDARY_VMM                                                                    \
+	(SECONDARY_TABLE_EXITING | SECONDARY_WBINVD_EXITING | SECONDARY_RDRAND_EXITING | \
+	 SECONDARY_RDSEED_EXITING)
 
 /* With paging and PAE, and not in long mode: SDM 3A 4.1.1. */
 static inline bool pae_paging(const struct vmx *v)
@@ -47,8 +43,7 @@ static inline bool pae_paging(const struct vmx *v)
 static void save_injection(const struct ec *ec, struct utcb *u)
 {
 	bool entry = vmx_not_entered(ec);
-	uint32_t info = vmread32(entry ? VMCS_ENTRY_INTERRUPTION
-				       : VMCS_IDT_VECTORING);
+	uint32_t info = vmread32(entry ? VMCS_ENTRY_INTERRUPTION : VMCS_IDT_VECTORING);
 
 	info &= INJECT_EVENT;
 	u->inject = info;
@@ -59,9 +54,8 @@ static void save_injection(const struct ec *ec, struct utcb *u)
 }
 
 /* Access rights, by bytes: the reverse of vmx_rights_from_utcb(). */
-static ALWAYS_INLINE void put_segment(struct segment *s, uint64_t selector,
-				      uint64_t rights, uint64_t limit,
-				      uint64_t base)
+static ALWAYS_INLINE void put_segment(struct segment *s, uint64_t selector, uint64_t rights,
+				      uint64_t limit, uint64_t base)
 {
 	uint8_t *byte = (uint8_t *)&s->rights;
 
@@ -72,8 +66,7 @@ static ALWAYS_INLINE void put_segment(struct segment *s, uint64_t selector,
 	s->base = base;
 }
 
-static ALWAYS_INLINE void save_segment(struct segment *s, struct segment *seen,
-				       enum vmcs_segment i)
+static ALWAYS_INLINE void save_segment(struct segment *s, struct segment *seen, enum vmcs_segment i)
 {
 	uint64_t selector = vmread(vmcs_of(VMCS_GUEST_SELECTOR, i));
 	uint64_t rights = vmread(vmcs_of(VMCS_GUEST_RIGHTS, i));
@@ -84,77 +77,60 @@ static ALWAYS_INLINE void save_segment(struct segment *s, struct segment *seen,
 	put_segment(seen, selector, rights, limit, base);
 }
 
-#define SAVE_SEGMENT(bit, name, NAME)                                       \
-	if (mtd & (bit)) {                                                  \
-		save_segment(&u->name, &seen->segment[VMCS_##NAME],         \
-			     VMCS_##NAME);                                  \
+#define SAVE_SEGMENT(bit, name, NAME) \
+	if (mtd & (bit))              \
+		save_segment(&u->name, &seen->segment[VMCS_##NAME], VMCS_##NAME);
+#define SAVE_TABLE(bit, name, NAME)                                                     \
+	if (mtd & (bit)) {                                                              \
+		seen->name.limit = u->name.limit = vmread32(VMCS_GUEST_##NAME##_LIMIT); \
+		seen->name.base = u->name.base = vmread(VMCS_GUEST_##NAME##_BASE);      \
 	}
-#define SAVE_TABLE(bit, name, NAME)                                         \
-	if (mtd & (bit)) {                                                  \
-		seen->name.limit = u->name.limit =                          \
-			vmread32(VMCS_GUEST_##NAME##_LIMIT);                \
-		seen->name.base = u->name.base =                            \
-			vmread(VMCS_GUEST_##NAME##_BASE);                   \
-	}
-#define SAVE_KEPT(bit, name, NAME)                                          \
-	if (mtd & (bit)) {                                                  \
-		MOVE(u->name, v->name);                                     \
-	}
-#define SAVE_MSR(bit, name, NAME)                                           \
-	if (mtd & (bit)) {                                                  \
-		MOVE(u->name, v->guest_msr[VMX_##NAME].value);              \
-	}
+#define SAVE_KEPT(bit, name, NAME) \
+	if (mtd & (bit))           \
+		MOVE(u->name, v->name);
+#define SAVE_MSR(bit, name, NAME) \
+	if (mtd & (bit))          \
+		MOVE(u->name, v->guest_msr[VMX_##NAME].value);
 
 /* What few exits need, of what is free under KVM. */
-static ALWAYS_INLINE void save_some(const struct ec *ec, const struct vmx *v,
-				    struct utcb *u, uint64_t mtd)
+static ALWAYS_INLINE void save_some(const struct ec *ec, const struct vmx *v, struct utcb *u,
+				    uint64_t mtd)
 {
-	if (mtd & MTD_RSP) {
+	if (mtd & MTD_RSP)
 		vmread_to(&u->rsp, VMCS_GUEST_RSP);
-	}
-	if (mtd & MTD_RFLAGS) {
+	if (mtd & MTD_RFLAGS)
 		vmread_to(&u->rflags, VMCS_GUEST_RFLAGS);
-	}
 	if (mtd & MTD_QUAL) {
 		vmread_to(&u->qual[0], VMCS_EXIT_QUALIFICATION);
 		vmread_to(&u->qual[1], VMCS_GUEST_PHYSICAL_ADDRESS);
 	}
-	if (mtd & MTD_INJ) {
+	if (mtd & MTD_INJ)
 		save_injection(ec, u);
-	}
 	if (mtd & MTD_STA) {
 		u->interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 		u->activity = v->activity ? vmread32(VMCS_GUEST_ACTIVITY) : 0;
 	}
 }
 
-static ALWAYS_INLINE void save_control(struct vmx *v, struct utcb *u,
-				       uint64_t mtd)
+static ALWAYS_INLINE void save_control(struct vmx *v, struct utcb *u, uint64_t mtd)
 {
 	if (mtd & MTD_CR) {
-		u->cr0 = (vmread(VMCS_GUEST_CR0) & ~vmx_caps.cr0_host) |
-			 v->cr0_shadow;
+		u->cr0 = (vmread(VMCS_GUEST_CR0) & ~vmx_caps.cr0_host) | v->cr0_shadow;
 		u->cr2 = v->cr2;
 		vmread_to(&u->cr3, VMCS_GUEST_CR3);
-		u->cr4 = (vmread(VMCS_GUEST_CR4) & ~vmx_caps.cr4_host) |
-			 v->cr4_shadow;
+		u->cr4 = (vmread(VMCS_GUEST_CR4) & ~vmx_caps.cr4_host) | v->cr4_shadow;
 	}
-	if (mtd & MTD_DR) {
+	if (mtd & MTD_DR)
 		u->dr7 = v->seen.dr7 = vmread(VMCS_GUEST_DR7);
-	}
-	if (mtd & MTD_EFER) {
+	if (mtd & MTD_EFER)
 		u->efer = v->seen.efer = vmread(VMCS_GUEST_EFER);
-	}
-	if (mtd & MTD_PDPTE && unlikely(pae_paging(v))) {
-		for (unsigned i = 0; i < 4; i++) {
+	if (mtd & MTD_PDPTE && unlikely(pae_paging(v)))
+		for (unsigned i = 0; i < 4; i++)
 			vmread_to(&u->pdpte[i], VMCS_GUEST_PDPTE0 + 2 * i);
-		}
-	}
 }
 
 /* mtd: what is saved; bits of `all`, or a constant that they are. */
-static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all,
-			       uint64_t mtd)
+static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint64_t mtd)
 {
 	struct vmx *v = vmx_of(ec);
 	struct vmx_seen *seen = &v->seen;
@@ -165,22 +141,18 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all,
 		vmread_to(&u->rip, VMCS_GUEST_RIP);
 		vmread_to(&u->length, VMCS_EXIT_INSTRUCTION_LENGTH);
 	}
-	if (mtd & MTD_GPRS) {
+	if (mtd & MTD_GPRS)
 		vcpu_save_gprs(&ec->regs, &ec->regs.rax, u, mtd);
-	}
-	if (mtd & MTD_SOME) {
+	if (mtd & MTD_SOME)
 		save_some(ec, v, u, mtd);
-	}
-	if (mtd & MTD_SEEN) {
+	if (mtd & MTD_SEEN)
 		v->seen_mtd |= (uint32_t)mtd;
-	}
 	if (mtd & MTD_SEGMENTS) {
 		STATE_SEGMENTS(SAVE_SEGMENT)
 		STATE_TABLES(SAVE_TABLE)
 	}
-	if (mtd & MTD_CONTROL) {
+	if (mtd & MTD_CONTROL)
 		save_control(v, u, mtd);
-	}
 	if (mtd & MTD_KEPT) {
 		STATE_SYSENTER(SAVE_KEPT)
 		STATE_SYSCALL(SAVE_MSR)
@@ -195,26 +167,23 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all,
 VARIANT(save_whole, struct utcb, save(ec, u, mtd, MTD_WHOLE))
 
 /* Another vCPU's VMCS may be loaded, as when this one is recalled. */
-__attribute__((noinline)) static void save_more(struct ec *ec, struct utcb *u,
-						uint64_t mtd)
+__attribute__((noinline)) static void save_more(struct ec *ec, struct utcb *u, uint64_t mtd)
 {
-	if (!vmx_is_current(ec)) {
+	if (!vmx_is_current(ec))
 		vmx_make_current(ec);
-	}
 	save(ec, u, mtd, mtd);
 }
 
 void vmx_save(struct ec *ec, struct utcb *u, uint64_t mtd)
 {
-	if (unlikely(!vmx_is_current(ec))) {
+	if (unlikely(!vmx_is_current(ec)))
 		save_more(ec, u, mtd);
-	} else if (likely(!(mtd & MTD_REST))) {
+	else if (likely(!(mtd & MTD_REST)))
 		save(ec, u, mtd, mtd & ~MTD_REST);
-	} else if ((mtd & MTD_WHOLE) == MTD_WHOLE) {
+	else if ((mtd & MTD_WHOLE) == MTD_WHOLE)
 		save_whole(ec, u, mtd);
-	} else {
+	else
 		save_more(ec, u, mtd);
-	}
 }
 
 /*
@@ -224,36 +193,29 @@ void vmx_save(struct ec *ec, struct utcb *u, uint64_t mtd)
  * take an interrupt, or an NMI. Type 7 is no event, and Bochs stops at it; 1 is
  * refused by all.
  */
-static void load_injection(struct ec *ec, struct vmx *v, const struct utcb *u,
-			   uint64_t mtd)
+static void load_injection(struct ec *ec, struct vmx *v, const struct utcb *u, uint64_t mtd)
 {
 	enum { OTHER = 7 << 8, RESERVED = 1 << 8 };
 	uint32_t primary = v->primary & ~(uint32_t)PRIMARY_WINDOWS;
 	uint32_t info = u->inject;
 
-	if (info & INJECT_INTERRUPT_WINDOW) {
+	if (info & INJECT_INTERRUPT_WINDOW)
 		primary |= PRIMARY_INTERRUPT_WINDOW;
-	}
-	if (info & INJECT_NMI_WINDOW) {
+	if (info & INJECT_NMI_WINDOW)
 		primary |= PRIMARY_NMI_WINDOW & vmx_caps.may[VMX_PRIMARY];
-	}
 	vmx_set_primary(v, primary);
 	if (!(info & INJECT_VALID)) {
-		if (vmx_not_entered(ec)) {
+		if (vmx_not_entered(ec))
 			vmwrite(VMCS_ENTRY_INTERRUPTION, 0);
-		}
 		return;
 	}
-	if (info & INJECT_ERROR_CODE) {
+	if (info & INJECT_ERROR_CODE)
 		vmwrite(VMCS_ENTRY_ERROR_CODE, u->inject_error);
-	}
 	if ((info & INJECT_TYPE) == OTHER) {
 		info ^= OTHER ^ RESERVED;
 	} else if ((info & INJECT_TYPE) >= INJECT_SOFT_INTERRUPT) {
 		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH,
-			mtd & MTD_RIP_LEN
-				? u->length
-				: vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
+			mtd & MTD_RIP_LEN ? u->length : vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
 	}
 	vmwrite(VMCS_ENTRY_INTERRUPTION, info & INJECT_EVENT);
 }
@@ -269,33 +231,28 @@ static ALWAYS_INLINE void load_activity(struct vmx *v, const struct utcb *u)
 
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, u->interruptibility);
 	if (unlikely(u->activity | v->activity)) {
-		v->activity = u->activity <= ACTIVITY_HLT ? u->activity
-							  : ACTIVITY_INVALID;
+		v->activity = u->activity <= ACTIVITY_HLT ? u->activity : ACTIVITY_INVALID;
 		vmwrite(VMCS_GUEST_ACTIVITY, v->activity);
 	}
 }
 
-static ALWAYS_INLINE void load_segment(const struct segment *s,
-				       const struct segment *old,
+static ALWAYS_INLINE void load_segment(const struct segment *s, const struct segment *old,
 				       enum vmcs_segment i, bool seen)
 {
 	uint64_t low, old_low;
 
 	__builtin_memcpy(&low, s, sizeof(low));
 	__builtin_memcpy(&old_low, old, sizeof(old_low));
-	if (seen && likely(low == old_low && s->base == old->base)) {
+	if (seen && likely(low == old_low && s->base == old->base))
 		return;
-	}
 	vmwrite(vmcs_of(VMCS_GUEST_SELECTOR, i), s->selector);
-	vmwrite(vmcs_of(VMCS_GUEST_RIGHTS, i),
-		vmx_rights_from_utcb(s->rights));
+	vmwrite(vmcs_of(VMCS_GUEST_RIGHTS, i), vmx_rights_from_utcb(s->rights));
 	vmwrite(vmcs_of(VMCS_GUEST_LIMIT, i), s->limit);
 	vmwrite(vmcs_of(VMCS_GUEST_BASE, i), s->base);
 }
 
 /* The kernel knows what the field has. */
-static ALWAYS_INLINE void write_changed(uint64_t *known, uint64_t value,
-					enum vmcs_field field)
+static ALWAYS_INLINE void write_changed(uint64_t *known, uint64_t value, enum vmcs_field field)
 {
 	if (unlikely(*known != value)) {
 		*known = value;
@@ -322,18 +279,14 @@ static ALWAYS_INLINE void load_cr(struct vmx *v, const struct utcb *u)
 static void load_controls(struct vmx *v, const struct utcb *u)
 {
 	uint32_t asked = u->ctrl[0] & PRIMARY_VMM & vmx_caps.may[VMX_PRIMARY];
-	uint32_t primary = vmx_caps.set[VMX_PRIMARY] |
-			   (v->primary & PRIMARY_WINDOWS);
+	uint32_t primary = vmx_caps.set[VMX_PRIMARY] | (v->primary & PRIMARY_WINDOWS);
 	uint32_t secondary = vmx_caps.set[VMX_SECONDARY] |
-			     (u->ctrl[1] & SECONDARY_VMM &
-			      vmx_caps.may[VMX_SECONDARY]);
+			     (u->ctrl[1] & SECONDARY_VMM & vmx_caps.may[VMX_SECONDARY]);
 
-	if (asked & PRIMARY_TPR_SHADOW) {
+	if (asked & PRIMARY_TPR_SHADOW)
 		primary &= ~(uint32_t)PRIMARY_CR8;
-	}
-	if (v->vcpu.debugs) {
+	if (v->vcpu.debugs)
 		primary &= ~(uint32_t)PRIMARY_MOV_DR_EXITING;
-	}
 	v->asked = asked;
 	vmx_set_primary(v, primary | asked);
 	if (secondary != v->secondary) {
@@ -347,11 +300,10 @@ static void count_msrs(struct vmx *v)
 {
 	uint32_t n = VMX_KERNEL_GS_BASE + 1;
 
-	if (v->vcpu.tsc_aux) {
+	if (v->vcpu.tsc_aux)
 		n = VMX_TSC_AUX + 1;
-	} else if (v->efer & EFER_SCE) {
+	else if (v->efer & EFER_SCE)
 		n = VMX_SFMASK + 1;
-	}
 	if (n != v->msr_count) {
 		v->msr_count = n;
 		vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, n);
@@ -375,32 +327,25 @@ static ALWAYS_INLINE void load_tpr(struct vmx *v, const struct utcb *u)
  * EFER are written. The processor may have changed LMA, and an entry control
  * with it.
  */
-__attribute__((noinline)) static void
-load_different(struct ec *ec, struct vmx *v, const struct utcb *u, uint64_t mtd,
-	       bool seen)
+__attribute__((noinline)) static void load_different(struct ec *ec, struct vmx *v,
+						     const struct utcb *u, uint64_t mtd, bool seen)
 {
-	if (mtd & MTD_INJ) {
+	if (mtd & MTD_INJ)
 		load_injection(ec, v, u, mtd);
-	}
-	if (mtd & MTD_CTRL) {
+	if (mtd & MTD_CTRL)
 		load_controls(v, u);
-	}
-	if (mtd & MTD_DR && u->dr7 & DR7_ENABLED) {
+	if (mtd & MTD_DR && u->dr7 & DR7_ENABLED)
 		vmx_use_debug(ec);
-	}
 	if (mtd & MTD_EFER && (!seen || u->efer != v->seen.efer)) {
 		v->efer = u->efer;
 		vmwrite(VMCS_GUEST_EFER, v->efer);
 		vmwrite(VMCS_ENTRY_CONTROLS,
-			vmx_caps.set[VMX_ENTRY] |
-				(v->efer & EFER_LMA ? ENTRY_GUEST_64 : 0));
+			vmx_caps.set[VMX_ENTRY] | (v->efer & EFER_LMA ? ENTRY_GUEST_64 : 0));
 		count_msrs(v);
 	}
-	if (mtd & MTD_PDPTE && pae_paging(v)) {
-		for (unsigned i = 0; i < 4; i++) {
+	if (mtd & MTD_PDPTE && pae_paging(v))
+		for (unsigned i = 0; i < 4; i++)
 			vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, u->pdpte[i]);
-		}
-	}
 	if (mtd & MTD_TSC && u->tsc_offset) {
 		v->vcpu.tsc_offset += u->tsc_offset;
 		vmwrite(VMCS_TSC_OFFSET, v->vcpu.tsc_offset);
@@ -413,111 +358,94 @@ load_different(struct ec *ec, struct vmx *v, const struct utcb *u, uint64_t mtd,
 	vcpu_load_xsave(ec, u, mtd);
 }
 
-static ALWAYS_INLINE bool differs(const struct ec *ec, const struct vmx *v,
-				  const struct utcb *u, uint64_t mtd, bool seen)
+static ALWAYS_INLINE bool differs(const struct ec *ec, const struct vmx *v, const struct utcb *u,
+				  uint64_t mtd, bool seen)
 {
-	return (mtd & MTD_INJ &&
-		(unlikely(u->inject | (v->primary & PRIMARY_WINDOWS)) ||
-		 unlikely(vmx_not_entered(ec)))) ||
+	return (mtd & MTD_INJ && (unlikely(u->inject | (v->primary & PRIMARY_WINDOWS)) ||
+				  unlikely(vmx_not_entered(ec)))) ||
 	       (mtd & MTD_EFER && (!seen || u->efer != v->seen.efer)) ||
 	       (mtd & MTD_DR && u->dr7 & DR7_ENABLED && !v->vcpu.debugs) ||
-	       (mtd & MTD_PDPTE && pae_paging(v)) ||
-	       vcpu_kept_differs(ec, &v->vcpu, u, mtd);
+	       (mtd & MTD_PDPTE && pae_paging(v)) || vcpu_kept_differs(ec, &v->vcpu, u, mtd);
 }
 
-#define LOAD_SEGMENT(bit, name, NAME)                                       \
-	if (mtd & (bit)) {                                                  \
-		load_segment(&u->name, &old->segment[VMCS_##NAME],          \
-			     VMCS_##NAME, seen);                            \
+#define LOAD_SEGMENT(bit, name, NAME)                                                  \
+	if (mtd & (bit)) {                                                             \
+		load_segment(&u->name, &old->segment[VMCS_##NAME], VMCS_##NAME, seen); \
 	}
-#define LOAD_TABLE(bit, name, NAME)                                         \
-	if (mtd & (bit) && !(seen && u->name.limit == old->name.limit &&    \
-			     u->name.base == old->name.base)) {             \
-		vmwrite(VMCS_GUEST_##NAME##_LIMIT, u->name.limit);          \
-		vmwrite(VMCS_GUEST_##NAME##_BASE, u->name.base);            \
+#define LOAD_TABLE(bit, name, NAME)                                                          \
+	if (mtd & (bit) &&                                                                   \
+	    !(seen && u->name.limit == old->name.limit && u->name.base == old->name.base)) { \
+		vmwrite(VMCS_GUEST_##NAME##_LIMIT, u->name.limit);                           \
+		vmwrite(VMCS_GUEST_##NAME##_BASE, u->name.base);                             \
 	}
-#define LOAD_KEPT(bit, name, NAME)                                          \
-	if (mtd & (bit)) {                                                  \
-		write_changed(&v->name, u->name, VMCS_GUEST_##NAME);        \
+#define LOAD_KEPT(bit, name, NAME)                                   \
+	if (mtd & (bit)) {                                           \
+		write_changed(&v->name, u->name, VMCS_GUEST_##NAME); \
 	}
-#define LOAD_MSR(bit, name, NAME)                                           \
-	if (mtd & (bit)) {                                                  \
-		MOVE(v->guest_msr[VMX_##NAME].value, u->name);              \
+#define LOAD_MSR(bit, name, NAME)                              \
+	if (mtd & (bit)) {                                     \
+		MOVE(v->guest_msr[VMX_##NAME].value, u->name); \
 	}
 
 /*
  * mtd: what is loaded; bits of `all`, or a constant that they are. seen: what
  * is to be compared was shown at this exit.
  */
-static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u,
-			       uint64_t all, uint64_t mtd, bool seen)
+static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all, uint64_t mtd,
+			       bool seen)
 {
 	struct vmx *v = vmx_of(ec);
 	const struct vmx_seen *old = &v->seen;
 
-	if (mtd & MTD_RIP_LEN) {
+	if (mtd & MTD_RIP_LEN)
 		vmwrite(VMCS_GUEST_RIP, u->rip);
-	}
-	if (mtd & MTD_GPRS) {
+	if (mtd & MTD_GPRS)
 		vcpu_load_gprs(&ec->regs, &ec->regs.rax, u, mtd);
-	}
-	if (mtd & MTD_RSP) {
+	if (mtd & MTD_RSP)
 		vmwrite(VMCS_GUEST_RSP, u->rsp);
-	}
-	if (mtd & MTD_RFLAGS) {
+	if (mtd & MTD_RFLAGS)
 		vmwrite(VMCS_GUEST_RFLAGS, u->rflags);
-	}
-	if (mtd & MTD_STA) {
+	if (mtd & MTD_STA)
 		load_activity(v, u);
-	}
 	if (mtd & MTD_SEGMENTS) {
 		STATE_SEGMENTS(LOAD_SEGMENT)
 		STATE_TABLES(LOAD_TABLE)
 	}
-	if (mtd & MTD_CR) {
+	if (mtd & MTD_CR)
 		load_cr(v, u);
-	}
-	if (mtd & MTD_DR && (!seen || unlikely(u->dr7 != old->dr7))) {
+	if (mtd & MTD_DR && (!seen || unlikely(u->dr7 != old->dr7)))
 		vmwrite(VMCS_GUEST_DR7, u->dr7);
-	}
 	if (mtd & MTD_KEPT) {
 		STATE_SYSENTER(LOAD_KEPT)
 		STATE_SYSCALL(LOAD_MSR)
-		if (mtd & MTD_TPR) {
+		if (mtd & MTD_TPR)
 			load_tpr(v, u);
-		}
 	}
-	if (mtd & MTD_REST) {
+	if (mtd & MTD_REST)
 		v->seen_mtd = 0;
-	}
 	if (mtd & (MTD_REST | MTD_INJ) &&
-	    (differs(ec, v, u, mtd, seen) || all & (MTD_CTRL | MTD_FPU))) {
+	    (differs(ec, v, u, mtd, seen) || all & (MTD_CTRL | MTD_FPU)))
 		load_different(ec, v, u, all, seen);
-	}
 }
 
 VARIANT(load_whole, const struct utcb, load(ec, u, mtd, MTD_WHOLE, true))
 
 /* Another vCPU's VMCS was loaded while the handler was at work, perhaps. */
-__attribute__((noinline)) static void
-load_more(struct ec *ec, const struct utcb *u, uint64_t mtd)
+__attribute__((noinline)) static void load_more(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
-	if (!vmx_is_current(ec)) {
+	if (!vmx_is_current(ec))
 		vmx_make_current(ec);
-	}
 	load(ec, u, mtd, mtd, !(mtd & MTD_SEEN & ~vmx_of(ec)->seen_mtd));
 }
 
 void vmx_load(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
-	if (unlikely(!vmx_is_current(ec))) {
+	if (unlikely(!vmx_is_current(ec)))
 		load_more(ec, u, mtd);
-	} else if (likely(!(mtd & MTD_REST))) {
+	else if (likely(!(mtd & MTD_REST)))
 		load(ec, u, mtd, mtd & ~MTD_REST, true);
-	} else if ((mtd & MTD_WHOLE) == MTD_WHOLE &&
-		   !(MTD_SEEN & ~vmx_of(ec)->seen_mtd)) {
+	else if ((mtd & MTD_WHOLE) == MTD_WHOLE && !(MTD_SEEN & ~vmx_of(ec)->seen_mtd))
 		load_whole(ec, u, mtd);
-	} else {
+	else
 		load_more(ec, u, mtd);
-	}
 }

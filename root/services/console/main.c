@@ -50,9 +50,8 @@ static bool take_output(unsigned i, uint64_t now)
 	size_t done = n ? mux_put(&mux, i, data, n, now) : 0;
 
 	__atomic_fetch_add(&r->tx.tail, (uint32_t)done, __ATOMIC_SEQ_CST);
-	if (done && __atomic_exchange_n(&r->tx.wait, 0, __ATOMIC_SEQ_CST)) {
+	if (done && __atomic_exchange_n(&r->tx.wait, 0, __ATOMIC_SEQ_CST))
 		up(i, CONSOLE_SPACE);
-	}
 	return done > 0;
 }
 
@@ -60,9 +59,8 @@ static bool take_outputs(uint64_t now)
 {
 	bool any = false;
 
-	for (unsigned i = 0; i < mux.client_count; i++) {
+	for (unsigned i = 0; i < mux.client_count; i++)
 		any |= take_output(i, now);
-	}
 	return any;
 }
 
@@ -88,8 +86,7 @@ static void focus(unsigned i)
 
 	if (i < mux.client_count) {
 		mux_focus(&mux, i);
-		snprintf(text, sizeof(text), "--- console %u: %s", i + 1,
-			 mux.clients[i].name);
+		snprintf(text, sizeof(text), "--- console %u: %s", i + 1, mux.clients[i].name);
 		mux_say(&mux, text);
 	}
 }
@@ -113,16 +110,15 @@ static void control(uint8_t key, enum control what)
 	unsigned i = key >= 'a' ? key - 'a' + 10u : (unsigned)(key - '0');
 
 	if (request_control(i, what) != REQUEST_OK) {
-		mux_say(&mux, what == CONTROL_STOP ?
-				      "--- that program cannot be stopped" :
-				      "--- that program cannot be started");
+		mux_say(&mux, what == CONTROL_STOP ? "--- that program cannot be stopped"
+						   : "--- that program cannot be started");
 	}
 }
 
 /* The keys after the escape key. */
 static void command(uint8_t key)
 {
-	static uint8_t first;	/* of two */
+	static uint8_t first; /* of two */
 
 	if (first) {
 		control(key, first == 'k' ? CONTROL_STOP : CONTROL_START);
@@ -141,19 +137,18 @@ static void command(uint8_t key)
 		break;
 	case 'q':
 		mux.quiet = !mux.quiet;
-		mux_say(&mux, mux.quiet ? "--- other programs' lines: off" :
-					  "--- other programs' lines: on");
+		mux_say(&mux, mux.quiet ? "--- other programs' lines: off"
+					: "--- other programs' lines: on");
 		break;
 	case 'k':
 	case 'r':
 		first = key;
 		break;
 	default:
-		if (key >= '1' && key <= '9') {
+		if (key >= '1' && key <= '9')
 			focus(key - '1');
-		} else {
+		else
 			view_help(&mux);
-		}
 		break;
 	}
 }
@@ -163,13 +158,11 @@ static bool give(uint8_t byte)
 {
 	struct console_ring *r;
 
-	if (mux.focus >= mux.client_count) {
+	if (mux.focus >= mux.client_count)
 		return true;
-	}
 	r = ring_of(mux.focus);
-	if (ring_write(&r->rx, r->rx_data, CONSOLE_RX, &byte, 1)) {
+	if (ring_write(&r->rx, r->rx_data, CONSOLE_RX, &byte, 1))
 		return true;
-	}
 	__atomic_store_n(&r->rx.wait, 1, __ATOMIC_SEQ_CST);
 	return ring_write(&r->rx, r->rx_data, CONSOLE_RX, &byte, 1) == 1;
 }
@@ -182,23 +175,19 @@ static enum keys keys;
 static bool take_key(uint8_t byte)
 {
 	if (keys == KEYS_PLAIN) {
-		if (byte != KEY_ESCAPE) {
+		if (byte != KEY_ESCAPE)
 			return give(byte);
-		}
 		keys = KEYS_ESCAPED;
 		return true;
 	}
 	if (keys == KEYS_ESCAPED && (byte == 't' || byte == KEY_ESCAPE)) {
-		if (give(KEY_ESCAPE)) {
+		if (give(KEY_ESCAPE))
 			keys = KEYS_PLAIN;
-		}
 		return keys == KEYS_PLAIN;
 	}
-	if (!mux_has_room(&mux, VIEW_LINES)) {
+	if (!mux_has_room(&mux, VIEW_LINES))
 		return false;
-	}
-	keys = keys == KEYS_ESCAPED && (byte == 'k' || byte == 'r') ?
-		       KEYS_SECOND : KEYS_PLAIN;
+	keys = keys == KEYS_ESCAPED && (byte == 'k' || byte == 'r') ? KEYS_SECOND : KEYS_PLAIN;
 	mux_begin(&mux);
 	command(byte);
 	mux_end(&mux);
@@ -216,12 +205,10 @@ static bool take_input(void)
 		end = uart_read(data, CHUNK);
 	}
 	before = begin;
-	while (begin < end && take_key(data[begin])) {
+	while (begin < end && take_key(data[begin]))
 		begin++;
-	}
-	if (begin > before && mux.focus < mux.client_count) {
+	if (begin > before && mux.focus < mux.client_count)
 		up(mux.focus, CONSOLE_INPUT);
-	}
 	return begin > before;
 }
 
@@ -232,15 +219,13 @@ static void add_clients(const struct program_info *info)
 		const struct info_channel *c = &info->channels[i];
 		struct mux_client *client = &mux.clients[mux.client_count];
 
-		if (c->kind != CHANNEL_CLIENT) {
+		if (c->kind != CHANNEL_CLIENT)
 			continue;
-		}
 		client->name = c->name;
 		client->raw = c->flags & CHANNEL_RAW;
 		channels[mux.client_count] = c;
-		if (client->raw && mux.focus == MUX_NONE) {
+		if (client->raw && mux.focus == MUX_NONE)
 			mux.focus = mux.client_count;
-		}
 		mux.client_count++;
 	}
 }
@@ -254,30 +239,24 @@ _Noreturn static void serve(unsigned long work)
 		busy |= take_outputs(now);
 		when = mux_flush(&mux, now);
 		busy |= send();
-		if (!busy) {
-			(void)sm_down_all(work, when ? time_ns_to_tsc(when) :
-						       0);
-		}
+		if (!busy)
+			(void)sm_down_all(work, when ? time_ns_to_tsc(when) : 0);
 	}
 }
 
 int program_main(const struct program_info *info)
 {
-	const struct info_channel *interrupt =
-		info_channel(CHANNEL_INTERRUPT, NULL);
+	const struct info_channel *interrupt = info_channel(CHANNEL_INTERRUPT, NULL);
 	unsigned long work;
 	enum status status;
 
 	add_clients(info);
-	if (!interrupt || !mux.client_count) {
+	if (!interrupt || !mux.client_count)
 		panic("needs an interrupt, and the service \"console\"");
-	}
 	work = channels[0]->selector + CONSOLE_WORK;
-	status = uart_init(interrupt->selector, work, info->cpus[0],
-			   info->priority + 1);
-	if (status != SUCCESS) {
+	status = uart_init(interrupt->selector, work, info->cpus[0], info->priority + 1);
+	if (status != SUCCESS)
 		panic("the serial port does not start (%u)", status);
-	}
 	request_ready();
 	serve(work);
 }

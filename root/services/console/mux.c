@@ -6,11 +6,11 @@
 #include <lib/string.h>
 
 enum {
-	QUIET = 100000000,	/* ns without output: the line is a prompt */
+	QUIET = 100000000, /* ns without output: the line is a prompt */
 	ESCAPE = 0x1b,
 	DELETE = 0x7f,
 };
-#define PATIENCE 1000000000ul	/* ns after which a line does not wait more */
+#define PATIENCE 1000000000ul /* ns after which a line does not wait more */
 
 enum escape { ESCAPE_NONE, ESCAPE_BEGUN, ESCAPE_CSI };
 
@@ -42,20 +42,17 @@ static bool can_redraw(const struct mux *m)
 /* Make room for lines above the raw client's unfinished one. */
 static void clear_line(struct mux *m)
 {
-	if (m->midline && !m->block) {
+	if (m->midline && !m->block)
 		emit_text(m, can_redraw(m) ? "\r\x1b[K" : "\r\n");
-	}
 }
 
 static void redraw_line(struct mux *m)
 {
-	if (m->midline && !m->block && can_redraw(m)) {
+	if (m->midline && !m->block && can_redraw(m))
 		emit(m, m->redraw, m->redraw_length);
-	}
 }
 
-static void emit_line(struct mux *m, const char *name, const char *line,
-		      size_t n)
+static void emit_line(struct mux *m, const char *name, const char *line, size_t n)
 {
 	clear_line(m);
 	if (name) {
@@ -86,24 +83,21 @@ void mux_say(struct mux *m, const char *text)
 }
 
 /* May a line be shown now? If not, *when is when to look again. */
-static bool may_show(const struct mux *m, const struct mux_client *c,
-		     uint64_t now, uint64_t *when)
+static bool may_show(const struct mux *m, const struct mux_client *c, uint64_t now, uint64_t *when)
 {
 	uint64_t quiet = m->last + QUIET, patience = c->since + PATIENCE;
 	uint64_t first = quiet < patience ? quiet : patience;
 
-	if (!m->midline || now >= first) {
+	if (!m->midline || now >= first)
 		return true;
-	}
 	*when = !*when || first < *when ? first : *when;
 	return false;
 }
 
 static void show(struct mux *m, struct mux_client *c)
 {
-	if (!m->quiet) {
+	if (!m->quiet)
 		emit_line(m, c->name, c->line, c->length);
-	}
 	c->length = 0;
 	c->complete = false;
 }
@@ -115,10 +109,8 @@ uint64_t mux_flush(struct mux *m, uint64_t now)
 	for (unsigned i = 0; i < m->client_count; i++) {
 		struct mux_client *c = &m->clients[i];
 
-		if (c->complete && mux_has_room(m, 1) &&
-		    may_show(m, c, now, &when)) {
+		if (c->complete && mux_has_room(m, 1) && may_show(m, c, now, &when))
 			show(m, c);
-		}
 	}
 	return when;
 }
@@ -134,8 +126,7 @@ static bool in_escape(unsigned *escape, uint8_t byte)
 		*escape = byte == '[' ? ESCAPE_CSI : ESCAPE_NONE;
 		return true;
 	default:
-		*escape = byte >= 0x40 && byte <= 0x7e ? ESCAPE_NONE :
-							 ESCAPE_CSI;
+		*escape = byte >= 0x40 && byte <= 0x7e ? ESCAPE_NONE : ESCAPE_CSI;
 		return true;
 	}
 }
@@ -153,23 +144,20 @@ static void add_to_line(struct mux_client *c, uint8_t byte, uint64_t now)
 	c->since = now;
 }
 
-static size_t put_lines(struct mux *m, struct mux_client *c,
-			const uint8_t *data, size_t n, uint64_t now)
+static size_t put_lines(struct mux *m, struct mux_client *c, const uint8_t *data, size_t n,
+			uint64_t now)
 {
 	uint64_t when = 0;
 	size_t done = 0;
 
 	for (;;) {
 		if (c->complete) {
-			if (!mux_has_room(m, 1) ||
-			    !may_show(m, c, now, &when)) {
+			if (!mux_has_room(m, 1) || !may_show(m, c, now, &when))
 				return done;
-			}
 			show(m, c);
 		}
-		if (done == n) {
+		if (done == n)
 			return done;
-		}
 		add_to_line(c, data[done++], now);
 	}
 }
@@ -183,15 +171,12 @@ static void drop_query(struct mux *m, uint8_t byte)
 	bool before = m->escape != ESCAPE_NONE;
 	bool csi = m->escape == ESCAPE_CSI;
 
-	if (!in_escape(&m->escape, byte)) {
+	if (!in_escape(&m->escape, byte))
 		return;
-	}
-	if (!before) {
+	if (!before)
 		m->escape_at = m->redraw_length - 1;
-	}
-	if (csi && (byte == 'n' || byte == 'c') && can_redraw(m)) {
+	if (csi && (byte == 'n' || byte == 'c') && can_redraw(m))
 		m->redraw_length = m->escape_at;
-	}
 }
 
 /* Follow what the raw client's line looks like. */
@@ -213,16 +198,14 @@ static void track(struct mux *m, uint8_t byte)
 		m->escape = ESCAPE_NONE;
 	}
 	m->midline = true;
-	if (m->redraw_length < MUX_REDRAW) {
+	if (m->redraw_length < MUX_REDRAW)
 		m->redraw[m->redraw_length++] = byte;
-	} else {
+	else
 		m->redraw_length = MUX_REDRAW + 1;
-	}
 	drop_query(m, byte);
 }
 
-static size_t put_raw(struct mux *m, const uint8_t *data, size_t n,
-		      uint64_t now)
+static size_t put_raw(struct mux *m, const uint8_t *data, size_t n, uint64_t now)
 {
 	size_t done = 0;
 
@@ -232,21 +215,18 @@ static size_t put_raw(struct mux *m, const uint8_t *data, size_t n,
 
 		emit(m, &byte, 1);
 		track(m, byte);
-		if (byte == '\n') {
+		if (byte == '\n')
 			mux_flush(m, now);
-		}
 	}
 	return done;
 }
 
-size_t mux_put(struct mux *m, unsigned client, const uint8_t *data, size_t n,
-	       uint64_t now)
+size_t mux_put(struct mux *m, unsigned client, const uint8_t *data, size_t n, uint64_t now)
 {
 	struct mux_client *c = &m->clients[client];
 
-	return c->raw && client == m->focus ?
-		       put_raw(m, data, n, now) :
-		       put_lines(m, c, data, n, now);
+	return c->raw && client == m->focus ? put_raw(m, data, n, now)
+					    : put_lines(m, c, data, n, now);
 }
 
 /* The unfinished line of the raw client that loses the focus. */
@@ -254,12 +234,10 @@ static void keep_line(struct mux *m, uint64_t now)
 {
 	struct mux_client *c = &m->clients[m->focus];
 
-	if (!m->midline || !can_redraw(m)) {
+	if (!m->midline || !can_redraw(m))
 		return;
-	}
-	for (unsigned i = 0; i < m->redraw_length && !c->complete; i++) {
+	for (unsigned i = 0; i < m->redraw_length && !c->complete; i++)
 		add_to_line(c, m->redraw[i], now);
-	}
 }
 
 /*
@@ -271,17 +249,15 @@ void mux_focus(struct mux *m, unsigned client)
 	struct mux_client *c = &m->clients[client];
 
 	keep_line(m, m->last);
-	if (m->midline && !m->block) {
+	if (m->midline && !m->block)
 		emit_text(m, "\r\n");
-	}
 	m->midline = m->carriage = false;
 	m->redraw_length = 0;
 	m->escape = ESCAPE_NONE;
 	m->focus = client;
 	if (client < m->client_count && c->raw) {
-		for (unsigned i = 0; i < c->length; i++) {
+		for (unsigned i = 0; i < c->length; i++)
 			track(m, (uint8_t)c->line[i]);
-		}
 		redraw_line(m);
 		c->length = 0;
 		c->complete = false;

@@ -19,10 +19,10 @@
 
 enum {
 	MUX_CLIENTS = INFO_CHANNELS,
-	MUX_LINE = 240,		/* bytes of a line; longer ones are cut in two */
-	MUX_REDRAW = 512,	/* bytes of an unfinished line that we remember */
+	MUX_LINE = 240,	  /* bytes of a line; longer ones are cut in two */
+	MUX_REDRAW = 512, /* bytes of an unfinished line that we remember */
 	MUX_OUT = 65536,
-	MUX_NONE = MUX_CLIENTS,	/* no client */
+	MUX_NONE = MUX_CLIENTS, /* no client */
 
 	/* Room that one line can need: clearing, name, line, redrawing. */
 	MUX_ROOM = MUX_LINE + MUX_REDRAW + INFO_NAME + 32,
@@ -31,17 +31,17 @@ enum {
 struct mux_client {
 	const char *name;
 	bool raw;
-	bool complete;		/* line is whole, and waits to be shown */
-	uint64_t since;		/* when it was completed */
+	bool complete;	/* line is whole, and waits to be shown */
+	uint64_t since; /* when it was completed */
 	unsigned length;
-	unsigned escape;	/* inside an escape sequence */
+	unsigned escape; /* inside an escape sequence */
 	char line[MUX_LINE];
 };
 
 struct mux {
 	unsigned client_count;
-	unsigned focus;		/* index or MUX_NONE */
-	bool quiet;		/* lines of unfocused clients are not shown */
+	unsigned focus; /* index or MUX_NONE */
+	bool quiet;	/* lines of unfocused clients are not shown */
 	struct mux_client clients[MUX_CLIENTS];
 
 	/* The line on which the raw client in focus is. */
@@ -49,7 +49,7 @@ struct mux {
 	bool carriage;		/* its last byte was a carriage return */
 	uint64_t last;		/* when it wrote last */
 	bool block;		/* the line is cleared: others are coming */
-	unsigned redraw_length;	/* above MUX_REDRAW: was too long */
+	unsigned redraw_length; /* above MUX_REDRAW: was too long */
 	unsigned escape;	/* inside an escape sequence, which began at: */
 	unsigned escape_at;
 	uint8_t redraw[MUX_REDRAW];
@@ -59,8 +59,7 @@ struct mux {
 };
 
 /* Output of a client: how much of it was taken; the rest is to come again. */
-size_t mux_put(struct mux *m, unsigned client, const uint8_t *data, size_t n,
-	       uint64_t now);
+size_t mux_put(struct mux *m, unsigned client, const uint8_t *data, size_t n, uint64_t now);
 
 /* Show lines that waited; returns when to call again, or 0. */
 uint64_t mux_flush(struct mux *m, uint64_t now);

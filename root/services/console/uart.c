@@ -20,20 +20,31 @@
 
 enum {
 	COM1 = 0x3f8,
-	RBR = 0, THR = 0, DLL = 0,
-	IER = 1, DLM = 1,
-	IIR = 2, FCR = 2,
+	RBR = 0,
+	THR = 0,
+	DLL = 0,
+	IER = 1,
+	DLM = 1,
+	IIR = 2,
+	FCR = 2,
 	LCR = 3,
 	MCR = 4,
 	LSR = 5,
 	MSR = 6,
 
-	IER_RDA = 1 << 0, IER_THRE = 1 << 1,
+	IER_RDA = 1 << 0,
+	IER_THRE = 1 << 1,
 	IIR_NONE = 1 << 0,
-	FCR_ENABLE = 1 << 0, FCR_CLEAR = 3 << 1, FCR_TRIGGER_8 = 2 << 6,
-	LCR_8N1 = 3, LCR_DLAB = 1 << 7,
-	MCR_DTR = 1 << 0, MCR_RTS = 1 << 1, MCR_OUT2 = 1 << 3,
-	LSR_DR = 1 << 0, LSR_THRE = 1 << 5,
+	FCR_ENABLE = 1 << 0,
+	FCR_CLEAR = 3 << 1,
+	FCR_TRIGGER_8 = 2 << 6,
+	LCR_8N1 = 3,
+	LCR_DLAB = 1 << 7,
+	MCR_DTR = 1 << 0,
+	MCR_RTS = 1 << 1,
+	MCR_OUT2 = 1 << 3,
+	LSR_DR = 1 << 0,
+	LSR_THRE = 1 << 5,
 
 	DIVISOR_115200 = 1,
 	FIFO = 16,
@@ -42,8 +53,8 @@ enum {
 
 static struct lock uart_lock;
 static unsigned long interrupt_sm, wake_sm;
-static bool paused;		/* the ring is full: input is held off */
-static bool sending;		/* more is to go out than fits now */
+static bool paused;  /* the ring is full: input is held off */
+static bool sending; /* more is to go out than fits now */
 
 static struct ring ring;
 static uint8_t ring_data[RING];
@@ -84,9 +95,8 @@ static void receive(void)
 		uint8_t byte = get(RBR);
 
 		ring_write(&ring, ring_data, RING, &byte, 1);
-		if (ring_used(&ring, RING) == RING) {
+		if (ring_used(&ring, RING) == RING)
 			set_flow(false);
-		}
 	}
 }
 
@@ -122,18 +132,15 @@ static void reset(void)
 	set_flow(true);
 }
 
-enum status uart_init(unsigned long interrupt, unsigned long wake,
-		      unsigned cpu, unsigned priority)
+enum status uart_init(unsigned long interrupt, unsigned long wake, unsigned cpu, unsigned priority)
 {
 	enum status status = lock_init(&uart_lock);
 
 	interrupt_sm = interrupt;
 	wake_sm = wake;
 	reset();
-	if (status == SUCCESS &&
-	    !thread_create("uart", cpu, priority, 0, run, NULL, &status)) {
+	if (status == SUCCESS && !thread_create("uart", cpu, priority, 0, run, NULL, &status))
 		return status;
-	}
 	return status;
 }
 
@@ -155,11 +162,9 @@ size_t uart_write(const uint8_t *data, size_t n)
 	size_t done = 0;
 
 	lock_acquire(&uart_lock);
-	while (done < n && (get(LSR) & LSR_THRE)) {
-		for (unsigned i = 0; i < FIFO && done < n; i++) {
+	while (done < n && (get(LSR) & LSR_THRE))
+		for (unsigned i = 0; i < FIFO && done < n; i++)
 			set(THR, data[done++]);
-		}
-	}
 	set_sending(done < n);
 	lock_release(&uart_lock);
 	return done;

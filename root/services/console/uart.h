@@ -17,8 +17,7 @@
  * interrupt: its semaphore. wake: a semaphore to up when there is input, or
  * room for output. The thread gets the priority.
  */
-[[nodiscard]] enum status uart_init(unsigned long interrupt,
-				    unsigned long wake, unsigned cpu,
+[[nodiscard]] enum status uart_init(unsigned long interrupt, unsigned long wake, unsigned cpu,
 				    unsigned priority);
 
 /* Received bytes, without waiting. */

@@ -5,7 +5,7 @@
 
 #include "mux.h"
 
-enum { KEY_ESCAPE = 0x14 };	/* Ctrl-T */
+enum { KEY_ESCAPE = 0x14 }; /* Ctrl-T */
 
 void view_help(struct mux *m);
 void view_status(struct mux *m);

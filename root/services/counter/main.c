@@ -19,11 +19,9 @@ enum { STRETCH = 10000, DEFAULT_MS = 1000 };
 
 static bool is_prime(unsigned n)
 {
-	for (unsigned d = 2; d * d <= n; d++) {
-		if (n % d == 0) {
+	for (unsigned d = 2; d * d <= n; d++)
+		if (n % d == 0)
 			return false;
-		}
-	}
 	return n >= 2;
 }
 
@@ -31,9 +29,8 @@ static unsigned count(unsigned first)
 {
 	unsigned primes = 0;
 
-	for (unsigned n = first; n < first + STRETCH; n++) {
+	for (unsigned n = first; n < first + STRETCH; n++)
 		primes += is_prime(n);
-	}
 	return primes;
 }
 
@@ -51,19 +48,17 @@ static enum status add(unsigned long portal, uint64_t n, uint64_t *sum)
 	return status;
 }
 
-static void report(unsigned first, unsigned primes,
-		   const struct info_channel *server)
+static void report(unsigned first, unsigned primes, const struct info_channel *server)
 {
 	uint64_t sum;
-	enum status status = server ? add(server->selector, primes, &sum) :
-				      BAD_CAPABILITY;
+	enum status status = server ? add(server->selector, primes, &sum) : BAD_CAPABILITY;
 
 	if (status == SUCCESS) {
-		log_info("%u primes from %u to %u, %lu in all", primes, first,
-			 first + STRETCH - 1, sum);
+		log_info("%u primes from %u to %u, %lu in all", primes, first, first + STRETCH - 1,
+			 sum);
 	} else {
-		log_info("%u primes from %u to %u; no sum (%s)", primes, first,
-			 first + STRETCH - 1, status_name(status));
+		log_info("%u primes from %u to %u; no sum (%s)", primes, first, first + STRETCH - 1,
+			 status_name(status));
 	}
 }
 

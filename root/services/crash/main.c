@@ -37,8 +37,7 @@ static void privileged(void)
 
 static void divide(void)
 {
-	__asm__ volatile("xor %%edx, %%edx; xor %%ecx, %%ecx; div %%ecx"
-			 : : : "eax", "ecx", "edx");
+	__asm__ volatile("xor %%edx, %%edx; xor %%ecx, %%ecx; div %%ecx" : : : "eax", "ecx", "edx");
 }
 
 static void port(void)
@@ -64,14 +63,9 @@ static const struct {
 	const char *name;
 	void (*function)(void);
 } table[] = {
-	{"read", read_nothing},
-	{"write-text", write_text},
-	{"run-data", run_data},
-	{"undefined", undefined},
-	{"privileged", privileged},
-	{"divide", divide},
-	{"port", port},
-	{"stack", overflow},
+	{"read", read_nothing},	  {"write-text", write_text}, {"run-data", run_data},
+	{"undefined", undefined}, {"privileged", privileged}, {"divide", divide},
+	{"port", port},		  {"stack", overflow},
 };
 
 int program_main(const struct program_info *info)

@@ -33,12 +33,10 @@ int program_main(const struct program_info *info)
 	enum status status;
 	struct thread *handler = handler_create(info->cpus[0], &status);
 
-	if (handler) {
+	if (handler)
 		status = portal_create(SEL_SERVICES, handler, 0, &portal);
-	}
-	if (status != SUCCESS) {
+	if (status != SUCCESS)
 		panic("cannot serve: %s", status_name(status));
-	}
 	request_ready();
 	log_info("ready");
 	thread_stop();

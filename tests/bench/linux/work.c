@@ -22,7 +22,8 @@ enum {
 	MEMORY = 48 << 20,
 	MEMORY_TOUCHES = 3000 * 1000,
 	FORKS = 100,
-	SLEEPS = 1000, SLEEP_NS = 100 * 1000,
+	SLEEPS = 1000,
+	SLEEP_NS = 100 * 1000,
 };
 
 static uint64_t rdtsc(void)
@@ -51,22 +52,20 @@ static void cpu(void)
 {
 	uint64_t x = 88172645463325252;
 
-	for (int i = 0; i < CPU_ROUNDS; i++) {
+	for (int i = 0; i < CPU_ROUNDS; i++)
 		x = next(x);
-	}
 	__asm__ volatile("" : : "r"(x));
 }
 
 /* Pages that are new, and then all of them in no order. */
 static void memory(void)
 {
-	uint8_t *at = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			   0);
 	uint64_t x = 88172645463325252;
 
-	if (at == MAP_FAILED) {
+	if (at == MAP_FAILED)
 		fail("mmap");
-	}
 	memset(at, 1, MEMORY);
 	for (int i = 0; i < MEMORY_TOUCHES; i++) {
 		x = next(x);
@@ -86,9 +85,8 @@ static void forks(void)
 			execl("/bin/busybox", "true", NULL);
 			_exit(1);
 		}
-		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
 			fail("fork");
-		}
 	}
 }
 
@@ -97,9 +95,8 @@ static void timers(void)
 {
 	const struct timespec t = {0, SLEEP_NS};
 
-	for (int i = 0; i < SLEEPS; i++) {
+	for (int i = 0; i < SLEEPS; i++)
 		nanosleep(&t, NULL);
-	}
 }
 
 static void measure(const char *name, void (*work)(void))
@@ -107,8 +104,7 @@ static void measure(const char *name, void (*work)(void))
 	uint64_t from = rdtsc();
 
 	work();
-	printf("linux: %s ticks=%llu\n", name,
-	       (unsigned long long)(rdtsc() - from));
+	printf("linux: %s ticks=%llu\n", name, (unsigned long long)(rdtsc() - from));
 	fflush(stdout);
 }
 
@@ -118,9 +114,8 @@ static int is_wanted(void)
 	FILE *f = fopen("/proc/cmdline", "r");
 
 	if (f != NULL) {
-		if (fgets(line, sizeof(line), f) == NULL) {
+		if (fgets(line, sizeof(line), f) == NULL)
 			line[0] = 0;
-		}
 		fclose(f);
 	}
 	return strstr(line, " work") != NULL;

@@ -14,7 +14,7 @@ enum {
 	FEW = 8,
 	FIRST_SPARE = 6,
 	CALLS_OF_HANDLER = 3,
-	PRIORITY_MASK = 7,	/* below all who must go on */
+	PRIORITY_MASK = 7, /* below all who must go on */
 	QUANTUM_MASK = 0x3ff,
 };
 
@@ -30,16 +30,14 @@ static uint64_t some_range(struct attacker *a)
 {
 	uint64_t r = next_random(&a->state);
 	static const uint64_t page[] = {
-		ARENA >> 12, UTCBS >> 12, TARGET >> 12, 0x1000,
-		(USER_END >> 12) - 1,
+		ARENA >> 12, UTCBS >> 12, TARGET >> 12, 0x1000, (USER_END >> 12) - 1,
 	};
 
 	switch (r >> 60 & 7) {
 	case 0 ... 3:
 		return CRD(CRD_OBJ, r & 31, r >> 5 & 3, (r >> 8) % AT_END);
 	case 4 ... 5:
-		return CRD(CRD_MEM, r & 31, r >> 5 & 3,
-			   page[(r >> 8) % 5] + (r >> 16) % FEW);
+		return CRD(CRD_MEM, r & 31, r >> 5 & 3, page[(r >> 8) % 5] + (r >> 16) % FEW);
 	case 6:
 		return CRD(CRD_PIO, r & 31, r >> 5 & 15, r >> 16 & 0xffff);
 	default:
@@ -51,10 +49,30 @@ static uint64_t some_range(struct attacker *a)
 static uint64_t some_number(struct attacker *a)
 {
 	static const uint64_t edges[] = {
-		0, 1, 2, 3, 0xfff, 0x1000, 0xffff, 0x10000, 1 << 18, 1ul << 31,
-		1ul << 32, USER_END - 4096, USER_END, ROOT_UTCB, 1ul << 47,
-		0xffff800000000000, 0xffffffff80000000, 0xffffff0000000000,
-		~0ul, ~0ul - 4095, 1ul << 63, ARENA, UTCBS, TARGET,
+		0,
+		1,
+		2,
+		3,
+		0xfff,
+		0x1000,
+		0xffff,
+		0x10000,
+		1 << 18,
+		1ul << 31,
+		1ul << 32,
+		USER_END - 4096,
+		USER_END,
+		ROOT_UTCB,
+		1ul << 47,
+		0xffff800000000000,
+		0xffffffff80000000,
+		0xffffff0000000000,
+		~0ul,
+		~0ul - 4095,
+		1ul << 63,
+		ARENA,
+		UTCBS,
+		TARGET,
 	};
 	uint64_t r = next_random(&a->state);
 
@@ -74,8 +92,7 @@ static uint64_t some_item(struct attacker *a)
 {
 	uint64_t r = next_random(&a->state);
 
-	return ITEM(r & 3, r & 0xffc & ~(uint64_t)ITEM_KERNEL,
-		    CRD_BASE(some_range(a)));
+	return ITEM(r & 3, r & 0xffc & ~(uint64_t)ITEM_KERNEL, CRD_BASE(some_range(a)));
 }
 
 static void message(struct attacker *a)
@@ -83,8 +100,7 @@ static void message(struct attacker *a)
 	struct utcb *u = a->utcb;
 	uint64_t r = next_random(&a->state);
 
-	u->items = r & 15 ? UTCB_ITEMS(r >> 8 & 15, r >> 4 & 3)
-			  : some_number(a);
+	u->items = r & 15 ? UTCB_ITEMS(r >> 8 & 15, r >> 4 & 3) : some_number(a);
 	u->translate = some_range(a);
 	u->delegate = some_range(a);
 	for (unsigned i = 0; i < 3; i++) {
@@ -136,10 +152,8 @@ static void likely_registers(struct attacker *a, unsigned call)
 		a->rdx = (UTCBS + n * PAGE_SIZE) | (r >> 16) % CPUS;
 		a->rdx = r >> 20 & 7 ? a->rdx : a->rdx & 0xfff;
 		a->rax = ARENA + n * PAGE_SIZE + PAGE_SIZE - FRAME_SIZE;
-		a->r8 = (a->rdx & ~0xffful)
-				? AT_EVENTS + (a->rdx & 0xfff) * EVENTS_THREAD
-				: AT_VCPU_EVENTS +
-					  (a->rdx & 0xfff) * EVENTS_VCPU;
+		a->r8 = (a->rdx & ~0xffful) ? AT_EVENTS + (a->rdx & 0xfff) * EVENTS_THREAD
+					    : AT_VCPU_EVENTS + (a->rdx & 0xfff) * EVENTS_VCPU;
 		break;
 	case CALL_CREATE_SC:
 		a->rsi = AT_SELF + (r & 1);
@@ -208,9 +222,8 @@ static unsigned some_call(struct attacker *a)
 	uint64_t r = next_random(&a->state);
 	unsigned call = r & 15;
 
-	if ((call == CALL_REVOKE || call == CALL_REPLY) && r >> 8 & 3) {
+	if ((call == CALL_REVOKE || call == CALL_REPLY) && r >> 8 & 3)
 		call = CALL_SM_CTRL;
-	}
 	return call;
 }
 
@@ -227,13 +240,11 @@ static void tame(struct attacker *a)
 		a->rdx = deadline & 0xffffffff;
 		break;
 	case CALL_CREATE_SC:
-		a->rax = QPD((a->rax & PRIORITY_MASK),
-			     QPD_QUANTUM(a->rax) & QUANTUM_MASK);
+		a->rax = QPD((a->rax & PRIORITY_MASK), QPD_QUANTUM(a->rax) & QUANTUM_MASK);
 		break;
 	case CALL_REVOKE:
-		if (!a->wild && CRD_TYPE(a->rsi) == CRD_MEM) {
+		if (!a->wild && CRD_TYPE(a->rsi) == CRD_MEM)
 			a->rsi = CRD(CRD_MEM, RIGHTS_ALL, 4, TARGET >> 12);
-		}
 		break;
 	}
 }
@@ -251,33 +262,27 @@ static void one_call(struct attacker *a)
 	a->rdx = some_number(a);
 	a->rax = some_number(a);
 	a->r8 = some_number(a);
-	if (r & 0x30000) {
+	if (r & 0x30000)
 		likely_registers(a, call);
-	}
 	tame(a);
 	message(a);
 	a->calls++;
-	status = syscall_5(a->rdi, &(struct syscall){a->rsi, a->rdx, a->rax,
-						     a->r8});
-	if ((unsigned)status < STATUSES) {
+	status = syscall_5(a->rdi, &(struct syscall){a->rsi, a->rdx, a->rax, a->r8});
+	if ((unsigned)status < STATUSES)
 		a->seen[call][status]++;
-	}
 }
 
 _Noreturn void attack(struct attacker *a)
 {
-	while (a->calls < a->limit) {
+	while (a->calls < a->limit)
 		one_call(a);
-	}
 	a->done = 1;
-	for (;;) {
+	for (;;)
 		__asm__ volatile("int3");
-	}
 }
 
 void attack_handle(struct attacker *a)
 {
-	for (unsigned i = 0; i < CALLS_OF_HANDLER && a->calls < a->limit; i++) {
+	for (unsigned i = 0; i < CALLS_OF_HANDLER && a->calls < a->limit; i++)
 		one_call(a);
-	}
 }

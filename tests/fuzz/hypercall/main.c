@@ -22,36 +22,35 @@
 enum {
 	VICTIMS = 2,
 	PAGES = 8,
-	THREADS = 2,			/* a CPU */
-	HANDLER = CPUS * THREADS,	/* frames from here on */
+	THREADS = 2,		  /* a CPU */
+	HANDLER = CPUS * THREADS, /* frames from here on */
 	SPARES = HANDLER + CPUS,
-	CALLS_A_ROUND = 20000,		/* an attacker's */
+	CALLS_A_ROUND = 20000, /* an attacker's */
 	QUOTA = 300,
 	IMAGE_ORDER = 8,
 
-	SEL_SHARED = 0x7000,	/* portals, as the attackers have them */
-	SEL_VICTIM = 0x8000,	/* + 2^ORDER each: what they are given */
+	SEL_SHARED = 0x7000, /* portals, as the attackers have them */
+	SEL_VICTIM = 0x8000, /* + 2^ORDER each: what they are given */
 	SEL_VICTIM_ORDER = ORDER + 1,
 	SEL_PDS = 0x9000,
-	SEL_WINDOW = 0x9020,	/* where we let them give us objects */
+	SEL_WINDOW = 0x9020, /* where we let them give us objects */
 	SEL_SCS = 0x9040,
-	SEL_ROUND_ORDER = 7,	/* from SEL_PDS on */
+	SEL_ROUND_ORDER = 7, /* from SEL_PDS on */
 	WINDOW_ORDER = 4,
-	WINDOW_PAGE = 0x41000,	/* and memory */
+	WINDOW_PAGE = 0x41000, /* and memory */
 
 	PRIORITY = 1,
 	QUANTUM = 1000,
 	FAULTS = 50,
 	NAP_US = 20,
 	LOOK_MS = 3,
-	WARM_UP = 1,		/* rounds before memory is compared */
+	WARM_UP = 1, /* rounds before memory is compared */
 	CHECK_ROUNDS = 16,
 	LEAK_S = 5,
 	REPORT_S = 10,
 };
 
-static uint8_t arena[VICTIMS][PAGES][PAGE_SIZE]
-	__attribute__((aligned(PAGE_SIZE)));
+static uint8_t arena[VICTIMS][PAGES][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
 static unsigned cpu_count;
 static uint64_t total, rounds;
 
@@ -61,8 +60,8 @@ static void must(enum status status, const char *what)
 		unsigned long limit, used;
 
 		(void)!pd_quota(SEL_PD, &limit, &used);
-		log_error("fuzz: cannot %s: status %u in round %lu, %lu of %lu pages used",
-			  what, status, rounds, used, limit);
+		log_error("fuzz: cannot %s: status %u in round %lu, %lu of %lu pages used", what,
+			  status, rounds, used, limit);
 		program_exit(EXIT_FAILED, "fuzz: setup failed");
 	}
 }
@@ -82,10 +81,8 @@ static unsigned long on_event(struct portal *p, struct utcb *u)
 		u->rflags = next_random(&a->state);
 		u->rflags = u->rflags & 3 ? 2 : u->rflags & ~0x100ul;
 		u->mtd = MTD_RIP_LEN | MTD_RSP | MTD_RFLAGS;
-		if (event == EVENT_THREAD_STARTUP ||
-		    (a->faults++ < FAULTS && !a->done)) {
+		if (event == EVENT_THREAD_STARTUP || (a->faults++ < FAULTS && !a->done))
 			return 0;
-		}
 	}
 	u->mtd = 0;
 	return event == EVENT_THREAD_RECALL ? 0 : SEL_NEVER;
@@ -97,9 +94,8 @@ static unsigned long on_call(struct portal *p, struct utcb *u)
 	(void)p;
 	u->items &= 0x3ffff;
 	u->translate = CRD(CRD_OBJ, RIGHTS_ALL, SEL_VICTIM_ORDER, SEL_VICTIM);
-	u->delegate = u->word[0] & 1
-		? CRD(CRD_OBJ, RIGHTS_ALL, WINDOW_ORDER, SEL_WINDOW)
-		: CRD(CRD_MEM, RIGHTS_ALL, WINDOW_ORDER, WINDOW_PAGE);
+	u->delegate = u->word[0] & 1 ? CRD(CRD_OBJ, RIGHTS_ALL, WINDOW_ORDER, SEL_WINDOW)
+				     : CRD(CRD_MEM, RIGHTS_ALL, WINDOW_ORDER, WINDOW_PAGE);
 	return 0;
 }
 
@@ -115,27 +111,23 @@ static const struct thread *handler(unsigned cpu)
 /* The portals that all attackers share, once. */
 static void make_portals(unsigned cpu)
 {
-	static struct portal events[CPUS][EVENTS_THREAD], service,
-		vcpu[CPUS][EVENTS_VCPU];
+	static struct portal events[CPUS][EVENTS_THREAD], service, vcpu[CPUS][EVENTS_VCPU];
 	const struct thread *h = handler(cpu);
 	enum status s = SUCCESS;
 
 	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
 		events[cpu][i] = (struct portal){on_event, NULL, i};
-		s |= portal_create(SEL_SHARED + AT_EVENTS +
-					   EVENTS_THREAD * cpu + i,
-				   h, MTD_RSP | MTD_RIP_LEN, &events[cpu][i]);
+		s |= portal_create(SEL_SHARED + AT_EVENTS + EVENTS_THREAD * cpu + i, h,
+				   MTD_RSP | MTD_RIP_LEN, &events[cpu][i]);
 	}
 	h = handler(cpu);
 	for (unsigned i = 0; i < EVENTS_VCPU; i++) {
 		vcpu[cpu][i] = (struct portal){vcpu_event, NULL, i};
-		s |= portal_create(SEL_SHARED + AT_VCPU_EVENTS +
-					   EVENTS_VCPU * cpu + i,
-				   h, VCPU_MTD, &vcpu[cpu][i]);
+		s |= portal_create(SEL_SHARED + AT_VCPU_EVENTS + EVENTS_VCPU * cpu + i, h, VCPU_MTD,
+				   &vcpu[cpu][i]);
 	}
 	service.handler = on_call;
-	s |= portal_create(SEL_SHARED + AT_SERVICE + cpu, handler(cpu), 0,
-			   &service);
+	s |= portal_create(SEL_SHARED + AT_SERVICE + cpu, handler(cpu), 0, &service);
 	must(s, "make portals");
 }
 
@@ -149,8 +141,7 @@ static void give(unsigned long pd, uint64_t crd, uint64_t how, uint64_t window)
 	must(delegate(SEL_PD, window, pd), "delegate");
 }
 
-static struct attacker *prepare(unsigned v, unsigned page, unsigned cpu,
-				uint64_t *seed, bool wild)
+static struct attacker *prepare(unsigned v, unsigned page, unsigned cpu, uint64_t *seed, bool wild)
 {
 	struct attacker *a = attacker_at(arena[v][page]);
 
@@ -174,20 +165,15 @@ static unsigned long at(unsigned v, unsigned what)
 static void make_pd(unsigned v)
 {
 	must(create_pd(SEL_PDS + v, SEL_PD,
-		       CRD(CRD_OBJ, RIGHTS_ALL & ~PT_CONTROL, ORDER,
-			   SEL_SHARED), QUOTA), "make a PD");
+		       CRD(CRD_OBJ, RIGHTS_ALL & ~PT_CONTROL, ORDER, SEL_SHARED), QUOTA),
+	     "make a PD");
 	/* Its guests see the image too: code to run into. */
-	give(SEL_PDS + v,
-	     CRD(CRD_MEM, MEM_R | MEM_X, IMAGE_ORDER,
-		 LAYOUT_IMAGE / PAGE_SIZE), ITEM_GUEST,
-	     CRD(CRD_MEM, MEM_R | MEM_X, IMAGE_ORDER,
-		 LAYOUT_IMAGE / PAGE_SIZE));
-	give(SEL_PDS + v,
-	     CRD(CRD_MEM, RIGHTS_ALL, 3, (uint64_t)arena[v] / PAGE_SIZE),
-	     ITEM_GUEST, CRD(CRD_MEM, RIGHTS_ALL, 3, ARENA / PAGE_SIZE));
-	for (unsigned i = 0; i < SMS; i++) {
+	give(SEL_PDS + v, CRD(CRD_MEM, MEM_R | MEM_X, IMAGE_ORDER, LAYOUT_IMAGE / PAGE_SIZE),
+	     ITEM_GUEST, CRD(CRD_MEM, MEM_R | MEM_X, IMAGE_ORDER, LAYOUT_IMAGE / PAGE_SIZE));
+	give(SEL_PDS + v, CRD(CRD_MEM, RIGHTS_ALL, 3, (uint64_t)arena[v] / PAGE_SIZE), ITEM_GUEST,
+	     CRD(CRD_MEM, RIGHTS_ALL, 3, ARENA / PAGE_SIZE));
+	for (unsigned i = 0; i < SMS; i++)
 		must(create_sm(at(v, AT_SM + i), SEL_PD, i), "make an SM");
-	}
 }
 
 static void make_ecs(unsigned v, uint64_t *seed, bool wild)
@@ -199,26 +185,21 @@ static void make_ecs(unsigned v, uint64_t *seed, bool wild)
 		bool thread = i < HANDLER;
 
 		(void)prepare(v, i, cpu, seed, wild);
-		must(create_ec(at(v, AT_EC + i), pd,
-			       thread ? EC_GLOBAL : EC_LOCAL,
-			       UTCBS + i * PAGE_SIZE, cpu,
-			       ARENA + (i + 1) * PAGE_SIZE - FRAME_SIZE,
+		must(create_ec(at(v, AT_EC + i), pd, thread ? EC_GLOBAL : EC_LOCAL,
+			       UTCBS + i * PAGE_SIZE, cpu, ARENA + (i + 1) * PAGE_SIZE - FRAME_SIZE,
 			       AT_EVENTS + cpu * EVENTS_THREAD),
 		     "make an EC");
 		if (!thread) {
-			must(create_pt(at(v, AT_PT + i - HANDLER), SEL_PD,
-				       at(v, AT_EC + i), 0,
+			must(create_pt(at(v, AT_PT + i - HANDLER), SEL_PD, at(v, AT_EC + i), 0,
 				       (uint64_t)entry_handle),
 			     "make a portal");
 		}
 	}
-	for (unsigned i = SPARES; i < PAGES; i++) {
+	for (unsigned i = SPARES; i < PAGES; i++)
 		(void)prepare(v, i, 0, seed, wild);
-	}
 	if (program_info->features & (HIP_VMX | HIP_SVM)) {
 		must(create_vcpu(at(v, AT_EC + SPARES), pd, v % cpu_count,
-				 AT_VCPU_EVENTS +
-					 v % cpu_count * EVENTS_VCPU),
+				 AT_VCPU_EVENTS + v % cpu_count * EVENTS_VCPU),
 		     "make a vCPU");
 	}
 }
@@ -227,14 +208,12 @@ static void make_ecs(unsigned v, uint64_t *seed, bool wild)
 static void give_all(unsigned v)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		give(SEL_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0,
-				 SEL_PDS + (v + i) % VICTIMS), 0,
+		give(SEL_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_PDS + (v + i) % VICTIMS), 0,
 		     CRD(CRD_OBJ, RIGHTS_ALL, 0, at(v, AT_SELF + i)));
 	}
 	give(SEL_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_INTERRUPTS), 0,
 	     CRD(CRD_OBJ, RIGHTS_ALL, 0, at(v, AT_SM + SMS)));
-	give(SEL_PDS + v, CRD(CRD_OBJ, RIGHTS_ALL, 5, at(v, 0)), 0,
-	     CRD(CRD_OBJ, RIGHTS_ALL, 5, 0));
+	give(SEL_PDS + v, CRD(CRD_OBJ, RIGHTS_ALL, 5, at(v, 0)), 0, CRD(CRD_OBJ, RIGHTS_ALL, 5, 0));
 }
 
 static void start(unsigned v)
@@ -242,14 +221,13 @@ static void start(unsigned v)
 	unsigned n = HANDLER;
 
 	if (program_info->features & (HIP_VMX | HIP_SVM)) {
-		must(create_sc(SEL_SCS + v * PAGES + HANDLER, SEL_PD,
-			       at(v, AT_EC + SPARES), QPD(PRIORITY, QUANTUM)),
+		must(create_sc(SEL_SCS + v * PAGES + HANDLER, SEL_PD, at(v, AT_EC + SPARES),
+			       QPD(PRIORITY, QUANTUM)),
 		     "start a vCPU");
 	}
 	while (n--) {
 		/* By now it may be gone: the others have begun. */
-		(void)!create_sc(SEL_SCS + v * PAGES + n, SEL_PD,
-				 at(v, AT_EC + n),
+		(void)!create_sc(SEL_SCS + v * PAGES + n, SEL_PD, at(v, AT_EC + n),
 				 QPD(PRIORITY + n % 3, QUANTUM));
 	}
 }
@@ -262,8 +240,7 @@ static uint64_t calls(bool *done)
 	for (unsigned v = 0; v < VICTIMS; v++) {
 		for (unsigned i = 0; i < PAGES; i++) {
 			all += attacker_at(arena[v][i])->calls;
-			*done &= i >= HANDLER ||
-				 attacker_at(arena[v][i])->done;
+			*done &= i >= HANDLER || attacker_at(arena[v][i])->done;
 		}
 	}
 	return all;
@@ -272,12 +249,9 @@ static uint64_t calls(bool *done)
 static void end(void)
 {
 	(void)!revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_ROUND_ORDER, SEL_PDS));
-	(void)!revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_VICTIM_ORDER,
-			       SEL_VICTIM));
-	(void)!revoke_self(CRD(CRD_MEM, RIGHTS_ALL, WINDOW_ORDER,
-			       WINDOW_PAGE));
-	(void)!revoke(CRD(CRD_MEM, RIGHTS_ALL, IMAGE_ORDER,
-			  LAYOUT_IMAGE / PAGE_SIZE));
+	(void)!revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_VICTIM_ORDER, SEL_VICTIM));
+	(void)!revoke_self(CRD(CRD_MEM, RIGHTS_ALL, WINDOW_ORDER, WINDOW_PAGE));
+	(void)!revoke(CRD(CRD_MEM, RIGHTS_ALL, IMAGE_ORDER, LAYOUT_IMAGE / PAGE_SIZE));
 	(void)!revoke(CRD(CRD_OBJ, RIGHTS_ALL, ORDER, SEL_SHARED));
 	(void)!revoke(CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_INTERRUPTS));
 }
@@ -291,8 +265,8 @@ static void count(void)
 		unsigned status = i % STATUSES, call = i / STATUSES % CALLS,
 			 page = i / (STATUSES * CALLS);
 
-		seen[call][status] += attacker_at(
-			arena[page / PAGES][page % PAGES])->seen[call][status];
+		seen[call][status] +=
+			attacker_at(arena[page / PAGES][page % PAGES])->seen[call][status];
 	}
 }
 
@@ -302,9 +276,8 @@ static void report_seen(void)
 	for (unsigned call = 0; call < CALLS; call++) {
 		const uint64_t *n = seen[call];
 
-		log_info("fuzz: call %2u: %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu",
-			 call, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7],
-			 n[8], n[9]);
+		log_info("fuzz: call %2u: %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu", call, n[0],
+			 n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9]);
 	}
 }
 
@@ -315,20 +288,17 @@ static uint64_t run(uint64_t seed, bool wild)
 	bool done;
 
 	vcpu_round(seed);
-	for (unsigned v = 0; v < VICTIMS; v++) {
+	for (unsigned v = 0; v < VICTIMS; v++)
 		make_pd(v);
-	}
 	for (unsigned v = 0; v < VICTIMS; v++) {
 		make_ecs(v, &seed, wild);
 		give_all(v);
 	}
-	for (unsigned v = 0; v < VICTIMS; v++) {
+	for (unsigned v = 0; v < VICTIMS; v++)
 		start(v);
-	}
 	do {
 		before = now;
-		(void)!sm_down(SEL_NEVER, time_tsc() +
-			       time_ns_to_tsc(LOOK_MS * NS_PER_MS));
+		(void)!sm_down(SEL_NEVER, time_tsc() + time_ns_to_tsc(LOOK_MS * NS_PER_MS));
 		now = calls(&done);
 		same = now == before ? same + 1 : 0;
 	} while (!done && same < 2);
@@ -356,21 +326,20 @@ static bool gone(const struct memory *before)
 
 	for (unsigned ms = 0; ms < LEAK_S * 1000; ms += LOOK_MS) {
 		m = memory();
-		if (m.used <= before->used && m.limit == before->limit) {
+		if (m.used <= before->used && m.limit == before->limit)
 			return true;
-		}
 		time_sleep(LOOK_MS * NS_PER_MS);
 	}
-	log_error("fuzz: LEAK: %lu of %lu pages used, before %lu of %lu",
-		  m.used, m.limit, before->used, before->limit);
+	log_error("fuzz: LEAK: %lu of %lu pages used, before %lu of %lu", m.used, m.limit,
+		  before->used, before->limit);
 	return false;
 }
 
 /* A PD's page tables stay with it: those of the window are made first. */
 static void touch_window(void)
 {
-	give(SEL_PD, CRD(CRD_MEM, RIGHTS_ALL, 0, (uint64_t)arena / PAGE_SIZE),
-	     ITEM_GUEST, CRD(CRD_MEM, RIGHTS_ALL, 0, WINDOW_PAGE));
+	give(SEL_PD, CRD(CRD_MEM, RIGHTS_ALL, 0, (uint64_t)arena / PAGE_SIZE), ITEM_GUEST,
+	     CRD(CRD_MEM, RIGHTS_ALL, 0, WINDOW_PAGE));
 	(void)!revoke_self(CRD(CRD_MEM, RIGHTS_ALL, 0, WINDOW_PAGE));
 }
 
@@ -378,11 +347,9 @@ static uint64_t option(const char *arguments, const char *name, uint64_t other)
 {
 	size_t length = strlen(name);
 
-	for (const char *at_ = arguments; *at_; at_++) {
-		if (strncmp(at_, name, length) == 0) {
+	for (const char *at_ = arguments; *at_; at_++)
+		if (strncmp(at_, name, length) == 0)
 			return strtoul(at_ + length, NULL, 0);
-		}
-	}
 	return other;
 }
 
@@ -391,8 +358,8 @@ static void report(uint64_t seed)
 	static uint64_t next;
 
 	if (time_ns() >= next) {
-		log_info("fuzz: %lu calls, %lu rounds, %lu exits; next seed %#lx",
-			 total, rounds, vcpu_exits(), seed);
+		log_info("fuzz: %lu calls, %lu rounds, %lu exits; next seed %#lx", total, rounds,
+			 vcpu_exits(), seed);
 		next = time_ns() + REPORT_S * NS_PER_S;
 	}
 }
@@ -407,17 +374,14 @@ int program_main(const struct program_info *info)
 	bool leak = false;
 
 	cpu_count = info->cpu_count < CPUS ? info->cpu_count : CPUS;
-	log_info("fuzz: %lu calls on %u CPUs, seed %#lx", limit, cpu_count,
-		 seed);
-	for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
+	log_info("fuzz: %lu calls on %u CPUs, seed %#lx", limit, cpu_count, seed);
+	for (unsigned cpu = 0; cpu < cpu_count; cpu++)
 		make_portals(cpu);
-	}
 	touch_window();
 	for (; total < limit && !leak; rounds++) {
 		report(seed);
-		if (verbose) {
+		if (verbose)
 			log_info("fuzz: round %lu seed %#lx", rounds, seed);
-		}
 		total += run(seed, wild || rounds % 8 == 7);
 		next_random(&seed);
 		if (rounds == WARM_UP) {
@@ -429,7 +393,7 @@ int program_main(const struct program_info *info)
 	}
 	leak = leak || !gone(&before);
 	report_seen();
-	log_info("fuzz: done, %lu calls, %lu rounds, %lu exits, %s", total,
-		 rounds, vcpu_exits(), leak ? "LEAK" : "no leak");
+	log_info("fuzz: done, %lu calls, %lu rounds, %lu exits, %s", total, rounds, vcpu_exits(),
+		 leak ? "LEAK" : "no leak");
 	return leak;
 }

@@ -9,13 +9,13 @@
 #define CR0_SOME 0xe005003ful
 
 enum {
-	EXITS = 300,		/* of a CPU in a round */
+	EXITS = 300, /* of a CPU in a round */
 	INTERCEPT_VMRUN = 1 << 0,
 	EFER_SVME = 1 << 12,
 	EFER_SOME = EFER_SVME | 1 << 11 | 1,
 	CR4_SOME = 0x3ff,
 	CR0_RESET = 1 << 4 | 1 << 5,
-	FIRST = 1,		/* words of the state, from rip on */
+	FIRST = 1, /* words of the state, from rip on */
 	LAST = 70,
 };
 
@@ -75,9 +75,24 @@ static void tame(struct utcb *u)
 static void mutate(struct utcb *u, uint64_t *state)
 {
 	static const uint64_t edges[] = {
-		0, 1, 2, 0xff, 0xffff, 1ul << 31, 1ul << 32, 1ul << 47,
-		1ul << 63, ~0ul, 0x80000021, ARENA, LAYOUT_IMAGE, EFER_SVME,
-		0x60000010, 0x800003ff, 0xfee00000, 0xffff800000000000,
+		0,
+		1,
+		2,
+		0xff,
+		0xffff,
+		1ul << 31,
+		1ul << 32,
+		1ul << 47,
+		1ul << 63,
+		~0ul,
+		0x80000021,
+		ARENA,
+		LAYOUT_IMAGE,
+		EFER_SVME,
+		0x60000010,
+		0x800003ff,
+		0xfee00000,
+		0xffff800000000000,
 	};
 	uint64_t r = next_random(state);
 	uint64_t *word = &u->word[FIRST + r % (LAST - FIRST)];
@@ -104,18 +119,14 @@ unsigned long vcpu_event(struct portal *p, struct utcb *u)
 
 	u->items = 0;
 	all_exits++;
-	if (p->number == EVENT_VCPU_STARTUP || (r & 15) == 0) {
+	if (p->number == EVENT_VCPU_STARTUP || (r & 15) == 0)
 		reset(u);
-	}
-	for (unsigned i = 0; i < (r >> 4 & 7); i++) {
+	for (unsigned i = 0; i < (r >> 4 & 7); i++)
 		mutate(u, state);
-	}
 	u->ctrl[1] |= r & 0x7f000000 ? INTERCEPT_VMRUN : 0;
-	u->efer |= (r & 0x700000000) && program_info->features & HIP_SVM
-			   ? EFER_SVME : 0;
+	u->efer |= (r & 0x700000000) && program_info->features & HIP_SVM ? EFER_SVME : 0;
 	tame(u);
-	u->mtd = r >> 40 & 3 ? VCPU_MTD
-			     : (r >> 32 & VCPU_MTD) | MTD_CR | MTD_EFER;
+	u->mtd = r >> 40 & 3 ? VCPU_MTD : (r >> 32 & VCPU_MTD) | MTD_CR | MTD_EFER;
 	if (exits[cpu]++ > EXITS) {
 		u->mtd = 0;
 		return SEL_NEVER;

@@ -32,12 +32,12 @@ int program_main(const struct program_info *info)
 	unsigned count = info->cpu_count < CPUS ? info->cpu_count : CPUS;
 
 	for (unsigned i = 0; i < count; i++) {
-		(void)thread_create("tick", info->cpus[i], info->priority, 0,
-				    tick, (void *)(uintptr_t)i, NULL);
+		(void)thread_create("tick", info->cpus[i], info->priority, 0, tick,
+				    (void *)(uintptr_t)i, NULL);
 	}
 	for (;;) {
 		time_sleep(TICKS * PERIOD_MS * NS_PER_MS);
-		log_info("watchdog: %lu and %lu ticks, at worst %lu and %lu us late",
-			 ticks[0], ticks[1], worst[0], worst[1]);
+		log_info("watchdog: %lu and %lu ticks, at worst %lu and %lu us late", ticks[0],
+			 ticks[1], worst[0], worst[1]);
 	}
 }
