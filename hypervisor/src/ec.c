@@ -7,16 +7,10 @@
  */
 #include "ec.h"
 
-#include <abi/event.h>
-
 #include "fpu.h"
-#include "ipc.h"
-#include "page.h"
 #include "panic.h"
-#include "pd.h"
 #include "remote.h"
 #include "sc.h"
-#include "sm.h"
 #include "syscall.h"
 #include "x86/cpu.h"
 #include "x86/insn.h"

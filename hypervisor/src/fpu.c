@@ -8,10 +8,6 @@
  */
 #include "fpu.h"
 
-#include <abi/utcb.h>
-
-#include "ec.h"
-#include "page.h"
 #include "x86/cpu.h"
 #include "x86/cr.h"
 #include "x86/insn.h"

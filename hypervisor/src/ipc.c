@@ -8,13 +8,10 @@
  */
 #include "ipc.h"
 
-#include "ec.h"
 #include "item.h"
-#include "pd.h"
 #include "pt.h"
 #include "remote.h"
 #include "sc.h"
-#include "sm.h"
 #include "state.h"
 #include "syscall.h"
 #include "x86/cpu.h"

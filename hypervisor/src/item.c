@@ -8,8 +8,6 @@
 #include <abi/hip.h>
 
 #include "ec.h"
-#include "mapping.h"
-#include "page.h"
 #include "pd.h"
 #include "tlb.h"
 

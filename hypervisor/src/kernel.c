@@ -3,23 +3,15 @@
  */
 #include "kernel.h"
 
-#include <abi/hip.h>
-
-#include "ec.h"
 #include "elf.h"
-#include "mapping.h"
-#include "page.h"
 #include "panic.h"
-#include "pd.h"
 #include "sc.h"
-#include "sm.h"
 #include "syscall.h"
 #include "x86/boot.h"
 #include "x86/cpu.h"
 #include "x86/gsi.h"
 #include "x86/hip.h"
 #include "x86/insn.h"
-#include "x86/kmem.h"
 
 enum {
 	ROOT_PRIORITY = 1,

@@ -7,8 +7,6 @@
  */
 #include "log.h"
 
-#include "lock.h"
-#include "types.h"
 #include "x86/cpu.h"
 #include "x86/insn.h"
 

@@ -3,8 +3,6 @@
  */
 #include "mapping.h"
 
-#include <abi/hip.h>
-
 #include "panic.h"
 #include "pd.h"
 #include "tlb.h"

@@ -4,13 +4,11 @@
 #include "object.h"
 
 #include "ec.h"
-#include "lock.h"
 #include "panic.h"
 #include "pd.h"
 #include "pt.h"
 #include "sc.h"
 #include "sm.h"
-#include "x86/irq.h"
 
 static struct {
 	struct lock lock;

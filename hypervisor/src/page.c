@@ -4,11 +4,8 @@
  */
 #include "page.h"
 
-#include "list.h"
-#include "lock.h"
 #include "panic.h"
 #include "pd.h"
-#include "rcu.h"
 #include "x86/cpu.h"
 
 enum { ORDERS = 16 };

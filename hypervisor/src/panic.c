@@ -9,7 +9,6 @@
 #include "panic.h"
 
 #include "log.h"
-#include "types.h"
 #include "x86/apic.h"
 #include "x86/cpu.h"
 #include "x86/insn.h"

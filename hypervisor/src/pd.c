@@ -3,7 +3,6 @@
  */
 #include "pd.h"
 
-#include "page.h"
 #include "panic.h"
 #include "tlb.h"
 #include "x86/cpu.h"

@@ -5,11 +5,8 @@
  */
 #include "ptab.h"
 
-#include <abi/crd.h>
-
 #include "panic.h"
 #include "pd.h"
-#include "table.h"
 #include "tlb.h"
 
 enum { LEVELS = 4 };

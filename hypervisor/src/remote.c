@@ -13,7 +13,6 @@
  */
 #include "remote.h"
 
-#include "ec.h"
 #include "sc.h"
 #include "syscall.h"
 #include "x86/cpu.h"

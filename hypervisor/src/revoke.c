@@ -13,9 +13,7 @@
  * All that was derived from it stays where it is, and who holds a piece can
  * revoke it there.
  */
-#include "mapping.h"
 
-#include "page.h"
 #include "panic.h"
 #include "pd.h"
 #include "tlb.h"

@@ -4,8 +4,6 @@
  * else: a call is paid for by whoever calls.
  */
 #include "ec.h"
-#include "panic.h"
-#include "rcu.h"
 #include "sc.h"
 #include "x86/cpu.h"
 #include "x86/insn.h"

@@ -5,8 +5,6 @@
 #include "slab.h"
 
 #include "ec.h"
-#include "mapping.h"
-#include "page.h"
 #include "pd.h"
 #include "pt.h"
 #include "sc.h"

@@ -7,7 +7,6 @@
 #include <abi/hip.h>
 
 #include "ec.h"
-#include "mapping.h"
 #include "panic.h"
 #include "pd.h"
 #include "x86/cpu.h"

@@ -3,8 +3,6 @@
  */
 #include "space.h"
 
-#include "pd.h"
-
 static bool is_table(uint64_t entry)
 {
 	return entry & SPACE_TABLE;

@@ -5,7 +5,6 @@
 
 #include "pt.h"
 #include "sc.h"
-#include "time.h"
 #include "x86/cpu.h"
 #include "x86/gsi.h"
 

@@ -3,9 +3,6 @@
  */
 #include "syscall.h"
 
-#include "ipc.h"
-#include "mapping.h"
-#include "pt.h"
 #include "sc.h"
 #include "state.h"
 #include "x86/cpu.h"

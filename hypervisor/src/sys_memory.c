@@ -5,7 +5,6 @@
 
 #include "item.h"
 #include "kernel.h"
-#include "mapping.h"
 #include "x86/suspend.h"
 
 struct ec *sys_revoke(uint64_t id, struct ec *self)

@@ -6,7 +6,6 @@
 #include "syscall.h"
 
 #include "item.h"
-#include "rcu.h"
 #include "remote.h"
 #include "sc.h"
 #include "time.h"

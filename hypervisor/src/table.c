@@ -3,7 +3,6 @@
  */
 #include "table.h"
 
-#include "mapping.h"
 #include "pd.h"
 #include "tlb.h"
 

@@ -7,7 +7,6 @@
 #include "iommu.h"
 
 #include "../log.h"
-#include "../page.h"
 #include "acpi.h"
 #include "apic.h"
 #include "gsi.h"

@@ -5,10 +5,7 @@
  */
 #include "desc.h"
 
-#include "../page.h"
-#include "../panic.h"
 #include "cpu.h"
-#include "insn.h"
 #include "kmem.h"
 
 enum {

@@ -8,7 +8,6 @@
 #include "../ipc.h"
 #include "../panic.h"
 #include "../pd.h"
-#include "../rcu.h"
 #include "../sc.h"
 #include "../tlb.h"
 #include "cpu.h"

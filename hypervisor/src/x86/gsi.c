@@ -6,10 +6,8 @@
  */
 #include "gsi.h"
 
-#include "../lock.h"
 #include "../sm.h"
 #include "apic.h"
-#include "cpu.h"
 #include "ioapic.h"
 #include "iommu.h"
 #include "irq.h"

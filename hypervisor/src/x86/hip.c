@@ -8,22 +8,15 @@
  */
 #include "hip.h"
 
-#include <abi/event.h>
-
 #include "../log.h"
-#include "../page.h"
-#include "../ptab.h"
 #include "../space.h"
 #include "acpi.h"
 #include "apic.h"
 #include "boot.h"
-#include "cpu.h"
 #include "gsi.h"
-#include "insn.h"
 #include "iommu.h"
 #include "kmem.h"
 #include "madt.h"
-#include "msr.h"
 #include "topology.h"
 #include "tsc.h"
 #include "vcpu.h"

@@ -4,7 +4,6 @@
  */
 #include "ioapic.h"
 
-#include "../lock.h"
 #include "../log.h"
 #include "iommu.h"
 #include "kmem.h"

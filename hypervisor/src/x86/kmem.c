@@ -7,7 +7,6 @@
 #include "kmem.h"
 
 #include "../log.h"
-#include "../page.h"
 #include "../panic.h"
 #include "boot.h"
 #include "cpu.h"

@@ -6,7 +6,6 @@
 #include "../log.h"
 #include "acpi.h"
 #include "iommu.h"
-#include "records.h"
 
 struct machine machine;
 

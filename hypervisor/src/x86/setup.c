@@ -9,7 +9,6 @@
 #include "../fpu.h"
 #include "../kernel.h"
 #include "../log.h"
-#include "../page.h"
 #include "apic.h"
 #include "cpu.h"
 #include "cr.h"

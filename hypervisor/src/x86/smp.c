@@ -13,11 +13,9 @@
 
 #include "../kernel.h"
 #include "../log.h"
-#include "../page.h"
 #include "../panic.h"
 #include "apic.h"
 #include "boot.h"
-#include "cpu.h"
 #include "kmem.h"
 #include "madt.h"
 #include "setup.h"

@@ -12,9 +12,7 @@
 
 #include "../fpu.h"
 #include "../log.h"
-#include "../page.h"
 #include "../pd.h"
-#include "../ptab.h"
 #include "cr.h"
 #include "insn.h"
 #include "msr.h"

@@ -5,8 +5,6 @@
 #include "vcpu.h"
 
 #include "../fpu.h"
-#include "../mapping.h"
-#include "../page.h"
 #include "../pd.h"
 #include "cpu.h"
 #include "insn.h"

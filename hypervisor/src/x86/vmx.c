@@ -11,12 +11,9 @@
 
 #include <abi/hip.h>
 
-#include "../page.h"
 #include "../panic.h"
 #include "../pd.h"
-#include "cr.h"
 #include "insn.h"
-#include "msr.h"
 #include "vmx_insn.h"
 
 enum {

@@ -6,8 +6,6 @@
  */
 #include "vmx.h"
 
-#include "cr.h"
-#include "insn.h"
 #include "irq.h"
 
 enum {

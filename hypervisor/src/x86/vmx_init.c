@@ -7,15 +7,9 @@
  */
 #include "vmx.h"
 
-#include <abi/hip.h>
-
 #include "../fpu.h"
 #include "../log.h"
-#include "../page.h"
-#include "../ptab.h"
-#include "cr.h"
 #include "insn.h"
-#include "msr.h"
 #include "tsc.h"
 #include "vmx_insn.h"
 

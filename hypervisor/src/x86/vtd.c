@@ -7,10 +7,8 @@
 #include "iommu.h"
 
 #include "../log.h"
-#include "../page.h"
 #include "acpi.h"
 #include "apic.h"
-#include "gsi.h"
 #include "insn.h"
 #include "irq.h"
 #include "kmem.h"
