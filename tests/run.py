@@ -5,8 +5,9 @@ run.py LEVEL...    unit, hypercall, system
 
 ONLY='WORD...' runs those that have them all: hypercall qemu-tcg 2
 
-A line for every program that is run, the output of those that fail, and at
-the end, alone on its line, "N passed, N failed". Logs are in build/test.
+A line for every program that is run, and the output of those that fail. At the
+end what failed is said once more in short, so that the tail of a log is enough,
+and then, alone on its line, "N passed, N failed". Logs are in build/test.
 """
 import dataclasses
 import os
@@ -46,6 +47,13 @@ HYPERCALL_COMPLAINTS = ("VMENTER FAIL|VMFAIL: VM(ENTRY|CS EXEC CTRL)|VMRUN: |"
                         "WRMSR: attempt to write non-canonical|"
                         "RDMSR: Unknown register")
 
+# What tells in an output why it is that of a failure, and how much of it is
+# said again at the end.
+TELLING = re.compile(r"FAIL|ERROR|(?i:panic)|no end after|^run: |^E  |rror:|"
+                     r"(?i:assert)|^fuzz: ")
+TELLING_LINES = 30
+LAST_LINES = 8
+
 
 @dataclasses.dataclass
 class Result:
@@ -65,6 +73,17 @@ class Result:
                      if not line.endswith(" ok")]
             print("\n".join("    " + line for line in lines[-60:]),
                   flush=True)
+
+    def summary(self):
+        """How the output of a failure ended, and the lines that tell why."""
+        lines = [line.rstrip()[:200] for line in self.output.splitlines()
+                 if line.strip()]
+        telling = [line for line in lines
+                   if TELLING.search(line) and not line.endswith(" ok")]
+        return "\n    ".join(
+            [f"failed: {self.name}: it ended with", *lines[-LAST_LINES:],
+             f"and said ({self.passed} passed, {self.failed} failed, "
+             f"{self.seconds:.0f} s)", *telling[:TELLING_LINES]])
 
 
 def execute(command, limit):
@@ -195,6 +214,7 @@ def main():
         sys.exit(__doc__)
     LOGS.mkdir(parents=True, exist_ok=True)
     passed = failed = 0
+    failures = []
     # Two at once: emulators of one CPU each, for two cores.
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         for future in as_completed([pool.submit(job, *arguments)
@@ -204,6 +224,12 @@ def main():
             result.report()
             passed += result.passed
             failed += result.failed
+            if result.failed:
+                failures.append(result)
+    for result in failures:
+        print(result.summary())
+    if failures:
+        print("failed:", ", ".join(result.name for result in failures))
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
 
