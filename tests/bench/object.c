@@ -85,7 +85,8 @@ static unsigned long window; /* page number of its first free pages */
 static enum status give_memory(unsigned long from, unsigned long what, unsigned long at,
 			       unsigned order)
 {
-	set_item(CRD(CRD_MEM, MEM_R | MEM_W, order, what), ITEM(ITEM_DELEGATE, 0, at));
+	my_utcb->items = UTCB_ITEMS(0, 1);
+	put_item(my_utcb, 0, CRD(CRD_MEM, MEM_R | MEM_W, order, what), ITEM(ITEM_DELEGATE, 0, at));
 	return delegate(from, CRD(CRD_MEM, MEM_R | MEM_W, order, at), pd);
 }
 
