@@ -14,9 +14,11 @@ import emulator
 BUILD = pathlib.Path(os.environ.get("B", "build"))
 FILES = BUILD / "bench-linux"
 HERE = pathlib.Path(__file__).resolve().parent / "linux"
-COMMAND_LINE = "console=ttyS0 nokaslr"
+# As in module.mk. Bochs counts each byte of a REP STOSB, and its Haswell lets
+# only guests use that: nobody does.
+COMMAND_LINE = "console=ttyS0 nokaslr clearcpuid=rep_good,erms"
 MEMORY = 256                    # MiB, of Linux
-LIMIT = 900                     # seconds for a run, at most
+LIMIT = 1800                    # seconds for a run, at most
 WORK = ("cpu", "memory", "fork", "timer")
 
 PROMPT = re.compile(r"linux: prompt tsc=(\d+)")
@@ -127,7 +129,7 @@ def measure(platform, progress):
               "exits": {"guest": guest.exits}}
     for name in WORK:
         result[name] = {"bare": bare.ticks[name], "guest": work.ticks[name]}
-    if platform == "qemu-tcg":
+    if platform in emulator.EXACT:
         try:
             add_kvm(platform, progress, result, kernel, entry, initrd)
         except emulator.Failed as error:

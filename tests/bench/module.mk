@@ -78,7 +78,8 @@ $(B)/bench-linux/entry.bin: tests/bench/linux/entry.S
 	$(Q)$(CC) -m32 -c -o $(@:.bin=.o) $<
 	$(Q)objcopy -O binary -j .text $(@:.bin=.o) $@
 
-BENCH_COMMAND_LINE := console=ttyS0 nokaslr
+# As in linux.py.
+BENCH_COMMAND_LINE := console=ttyS0 nokaslr clearcpuid=rep_good,erms
 $(B)/bench-linux-%/manifest.dtb: tests/bench/linux/linux.dts \
 		root/programs.dtsi
 	@mkdir -p $(@D); $(call say,DTC)
