@@ -107,7 +107,7 @@ $(eval $(call hv_unit,boot,$(addprefix hypervisor/src/x86/,acpi.c madt.c \
 	multiboot.c),-fno-sanitize=alignment))
 $(eval $(call hv_unit,iommu,$(addprefix hypervisor/src/x86/,vtd.c amdvi.c),\
 	-fno-sanitize=alignment))
-$(eval $(call hv_unit,devices,hypervisor/src/x86/iommu.c))
+$(eval $(call hv_unit,devices))
 $(eval $(call hv_unit,ipc,tests/unit/hv_machine.c))
 $(eval $(call hv_unit,death,tests/unit/hv_machine.c))
 

@@ -30,7 +30,7 @@ enum status mapping_apply(const struct mapping *m, unsigned rights)
 	for (unsigned i = 1; s == SUCCESS && i < PTABS; i++)
 		if (m->flags >> i & 1 && t[i].format)
 			s = ptab_map(&t[i], m, rights);
-	if (m->flags & MAPPING_DMA && iommu && iommu->flush_new)
+	if (m->flags & MAPPING_DMA && iommu.flush_new)
 		tlb_stale(m->pd, MAPPING_DMA);
 	return s;
 }

@@ -27,7 +27,7 @@ static void init(struct pd *pd, struct pd *owner, uint64_t quota)
 	pd->obj.levels = OBJ_LEVELS;
 	pd->tables[PTAB_HOST].format = &ptab_host;
 	pd->tables[PTAB_GUEST].format = vcpu_ops ? vcpu_ops->guest : NULL;
-	pd->tables[PTAB_DMA].format = iommu ? iommu->format : NULL;
+	pd->tables[PTAB_DMA].format = iommu.format;
 	pd->clearing = CRD_MEM;
 	table_forget_near(pd);
 	slab_init(pd);

@@ -23,7 +23,7 @@ static void ask(struct cpu *cpu)
 
 	if (self->dma_stale && self->dma_stale != pd)
 		iommu_flush(self->dma_stale);
-	self->dma_stale = iommu ? pd : NULL;
+	self->dma_stale = iommu.vendor ? pd : NULL;
 	self->flush_asked = 1;
 }
 

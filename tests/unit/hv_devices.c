@@ -6,11 +6,9 @@
 
 #include <string.h>
 
-#include "x86/acpi.h"
-#include "x86/hip.h"
-#include "x86/iommu.h"
-#include "x86/kmem.h"
-#include "x86/madt.h"
+#define __builtin_ia32_pause fake_pause
+static void fake_pause(void);
+#include "../../hypervisor/src/x86/iommu.c"
 
 enum {
 	PDS = 12,
@@ -21,12 +19,15 @@ enum {
 	NUMBERS = 32,	  /* of domains */
 };
 
+enum { QUEUE_END = 0x40, MESSAGE = 0x10 };
+
+/* The units' tables: by RID, by GSI. */
 static struct {
-	uint64_t root;
-	unsigned domain;
+	uint64_t root, domain;
 } attached[1 << 16];
-static unsigned flushed[IOMMU_DOMAINS], attach_fails;
-static struct iommu_unit *unit;
+static uint64_t pins[GSIS][2];
+static unsigned flushed[DOMAINS];
+static bool attach_fails, interrupt_fails;
 
 struct machine machine = {.ioapics = 1, .sources = 1};
 
@@ -39,12 +40,12 @@ const struct acpi_table *acpi_find(const char signature[4])
 		[13] = 3 << 24,
 	};
 
-	return memcmp(signature, "MCFG", 4) == 0 ? (const void *)mcfg : NULL;
+	return memcmp(signature, "NONE", 4) ? (const void *)mcfg : NULL;
 }
 
 volatile void *kmem_device(uint64_t phys)
 {
-	static uint8_t registers[PAGE_SIZE];
+	static uint64_t registers[PAGE_SIZE / 8];
 
 	(void)phys;
 	return registers;
@@ -56,76 +57,93 @@ void hip_take(uint64_t phys, uint64_t size)
 	(void)size;
 }
 
-static bool find(void)
+bool acpi_parse(const struct acpi_table *t, uint32_t first, const struct records *records)
 {
-	unit = iommu_unit(0x1000);
-	assert_ptr_equal(iommu_unit(0x1000), unit);
-	unit->tail = (volatile uint32_t *)unit->registers;
+	(void)t, (void)first, (void)records;
+	iommu_found(0x1000, true, 0);
+	iommu_found(0x1000, true, 0);
+	assert_int_equal(unit_count, 1);
 	iommu_cover(FIRST, FIRST + 0xff);
 	return true;
 }
 
-static bool find_nothing(void)
+/* It takes all commands there are, and then it looks at the tables again. */
+static void fake_pause(void)
 {
-	return false;
+	static unsigned head;
+
+	for (; head != units[0].next; head = (head + 1) % IOMMU_QUEUE) {
+		const uint64_t *c = units[0].queue[head];
+
+		switch (c[0] & 0xf) {
+		case 1 + CACHED_PAGES:
+			assert_in_range(c[0] >> 16, 1, NUMBERS - 1);
+			flushed[c[0] >> 16]++;
+			break;
+		case 0xf:
+			units[0].done[0] = (uint32_t)c[1];
+			break;
+		}
+	}
+	assert_int_equal(*units[0].tail, head * 16);
+}
+
+static bool check(struct iommu_unit *u, const struct acpi_table *t)
+{
+	(void)u;
+	assert_non_null(t);
+	iommu.levels = 3;
+	iommu.domains = NUMBERS;
+	iommu.max_apic_id = 1000;
+	return true;
 }
 
 static bool enable(struct iommu_unit *u)
 {
-	return u == unit;
+	return iommu_run(u, NULL);
 }
 
 /* A number is used for one device at a time. */
-static enum status attach(uint16_t rid, uint64_t root, unsigned domain)
+static struct iommu_entry device(uint16_t rid, unsigned domain)
 {
 	assert_in_range(domain, 1, NUMBERS - 1);
-	if (!root) {
+	if (attached[rid].root)
 		assert_int_equal(attached[rid].domain, domain);
-		attached[rid].root = 0;
-		return SUCCESS;
-	}
-	if (attach_fails)
-		return OUT_OF_MEMORY;
+	else if (attach_fails)
+		return (struct iommu_entry){0};
 	for (unsigned i = 0; i < 1 << 16; i++)
-		assert_true(!attached[i].root || attached[i].domain != domain);
-	assert_int_equal(attached[rid].root, 0);
-	attached[rid].root = root;
-	attached[rid].domain = domain;
-	return SUCCESS;
+		assert_true(i == rid || !attached[i].root || attached[i].domain != domain);
+	return (struct iommu_entry){.at = &attached[rid].root, .low = 1, .high = domain};
 }
 
-static void flush(unsigned domain)
+static struct iommu_entry interrupt(unsigned gsi, uint32_t source, uint32_t apic_id, bool level)
 {
-	flushed[domain]++;
+	return (struct iommu_entry){
+		.at = interrupt_fails ? NULL : pins[gsi],
+		.low = source,
+		.high = apic_id << 1 | level,
+		.message = MESSAGE,
+	};
 }
 
 static void faults(struct iommu_unit *u)
 {
-	assert_ptr_equal(u, unit);
+	assert_ptr_equal(u, units);
 }
 
-static enum status interrupt(unsigned gsi, uint32_t source, uint32_t apic_id, bool level,
-			     uint64_t *address)
-{
-	*address = gsi + source + apic_id + level;
-	return SUCCESS;
-}
-
-struct iommu_ops vtd = {
-	.find = find,
+const struct iommu_vendor vtd = {
+	.signature = "TEST",
+	.check = check,
 	.enable = enable,
-	.attach = attach,
-	.flush = flush,
+	.device = device,
 	.faults = faults,
 	.interrupt = interrupt,
 	.format = &ptab_host,
-	.levels = 3,
-	.domains = NUMBERS,
-	.max_apic_id = 1000,
-	.remap_interrupts = true,
-	.complete = true,
+	.tail = QUEUE_END,
+	.wait = {0xf, 1},
+	.forget = {{{1}, 0}, {{2}, 1 << 16}, {{3}, 0}},
 };
-struct iommu_ops amdvi = {.find = find_nothing};
+const struct iommu_vendor amdvi = {.signature = "NONE"};
 
 static struct pd *pds[PDS];
 
@@ -148,7 +166,8 @@ static void start(void)
 		iommu_init();
 		started = true;
 	}
-	assert_ptr_equal(iommu, &vtd);
+	assert_ptr_equal(iommu.vendor, &vtd);
+	assert_true(iommu.complete && iommu.remap_interrupts);
 	for (unsigned i = 0; i < PDS; i++)
 		pds[i] = new_pd();
 }
@@ -201,7 +220,7 @@ static void test_end(void **state)
 {
 	(void)state;
 	start();
-	attach_fails = 0;
+	attach_fails = false;
 	assert_int_equal(iommu_assign(pds[0], frame(0)), SUCCESS);
 	assert_int_equal(iommu_assign(pds[1], frame(1)), SUCCESS);
 	object_put(&pds[0]->object);
@@ -232,9 +251,9 @@ static void test_refused(void **state)
 	assert_int_equal(pd_create(&poor, &pd_kernel, 3), SUCCESS);
 	assert_int_equal(iommu_assign(poor, frame(0)), OUT_OF_MEMORY);
 	assert_int_equal(attached[FIRST].root, 0);
-	vtd.complete = false;
+	iommu.complete = false;
 	assert_int_equal(iommu_assign(pds[0], frame(0)), BAD_DEVICE);
-	vtd.complete = true;
+	iommu.complete = true;
 }
 
 static void test_interrupts(void **state)
@@ -244,13 +263,19 @@ static void test_interrupts(void **state)
 	(void)state;
 	start();
 	assert_int_equal(iommu_interrupt(1, 2, 300, true, &address), SUCCESS);
-	assert_int_equal(address, 304);
+	assert_int_equal(address, 0xfee00000 | MESSAGE);
+	assert_int_equal(pins[1][0], 2);
+	assert_int_equal(pins[1][1], 601);
+	interrupt_fails = true;
+	assert_int_equal(iommu_interrupt(1, 3, 300, true, &address), OUT_OF_MEMORY);
+	assert_int_equal(pins[1][0], 2);
+	interrupt_fails = false;
 	assert_int_equal(iommu_interrupt(1, 2, 1001, true, &address), BAD_CPU);
-	vtd.remap_interrupts = false;
+	iommu.remap_interrupts = false;
 	assert_int_equal(iommu_interrupt(1, 2, 255, true, &address), BAD_CPU);
 	assert_int_equal(iommu_interrupt(1, 2, 3, true, &address), SUCCESS);
 	assert_int_equal(address, 0xfee03000);
-	vtd.remap_interrupts = true;
+	iommu.remap_interrupts = true;
 }
 
 int main(void)

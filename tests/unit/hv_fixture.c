@@ -211,7 +211,7 @@ enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned fla
 }
 
 /* There is no IOMMU, but for who tests it. */
-[[gnu::weak]] struct iommu_ops *iommu;
+[[gnu::weak]] struct iommu iommu;
 
 [[gnu::weak]] enum status iommu_assign(struct pd *pd, uint64_t frame)
 {

@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "x86/acpi.h"
-#include "x86/iommu.h"
-#include "x86/kmem.h"
-#include "x86/madt.h"
+#include "../../hypervisor/src/x86/iommu.c"
 
 enum {
 	STEPS = 30000,
@@ -29,7 +26,6 @@ static uint8_t bytes[4096];
 static uint32_t size;
 static const char *name;
 static struct acpi_table *table;
-static uint8_t covered[1 << 16];
 static uint64_t registers[2][PAGE_SIZE / 8];
 static uint32_t asked;
 
@@ -38,12 +34,11 @@ const struct acpi_table *acpi_find(const char signature[4])
 	return memcmp(signature, name, 4) == 0 ? table : NULL;
 }
 
-bool acpi_parse(const struct acpi_table *t, uint32_t first, struct record_format format,
-		const struct record_parser *parser, unsigned parsers)
+bool acpi_parse(const struct acpi_table *t, uint32_t first, const struct records *records)
 {
 	uint32_t left = t && t->length > first ? t->length - first : 0;
 
-	return records_parse((const char *)t + first, left, format, parser, parsers) == left;
+	return records_parse((const char *)t + first, left, records) == left;
 }
 
 void madt_source(uint8_t id, uint32_t source)
@@ -52,37 +47,14 @@ void madt_source(uint8_t id, uint32_t source)
 		machine.ioapic[0].source = source;
 }
 
-struct iommu_unit *iommu_unit(uint64_t phys)
+volatile void *kmem_device(uint64_t phys)
 {
-	static struct iommu_unit unit[2];
-	unsigned i = phys == LACKING;
-
-	unit[i].phys = phys;
-	unit[i].registers = (volatile char *)registers[i];
-	return &unit[i];
+	return registers[phys - phys % PAGE_SIZE == LACKING];
 }
 
-void iommu_cover(uint32_t first, uint32_t last)
+void hip_take(uint64_t start, uint64_t length)
 {
-	assert_true(last <= 0xffff);
-	for (uint32_t i = first; i <= last; i++)
-		covered[i] = 1;
-}
-
-bool iommu_run(struct iommu_unit *u, const iommu_command *c, unsigned count)
-{
-	(void)u, (void)c, (void)count;
-	return false;
-}
-
-void iommu_run_all(const iommu_command *c, unsigned count)
-{
-	(void)c, (void)count;
-}
-
-void iommu_fault(uint32_t rid, uint64_t address, bool write, unsigned reason)
-{
-	(void)rid, (void)address, (void)write, (void)reason;
+	(void)start, (void)length;
 }
 
 void fake_out32(uint16_t port, uint32_t value)
@@ -112,10 +84,8 @@ static void begin(const char *signature)
 	size = 48;
 }
 
-static bool find(struct iommu_ops *ops)
+static bool find(const struct iommu_vendor *vendor)
 {
-	bool found;
-
 	memcpy(bytes, name, 4);
 	memcpy(bytes + 4, &size, 4);
 	bytes[37] = 1;
@@ -124,13 +94,20 @@ static bool find(struct iommu_ops *ops)
 	assert_non_null(table);
 	memcpy(table, bytes, size);
 	memset(covered, 0, sizeof(covered));
-	ops->complete = true;
-	machine.ioapics = 1;
+	memset(units, 0, sizeof(units));
+	unit_count = 0;
+	iommu = (struct iommu){.domains = DOMAINS, .max_apic_id = ~0u, .complete = true};
+	machine.ioapics = machine.sources = 1;
 	machine.ioapic[0] = (struct madt_ioapic){.source = SOURCE_UNKNOWN, .id = 2};
 	fixture_init(2048, 1);
-	found = ops->find();
-	assert_true(!found || ops->domains <= IOMMU_DOMAINS);
-	return found;
+	find_units(vendor);
+	assert_true(iommu.domains <= DOMAINS);
+	return iommu.vendor;
+}
+
+static bool is_covered(unsigned rid)
+{
+	return covered[rid / 8] >> rid % 8 & 1;
 }
 
 static void put_unit(uint64_t phys, bool rest, unsigned scopes)
@@ -163,8 +140,8 @@ static unsigned count(void)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < sizeof(covered); i++)
-		n += covered[i];
+	for (unsigned i = 0; i < 1 << 16; i++)
+		n += is_covered(i);
 	return n;
 }
 
@@ -173,10 +150,11 @@ static void test_dmar(void **state)
 	(void)state;
 	good_dmar();
 	assert_true(find(&vtd));
-	assert_true(vtd.complete && vtd.remap_interrupts);
-	assert_int_equal(vtd.levels, 3);
+	assert_true(iommu.complete && iommu.remap_interrupts);
+	assert_int_equal(iommu.levels, 3);
 	assert_int_equal(machine.ioapic[0].source, 0xff09);
-	assert_true(covered[0x80] && covered[BRIDGE] && covered[0x200] && covered[0x4ff]);
+	assert_true(is_covered(0x80) && is_covered(BRIDGE) && is_covered(0x200) &&
+		    is_covered(0x4ff));
 	assert_int_equal(count(), 2 + 3 * 256);
 	/* The rest of the devices, another segment's unit, RMRR. */
 	put_unit(LACKING, true, 0);
@@ -185,7 +163,7 @@ static void test_dmar(void **state)
 	put(8, 0x1000);
 	put(8, 0x1fff);
 	put_unit(UNIT, true, 0);
-	assert_true(find(&vtd) && vtd.complete);
+	assert_true(find(&vtd) && iommu.complete);
 	assert_int_equal(count(), 1 << 16);
 	assert_false(find(&amdvi));
 }
@@ -217,7 +195,7 @@ static void test_dmar_wrong(void **state)
 			break;
 		}
 		assert_true(find(&vtd));
-		assert_false(vtd.complete);
+		assert_false(iommu.complete);
 	}
 	begin("DMAR");
 	size = 47;
@@ -247,7 +225,7 @@ static void test_ivrs(void **state)
 	size = 48 + 24 + 28;
 	bytes[50] = 24 + 28;
 	assert_true(find(&amdvi));
-	assert_true(amdvi.complete && amdvi.remap_interrupts);
+	assert_true(iommu.complete && iommu.remap_interrupts);
 	assert_int_equal(machine.ioapic[0].source, 0xa0);
 	assert_int_equal(count(), 2 + 256);
 	/* The same unit again, in the long form. */
@@ -260,7 +238,7 @@ static void test_ivrs(void **state)
 	put(8, 0);
 	put(6, 5ul << 40);
 	put(5, 0);
-	assert_true(find(&amdvi) && amdvi.complete);
+	assert_true(find(&amdvi) && iommu.complete);
 	assert_int_equal(count(), 1 << 16);
 	assert_false(find(&vtd));
 }
@@ -271,14 +249,14 @@ static void test_ivrs_wrong(void **state)
 	good_ivrs();
 	put(4, 0);
 	assert_true(find(&amdvi));
-	assert_false(amdvi.complete);
+	assert_false(iommu.complete);
 	begin("IVRS");
 	put(8, 0x10 | 28ul << 16);
 	put(8, LACKING);
 	put(8, 0);
 	put(4, 1);
 	assert_true(find(&amdvi));
-	assert_false(amdvi.complete);
+	assert_false(iommu.complete);
 }
 
 static void test_lies(void **state)

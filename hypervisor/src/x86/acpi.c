@@ -174,15 +174,14 @@ uint32_t acpi_fadt(enum acpi_fadt_field field)
 	return value;
 }
 
-bool acpi_parse(const struct acpi_table *t, uint32_t first, struct record_format format,
-		const struct record_parser *parser, unsigned parsers)
+bool acpi_parse(const struct acpi_table *t, uint32_t first, const struct records *records)
 {
 	uint32_t size, done;
 
 	if (!t || t->length <= first)
 		return true;
 	size = t->length - first;
-	done = records_parse((const char *)t + first, size, format, parser, parsers);
+	done = records_parse((const char *)t + first, size, records);
 	if (done < size)
 		log("acpi: bad entry at %u of a table, the rest is ignored\n", first + done);
 	return done == size;

@@ -37,8 +37,7 @@ const struct acpi_table *acpi_find(const char signature[4]);
  * Its records from `first` on; where one lies, the rest is ignored with a
  * message: false. Without a table (NULL) there are none.
  */
-bool acpi_parse(const struct acpi_table *t, uint32_t first, struct record_format format,
-		const struct record_parser *parser, unsigned parsers);
+bool acpi_parse(const struct acpi_table *t, uint32_t first, const struct records *records);
 
 /* Of the FADT (ACPI 6.4, 5.2.9), by offset. */
 enum acpi_fadt_field {

@@ -169,7 +169,7 @@ void hip_finish(void)
 	uint16_t sum = 0;
 
 	h->features = (vcpu_ops ? vcpu_ops->feature : 0u) |
-		      (iommu && iommu->complete ? HIP_IOMMU : 0u);
+		      (iommu.vendor && iommu.complete ? HIP_IOMMU : 0u);
 	for (unsigned i = 0; i < h->length / 2; i++)
 		sum = (uint16_t)(sum + word[i]);
 	h->checksum = (uint16_t)-sum;

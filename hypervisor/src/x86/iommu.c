@@ -11,61 +11,81 @@
 #include "../timeout.h"
 #include "acpi.h"
 #include "apic.h"
+#include "gsi.h"
 #include "hip.h"
 #include "insn.h"
 #include "kmem.h"
 #include "madt.h"
 #include "tsc.h"
 
-enum {
-	UNIT_PAGES = 3, /* of registers */
-	TIMEOUT_MS = 500,
-	FAULTS_MS = 1000,      /* between two looks for faults */
-	FAULTS_TOLD = 2,       /* at one look */
-	MAX_PHYSICAL_ID = 254, /* of 8 bits, 255 is all */
-	MCFG_ENTRIES = 44,
+enum { UNIT_PAGES = 3, DOMAINS = 256 }; /* of registers; of all units together */
+enum { TIMEOUT_MS = 500 };
+enum { FAULTS_MS = 1000, FAULTS_TOLD = 2 }; /* between two looks for faults; at one look */
+enum { MAX_PHYSICAL_ID = 254 };		    /* of 8 bits, 255 is all */
+enum { UNIT_ENTRIES = 48, MCFG_ENTRIES = 44 };
+
+struct iommu iommu = {
+	.domains = DOMAINS,
+	.max_apic_id = ~0u,
+	.coherent = true,
+	.complete = true,
 };
-
-/* PCI Firmware Specification 3.3, 4.1.2; memory begins with bus 0. */
-struct mcfg_entry {
-	uint64_t phys;
-	uint16_t segment;
-	uint8_t first, last;
-	uint32_t reserved;
-} __attribute__((packed));
-
-struct iommu_ops *iommu;
 
 static struct lock iommu_lock; /* for the rest, and units' queues */
 static struct iommu_unit units[MAX_IOMMUS];
 static unsigned unit_count;
+static const struct acpi_table *unit_table;
 static unsigned faults_told;
 static struct {
 	struct pd *pd; /* whose it is; NULL: a free entry */
 	uint16_t rid;
-} devices[IOMMU_DOMAINS]; /* from 1 on */
-
+} devices[DOMAINS]; /* from 1 on */
+static struct {
+	volatile uint64_t *entry;
+	uint32_t source;
+} interrupts[GSIS];
 static uint8_t covered[(1 << 16) / 8]; /* bits by RID: passes a unit */
 
-/* Configuration space of the first segment. */
-static const struct mcfg_entry *config;
+/* Configuration space of the first segment: PCI Firmware Specification 3.3, 4.1.2. */
+static struct {
+	uint64_t phys; /* begins with bus 0 */
+	uint16_t segment;
+	uint8_t first, last;
+	uint32_t reserved;
+} config;
 
-struct iommu_unit *iommu_unit(uint64_t phys)
+/* NULL: it cannot be. */
+static struct iommu_unit *unit_at(uint64_t phys)
 {
 	struct iommu_unit *u = units;
 
-	while (u->phys && u->phys != phys)
-		if (++u == units + MAX_IOMMUS)
-			return NULL;
-	if (!u->phys) {
+	while (u < units + unit_count && u->phys != phys)
+		u++;
+	if (u == units + MAX_IOMMUS || phys & PAGE_MASK)
+		return NULL;
+	if (u == units + unit_count) {
+		unit_count++;
 		u->phys = phys;
-		u->registers = (volatile char *)kmem_device(phys);
+		u->registers = kmem_device(phys);
 		for (unsigned i = 1; i < UNIT_PAGES; i++)
 			kmem_device(phys + i * PAGE_SIZE);
+		hip_take(phys, UNIT_PAGES * PAGE_SIZE);
 		u->queue = page_alloc(NULL, 1, true);
-		unit_count++;
 	}
 	return u->queue ? u : NULL;
+}
+
+void iommu_found(uint64_t phys, bool good, unsigned flags)
+{
+	struct iommu_unit *u = good ? unit_at(phys) : NULL;
+
+	if (u && iommu.vendor->check(u, unit_table)) {
+		u->tail = reg32(u, iommu.vendor->tail);
+		u->flags = flags;
+	} else {
+		log("iommu: unit at 0x%lx cannot be used\n", phys);
+		iommu.complete = false;
+	}
 }
 
 void iommu_cover(uint32_t first, uint32_t last)
@@ -74,23 +94,11 @@ void iommu_cover(uint32_t first, uint32_t last)
 		covered[rid / 8] |= (uint8_t)(1 << rid % 8);
 }
 
-static void put(struct iommu_unit *u, const iommu_command c)
-{
-	__builtin_memcpy(u->queue[u->next], c, sizeof(iommu_command));
-	u->next = (u->next + 1) % IOMMU_QUEUE;
-}
-
-bool iommu_run(struct iommu_unit *u, const iommu_command *commands, unsigned count)
+bool iommu_wait(const volatile uint32_t *word, uint32_t bit, bool on)
 {
 	uint64_t end = rdtsc() + TIMEOUT_MS * (uint64_t)tsc_khz;
 
-	for (unsigned i = 0; i < count; i++)
-		put(u, commands[i]);
-	u->done = 0;
-	put(u, u->wait);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	*u->tail = u->next * (uint32_t)sizeof(iommu_command);
-	while (!__atomic_load_n(&u->done, __ATOMIC_ACQUIRE)) {
+	while (!(__atomic_load_n(word, __ATOMIC_ACQUIRE) & bit) == on) {
 		if (rdtsc() > end)
 			return false;
 		__builtin_ia32_pause();
@@ -98,20 +106,40 @@ bool iommu_run(struct iommu_unit *u, const iommu_command *commands, unsigned cou
 	return true;
 }
 
-/* Going on without would leave memory open to a device. */
-void iommu_run_all(const iommu_command *commands, unsigned count)
+bool iommu_run(struct iommu_unit *u, const uint64_t *command)
 {
-	for (unsigned i = 0; i < unit_count; i++)
-		if (units[i].on && !iommu_run(&units[i], commands, count))
-			panic("IOMMU at 0x%lx does not answer", units[i].phys);
+	const struct iommu_vendor *v = iommu.vendor;
+	iommu_command wait = {v->wait[0], v->wait[1]};
+
+	wait[v->wait_address] |= kmem_image_phys(u->done);
+	for (unsigned i = command ? 0 : 1; i < 2; i++) {
+		__builtin_memcpy(u->queue[u->next], i ? wait : command, sizeof(wait));
+		u->next = (u->next + 1) % IOMMU_QUEUE;
+	}
+	u->done[0] = 0;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	*u->tail = u->next * (uint32_t)sizeof(wait);
+	return iommu_wait(u->done, 1, true);
+}
+
+/* By all units: going on without would leave memory open to a device. */
+static void forget(enum iommu_cached what, uint64_t number)
+{
+	const uint64_t *all = iommu.vendor->forget[what].all;
+	const iommu_command c = {all[0] + number * iommu.vendor->forget[what].unit, all[1]};
+
+	if (!iommu.coherent)
+		wbinvd();
+	for (struct iommu_unit *u = units; u < units + unit_count; u++)
+		if (u->tail && !iommu_run(u, c))
+			panic("IOMMU at 0x%lx does not answer", u->phys);
 }
 
 void iommu_fault(uint32_t rid, uint64_t address, bool write, unsigned reason)
 {
-	if (faults_told++ < FAULTS_TOLD) {
+	if (faults_told++ < FAULTS_TOLD)
 		log("iommu: device %02x:%02x.%u must not %s 0x%lx (%u)\n", rid >> 8, rid >> 3 & 31,
 		    rid & 7, write ? "write" : "read", address, reason);
-	}
 }
 
 /* Nothing that a device does makes more work than this. */
@@ -119,9 +147,9 @@ static void look_for_faults(struct timeout *t)
 {
 	lock(&iommu_lock);
 	faults_told = 0;
-	for (unsigned i = 0; i < unit_count; i++)
-		if (units[i].on)
-			iommu->faults(&units[i]);
+	for (struct iommu_unit *u = units; u < units + unit_count; u++)
+		if (u->tail)
+			iommu.vendor->faults(u);
 	unlock(&iommu_lock);
 	t->deadline = rdtsc() + FAULTS_MS * (uint64_t)tsc_khz;
 	timeout_add(this_cpu(), t);
@@ -129,10 +157,10 @@ static void look_for_faults(struct timeout *t)
 
 bool iommu_device(uint64_t frame, uint32_t *rid)
 {
-	uint64_t at = config ? frame - (config->phys >> PAGE_BITS) : ~0ul;
+	uint64_t at = frame - (config.phys >> PAGE_BITS);
 
 	*rid = (uint32_t)at;
-	return config && at >> 8 >= config->first && at >> 8 <= config->last;
+	return config.phys && at >> 8 >= config.first && at >> 8 <= config.last;
 }
 
 /* The root of the PD's tables, as deep as units walk them; or 0. */
@@ -141,48 +169,56 @@ static uint64_t root_of(struct pd *pd)
 	void *table;
 
 	lock(&mdb_lock);
-	table = ptab_table(&pd->tables[PTAB_DMA], pd, iommu->levels);
+	table = ptab_table(&pd->tables[PTAB_DMA], pd, iommu.levels);
 	unlock(&mdb_lock);
 	return table ? pool_to_phys(table) : 0;
 }
 
-/* The lock is held. */
-static enum status attach(struct pd *pd, uint16_t rid, uint64_t root)
+/* The lock is held. The domain's device gets a root table, or with 0 is blocked. */
+static enum status attach(unsigned domain, struct pd *pd, uint16_t rid, uint64_t root)
 {
-	unsigned domain = 0;
-	enum status s = OUT_OF_MEMORY;
+	struct iommu_entry e = iommu.vendor->device(rid, domain);
 
-	for (unsigned i = 1; i < iommu->domains; i++) {
-		if (devices[i].pd && devices[i].rid == rid) {
-			(void)!iommu->attach(rid, 0, i);
-			devices[i].pd = NULL;
-		}
-		if (!devices[i].pd)
-			domain = i;
-	}
-	if (domain)
-		s = iommu->attach(rid, root, domain);
-	if (s == SUCCESS) {
-		devices[domain].pd = pd;
-		devices[domain].rid = rid;
-	}
-	return s;
+	if (!e.at)
+		return OUT_OF_MEMORY;
+	devices[domain].pd = pd;
+	devices[domain].rid = rid;
+	e.at[0] = iommu.vendor->blocked;
+	e.at[1] = e.high;
+	if (root)
+		e.at[0] = e.low | root;
+	forget(CACHED_DEVICE, rid);
+	forget(CACHED_PAGES, domain);
+	return SUCCESS;
+}
+
+/* The same; whose device it is, or whose of these. */
+static void block(const struct pd *pd, uint32_t rid)
+{
+	for (unsigned i = 1; i < iommu.domains; i++)
+		if (devices[i].pd && (devices[i].pd == pd || devices[i].rid == rid))
+			(void)!attach(i, NULL, devices[i].rid, 0);
 }
 
 enum status iommu_assign(struct pd *pd, uint64_t frame)
 {
-	enum status s;
+	enum status s = OUT_OF_MEMORY;
+	unsigned domain = 1;
 	uint32_t rid;
 	uint64_t root;
 
-	if (!iommu || !iommu->complete || !iommu_device(frame, &rid) ||
+	if (!iommu.vendor || !iommu.complete || !iommu_device(frame, &rid) ||
 	    !(covered[rid / 8] & 1 << rid % 8))
 		return BAD_DEVICE;
 	root = root_of(pd);
 	if (!root)
 		return OUT_OF_MEMORY;
 	lock(&iommu_lock);
-	s = attach(pd, (uint16_t)rid, root);
+	block(NULL, rid);
+	while (domain < iommu.domains && devices[domain].pd)
+		domain++;
+	if (domain < iommu.domains)
+		s = attach(domain, pd, (uint16_t)rid, root);
 	unlock(&iommu_lock);
 	return s;
 }
@@ -190,83 +226,89 @@ enum status iommu_assign(struct pd *pd, uint64_t frame)
 void iommu_release(struct pd *pd)
 {
 	lock(&iommu_lock);
-	for (unsigned i = 1; i < IOMMU_DOMAINS; i++) {
-		if (devices[i].pd == pd) {
-			(void)!iommu->attach(devices[i].rid, 0, i);
-			devices[i].pd = NULL;
-		}
-	}
+	block(pd, SOURCE_UNKNOWN);
 	unlock(&iommu_lock);
 }
 
 void iommu_flush(const struct pd *pd)
 {
 	lock(&iommu_lock);
-	for (unsigned i = 1; i < IOMMU_DOMAINS; i++)
+	for (unsigned i = 1; i < iommu.domains; i++)
 		if (devices[i].pd == pd)
-			iommu->flush(i);
+			forget(CACHED_PAGES, i);
 	unlock(&iommu_lock);
 }
 
 enum status iommu_interrupt(unsigned gsi, uint32_t source, uint32_t apic_id, bool level,
 			    uint64_t *address)
 {
-	bool remapped = iommu && iommu->remap_interrupts;
-	enum status s;
+	struct iommu_entry e;
 
-	if (apic_id > (remapped ? iommu->max_apic_id : MAX_PHYSICAL_ID))
+	if (apic_id > (iommu.remap_interrupts ? iommu.max_apic_id : MAX_PHYSICAL_ID))
 		return BAD_CPU;
-	if (!remapped) {
-		*address = APIC_PHYS | apic_id << 12;
+	*address = APIC_PHYS | (iommu.remap_interrupts ? 0 : apic_id << 12);
+	if (!iommu.remap_interrupts)
 		return SUCCESS;
-	}
 	lock(&iommu_lock);
-	s = iommu->interrupt(gsi, source, apic_id, level, address);
+	e = iommu.vendor->interrupt(gsi, source, apic_id, level);
+	if (e.at) {
+		if (interrupts[gsi].entry) {
+			interrupts[gsi].entry[0] = 0;
+			forget(CACHED_INTERRUPT, interrupts[gsi].source);
+		}
+		interrupts[gsi].entry = e.at;
+		interrupts[gsi].source = source;
+		e.at[1] = e.high;
+		e.at[0] = e.low;
+		forget(CACHED_DEVICE, source); /* it may be its first */
+		forget(CACHED_INTERRUPT, source);
+		*address |= e.message;
+	}
 	unlock(&iommu_lock);
-	return s;
+	return e.at ? SUCCESS : OUT_OF_MEMORY;
 }
 
 void iommu_resume(void)
 {
-	for (unsigned i = 0; iommu && i < unit_count; i++) {
-		units[i].on = units[i].tail && iommu->enable(&units[i]);
-		if (!units[i].on) {
-			log("iommu: unit at 0x%lx is off\n", units[i].phys);
-			iommu->complete = false;
+	for (struct iommu_unit *u = units; u < units + unit_count; u++) {
+		u->next = 0;
+		if (!u->tail || !iommu.vendor->enable(u)) {
+			u->tail = NULL;
+			log("iommu: unit at 0x%lx is off\n", u->phys);
+			iommu.complete = false;
 		}
 	}
 }
 
-static void find_config(void)
+static void find_units(const struct iommu_vendor *v)
 {
-	const struct acpi_table *t = acpi_find("MCFG");
-	const struct mcfg_entry *e = (const void *)((const char *)t + MCFG_ENTRIES);
-
-	if (t && t->length >= MCFG_ENTRIES + sizeof(*e) && !e->segment) {
-		static struct mcfg_entry first;
-
-		first = *e;
-		config = &first;
-	}
+	unit_table = acpi_find(v->signature);
+	if (iommu.vendor || !unit_table || unit_table->length < UNIT_ENTRIES)
+		return;
+	iommu.vendor = v;
+	iommu.format = v->format;
+	iommu.remap_interrupts = true;
+	iommu.complete &= acpi_parse(unit_table, UNIT_ENTRIES, &v->records);
+	/* All units and all IOAPICs take part, or none does. */
+	iommu.remap_interrupts &= iommu.complete && machine.sources == machine.ioapics;
 }
 
 void iommu_init(void)
 {
 	static struct timeout timeout = {.fire = look_for_faults};
+	const struct acpi_table *t = acpi_find("MCFG");
 
-	find_config();
-	iommu = vtd.find() ? &vtd : amdvi.find() ? &amdvi : NULL;
-	if (!iommu) {
+	if (t && t->length >= MCFG_ENTRIES + sizeof(config))
+		__builtin_memcpy(&config, (const char *)t + MCFG_ENTRIES, sizeof(config));
+	find_units(&vtd);
+	find_units(&amdvi);
+	if (!iommu.vendor) {
 		log("iommu: none, devices can reach all memory\n");
 		return;
 	}
-	/* All units and all IOAPICs take part, or none does. */
-	iommu->remap_interrupts &= iommu->complete && machine.sources == machine.ioapics;
 	iommu_resume();
-	for (unsigned i = 0; i < unit_count; i++)
-		hip_take(units[i].phys, UNIT_PAGES * PAGE_SIZE);
-	log("iommu: %s, %u units, %u levels%s; interrupts are %sremapped\n", iommu->name,
-	    unit_count, iommu->levels, iommu->complete ? "" : ", no device can be assigned",
-	    iommu->remap_interrupts ? "" : "not ");
+	log("iommu: %s, %u units, %u levels%s; interrupts are %sremapped\n", iommu.vendor->name,
+	    unit_count, iommu.levels, iommu.complete ? "" : ", no device can be assigned",
+	    iommu.remap_interrupts ? "" : "not ");
 	look_for_faults(&timeout);
 }

@@ -5,66 +5,36 @@
  * send those that were assigned to it and no others.
  *
  * All units share their tables: it does not matter which of them a device's
- * requests pass, if all are on.
+ * requests pass, if all are on. What can be done is what all can do.
  */
 #pragma once
 
 #include "../ptab.h"
+#include "records.h"
 
+struct acpi_table;
 struct pd;
 
 enum {
 	MAX_IOMMUS = 32,
 	IOMMU_QUEUE = 256,	  /* commands in a queue */
-	IOMMU_DOMAINS = 256,	  /* numbers that devices have; 0 is none */
 	SOURCE_UNKNOWN = 1 << 16, /* behind the device numbers */
 };
 
-typedef uint64_t iommu_command[2];
-
-/* A unit: its registers, and the queue that it takes commands from. */
-struct iommu_unit {
-	uint64_t phys; /* of the registers */
-	volatile char *registers;
-	volatile uint32_t *tail; /* the queue's; NULL: not usable */
-	iommu_command *queue;	 /* two pages; the second is the vendor's */
-	uint32_t next;		 /* entry of the queue */
-	uint32_t flags;		 /* the vendor's */
-	uint64_t done;		 /* atomic: written by the unit, told by: */
-	iommu_command wait;
-	bool on;
-};
-
-/* What a vendor implements. */
-struct iommu_ops {
-	const char *name;
-	struct ptab_format *format;
-	/* Find units by ACPI, and what all can do, see below. False: none. */
-	bool (*find)(void);
-	/* Block all devices, and with remap_interrupts all interrupts. */
-	bool (*enable)(struct iommu_unit *u);
-	/* A device gets a root table, or with 0 is blocked. */
-	enum status (*attach)(uint16_t rid, uint64_t root, unsigned domain);
-	/* Forget what is known of a domain's page tables. */
-	void (*flush)(unsigned domain);
-	/* As iommu_interrupt(). */
-	enum status (*interrupt)(unsigned gsi, uint32_t source, uint32_t apic_id, bool level,
-				 uint64_t *address);
-	/* Tell the faults there were since the last time, or some of them. */
-	void (*faults)(struct iommu_unit *u);
-
+/* The machine's. */
+extern struct iommu {
+	const struct iommu_vendor *vendor; /* NULL: there is none */
+	const struct ptab_format *format;
 	unsigned levels;      /* of page tables */
-	unsigned domains;     /* numbers that there are */
+	unsigned domains;     /* numbers that devices can have; 0 is none */
 	uint32_t max_apic_id; /* of interrupts that are remapped */
 	bool remap_interrupts;
+	bool coherent;	/* units look into caches */
 	bool flush_new; /* new mappings also need a flush */
 	bool complete;	/* all units are on */
-};
+} iommu;
 
-extern struct iommu_ops *iommu; /* the machine's, or NULL */
-extern struct iommu_ops vtd, amdvi;
-
-/* Boot CPU, before other CPUs and programs run; the HIP is there. */
+/* Boot CPU, before other CPUs and programs run. */
 void iommu_init(void);
 /* Units have lost their registers, but not what was assigned. */
 void iommu_resume(void);
@@ -89,16 +59,75 @@ bool iommu_device(uint64_t frame, uint32_t *rid);
 [[nodiscard]] enum status iommu_interrupt(unsigned gsi, uint32_t source, uint32_t apic_id,
 					  bool level, uint64_t *address);
 
-/* For the vendors. */
+/* The rest is for the vendors. */
 
-/* ACPI names a unit, perhaps again. NULL: it cannot be. */
-struct iommu_unit *iommu_unit(uint64_t phys);
+typedef uint64_t iommu_command[2];
+
+/* A unit: its registers, and the queue that it takes commands from. */
+struct iommu_unit {
+	uint64_t phys; /* of the registers */
+	volatile char *registers;
+	volatile uint32_t *tail;	/* the queue's; NULL: the unit is off */
+	iommu_command *queue;		/* two pages; the second is the vendor's */
+	uint32_t next;			/* entry of the queue */
+	unsigned flags;			/* ACPI's */
+	uint32_t done[2] aligned_to(8); /* atomic: the first is written by the unit */
+};
+
+/* What units have in their caches; with each the numbers that name it. */
+enum iommu_cached {
+	CACHED_DEVICE,	  /* RID */
+	CACHED_PAGES,	  /* domain */
+	CACHED_INTERRUPT, /* RID */
+	CACHED,
+};
+
+/* An entry that units read, and what it is to be. */
+struct iommu_entry {
+	volatile uint64_t *at;
+	uint64_t low; /* but for the root of a device's page tables */
+	uint64_t high;
+	uint64_t message; /* bits of an interrupt's address */
+};
+
+struct iommu_vendor {
+	const char *name;
+	char signature[5]; /* of the ACPI table, which has */
+	struct records records;
+	struct ptab_format *format;
+	unsigned tail; /* this register: where the queue ends */
+	/* A command that writes something to `done`, whose address goes to this word. */
+	iommu_command wait;
+	unsigned wait_address;
+	/* Commands that make units forget: the number times `unit` is added. */
+	struct {
+		iommu_command all;
+		uint64_t unit;
+	} forget[CACHED];
+	uint64_t blocked; /* first word of an entry for a device that is nobody's */
+
+	/* Can a unit of this table be used, and what can it do? */
+	bool (*check)(struct iommu_unit *u, const struct acpi_table *t);
+	/* Block all devices, and if interrupts are remapped all of them. */
+	bool (*enable)(struct iommu_unit *u);
+	/* The entry of a device, of an interrupt; at NULL: no memory. */
+	struct iommu_entry (*device)(uint16_t rid, unsigned domain);
+	struct iommu_entry (*interrupt)(unsigned gsi, uint32_t source, uint32_t apic_id,
+					bool level);
+	/* Tell the faults there were since the last time, or some of them. */
+	void (*faults)(struct iommu_unit *u);
+};
+
+extern const struct iommu_vendor vtd, amdvi;
+
+/* ACPI names a unit, perhaps again; or something of it is a lie (not good). */
+void iommu_found(uint64_t phys, bool good, unsigned flags);
 /* It says that devices pass a unit. */
 void iommu_cover(uint32_t first, uint32_t last);
-/* Have commands done by a unit. False: it does not answer. */
-bool iommu_run(struct iommu_unit *u, const iommu_command *commands, unsigned count);
-/* The same by all units, which must. */
-void iommu_run_all(const iommu_command *commands, unsigned count);
+/* Until the bit is as it should be. False: it takes too long. */
+bool iommu_wait(const volatile uint32_t *word, uint32_t bit, bool on);
+/* Have a command done by a unit, or with NULL all before. False: it does not answer. */
+bool iommu_run(struct iommu_unit *u, const uint64_t *command);
 void iommu_fault(uint32_t rid, uint64_t address, bool write, unsigned reason);
 
 static inline volatile uint32_t *reg32(const struct iommu_unit *u, unsigned at)

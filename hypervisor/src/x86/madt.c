@@ -64,29 +64,26 @@ static void add_cpu(uint32_t apic_id, uint32_t acpi_id)
 	machine.cpu[machine.cpus++] = (struct madt_cpu){apic_id, (uint8_t)acpi_id};
 }
 
-static void lapic(const void *p, uint32_t length)
+static void lapic(const void *p, uint32_t)
 {
 	const struct entry_lapic *e = p;
 
-	(void)length;
 	if (e->flags & LAPIC_ENABLED && e->apic_id != 0xff)
 		add_cpu(e->apic_id, e->acpi_id);
 }
 
-static void x2apic(const void *p, uint32_t length)
+static void x2apic(const void *p, uint32_t)
 {
 	const struct entry_x2apic *e = p;
 
-	(void)length;
 	if (e->flags & LAPIC_ENABLED && e->apic_id != ~0u)
 		add_cpu(e->apic_id, e->acpi_id);
 }
 
-static void ioapic(const void *p, uint32_t length)
+static void ioapic(const void *p, uint32_t)
 {
 	const struct entry_ioapic *e = p;
 
-	(void)length;
 	if (machine.ioapics < MAX_IOAPICS) {
 		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){e->address, e->gsi,
 									 SOURCE_UNKNOWN, e->id};
@@ -106,11 +103,10 @@ void madt_source(uint8_t ioapic_id, uint32_t source)
 }
 
 /* The ISA bus is edge-triggered, active high. */
-static void override(const void *p, uint32_t length)
+static void override(const void *p, uint32_t)
 {
 	const struct entry_override *e = p;
 
-	(void)length;
 	if (e->bus != 0 || e->irq >= ISA_IRQS)
 		return;
 	machine.isa[e->irq] = (struct madt_isa){
@@ -122,17 +118,22 @@ static void override(const void *p, uint32_t length)
 
 void madt_init(void)
 {
-	static const struct record_format format = {1, 1, 1, 1};
-	static const struct record_parser entries[] = {
-		{ENTRY_LAPIC, sizeof(struct entry_lapic), lapic},
-		{ENTRY_IOAPIC, sizeof(struct entry_ioapic), ioapic},
-		{ENTRY_OVERRIDE, sizeof(struct entry_override), override},
-		{ENTRY_X2APIC, sizeof(struct entry_x2apic), x2apic},
+	static const struct records entries = {
+		1,
+		1,
+		1,
+		1,
+		{
+			{ENTRY_LAPIC, sizeof(struct entry_lapic), lapic},
+			{ENTRY_IOAPIC, sizeof(struct entry_ioapic), ioapic},
+			{ENTRY_OVERRIDE, sizeof(struct entry_override), override},
+			{ENTRY_X2APIC, sizeof(struct entry_x2apic), x2apic},
+		},
 	};
 
 	for (uint32_t i = 0; i < ISA_IRQS; i++)
 		machine.isa[i].gsi = i;
-	acpi_parse(acpi_find("APIC"), MADT_ENTRIES, format, entries, ARRAY_SIZE(entries));
+	acpi_parse(acpi_find("APIC"), MADT_ENTRIES, &entries);
 	if (machine.ioapics == 0) {
 		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){DEFAULT_IOAPIC, 0,
 									 SOURCE_UNKNOWN, 0};

@@ -207,15 +207,13 @@ static void mb2_mmap(const void *tag, uint32_t size)
 	}
 }
 
-static void mb2_framebuffer(const void *tag, uint32_t size)
+static void mb2_framebuffer(const void *tag, uint32_t)
 {
-	(void)size;
 	__builtin_memcpy(&boot_info.framebuffer, (const char *)tag + MB2_HEAD, FRAMEBUFFER_SIZE);
 }
 
-static void mb2_efi(const void *tag, uint32_t size)
+static void mb2_efi(const void *tag, uint32_t)
 {
-	(void)size;
 	boot_info.efi = ((const uint64_t *)tag)[1];
 }
 
@@ -233,21 +231,26 @@ static void mb2_rsdp(const void *tag, uint32_t size)
 
 static bool mb2_parse(uint64_t info)
 {
-	static const struct record_format format = {4, 4, 4, 8};
-	static const struct record_parser tags[] = {
-		{MB2_CMDLINE, MB2_HEAD, mb2_cmdline},
-		{MB2_MODULE, 16, mb2_module},
-		{MB2_MMAP, 16, mb2_mmap},
-		{MB2_FRAMEBUFFER, MB2_HEAD + FRAMEBUFFER_SIZE, mb2_framebuffer},
-		{MB2_EFI64, 16, mb2_efi},
-		{MB2_RSDP_OLD, MB2_HEAD, mb2_rsdp},
-		{MB2_RSDP_NEW, MB2_HEAD, mb2_rsdp},
+	static const struct records tags = {
+		4,
+		4,
+		4,
+		8,
+		{
+			{MB2_CMDLINE, MB2_HEAD, mb2_cmdline},
+			{MB2_MODULE, 16, mb2_module},
+			{MB2_MMAP, 16, mb2_mmap},
+			{MB2_FRAMEBUFFER, MB2_HEAD + FRAMEBUFFER_SIZE, mb2_framebuffer},
+			{MB2_EFI64, 16, mb2_efi},
+			{MB2_RSDP_OLD, MB2_HEAD, mb2_rsdp},
+			{MB2_RSDP_NEW, MB2_HEAD, mb2_rsdp},
+		},
 	};
 	const uint32_t *head = boot_memory(info, 8);
 
 	if (!head || *head < 8 || !boot_memory(info, *head))
 		return false;
-	if (records_parse(head + 2, *head - 8, format, tags, ARRAY_SIZE(tags)) < *head - 8)
+	if (records_parse(head + 2, *head - 8, &tags) < *head - 8)
 		log("boot: the loader's information is cut short\n");
 	return true;
 }

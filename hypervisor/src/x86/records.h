@@ -7,15 +7,14 @@
 
 #include "../types.h"
 
-/* Bytes of the type, which comes first; place and bytes of the length. */
-struct record_format {
+struct records {
+	/* Bytes of the type, which comes first; place and bytes of the length. */
 	uint8_t type_size, length_at, length_size;
 	uint8_t align; /* of each record's start */
-};
-
-struct record_parser {
-	uint32_t type, least; /* length, the record's head included */
-	void (*parse)(const void *record, uint32_t length);
+	struct {
+		uint32_t type, least; /* length, the record's head included */
+		void (*parse)(const void *record, uint32_t length);
+	} known[8]; /* the first without function is the end */
 };
 
 static inline uint32_t record_number(const char *at, unsigned size)
@@ -27,22 +26,21 @@ static inline uint32_t record_number(const char *at, unsigned size)
 }
 
 /* How many bytes were passed; less than `size`: a record's length is a lie. */
-static inline uint32_t records_parse(const void *start, uint32_t size, struct record_format f,
-				     const struct record_parser *parser, unsigned parsers)
+static inline uint32_t records_parse(const void *start, uint32_t size, const struct records *r)
 {
-	uint32_t least = (uint32_t)f.length_at + f.length_size;
+	uint32_t least = (uint32_t)r->length_at + r->length_size;
 	uint32_t at = 0, length;
 
-	for (; at < size && size - at >= least; at += (length + f.align - 1u) & ~(f.align - 1u)) {
+	for (; at < size && size - at >= least; at += (length + r->align - 1u) & ~(r->align - 1u)) {
 		const char *record = (const char *)start + at;
-		uint32_t type = record_number(record, f.type_size);
+		uint32_t type = record_number(record, r->type_size);
 
-		length = record_number(record + f.length_at, f.length_size);
+		length = record_number(record + r->length_at, r->length_size);
 		if (length < least || length > size - at)
 			return at;
-		for (unsigned i = 0; i < parsers; i++)
-			if (parser[i].type == type && parser[i].least <= length)
-				parser[i].parse(record, length);
+		for (unsigned i = 0; r->known[i].parse; i++)
+			if (r->known[i].type == type && r->known[i].least <= length)
+				r->known[i].parse(record, length);
 	}
 	return size;
 }
