@@ -47,9 +47,7 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/entry.S \
 	hypervisor/src/x86/exception.c \
 	hypervisor/src/x86/extable.c \
-	hypervisor/src/x86/gsi.c \
 	hypervisor/src/x86/hip.c \
-	hypervisor/src/x86/ioapic.c \
 	hypervisor/src/x86/iommu.c \
 	hypervisor/src/x86/irq.c \
 	hypervisor/src/x86/kmem.c \
@@ -57,7 +55,6 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/mitigate.c \
 	hypervisor/src/x86/mitigate_paths.S \
 	hypervisor/src/x86/multiboot.c \
-	hypervisor/src/x86/pic.c \
 	hypervisor/src/x86/pool.c \
 	hypervisor/src/x86/ptab_host.c \
 	hypervisor/src/x86/setup.c \

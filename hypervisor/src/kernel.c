@@ -9,7 +9,7 @@
 #include "syscall.h"
 #include "x86/boot.h"
 #include "x86/cpu.h"
-#include "x86/gsi.h"
+#include "x86/irq.h"
 #include "x86/hip.h"
 #include "x86/insn.h"
 

@@ -10,7 +10,7 @@
 #include "panic.h"
 #include "pd.h"
 #include "x86/cpu.h"
-#include "x86/gsi.h"
+#include "x86/irq.h"
 
 static struct sm *gsi_sm[GSIS];
 

@@ -6,7 +6,7 @@
 #include "pt.h"
 #include "sc.h"
 #include "x86/cpu.h"
-#include "x86/gsi.h"
+#include "x86/irq.h"
 
 /* Also how long those that are gone have run: asked of an idle SC. */
 static struct ec *sc_ec_time(struct ec *self, const struct sc *sc)

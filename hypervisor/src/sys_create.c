@@ -9,7 +9,7 @@
 #include "pt.h"
 #include "sc.h"
 #include "x86/cpu.h"
-#include "x86/gsi.h"
+#include "x86/irq.h"
 #include "x86/vcpu.h"
 
 /* A new object gets its capability, which takes over the reference. */

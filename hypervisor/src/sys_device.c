@@ -4,7 +4,7 @@
 #include "syscall.h"
 
 #include "x86/cpu.h"
-#include "x86/gsi.h"
+#include "x86/irq.h"
 #include "x86/iommu.h"
 
 struct ec *sys_assign_pci(uint64_t id, struct ec *self)

@@ -19,6 +19,7 @@
 #include "x86/boot.h"
 #include "x86/madt.h"
 #include "x86/multiboot.h"
+#include "../../hypervisor/src/x86/irq.c"
 
 enum {
 	MEMORY = 1 << 20, /* all there is below "4 GiB" */
@@ -45,12 +46,47 @@ void *boot_memory(uint64_t phys, uint64_t size)
 	return memory + phys;
 }
 
+static uint64_t ioapic_phys[MAX_IOAPICS];
+
+/* An IOAPIC with 24 pins. */
+volatile void *kmem_device(uint64_t phys)
+{
+	static uint32_t fake[PAGE_SIZE / 4] = {[DATA] = 23 << 16};
+
+	assert_true(ioapic_count < MAX_IOAPICS);
+	ioapic_phys[ioapic_count] = phys;
+	return fake;
+}
+
+void hip_take(uint64_t phys, uint64_t size)
+{
+	(void)phys, (void)size;
+}
+
+void apic_eoi(void)
+{
+}
+
+void ipi_handle(void)
+{
+}
+
+enum status iommu_interrupt(unsigned gsi, uint32_t source, uint32_t apic_id, bool level,
+			    uint64_t *address)
+{
+	(void)gsi, (void)source, (void)apic_id, (void)level;
+	*address = 0;
+	return SUCCESS;
+}
+
 static void clear(void)
 {
 	__asan_unpoison_memory_region(memory, MEMORY);
 	memset(memory, 0, MEMORY);
 	memset(&boot_info, 0, sizeof(boot_info));
 	memset(&machine, 0, sizeof(machine));
+	memset(ioapic_phys, 0, sizeof(ioapic_phys));
+	ioapic_count = 0;
 	memset(&acpi_root, 0, sizeof(acpi_root));
 }
 
@@ -331,11 +367,13 @@ static void check_good(bool wide)
 	assert_int_equal(machine.cpu[1].apic_id, 1);
 	assert_int_equal(machine.cpu[2].apic_id, 300);
 	assert_int_equal(machine.cpu[2].acpi_id, 77);
-	assert_int_equal(machine.ioapics, 1);
-	assert_int_equal(machine.ioapic[0].phys, 0xfec00000);
-	assert_int_equal(machine.isa[0].gsi, 2);
-	assert_int_equal(machine.isa[9].flags, FLAG_GSI_LEVEL | FLAG_GSI_LOW);
-	assert_int_equal(machine.isa[1].gsi, 1);
+	assert_int_equal(ioapic_count, 1);
+	assert_int_equal(ioapic_phys[0], 0xfec00000);
+	assert_int_equal(ioapics[0].pins, 24);
+	assert_int_equal(gsis[2].mode, 0);
+	assert_int_equal(gsis[9].mode, FLAG_GSI_LEVEL | FLAG_GSI_LOW);
+	assert_int_equal(gsis[1].mode, 0);
+	assert_int_equal(gsis[16].mode, FLAG_GSI_LEVEL | FLAG_GSI_LOW);
 }
 
 static void test_acpi(void **state)
@@ -396,14 +434,15 @@ static void test_no_acpi(void **state)
 	assert_null(acpi_find("APIC"));
 	assert_int_equal(acpi_fadt(FADT_PM_TIMER), 0);
 	madt_init();
-	assert_int_equal(machine.ioapics, 1);
+	assert_int_equal(ioapic_count, 1);
+	assert_int_equal(ioapic_phys[0], 0xfec00000);
 	assert_int_equal(machine.cpus, 0);
 }
 
 static void check_machine(void)
 {
 	assert_true(machine.cpus <= MAX_CPUS);
-	assert_true(machine.ioapics >= 1 && machine.ioapics <= MAX_IOAPICS);
+	assert_true(ioapic_count >= 1 && ioapic_count <= MAX_IOAPICS);
 	for (uint32_t i = 0; i < machine.cpus; i++)
 		for (uint32_t j = 0; j < i; j++)
 			assert_int_not_equal(machine.cpu[i].apic_id, machine.cpu[j].apic_id);
@@ -468,7 +507,7 @@ static void test_madt_full(void **state)
 	madt_init();
 	check_machine();
 	assert_int_equal(machine.cpus, MAX_CPUS);
-	assert_int_equal(machine.ioapics, MAX_IOAPICS);
+	assert_int_equal(ioapic_count, MAX_IOAPICS);
 	for (unsigned length = 0; length < 2; length++) {
 		good_acpi(true, EBDA);
 		put(MADT + 44 + 8 + 1, 1, length);

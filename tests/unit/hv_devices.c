@@ -29,7 +29,10 @@ static uint64_t pins[GSIS][2];
 static unsigned flushed[DOMAINS];
 static bool attach_fails, interrupt_fails;
 
-struct machine machine = {.ioapics = 1, .sources = 1};
+bool irq_sources_known(void)
+{
+	return true;
+}
 
 const struct acpi_table *acpi_find(const char signature[4])
 {
@@ -158,6 +161,7 @@ static struct pd *new_pd(void)
 static void start(void)
 {
 	static bool started;
+	static iommu_command queue[2 * IOMMU_QUEUE];
 
 	for (unsigned i = 0; started && i < PDS; i++)
 		iommu_release(pds[i]);
@@ -165,6 +169,8 @@ static void start(void)
 	if (!started) {
 		iommu_init();
 		started = true;
+		/* Not in the pool, which begins anew. */
+		units[0].queue = queue;
 	}
 	assert_ptr_equal(iommu.vendor, &vtd);
 	assert_true(iommu.complete && iommu.remap_interrupts);

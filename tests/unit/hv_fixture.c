@@ -19,7 +19,6 @@
 #include "tlb.h"
 #include "x86/apic.h"
 #include "x86/desc.h"
-#include "x86/gsi.h"
 #include "x86/hip.h"
 #include "x86/iommu.h"
 #include "x86/irq.h"
@@ -197,13 +196,13 @@ void fpu_load(struct ec *ec, const struct utcb *utcb)
 	(void)ec, (void)utcb;
 }
 
-void gsi_unmask(unsigned gsi)
+[[gnu::weak]] void gsi_unmask(unsigned gsi)
 {
 	(void)gsi;
 }
 
-enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,
-		       uint64_t *address, uint64_t *data)
+[[gnu::weak]] enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,
+				     uint64_t *address, uint64_t *data)
 {
 	(void)gsi, (void)device, (void)cpu, (void)flags;
 	*address = *data = 0;

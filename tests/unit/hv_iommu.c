@@ -20,14 +20,12 @@ enum {
 	BRIDGE = 0x00e0, /* 00:1c.0: buses 2 to 4 behind it */
 };
 
-struct machine machine;
-
 static uint8_t bytes[4096];
 static uint32_t size;
 static const char *name;
 static struct acpi_table *table;
 static uint64_t registers[2][PAGE_SIZE / 8];
-static uint32_t asked;
+static uint32_t asked, ioapic_source;
 
 const struct acpi_table *acpi_find(const char signature[4])
 {
@@ -41,10 +39,15 @@ bool acpi_parse(const struct acpi_table *t, uint32_t first, const struct records
 	return records_parse((const char *)t + first, left, records) == left;
 }
 
-void madt_source(uint8_t id, uint32_t source)
+void irq_source(uint8_t id, uint32_t source)
 {
-	if (machine.ioapic[0].id == id)
-		machine.ioapic[0].source = source;
+	if (id == 2)
+		ioapic_source = source;
+}
+
+bool irq_sources_known(void)
+{
+	return true;
 }
 
 volatile void *kmem_device(uint64_t phys)
@@ -97,8 +100,7 @@ static bool find(const struct iommu_vendor *vendor)
 	memset(units, 0, sizeof(units));
 	unit_count = 0;
 	iommu = (struct iommu){.domains = DOMAINS, .max_apic_id = ~0u, .complete = true};
-	machine.ioapics = machine.sources = 1;
-	machine.ioapic[0] = (struct madt_ioapic){.source = SOURCE_UNKNOWN, .id = 2};
+	ioapic_source = SOURCE_UNKNOWN;
 	fixture_init(2048, 1);
 	find_units(vendor);
 	assert_true(iommu.domains <= DOMAINS);
@@ -152,7 +154,7 @@ static void test_dmar(void **state)
 	assert_true(find(&vtd));
 	assert_true(iommu.complete && iommu.remap_interrupts);
 	assert_int_equal(iommu.levels, 3);
-	assert_int_equal(machine.ioapic[0].source, 0xff09);
+	assert_int_equal(ioapic_source, 0xff09);
 	assert_true(is_covered(0x80) && is_covered(BRIDGE) && is_covered(0x200) &&
 		    is_covered(0x4ff));
 	assert_int_equal(count(), 2 + 3 * 256);
@@ -226,7 +228,7 @@ static void test_ivrs(void **state)
 	bytes[50] = 24 + 28;
 	assert_true(find(&amdvi));
 	assert_true(iommu.complete && iommu.remap_interrupts);
-	assert_int_equal(machine.ioapic[0].source, 0xa0);
+	assert_int_equal(ioapic_source, 0xa0);
 	assert_int_equal(count(), 2 + 256);
 	/* The same unit again, in the long form. */
 	put(8, 0x11 | (40ul + 4 + 27) << 16);

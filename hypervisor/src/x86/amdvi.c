@@ -6,7 +6,6 @@
  */
 #include "iommu.h"
 #include "irq.h"
-#include "madt.h"
 
 /* ACPI table, 5.2: units, and devices behind them */
 enum { IVHD_10 = 0x10, IVHD_11 = 0x11, IVHD_40 = 0x40, IVHD_SIZE_LONG = 40 }; /* the last two */
@@ -86,7 +85,7 @@ static bool parse_entries(const uint8_t *entry, uint32_t left)
 		else if (entry[0] == ENTRY_LAST || (entry[0] & ~ENTRY_MORE) == ENTRY_DEVICE)
 			iommu_cover(first, rid);
 		else if (entry[0] == ENTRY_SPECIAL && entry[7] == SPECIAL_IOAPIC)
-			madt_source(entry[4], entry[5] | (uint32_t)entry[6] << 8);
+			irq_source(entry[4], entry[5] | (uint32_t)entry[6] << 8);
 	}
 	return true;
 }

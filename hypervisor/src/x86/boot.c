@@ -11,14 +11,12 @@
 #include "acpi.h"
 #include "apic.h"
 #include "desc.h"
-#include "gsi.h"
 #include "hip.h"
-#include "ioapic.h"
 #include "iommu.h"
+#include "irq.h"
 #include "kmem.h"
 #include "madt.h"
 #include "multiboot.h"
-#include "pic.h"
 #include "pool.h"
 #include "ptab_format.h"
 #include "setup.h"
@@ -69,9 +67,7 @@ void boot_main(uint32_t magic, uint32_t info)
 	madt_init();
 
 	apic_setup();
-	pic_disable();
-	ioapic_init();
-	gsi_init();
+	irq_reset();
 	apic_init();
 	tsc_init(); /* needs the APIC's timer */
 

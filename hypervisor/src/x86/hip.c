@@ -13,10 +13,10 @@
 #include "acpi.h"
 #include "apic.h"
 #include "boot.h"
-#include "gsi.h"
+#include "cpu.h"
 #include "iommu.h"
+#include "irq.h"
 #include "kmem.h"
-#include "madt.h"
 #include "topology.h"
 #include "tsc.h"
 #include "vcpu.h"
@@ -149,8 +149,6 @@ void hip_init(void)
 	hip_page = h;
 	add_memory();
 	hip_take(APIC_PHYS, APIC_SIZE);
-	for (uint32_t i = 0; i < machine.ioapics; i++)
-		hip_take(machine.ioapic[i].phys & ~PAGE_MASK, PAGE_SIZE);
 }
 
 void hip_add_cpu(const struct cpu *cpu)

@@ -11,11 +11,11 @@
 #include "../timeout.h"
 #include "acpi.h"
 #include "apic.h"
-#include "gsi.h"
+#include "cpu.h"
 #include "hip.h"
 #include "insn.h"
+#include "irq.h"
 #include "kmem.h"
-#include "madt.h"
 #include "tsc.h"
 
 enum { UNIT_PAGES = 3, DOMAINS = 256 }; /* of registers; of all units together */
@@ -290,7 +290,7 @@ static void find_units(const struct iommu_vendor *v)
 	iommu.remap_interrupts = true;
 	iommu.complete &= acpi_parse(unit_table, UNIT_ENTRIES, &v->records);
 	/* All units and all IOAPICs take part, or none does. */
-	iommu.remap_interrupts &= iommu.complete && machine.sources == machine.ioapics;
+	iommu.remap_interrupts &= iommu.complete && irq_sources_known();
 }
 
 void iommu_init(void)

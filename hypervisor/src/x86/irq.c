@@ -1,40 +1,213 @@
 /*
- * What happens on an interrupt, by vector.
+ * A GSI's vector is VECTOR_GSI + GSI on whichever CPU it goes to.
+ *
+ * Lines come through IOAPICs (the 82093AA and its successors), whose registers
+ * are behind an index. A level-triggered line is masked when it fires, as it
+ * stays up until its program has served the device; the program's next sm_down
+ * unmasks it.
+ *
+ * A PC's pair of 8259As is masked. They are also given vectors of their own,
+ * because a masked one can still deliver a spurious interrupt.
  */
 #include "irq.h"
 
 #include "../log.h"
+#include "../sm.h"
 #include "../timeout.h"
 #include "apic.h"
 #include "cpu.h"
-#include "gsi.h"
+#include "hip.h"
+#include "insn.h"
+#include "iommu.h"
+#include "kmem.h"
+
+static_assert((int)VECTOR_GSI + GSIS <= VECTOR_PIC);
+
+/* An IOAPIC's registers: three in memory (EOI since version 0x20), those behind the first. */
+enum { INDEX = 0x00 / 4, DATA = 0x10 / 4, EOI = 0x40 / 4 };
+enum { REG_VERSION = 1, REG_PIN = 0x10 };	 /* 23:16 the last pin; two a pin */
+enum { PIN_LOW = 1 << 13, PIN_WAITS = 1 << 14 }; /* for the EOI of a level interrupt */
+enum { PIN_LEVEL = 1 << 15, PIN_MASKED = 1 << 16 };
+
+enum { PIC1 = 0x20, PIC2 = 0xa0, CASCADE_LINE = 2, MASK_ALL = 0xff };
+enum { ICW1 = 0x11, ICW4_8086 = 0x01 }; /* edge, cascade, ICW4 follows */
+
+static struct ioapic {
+	volatile uint32_t *registers;
+	uint32_t gsi, pins; /* its first; how many */
+	uint32_t source;
+	uint8_t id;
+} ioapics[MAX_IOAPICS];
+static uint32_t ioapic_count;
+
+static struct gsi {
+	uint32_t low, high; /* of its pin; 0: not assigned, or a message */
+	uint8_t mode;	    /* FLAG_GSI_ of the machine: of ISA's first 16 edge, high */
+} gsis[GSIS] = {[16 ... GSIS - 1] = {.mode = FLAG_GSI_LEVEL | FLAG_GSI_LOW}};
+
+static struct lock irq_lock; /* for pins and their registers */
+
+static uint32_t read(const struct ioapic *a, uint32_t reg)
+{
+	a->registers[INDEX] = reg;
+	return a->registers[DATA];
+}
+
+static void write(const struct ioapic *a, uint32_t reg, uint32_t value)
+{
+	a->registers[INDEX] = reg;
+	a->registers[DATA] = value;
+}
+
+void irq_ioapic(uint64_t phys, uint32_t gsi, uint8_t id)
+{
+	struct ioapic *a = &ioapics[ioapic_count];
+	uint32_t version;
+
+	if (ioapic_count == MAX_IOAPICS)
+		return;
+	hip_take(phys & ~PAGE_MASK, PAGE_SIZE);
+	*a = (struct ioapic){kmem_device(phys), gsi, 0, SOURCE_UNKNOWN, id};
+	version = read(a, REG_VERSION);
+	a->pins = (version >> 16 & 0xff) + 1;
+	if (version == ~0u)
+		log("irq: no IOAPIC at 0x%lx\n", phys);
+	else
+		ioapic_count++;
+}
+
+void irq_mode(uint32_t gsi, unsigned flags)
+{
+	if (gsi < GSIS)
+		gsis[gsi].mode = (uint8_t)flags;
+}
+
+void irq_source(uint8_t ioapic_id, uint32_t source)
+{
+	for (struct ioapic *a = ioapics; a < ioapics + ioapic_count; a++)
+		if (a->id == ioapic_id && a->source == SOURCE_UNKNOWN)
+			a->source = source;
+}
+
+bool irq_sources_known(void)
+{
+	for (struct ioapic *a = ioapics; a < ioapics + ioapic_count; a++)
+		if (a->source == SOURCE_UNKNOWN)
+			return false;
+	return true;
+}
+
+/* A pin gets what it is to have; the half with the mask comes last. */
+static void set_pin(const struct ioapic *a, uint32_t pin, uint32_t low, uint32_t high)
+{
+	write(a, REG_PIN + 2 * pin, PIN_MASKED);
+	write(a, REG_PIN + 2 * pin + 1, high);
+	write(a, REG_PIN + 2 * pin, low);
+}
+
+static void disable_pic(uint16_t port, uint8_t vector, uint8_t cascade)
+{
+	out8(port, ICW1);
+	out8(port + 1, vector);
+	out8(port + 1, cascade);
+	out8(port + 1, ICW4_8086);
+	out8(port + 1, MASK_ALL);
+}
+
+void irq_reset(void)
+{
+	disable_pic(PIC1, VECTOR_PIC, 1 << CASCADE_LINE);
+	disable_pic(PIC2, VECTOR_PIC + 8, CASCADE_LINE);
+	for (struct ioapic *a = ioapics; a < ioapics + ioapic_count; a++) {
+		for (uint32_t pin = 0; pin < a->pins; pin++) {
+			uint32_t gsi = a->gsi + pin;
+			bool used = gsi < GSIS && gsis[gsi].low;
+
+			set_pin(a, pin, used ? gsis[gsi].low : PIN_MASKED, used ? gsis[gsi].high : 0);
+		}
+	}
+}
+
+static struct ioapic *find(unsigned gsi)
+{
+	for (struct ioapic *a = ioapics; a < ioapics + ioapic_count; a++)
+		if (gsi - a->gsi < a->pins)
+			return a;
+	return NULL;
+}
+
+enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,
+		       uint64_t *address, uint64_t *data)
+{
+	struct gsi *g = &gsis[gsi];
+	struct ioapic *a = find(gsi);
+	uint32_t vector = VECTOR_GSI + gsi;
+	enum status s;
+
+	if (!a == (device == SOURCE_UNKNOWN))
+		return BAD_DEVICE;
+	if (!a)
+		flags = 0;
+	else if (!(flags & FLAG_GSI_MODE))
+		flags = g->mode;
+	lock(&irq_lock);
+	s = iommu_interrupt(gsi, a ? a->source : device, cpus[cpu]->apic_id, flags & FLAG_GSI_LEVEL,
+			    address);
+	if (s == SUCCESS)
+		*data = vector;
+	if (s == SUCCESS && a) {
+		/* Bits 19..4 of the address are the upper half's, whatever their meaning. */
+		g->high = (uint32_t)(*address << 12);
+		g->low = PIN_MASKED | vector | (flags & FLAG_GSI_LEVEL ? PIN_LEVEL : 0) |
+			 (flags & FLAG_GSI_LOW ? PIN_LOW : 0);
+		set_pin(a, gsi - a->gsi, g->low, g->high);
+		*address = *data = 0;
+	}
+	unlock(&irq_lock);
+	return s;
+}
+
+static void set_masked(unsigned gsi, bool masked)
+{
+	struct gsi *g = &gsis[gsi];
+	const struct ioapic *a = find(gsi);
+	uint32_t reg;
+
+	if (!g->low || !(g->low & PIN_MASKED) == !masked)
+		return;
+	lock(&irq_lock);
+	reg = REG_PIN + 2 * (gsi - a->gsi);
+	/* Behind an IOMMU the APIC's EOI may not come to it. */
+	if (!masked && read(a, reg) & PIN_WAITS)
+		a->registers[EOI] = g->low & 0xff;
+	g->low = masked ? g->low | PIN_MASKED : g->low & ~(uint32_t)PIN_MASKED;
+	write(a, reg, g->low);
+	unlock(&irq_lock);
+}
+
+void gsi_unmask(unsigned gsi)
+{
+	set_masked(gsi, false);
+}
 
 void irq_handle(uint32_t vector)
 {
 	static bool error_told;
+	unsigned gsi = vector - VECTOR_GSI;
 
-	if (vector - VECTOR_GSI < GSIS) {
-		gsi_interrupt(vector - VECTOR_GSI);
-		return;
-	}
-	switch (vector) {
-	case VECTOR_TIMER:
+	if (gsi < GSIS && gsis[gsi].low & PIN_LEVEL)
+		set_masked(gsi, true);
+	/* What is spurious, from an APIC or PIC, is ignored. */
+	if (gsi < GSIS || (vector >= VECTOR_TIMER && vector <= VECTOR_IPI))
 		apic_eoi();
+	if (gsi < GSIS)
+		gsi_fired(gsi);
+	else if (vector == VECTOR_TIMER)
 		timeout_run(this_cpu());
-		break;
-	case VECTOR_IPI:
-		apic_eoi();
+	else if (vector == VECTOR_IPI)
 		ipi_handle();
-		break;
-	case VECTOR_ERROR:
-		apic_eoi();
-		if (!error_told) {
-			error_told = true;
-			log("apic: an error was reported\n");
-		}
-		break;
-	default:
-		/* Spurious: from an APIC or PIC, to be ignored, without EOI. */
-		break;
+	else if (vector == VECTOR_ERROR && !error_told) {
+		error_told = true;
+		log("apic: an error was reported\n");
 	}
 }

@@ -1,20 +1,59 @@
 /*
- * Interrupt vectors and what happens on them. Vectors above 0x20 go to
- * irq_handle(), on entry from user mode, from a guest, or from the idle loop.
+ * Interrupts: their vectors, and those that programs can have: GSIs, each with
+ * its semaphore (sm.h) and its vector. Those that an IOAPIC has are lines, the
+ * others messages (MSI).
  */
 #pragma once
 
 #include "../types.h"
 
 enum {
+	GSIS = 192,
+	MAX_IOAPICS = 8,
+
+	/* Vectors from here on go to irq_handle(). */
 	VECTOR_GSI = 0x20,   /* first of the GSI and MSI vectors */
+	VECTOR_PIC = 0xe0,   /* 16 vectors that nothing else has */
 	VECTOR_TIMER = 0xf0, /* local APIC timer */
 	VECTOR_ERROR = 0xf1, /* local APIC error */
 	VECTOR_IPI = 0xf2,   /* look at the inbox, flush, reschedule */
 	VECTOR_SPURIOUS = 0xff,
 };
 
-/* Do what the interrupt asks, acknowledge it. May set cpu->resched. */
+/*
+ * ACPI says: an IOAPIC with its first GSI; mode of an ISA interrupt's GSI (flags
+ * as of gsi_assign()); as whom an IOAPIC sends interrupts (iommu.h).
+ */
+void irq_ioapic(uint64_t phys, uint32_t gsi, uint8_t id);
+void irq_mode(uint32_t gsi, unsigned flags);
+void irq_source(uint8_t ioapic_id, uint32_t source);
+/* All IOAPICs' are known. */
+bool irq_sources_known(void);
+
+/* Boot CPU, then, and after sleep: pins are as they were assigned, else masked. */
+void irq_reset(void);
+
+/*
+ * Send an interrupt to a CPU (by number, which exists). Without FLAG_GSI_MODE
+ * in flags a line's trigger and polarity are the machine's: what ACPI says for
+ * an ISA interrupt, else level, active low. It is masked until gsi_unmask().
+ *
+ * Where there is no line it is a message: what the device (its RID; of a line
+ * SOURCE_UNKNOWN) is to write, and where; both 0 for a line.
+ *
+ * BAD_CPU: interrupts cannot be sent there. BAD_DEVICE: a line and a device, or
+ * neither. OUT_OF_MEMORY.
+ */
+[[nodiscard]] enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,
+				     uint64_t *address, uint64_t *data);
+
+/* Its program is ready for the next; a level-triggered line was masked. */
+void gsi_unmask(unsigned gsi);
+
+/*
+ * Do what the interrupt asks, acknowledge it. May set cpu->resched. It came on
+ * entry from user mode, from a guest, or from the idle loop.
+ */
 void irq_handle(uint32_t vector);
 
 /* VECTOR_IPI came. */

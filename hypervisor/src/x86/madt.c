@@ -5,7 +5,7 @@
 
 #include "../log.h"
 #include "acpi.h"
-#include "iommu.h"
+#include "irq.h"
 
 struct machine machine;
 
@@ -84,22 +84,8 @@ static void ioapic(const void *p, uint32_t)
 {
 	const struct entry_ioapic *e = p;
 
-	if (machine.ioapics < MAX_IOAPICS) {
-		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){e->address, e->gsi,
-									 SOURCE_UNKNOWN, e->id};
-	}
-}
-
-void madt_source(uint8_t ioapic_id, uint32_t source)
-{
-	for (uint32_t i = 0; i < machine.ioapics; i++) {
-		struct madt_ioapic *a = &machine.ioapic[i];
-
-		if (a->id == ioapic_id && a->source == SOURCE_UNKNOWN) {
-			a->source = source;
-			machine.sources++;
-		}
-	}
+	machine.ioapics++;
+	irq_ioapic(e->address, e->gsi, e->id);
 }
 
 /* The ISA bus is edge-triggered, active high. */
@@ -107,13 +93,10 @@ static void override(const void *p, uint32_t)
 {
 	const struct entry_override *e = p;
 
-	if (e->bus != 0 || e->irq >= ISA_IRQS)
-		return;
-	machine.isa[e->irq] = (struct madt_isa){
-		.gsi = e->gsi,
-		.flags = (uint8_t)(((e->flags & INTI_POLARITY) == INTI_LOW ? FLAG_GSI_LOW : 0) |
-				   ((e->flags & INTI_TRIGGER) == INTI_LEVEL ? FLAG_GSI_LEVEL : 0)),
-	};
+	if (e->bus == 0)
+		irq_mode(e->gsi,
+			 ((e->flags & INTI_POLARITY) == INTI_LOW ? FLAG_GSI_LOW : 0) |
+				 ((e->flags & INTI_TRIGGER) == INTI_LEVEL ? FLAG_GSI_LEVEL : 0));
 }
 
 void madt_init(void)
@@ -131,11 +114,7 @@ void madt_init(void)
 		},
 	};
 
-	for (uint32_t i = 0; i < ISA_IRQS; i++)
-		machine.isa[i].gsi = i;
 	acpi_parse(acpi_find("APIC"), MADT_ENTRIES, &entries);
-	if (machine.ioapics == 0) {
-		machine.ioapic[machine.ioapics++] = (struct madt_ioapic){DEFAULT_IOAPIC, 0,
-									 SOURCE_UNKNOWN, 0};
-	}
+	if (!machine.ioapics)
+		irq_ioapic(DEFAULT_IOAPIC, 0, 0);
 }

@@ -20,11 +20,9 @@
 #include "boot.h"
 #include "cpu.h"
 #include "insn.h"
-#include "ioapic.h"
 #include "iommu.h"
 #include "irq.h"
 #include "kmem.h"
-#include "pic.h"
 #include "setup.h"
 #include "smp.h"
 #include "tsc.h"
@@ -171,7 +169,6 @@ static void prepare(uint64_t type_a, uint64_t type_b)
 	}
 	__builtin_memcpy(machine_sleep.facs + FACS_WAKING_VECTOR, &page, 4);
 	__builtin_memcpy(machine_sleep.facs + FACS_X_WAKING_VECTOR, &no_vector, 8);
-	ioapic_save();
 	stopped = 0;
 	machine_sleep.tsc = rdtsc();
 }
@@ -197,11 +194,10 @@ enum status suspend(uint64_t type_a, uint64_t type_b)
 void suspend_wake(void)
 {
 	log_init();
-	pic_disable();
 	tsc_resume(machine_sleep.tsc);
 	setup_cpu(&boot_cpu);
 	iommu_resume();
-	ioapic_restore();
+	irq_reset();
 	smp_restart();
 	log("suspend: awake\n");
 	end_round();

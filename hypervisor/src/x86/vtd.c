@@ -8,7 +8,6 @@
 #include "insn.h"
 #include "iommu.h"
 #include "irq.h"
-#include "madt.h"
 
 /* ACPI table, 8: its flags, units, what is behind them */
 enum { DMAR_FLAGS = 37, DMAR_INTERRUPTS = 1 << 0 };
@@ -90,7 +89,7 @@ static void scope(const void *record, uint32_t length)
 		rid = (buses & 0xff00) | (s->path[i][0] & 31u) << 3 | (s->path[i][1] & 7u);
 	}
 	if (s->type == SCOPE_IOAPIC) {
-		madt_source(s->id, rid);
+		irq_source(s->id, rid);
 		return;
 	}
 	iommu_cover(rid, rid);
