@@ -115,7 +115,7 @@ static void claim(void)
 			say("panic: again\npanic: end\n");
 		halt_forever();
 	}
-	apic_stop_others();
+	apic_send(0, APIC_NMI_OTHERS);
 }
 
 _Noreturn static void finish(uint64_t rip, uint64_t rsp)

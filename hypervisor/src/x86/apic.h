@@ -10,26 +10,23 @@
 /* Writes to the rest of it are interrupt messages to some chipsets. */
 #define APIC_SIZE 0x100000ul
 
-/* On the boot CPU: which kind, and where its registers are. */
-void apic_setup(void);
-/* On each CPU. */
+/* What is sent to another CPU: SDM 3A 10.6.1, and to start it 8.4.4.1. */
+enum {
+	APIC_FIXED = 1 << 14, /* with the vector */
+	APIC_NMI_OTHERS = 4 << 8 | 1 << 14 | 3 << 18,
+	APIC_INIT = 5 << 8 | 1 << 14,
+	APIC_STARTUP = 6 << 8 | 1 << 14, /* with the number of a page */
+};
+
+/* On each CPU, the boot CPU first, when there is a TSC to delay by. */
 void apic_init(void);
-/* On the boot CPU: frequencies, for a timer that has no TSC deadline. */
-void apic_timer_setup(uint64_t apic_khz, uint64_t tsc_khz);
 
 uint32_t apic_id(void);
 /* The highest that can be sent to. */
 extern uint32_t apic_id_max;
 void apic_eoi(void);
+/* Nothing happens before apic_init(). */
+void apic_send(uint32_t apic_id, uint32_t message);
 
-/* One way to start a CPU, SDM 3A 8.4.4.1. */
-void apic_send_init(uint32_t apic_id);
-void apic_send_startup(uint32_t apic_id, uint64_t page_phys);
-/* An NMI to all other CPUs. */
-void apic_stop_others(void);
-
-/* An interrupt when the TSC has this value, or soon before; ~0: never. */
+/* An interrupt when the TSC has this value, or soon before. */
 void timer_set(uint64_t deadline);
-/* For tsc.c: count down from ~0, silently, until apic_timer_setup(). */
-void apic_timer_start(void);
-uint32_t apic_timer_left(void);

@@ -66,10 +66,9 @@ void boot_main(uint32_t magic, uint32_t info)
 	acpi_init();
 	madt_init();
 
-	apic_setup();
 	irq_reset();
-	apic_init();
-	tsc_init(); /* needs the APIC's timer */
+	tsc_init();
+	apic_init(); /* whose timer the TSC measures */
 
 	hip_init();
 	if (!setup_window(&boot_cpu))

@@ -17,7 +17,6 @@
 #include "iommu.h"
 #include "irq.h"
 #include "kmem.h"
-#include "topology.h"
 #include "tsc.h"
 #include "vcpu.h"
 

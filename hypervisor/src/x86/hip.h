@@ -15,6 +15,8 @@ extern struct hip *hip_page;
 void hip_init(void);
 /* On each CPU: its entry. */
 void hip_add_cpu(const struct cpu *cpu);
+/* topology.c: that, but for the microcode's version: it takes MSRs that not all have. */
+struct hip_cpu topology_of_this_cpu(void);
 /* Boot CPU, when all CPUs are there. */
 void hip_finish(void);
 

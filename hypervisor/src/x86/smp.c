@@ -154,10 +154,10 @@ static bool wait_online(uint32_t id, uint64_t microseconds)
 static bool start(struct cpu *cpu)
 {
 	__atomic_store_n(&ap_cpu, cpu, __ATOMIC_RELEASE);
-	apic_send_startup(cpu->apic_id, low_phys);
+	apic_send(cpu->apic_id, APIC_STARTUP | (uint32_t)(low_phys >> PAGE_BITS));
 	if (wait_online(cpu->id, STARTUP_US))
 		return true;
-	apic_send_startup(cpu->apic_id, low_phys);
+	apic_send(cpu->apic_id, APIC_STARTUP | (uint32_t)(low_phys >> PAGE_BITS));
 	return wait_online(cpu->id, ONLINE_US);
 }
 
@@ -178,7 +178,7 @@ static void start_listed(const struct madt_cpu *m)
 	if (start(cpu)) {
 		cpu_count++;
 	} else {
-		apic_send_init(m->apic_id);
+		apic_send(m->apic_id, APIC_INIT);
 		cpus[cpu->id] = NULL;
 		log("smp: CPU with APIC ID %u does not start\n", m->apic_id);
 	}
@@ -196,7 +196,7 @@ static uint32_t reset_listed(void)
 			log("smp: APIC ID %u needs an x2APIC\n", id);
 		} else if (id != boot_cpu.apic_id) {
 			machine.cpu[others++] = machine.cpu[i];
-			apic_send_init(id);
+			apic_send(id, APIC_INIT);
 		}
 	}
 	return others;
@@ -221,7 +221,7 @@ void smp_init(void)
 static void restart(struct cpu *cpu)
 {
 	for (unsigned i = 0; i < TRIES; i++) {
-		apic_send_init(cpu->apic_id);
+		apic_send(cpu->apic_id, APIC_INIT);
 		tsc_delay(INIT_US);
 		if (start(cpu))
 			return;

@@ -8,31 +8,18 @@
 
 #include "../log.h"
 #include "acpi.h"
-#include "apic.h"
 #include "insn.h"
 #include "msr.h"
 
-enum {
-	PM_HZ = 3579545,
-	PM_MASK = 0xffffff, /* some timers have no more bits */
+enum { PM_HZ = 3579545, PM_MASK = 0xffffff }; /* some timers have no more bits */
 
-	PIT_HZ = 1193182,
-	PIT_MASK = 0xffff,
-	PIT_CHANNEL2 = 0x42,
-	PIT_COMMAND = 0x43,
-	PIT_LATCH2 = 0x80,
-	PIT_START2 = 0xb4, /* channel 2, both bytes, mode 2 */
-	PORT_B = 0x61,
-	PORT_B_GATE2 = 1 << 0,
-	PORT_B_SPEAKER = 1 << 1,
+enum { PIT_HZ = 1193182, PIT_MASK = 0xffff, PIT_CHANNEL2 = 0x42, PIT_COMMAND = 0x43 };
+enum { PIT_LATCH2 = 0x80, PIT_START2 = 0xb4 }; /* channel 2, both bytes, mode 2 */
+enum { PORT_B = 0x61, PORT_B_GATE2 = 1 << 0, PORT_B_SPEAKER = 1 << 1 };
 
-	PART = 50, /* measure for 1/50 s: less than PIT_MASK */
-	TRIES = 4,
+enum { PART = 50, TRIES = 4 }; /* measure for 1/50 s: less than PIT_MASK */
 
-	LEAF_TSC = 0x15,
-	LEAF_HYPERVISOR = 0x40000000,
-	LEAF_HYPERVISOR_TSC = 0x40000010,
-};
+enum { LEAF_TSC = 0x15, LEAF_HYPERVISOR = 0x40000000, LEAF_HYPERVISOR_TSC = 0x40000010 };
 #define HYPERVISOR_PRESENT (1u << 31) /* CPUID 1, ECX */
 
 uint32_t tsc_khz;
@@ -57,7 +44,7 @@ static uint32_t clock_read(void)
 	return -value;
 }
 
-static void clock_start(void)
+static void start_clock(void)
 {
 	if ((acpi_fadt(FADT_PM_TIMER_LENGTH) & 0xff) == 4)
 		clock.pm_port = (uint16_t)acpi_fadt(FADT_PM_TIMER);
@@ -71,26 +58,21 @@ static void clock_start(void)
 	}
 }
 
-/* The three counters at one time, as nearly as can be had. */
-struct sample {
-	uint64_t tsc;
-	uint32_t clock, apic;
-};
-
-static struct sample sample(void)
+/* The clock, and the TSC at that time, as nearly as can be had. */
+static uint32_t sample(uint64_t *tsc)
 {
-	struct sample best = {0};
 	uint64_t least = ~0ul;
+	uint32_t best = 0;
 
 	for (unsigned i = 0; i < TRIES; i++) {
 		uint64_t before = rdtsc();
 		uint32_t now = clock_read();
-		uint32_t apic = apic_timer_left();
 		uint64_t took = rdtsc() - before;
 
 		if (took < least) {
 			least = took;
-			best = (struct sample){before + took / 2, now, apic};
+			best = now;
+			*tsc = before + took / 2;
 		}
 	}
 	return best;
@@ -112,22 +94,16 @@ static uint64_t cpuid_khz(void)
 
 void tsc_init(void)
 {
-	struct sample start, end;
-	uint64_t ticks, khz, told = cpuid_khz();
+	uint64_t start, end, khz, told = cpuid_khz();
+	uint32_t clock_start, ticks;
 
-	clock_start();
-	apic_timer_start();
-	start = sample();
-	do {
-		end = sample();
-		ticks = (end.clock - start.clock) & clock.mask;
-	} while (ticks < clock.hz / PART);
-
-	khz = (end.tsc - start.tsc) * clock.hz / ticks / 1000;
-	tsc_khz = (uint32_t)khz;
-	if (told > khz - khz / 100 && told < khz + khz / 100)
-		tsc_khz = (uint32_t)told;
-	apic_timer_setup((uint64_t)(start.apic - end.apic) * clock.hz / ticks / 1000, khz);
+	start_clock();
+	clock_start = sample(&start);
+	do
+		ticks = (sample(&end) - clock_start) & clock.mask;
+	while (ticks < clock.hz / PART);
+	khz = (end - start) * clock.hz / ticks / 1000;
+	tsc_khz = (uint32_t)(told > khz - khz / 100 && told < khz + khz / 100 ? told : khz);
 	log("tsc: %u kHz\n", tsc_khz);
 }
 

@@ -7,7 +7,7 @@
 
 extern uint32_t tsc_khz;
 
-/* Boot CPU, with its local APIC on: measure it, and the APIC's timer. */
+/* Boot CPU: measure it. */
 void tsc_init(void);
 
 /*
