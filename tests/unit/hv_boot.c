@@ -358,8 +358,8 @@ static void good_acpi(bool wide, uint64_t where)
 static void check_good(bool wide)
 {
 	acpi_init();
-	assert_int_equal(acpi_root.rsdt, RSDT);
-	assert_int_equal(acpi_root.xsdt, wide ? XSDT : 0);
+	assert_int_equal(acpi_root[0].phys, RSDT);
+	assert_int_equal(acpi_root[1].phys, wide ? XSDT : 0);
 	assert_int_equal(acpi_fadt(FADT_PM_TIMER), 0x608);
 	assert_null(acpi_find("DMAR"));
 	madt_init();
@@ -419,7 +419,7 @@ static void test_acpi_at_end(void **state)
 	sum(EBDA, 20, 8);
 	seal();
 	acpi_init();
-	assert_int_equal(acpi_root.rsdt, MEMORY - 44);
+	assert_int_equal(acpi_root[0].phys, MEMORY - 44);
 	assert_non_null(acpi_find("APIC"));
 	assert_null(acpi_find("DMAR"));
 }

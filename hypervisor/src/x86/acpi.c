@@ -7,16 +7,9 @@
 #include "../log.h"
 #include "boot.h"
 
-enum {
-	RSDP_OLD_SIZE = 20,
-	TABLE_MAX = 1 << 20, /* bytes: longer is a lie */
-
-	BDA_EBDA = 0x40e, /* segment of the extended BIOS data area */
-	EBDA_SIZE = 1024,
-	BIOS_START = 0xe0000,
-	BIOS_SIZE = 0x20000,
-
-};
+enum { RSDP_OLD_SIZE = 20, TABLE_MAX = 1 << 20 }; /* bytes: longer is a lie */
+enum { BDA_EBDA = 0x40e, EBDA_SIZE = 1024 };	  /* segment of the extended BIOS data area */
+enum { BIOS_START = 0xe0000, BIOS_SIZE = 0x20000 };
 
 struct rsdp {
 	char signature[8];
@@ -32,7 +25,8 @@ struct rsdp {
 static_assert(sizeof(struct rsdp) == RSDP_SIZE);
 static_assert(offsetof(struct rsdp, xsdt) == 24);
 
-struct acpi_root acpi_root;
+struct acpi_root acpi_root[2];
+static const struct acpi_table *fadt;
 
 static bool same(const char *a, const char *b, unsigned n)
 {
@@ -49,128 +43,79 @@ static bool sums_to_zero(const void *p, uint64_t size)
 	return sum == 0;
 }
 
-/* With its checksums; size: how much of it is there. */
-static bool rsdp_good(const struct rsdp *r, uint64_t size)
+static const struct rsdp *rsdp_in(const char *p, uint64_t size)
 {
-	return size >= RSDP_OLD_SIZE && same(r->signature, "RSD PTR ", 8) &&
-	       sums_to_zero(r, RSDP_OLD_SIZE);
-}
+	for (; p && size >= RSDP_SIZE; p += 16, size -= 16) {
+		const struct rsdp *r = (const struct rsdp *)p;
 
-static const struct rsdp *rsdp_scan(uint64_t phys, uint64_t size)
-{
-	const char *p = boot_memory(phys, size);
-
-	for (uint64_t i = 0; p && i + RSDP_SIZE <= size; i += 16) {
-		const struct rsdp *r = (const struct rsdp *)(p + i);
-
-		if (rsdp_good(r, RSDP_SIZE))
+		if (same(r->signature, "RSD PTR ", 8) && sums_to_zero(r, RSDP_OLD_SIZE))
 			return r;
 	}
 	return NULL;
 }
 
-static const struct rsdp *rsdp_find(void)
-{
-	const struct rsdp *r = (const struct rsdp *)boot_info.rsdp;
-
-	if (rsdp_good(r, boot_info.rsdp_size))
-		return r;
-	const uint16_t *segment = boot_memory(BDA_EBDA, 2);
-
-	r = rsdp_scan((uint64_t)*segment << 4, EBDA_SIZE);
-	return r ? r : rsdp_scan(BIOS_START, BIOS_SIZE);
-}
-
-/* The table at this address, or NULL if it is not one. */
-static const struct acpi_table *table_at(uint64_t phys)
+/* The table at this address, or NULL if it is not this one, or lies. */
+static const struct acpi_table *table_at(uint64_t phys, const char *signature)
 {
 	const struct acpi_table *t = boot_memory(phys, sizeof(*t));
+	const char *lie = NULL;
 
-	if (!t) {
-		if (phys)
-			log("acpi: table at 0x%lx is out of reach\n", phys);
+	if (!phys || (t && !same(t->signature, signature, 4)))
 		return NULL;
-	}
-	if (t->length < sizeof(*t) || t->length > TABLE_MAX || !boot_memory(phys, t->length)) {
-		log("acpi: table at 0x%lx has a bad length\n", phys);
-		return NULL;
-	}
-	if (!sums_to_zero(t, t->length)) {
-		log("acpi: table at 0x%lx has a bad checksum\n", phys);
-		return NULL;
-	}
-	return t;
-}
-
-static const struct acpi_table *root_at(uint64_t phys, const char *signature)
-{
-	const struct acpi_table *t = table_at(phys);
-
-	return t && same(t->signature, signature, 4) ? t : NULL;
+	if (!t)
+		lie = "is out of reach";
+	else if (t->length < sizeof(*t) || t->length > TABLE_MAX || !boot_memory(phys, t->length))
+		lie = "has a bad length";
+	else if (!sums_to_zero(t, t->length))
+		lie = "has a bad checksum";
+	if (lie)
+		log("acpi: table at 0x%lx %s\n", phys, lie);
+	return lie ? NULL : t;
 }
 
 void acpi_init(void)
 {
-	const struct rsdp *r = rsdp_find();
-	const struct acpi_table *t;
+	const uint16_t *ebda = boot_memory(BDA_EBDA, 2);
+	const struct rsdp *r = rsdp_in((const char *)boot_info.rsdp, RSDP_SIZE);
 
-	if (!r) {
+	if (!r)
+		r = rsdp_in(boot_memory((uint64_t)*ebda << 4, EBDA_SIZE), EBDA_SIZE);
+	if (!r)
+		r = rsdp_in(boot_memory(BIOS_START, BIOS_SIZE), BIOS_SIZE);
+	if (!r)
 		log("acpi: none\n");
-		return;
-	}
-	t = root_at(r->rsdt, "RSDT");
-	if (t) {
-		acpi_root.rsdt = r->rsdt;
-		acpi_root.rsdt_size = t->length;
-	}
-	if (r->revision < 2 || !sums_to_zero(r, RSDP_SIZE))
-		return;
-	t = root_at(r->xsdt, "XSDT");
-	if (t) {
-		acpi_root.xsdt = r->xsdt;
-		acpi_root.xsdt_size = t->length;
-	}
-}
+	for (unsigned i = 0; r && i < (r->revision >= 2 && sums_to_zero(r, RSDP_SIZE) ? 2 : 1);
+	     i++) {
+		uint64_t phys = i ? r->xsdt : r->rsdt;
+		const struct acpi_table *t = table_at(phys, i ? "XSDT" : "RSDT");
 
-/* Entry i of the root table, which may be 0; false behind the end. */
-static bool root_entry(uint32_t i, uint64_t *entry)
-{
-	bool wide = acpi_root.xsdt != 0;
-	uint64_t phys = wide ? acpi_root.xsdt : acpi_root.rsdt;
-	uint32_t end = wide ? acpi_root.xsdt_size : acpi_root.rsdt_size;
-	uint32_t size = wide ? 8 : 4;
-	uint64_t at = sizeof(struct acpi_table) + i * (uint64_t)size;
-
-	if (!phys || at + size > end)
-		return false;
-	*entry = 0;
-	__builtin_memcpy(entry, boot_memory(phys + at, size), size);
-	return true;
+		acpi_root[i] = (struct acpi_root){phys, t ? t->length : 0};
+	}
+	fadt = acpi_find("FACP");
 }
 
 const struct acpi_table *acpi_find(const char signature[4])
 {
-	uint64_t phys;
+	unsigned wide = acpi_root[1].size != 0;
+	uint32_t at = sizeof(struct acpi_table), size = wide ? 8 : 4;
+	const struct acpi_table *t = NULL;
 
-	for (uint32_t i = 0; root_entry(i, &phys); i++) {
-		const struct acpi_table *t = boot_memory(phys, sizeof(*t));
+	/* Firmware leaves entries empty. */
+	for (; !t && at + size <= acpi_root[wide].size; at += size) {
+		uint64_t phys = 0;
 
-		if (t && same(t->signature, signature, 4)) {
-			t = table_at(phys);
-			if (t)
-				return t;
-		}
+		__builtin_memcpy(&phys, boot_memory(acpi_root[wide].phys + at, size), size);
+		t = table_at(phys, signature);
 	}
-	return NULL;
+	return t;
 }
 
-uint32_t acpi_fadt(enum acpi_fadt_field field)
+uint32_t acpi_fadt(unsigned field)
 {
-	const struct acpi_table *t = acpi_find("FACP");
 	uint32_t value = 0;
 
-	if (t && t->length >= (uint32_t)field + 4)
-		__builtin_memcpy(&value, (const char *)t + field, 4);
+	if (fadt && fadt->length >= field + 4)
+		__builtin_memcpy(&value, (const char *)fadt + field, 4);
 	return value;
 }
 

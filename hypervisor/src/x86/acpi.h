@@ -19,15 +19,13 @@ struct acpi_table {
 
 static_assert(sizeof(struct acpi_table) == 36);
 
-/* Where the root tables are; 0: there is none. */
-struct acpi_root {
-	uint64_t rsdt, xsdt;
-	uint32_t rsdt_size, xsdt_size;
-};
+/* Where the root tables are: RSDT, XSDT; size 0: there is none. */
+extern struct acpi_root {
+	uint64_t phys;
+	uint32_t size;
+} acpi_root[2];
 
-extern struct acpi_root acpi_root;
-
-/* Find the root table. Without ACPI all else here finds nothing. */
+/* Find the root tables. Without ACPI all else here finds nothing. */
 void acpi_init(void);
 
 /* The first table with this signature whose length and checksum are right. */
@@ -40,20 +38,16 @@ const struct acpi_table *acpi_find(const char signature[4]);
 bool acpi_parse(const struct acpi_table *t, uint32_t first, const struct records *records);
 
 /* Of the FADT (ACPI 6.4, 5.2.9), by offset. */
-enum acpi_fadt_field {
+enum {
 	FADT_FACS = 36,
-	FADT_PM1A_EVENT = 56,
-	FADT_PM1B_EVENT = 60,
-	FADT_PM1A_CONTROL = 64,
-	FADT_PM1B_CONTROL = 68,
+	FADT_PM1_EVENT = 56, /* PM1a; PM1b is behind it */
+	FADT_PM1_CONTROL = 64,
 	FADT_PM_TIMER = 76,
-	FADT_PM1_EVENT_LENGTH = 88, /* a byte, as the next two */
-	FADT_PM_TIMER_LENGTH = 91,
+	FADT_PM_TIMER_LENGTH = 91, /* a byte */
 	FADT_FLAGS = 112,
+	FADT_HARDWARE_REDUCED = 1 << 20,
 	FADT_X_FACS = 132, /* its low half */
 };
 
-enum { FADT_HARDWARE_REDUCED = 1 << 20 };
-
 /* Four bytes of it from there on; 0 if there are none. */
-uint32_t acpi_fadt(enum acpi_fadt_field field);
+uint32_t acpi_fadt(unsigned field);

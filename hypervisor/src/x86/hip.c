@@ -103,10 +103,10 @@ static void add_memory(void)
 		add(b->module[i].phys, b->module[i].size, (uint32_t)HIP_MEM_MODULE,
 		    b->module[i].string);
 	}
-	if (acpi_root.rsdt)
-		add(acpi_root.rsdt, acpi_root.rsdt_size, (uint32_t)HIP_MEM_RSDT, 0);
-	if (acpi_root.xsdt)
-		add(acpi_root.xsdt, acpi_root.xsdt_size, (uint32_t)HIP_MEM_XSDT, 0);
+	for (unsigned i = 0; i < 2; i++)
+		if (acpi_root[i].size)
+			add(acpi_root[i].phys, acpi_root[i].size,
+			    (uint32_t)(i ? HIP_MEM_XSDT : HIP_MEM_RSDT), 0);
 	if (b->framebuffer.address) {
 		add(b->framebuffer.address,
 		    (uint64_t)b->framebuffer.width << 40 | (uint64_t)b->framebuffer.height << 16 |

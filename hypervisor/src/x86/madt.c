@@ -9,23 +9,12 @@
 
 struct machine machine;
 
-enum {
-	MADT_ENTRIES = 44, /* offset of the first */
-
-	ENTRY_LAPIC = 0,
-	ENTRY_IOAPIC = 1,
-	ENTRY_OVERRIDE = 2,
-	ENTRY_X2APIC = 9,
-
-	LAPIC_ENABLED = 1 << 0,
-
-	INTI_POLARITY = 3, /* 0 the bus's, 1 high, 3 low */
-	INTI_LOW = 3,
-	INTI_TRIGGER = 3 << 2, /* 0 the bus's, 1 edge, 3 level */
-	INTI_LEVEL = 3 << 2,
-
-	DEFAULT_IOAPIC = 0xfec00000l,
-};
+enum { MADT_ENTRIES = 44 }; /* offset of the first */
+enum { ENTRY_LAPIC = 0, ENTRY_IOAPIC = 1, ENTRY_OVERRIDE = 2, ENTRY_X2APIC = 9 };
+enum { LAPIC_ENABLED = 1 << 0 };
+/* Polarity, trigger: 0 the bus's, 1 high or edge */
+enum { INTI_POLARITY = 3, INTI_LOW = 3, INTI_TRIGGER = 3 << 2, INTI_LEVEL = 3 << 2 };
+enum { DEFAULT_IOAPIC = 0xfec00000l };
 
 struct entry_lapic {
 	uint8_t type, length;
@@ -52,32 +41,32 @@ struct entry_x2apic {
 	uint32_t apic_id, flags, acpi_id;
 } __attribute__((packed));
 
-static void add_cpu(uint32_t apic_id, uint32_t acpi_id)
+/* nobody: the APIC ID that stands for none. */
+static void add_cpu(uint32_t apic_id, uint32_t nobody, uint32_t acpi_id, uint32_t flags)
 {
+	if (!(flags & LAPIC_ENABLED) || apic_id == nobody)
+		return;
 	for (uint32_t i = 0; i < machine.cpus; i++)
 		if (machine.cpu[i].apic_id == apic_id)
 			return;
-	if (machine.cpus == MAX_CPUS) {
+	if (machine.cpus == MAX_CPUS)
 		log("madt: CPU with APIC ID %u is one too many\n", apic_id);
-		return;
-	}
-	machine.cpu[machine.cpus++] = (struct madt_cpu){apic_id, (uint8_t)acpi_id};
+	else
+		machine.cpu[machine.cpus++] = (struct madt_cpu){apic_id, (uint8_t)acpi_id};
 }
 
 static void lapic(const void *p, uint32_t)
 {
 	const struct entry_lapic *e = p;
 
-	if (e->flags & LAPIC_ENABLED && e->apic_id != 0xff)
-		add_cpu(e->apic_id, e->acpi_id);
+	add_cpu(e->apic_id, 0xff, e->acpi_id, e->flags);
 }
 
 static void x2apic(const void *p, uint32_t)
 {
 	const struct entry_x2apic *e = p;
 
-	if (e->flags & LAPIC_ENABLED && e->apic_id != ~0u)
-		add_cpu(e->apic_id, e->acpi_id);
+	add_cpu(e->apic_id, ~0u, e->acpi_id, e->flags);
 }
 
 static void ioapic(const void *p, uint32_t)

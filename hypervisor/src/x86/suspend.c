@@ -29,28 +29,16 @@
 #include "vcpu.h"
 
 /* PM1 registers, ACPI 6.4, 4.8.3; the firmware's control structure, 5.2.10 */
-enum {
-	PM1_WAKE_STATUS = 1 << 15,
-	PM1_TYPE_SHIFT = 10,
-	PM1_TYPE_MAX = 7,
-	PM1_ENABLE = 1 << 13,
-
-	FACS_WAKING_VECTOR = 12,
-	FACS_X_WAKING_VECTOR = 24, /* 64 bits: used if not 0 */
-	FACS_SIZE = 64,
-
-	STAY_US = 1000000, /* awake this long: it does not sleep */
-};
-
-static const enum acpi_fadt_field event[] = {FADT_PM1A_EVENT, FADT_PM1B_EVENT},
-				  control[] = {FADT_PM1A_CONTROL, FADT_PM1B_CONTROL};
-enum { PM1_BLOCKS = ARRAY_SIZE(control) };
+enum { PM1_BLOCKS = 2, PM1_WAKE_STATUS = 1 << 15 };
+enum { PM1_TYPE_SHIFT = 10, PM1_TYPE_MAX = 7, PM1_ENABLE = 1 << 13 };
+enum { FACS_WAKING_VECTOR = 12, FACS_X_WAKING_VECTOR = 24, FACS_SIZE = 64 }; /* X: if not 0 */
+enum { STAY_US = 1000000 }; /* awake this long: it does not sleep */
 
 static struct {
-	char *facs;					 /* NULL: no sleep on this machine */
-	uint16_t event[PM1_BLOCKS], control[PM1_BLOCKS]; /* ports or 0 */
-	uint16_t value[PM1_BLOCKS];			 /* for `control` */
-	uint64_t tsc;					 /* when it went to sleep */
+	char *facs;			     /* NULL: no sleep on this machine */
+	uint16_t event, control[PM1_BLOCKS]; /* ports or 0 */
+	uint16_t value[PM1_BLOCKS];	     /* for `control` */
+	uint64_t tsc;			     /* when it went to sleep */
 	bool failed;
 } machine_sleep;
 
@@ -74,12 +62,11 @@ void suspend_init(void)
 
 	phys = phys ? phys : acpi_fadt(FADT_X_FACS);
 	facs = boot_memory(phys, FACS_SIZE);
-	for (unsigned i = 0; i < PM1_BLOCKS; i++) {
-		machine_sleep.event[i] = (uint16_t)acpi_fadt(event[i]);
-		machine_sleep.control[i] = (uint16_t)acpi_fadt(control[i]);
-	}
+	machine_sleep.event = (uint16_t)acpi_fadt(FADT_PM1_EVENT);
+	for (unsigned i = 0; i < PM1_BLOCKS; i++)
+		machine_sleep.control[i] = (uint16_t)acpi_fadt(FADT_PM1_CONTROL + 4 * i);
 	if (!facs || __builtin_memcmp(facs, "FACS", 4) ||
-	    acpi_fadt(FADT_FLAGS) & FADT_HARDWARE_REDUCED || !machine_sleep.event[0] ||
+	    acpi_fadt(FADT_FLAGS) & FADT_HARDWARE_REDUCED || !machine_sleep.event ||
 	    !machine_sleep.control[0] || (phys & PAGE_MASK) > PAGE_SIZE - FACS_SIZE) {
 		log("suspend: not on this machine\n");
 		return;
@@ -96,13 +83,13 @@ static void write_control(uint16_t bits)
 
 static bool awake(void)
 {
-	return in16(machine_sleep.event[0]) & PM1_WAKE_STATUS;
+	return in16(machine_sleep.event) & PM1_WAKE_STATUS;
 }
 
 /* The whole machine; returns if it does not sleep, or not so deep. */
 static void sleep_machine(void)
 {
-	out16(machine_sleep.event[0], PM1_WAKE_STATUS);
+	out16(machine_sleep.event, PM1_WAKE_STATUS);
 	machine_sleep.failed = awake(); /* no such port */
 	if (!machine_sleep.failed) {
 		write_control(0);
