@@ -15,13 +15,11 @@ HYPERVISOR_SRC := \
 	hypervisor/src/page.c \
 	hypervisor/src/panic.c \
 	hypervisor/src/pd.c \
-	hypervisor/src/pt.c \
 	hypervisor/src/ptab.c \
 	hypervisor/src/rcu.c \
 	hypervisor/src/remote.c \
 	hypervisor/src/revoke.c \
 	hypervisor/src/sc.c \
-	hypervisor/src/sched.c \
 	hypervisor/src/slab.c \
 	hypervisor/src/sm.c \
 	hypervisor/src/string.c \
@@ -29,9 +27,6 @@ HYPERVISOR_SRC := \
 	hypervisor/src/state.c \
 	hypervisor/src/sys_control.c \
 	hypervisor/src/sys_create.c \
-	hypervisor/src/sys_device.c \
-	hypervisor/src/sys_ec.c \
-	hypervisor/src/sys_memory.c \
 	hypervisor/src/syscall.c \
 	hypervisor/src/table.c \
 	hypervisor/src/timeout.c \

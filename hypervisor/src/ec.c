@@ -8,10 +8,8 @@
 #include "ec.h"
 
 #include "fpu.h"
-#include "panic.h"
-#include "remote.h"
+#include "ipc.h"
 #include "sc.h"
-#include "syscall.h"
 #include "x86/cpu.h"
 #include "x86/insn.h"
 #include "x86/irq.h"
@@ -25,11 +23,14 @@ void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *))
 	ec->work = work;
 }
 
-void ec_init(struct ec *ec, struct pd *owner, struct pd *pd, uint32_t cpu)
+struct ec *ec_alloc(struct pd *pd, uint32_t cpu)
 {
+	struct ec *ec = slab_alloc(pd, SLAB_EC);
+
+	if (!ec)
+		return NULL;
 	__builtin_memset(ec, 0, sizeof(*ec));
-	object_init(&ec->object, OBJECT_EC, owner);
-	object_get(&pd->object);
+	object_init(&ec->object, OBJECT_EC, pd);
 	ec->pd = pd;
 	ec->cpu = cpu;
 	ec->idle_on = IDLE_NOWHERE;
@@ -38,17 +39,27 @@ void ec_init(struct ec *ec, struct pd *owner, struct pd *pd, uint32_t cpu)
 	ec->regs.rflags = RFLAGS_USER;
 	list_init(&ec->queue);
 	list_init(&ec->parked);
+	return ec;
 }
 
-struct ec *ec_create_idle(uint32_t cpu)
+struct pt *pt_create(struct pd *owner, struct ec *ec, uint64_t mtd, uint64_t ip)
 {
-	struct ec *ec = slab_alloc(&pd_kernel, SLAB_EC);
+	struct pt *pt = object_alloc(owner, OBJECT_PT);
 
-	if (!ec)
-		panic("no memory for an idle EC");
-	ec_init(ec, &pd_kernel, &pd_kernel, cpu);
-	ec->resume = resume_idle;
-	return ec;
+	if (!pt)
+		return NULL;
+	object_get(&ec->object);
+	pt->ec = ec;
+	pt->id = 0;
+	pt->ip = ip;
+	pt->mtd = mtd;
+	return pt;
+}
+
+void pt_destroy(struct pt *pt)
+{
+	object_put(&pt->ec->object);
+	slab_free(pt);
 }
 
 static struct ec *startup(struct ec *ec)
@@ -58,13 +69,11 @@ static struct ec *startup(struct ec *ec)
 
 static enum status make_thread(struct ec *ec, const struct ec_parameters *p)
 {
-	ec->utcb = page_alloc(ec->object.owner, 0, true);
+	ec->utcb = page_alloc(p->pd, 0, true);
 	if (!ec->utcb)
 		return OUT_OF_MEMORY;
 	ec->regs.rsp = p->sp;
-	if (p->global) {
-		ec_set_work(ec, startup);
-	} else {
+	if (!p->global) {
 		ec->resume = resume_sysret;
 		ec->idle_on = p->cpu;
 	}
@@ -72,35 +81,28 @@ static enum status make_thread(struct ec *ec, const struct ec_parameters *p)
 			   MEM_R | MEM_W, &ec->utcb_mapping);
 }
 
-static enum status make_vcpu(struct ec *ec)
+enum status ec_create(struct ec **out, const struct ec_parameters *p)
 {
-	ec->fpu_used = 1;
-	ec->xcr0 = 1;
-	ec_set_work(ec, startup);
-	return vcpu_create(ec);
-}
-
-enum status ec_create(struct ec **out, struct pd *owner, const struct ec_parameters *p)
-{
-	struct ec *ec = slab_alloc(owner, SLAB_EC);
+	struct ec *ec = ec_alloc(p->pd, p->cpu);
 	enum status s = OUT_OF_MEMORY;
 
 	if (!ec)
 		return s;
-	ec_init(ec, owner, p->pd, p->cpu);
 	ec->global = ec->odd_reply = p->global;
 	ec->events = p->events;
-	ec->fpu = fpu_alloc(owner);
+	ec->fpu_used = !p->utcb;
+	ec->xcr0 = 1;
+	ec_set_work(ec, startup);
+	ec->fpu = fpu_alloc(p->pd);
 	if (ec->fpu)
-		s = p->utcb ? make_thread(ec, p) : make_vcpu(ec);
+		s = p->utcb ? make_thread(ec, p) : vcpu_create(ec);
 	object_get(&ec->object); /* as long as it lives */
 	if (s != SUCCESS) {
 		ec_end(ec);
 		object_put(&ec->object);
-		return s;
 	}
 	*out = ec;
-	return SUCCESS;
+	return s;
 }
 
 void ec_destroy(struct ec *ec)
@@ -119,7 +121,6 @@ void ec_destroy(struct ec *ec)
 		vcpu_destroy(ec);
 	if (ec->fpu)
 		fpu_free(owner, ec->fpu);
-	object_put(&ec->pd->object);
 	slab_free(ec);
 }
 
@@ -199,11 +200,12 @@ static void end_early(struct ec *ec)
  * On its CPU. What it waits for that is no reply is over: a semaphore, a busy
  * handler. Those who wait for it learn that it is dead.
  */
-static void kill(struct ec *ec)
+[[gnu::noinline]] static void kill(struct ec *ec)
 {
 	if (!ec->dead) {
 		ec->dead = 1;
 		ec->idle_on = IDLE_NOWHERE;
+		this_cpu()->resched |= ec == this_cpu()->current;
 		ec_set_work(ec, ec->home ? remote_return : ec_die);
 		if (ec->callee && ec->callee->home == ec)
 			ec_post(ec->callee, PENDING_KILL);
@@ -217,31 +219,17 @@ static void kill(struct ec *ec)
 		end_early(ec);
 }
 
-void ec_unlink(struct ec *ec)
-{
-	ec_post(ec, PENDING_KILL);
-}
-
 struct ec *ec_die(struct ec *ec)
 {
-	struct cpu *cpu = this_cpu();
-	struct sc *sc = ec->own_sc;
-
 	ec->dead = 1;
 	ec->idle_on = IDLE_NOWHERE;
 	if (ec->caller)
 		return ipc_return(abort_caller(ec));
+	/* The scheduler drops its SC, now or, if a helper ran it, in its turn. */
 	ec_set_work(ec, ec_die);
-	sc->ended = 1;
-	sc->leaf = ec;
-	if (cpu->sc != sc) {
-		/* A helper ran it; its own SC is dropped in its turn. */
-		return cpu->sc->leaf;
-	}
-	struct ec *next = schedule_blocked();
-
-	sc_release(sc);
-	return next;
+	ec->own_sc->ended = 1;
+	this_cpu()->resched = 1;
+	return preempt(ec);
 }
 
 uint64_t ec_time(const struct ec *ec)
@@ -259,10 +247,6 @@ void ec_wake(struct ec *ec)
 	if (unlikely(ec->timeout.rank))
 		timeout_cancel(cpu, &ec->timeout);
 	ec->blocked = 0;
-	if (ec->sleeps) {
-		ec->sleeps = 0;
-		ec->regs.rdi = ec->wake_status;
-	}
 	unpark(ec);
 }
 
@@ -294,15 +278,15 @@ static struct ec *migrate(struct ec *ec)
 	return next;
 }
 
-void ec_set_oom(struct ec *ec, struct object *pt)
+void ec_set_oom(struct ec *ec, struct pt *pt)
 {
-	struct object *old = ec->oom;
+	struct pt *old = ec->oom;
 
 	if (pt)
-		object_get(pt);
+		object_get(&pt->object);
 	ec->oom = pt;
 	if (old)
-		object_put(old);
+		object_put(&old->object);
 }
 
 void ec_migrate(struct ec *ec, uint32_t cpu)
@@ -312,6 +296,7 @@ void ec_migrate(struct ec *ec, uint32_t cpu)
 		ec->after_resume = ec->resume;
 		ec->after_work = ec->work;
 		ec_set_work(ec, migrate);
+		this_cpu()->resched = 1;
 	}
 }
 
@@ -342,6 +327,7 @@ void ec_recall(struct ec *ec, bool yes)
 	syscall_drop(ec);
 	*resume = resume_work;
 	*work = recalled;
+	this_cpu()->resched |= ec == this_cpu()->current;
 }
 
 static void start(struct ec *ec)
@@ -375,29 +361,33 @@ static inline void handle(struct ec *ec, uint32_t what)
 		ec_recall(ec, true);
 }
 
-static void push(struct cpu *cpu, struct ec *ec)
-{
-	struct ec *first = __atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED);
-
-	do {
-		ec->inbox_next = first;
-	} while (!__atomic_compare_exchange_n(&cpu->inbox, &first, ec, true, __ATOMIC_RELEASE,
-					      __ATOMIC_RELAXED));
-}
-
 void ec_post(struct ec *ec, uint32_t what)
 {
+	struct cpu *cpu;
+
 	if (likely(ec->cpu == this_cpu()->id)) {
 		handle(ec, what);
 		return;
 	}
+	cpu = cpus[ec->cpu];
 	object_get(&ec->object);
 	if (__atomic_fetch_or(&ec->pending, what, __ATOMIC_ACQ_REL)) {
 		object_put(&ec->object);
 		return;
 	}
-	push(cpus[ec->cpu], ec);
-	ipi_send(ec->cpu);
+	ec->inbox_next = __atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&cpu->inbox, &ec->inbox_next, ec, true,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+	}
+	ipi_send(cpu->id);
+}
+
+void ec_unlink(struct ec *ec)
+{
+	if (likely(ec->cpu == this_cpu()->id))
+		kill(ec);
+	else
+		ec_post(ec, PENDING_KILL);
 }
 
 void ec_inbox(struct cpu *cpu)
@@ -406,7 +396,6 @@ void ec_inbox(struct cpu *cpu)
 
 	while (ec) {
 		struct ec *next = ec->inbox_next;
-
 		uint32_t what = __atomic_exchange_n(&ec->pending, 0, __ATOMIC_ACQ_REL);
 
 		ec_post(ec, what); /* it may be elsewhere meanwhile */

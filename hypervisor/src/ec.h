@@ -21,8 +21,22 @@
 #include "x86/regs.h"
 
 struct cpu;
+struct ec;
 struct sm;
 struct vcpu;
+
+/* Portals: the way into a handler EC. */
+struct pt {
+	struct object object;
+	struct ec *ec; /* handler; a reference */
+	uint64_t id;   /* in RDI at the handler's entry */
+	uint64_t ip;   /* entry, a user address */
+	uint64_t mtd;  /* state that events transfer */
+};
+
+/* NULL: no memory. */
+struct pt *pt_create(struct pd *owner, struct ec *ec, uint64_t mtd, uint64_t ip);
+void pt_destroy(struct pt *pt);
 
 /* What others ask of an EC through its CPU's inbox. */
 enum {
@@ -43,7 +57,7 @@ struct ec {
 	struct ec *(*work)(struct ec *); /* for resume_work */
 
 	struct utcb *utcb; /* the kernel's alias; NULL for a vCPU */
-	struct pd *pd;	   /* where it runs; a reference */
+	struct pd *pd;	   /* where it runs: its owner */
 	struct sc *sc;	   /* that pays for the chain it is in */
 	struct sc *own_sc; /* bound to it; atomic until started */
 	struct ec *caller; /* who waits for this one's reply */
@@ -57,8 +71,7 @@ struct ec {
 	uint8_t blocked;	/* not to be run until woken */
 	uint8_t odd_reply;	/* its replies are none, or peculiar */
 	uint8_t waits;		/* enum ec_waits: how to take the reply */
-	uint8_t sleeps;		/* in sm_ctrl: waking has a status */
-	uint8_t wake_status;	/* enum status: how its sleep ended */
+	uint8_t sleeps;		/* last in sm_ctrl, which has a status */
 	uint8_t fpu_used;	/* it has FPU state of its own */
 	uint32_t event;		/* that it is in, or is to report */
 	uint64_t fault_address; /* of a page fault */
@@ -73,10 +86,10 @@ struct ec {
 	struct timeout timeout; /* of that sleep */
 	struct list parked;	/* SCs that wait until it is woken */
 
-	struct object *oom; /* portal for want of memory, or NULL */
-	struct ec *proxy;   /* makes its calls on other CPUs */
-	struct ec *home;    /* whose proxy it is */
-	uint64_t time;	    /* TSC ticks run, up to a switch of SC */
+	struct pt *oom;	  /* for want of memory, or NULL; a reference */
+	struct ec *proxy; /* makes its calls on other CPUs */
+	struct ec *home;  /* whose proxy it is */
+	uint64_t time;	  /* TSC ticks run, up to a switch of SC */
 
 	const void *after_resume;	       /* with what it goes on when it has */
 	struct ec *(*after_work)(struct ec *); /* migrated */
@@ -109,7 +122,7 @@ static inline bool ec_is_vcpu(const struct ec *ec)
 
 /* A new EC; utcb 0 makes a vCPU. */
 struct ec_parameters {
-	struct pd *pd; /* where it runs */
+	struct pd *pd; /* where it runs, and who pays */
 	uint64_t utcb; /* user address */
 	uint64_t sp;   /* first stack pointer */
 	uint32_t cpu;
@@ -117,13 +130,10 @@ struct ec_parameters {
 	bool global;
 };
 
-[[nodiscard]] enum status ec_create(struct ec **out, struct pd *owner,
-				    const struct ec_parameters *p);
-void ec_init(struct ec *ec, struct pd *owner, struct pd *pd, uint32_t cpu);
-/* One that does nothing but wait for interrupts. */
-struct ec *ec_create_idle(uint32_t cpu);
+[[nodiscard]] enum status ec_create(struct ec **out, const struct ec_parameters *p);
+/* One that goes nowhere yet, and has neither UTCB nor FPU; NULL: no memory. */
+struct ec *ec_alloc(struct pd *pd, uint32_t cpu);
 void ec_destroy(struct ec *ec);
-
 /* The last capability is gone: it dies, on its own CPU. */
 void ec_unlink(struct ec *ec);
 
@@ -144,16 +154,10 @@ uint64_t ec_time(const struct ec *ec);
 void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *));
 
 /* Its portal for want of memory; NULL: none. */
-void ec_set_oom(struct ec *ec, struct object *pt);
+void ec_set_oom(struct ec *ec, struct pt *pt);
 /* On its CPU: report a recall before it goes on; false: do not. */
 void ec_recall(struct ec *ec, bool yes);
 /* On its CPU: it goes on on another. */
 void ec_migrate(struct ec *ec, uint32_t cpu);
-
 /* On its CPU: it may run again. */
 void ec_wake(struct ec *ec);
-
-/* sched.c: it sleeps; what to run instead. */
-struct ec *ec_block(struct ec *ec);
-/* sched.c: it can run on, but the current SC is to choose again. */
-struct ec *schedule_away(struct ec *ec);

@@ -9,31 +9,22 @@
 #include "ipc.h"
 
 #include "item.h"
-#include "pt.h"
-#include "remote.h"
 #include "sc.h"
 #include "state.h"
-#include "syscall.h"
 #include "x86/cpu.h"
 #include "x86/vcpu.h"
-
-enum { UNTYPED_MAX = 0xffff }; /* of word 0: typed items are above */
-
-static inline void copy_words(uint64_t *to, const uint64_t *from, uint64_t n)
-{
-	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
-}
 
 /* The message of a call or a reply. items: the sender's word 0, read once. */
 static inline void copy_message(struct utcb *to, const struct utcb *from, uint64_t items)
 {
-	uint64_t n = items & 0xffff;
+	uint64_t n = items & 0xffff, *d = to->word;
+	const uint64_t *s = from->word;
 
 	if (unlikely(n > UTCB_WORDS))
 		n = UTCB_WORDS;
 	to->items = n;
 	if (n)
-		copy_words(to->word, from->word, n);
+		__asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
 }
 
 static inline uint64_t items_of(const struct utcb *u)
@@ -43,7 +34,7 @@ static inline uint64_t items_of(const struct utcb *u)
 
 static inline bool has_typed(uint64_t items)
 {
-	return items > UNTYPED_MAX;
+	return items > 0xffff;
 }
 
 /* `self` waits for `handler`, which runs on its SC. */
@@ -83,25 +74,35 @@ static struct ec *fail(struct ec *self, enum status s)
 	return NULL;
 }
 
-struct ec *ipc_help(struct ec *self, struct ec *ec)
+/* Those that give time away: to whoever is next, or to an EC, if it still has the TLS word. */
+struct ec *sys_ec_ctrl(uint64_t id, struct ec *self)
 {
-	bool busy = ec->global || ec->idle_on == IDLE_NOWHERE;
+	unsigned operation = syscall_flags(id);
+	struct ec *ec;
 
+	if (operation == EC_YIELD || operation == EC_RESCHEDULE) {
+		self->regs.rdi = SUCCESS;
+		self->sc->left = 0;
+		return schedule_away(self);
+	}
+	if (operation != EC_HELP)
+		return sys_control(id, self);
+	ec = pd_object(self->pd, syscall_selector(id), OBJECT_EC, 0);
+	if (!ec)
+		return fail(self, BAD_CAPABILITY);
 	if (ec->cpu != self->cpu)
 		return fail(self, BAD_CPU);
 	self->regs.rdi = SUCCESS;
-	if (ec->dead || !busy || !ec->sc || ec->sc == self->sc || !ec->utcb ||
-	    ec->utcb->tls != self->regs.rsi)
+	if (ec->dead || (!ec->global && ec->idle_on != IDLE_NOWHERE) || !ec->sc ||
+	    ec->sc == self->sc || !ec->utcb || ec->utcb->tls != self->regs.rsi)
 		return NULL;
-	self->resume = resume_sysret;
 	return help(self, ec);
 }
 
 /* Whom `ec` can ask for memory, or NULL. */
 static struct pt *oom_portal(const struct ec *ec)
 {
-	struct object *o = ec->home ? ec->home->oom : ec->oom;
-	struct pt *pt = o ? container_of(o, struct pt, object) : NULL;
+	struct pt *pt = ec->home ? ec->home->oom : ec->oom;
 
 	return pt && !pt->object.dying && !pt->ec->dead ? pt : NULL;
 }
@@ -112,7 +113,7 @@ static uint64_t oom_source(const struct ec *self)
 	const struct ec *ec = self->home ? self->home : self;
 
 	if (ec->oom)
-		return container_of(ec->oom, struct pt, object)->id;
+		return ec->oom->id;
 	return ec->pd == pd_root ? ~0ul : 0;
 }
 
@@ -141,7 +142,7 @@ static struct ec *ask(struct ec *self, struct pt *pt, uint64_t source, uint64_t 
 /* As `work` of a proxy, which has what to ask for in its registers. */
 static struct ec *ask_here(struct ec *proxy)
 {
-	struct pt *pt = container_of(proxy->oom, struct pt, object);
+	struct pt *pt = proxy->oom;
 	struct ec *next;
 
 	if (pt->object.dying || pt->ec->dead)
@@ -158,7 +159,7 @@ static struct ec *ask_there(struct ec *self, struct pt *pt, uint64_t reason)
 
 	if (!proxy)
 		return NULL;
-	ec_set_oom(proxy, &pt->object);
+	ec_set_oom(proxy, pt);
 	proxy->regs.rsi = oom_source(self);
 	proxy->regs.rdx = reason;
 	ec_set_work(self, syscall_retry);
@@ -176,7 +177,6 @@ struct ec *oom_call(struct ec *self, struct ec *receiver, enum oom_reason reason
 	if (pt->ec == self && reason == OOM_REPLY) {
 		/* Its next reply is the same. */
 		syscall_drop(self);
-		self->resume = resume_sysret;
 		oom_enter(pt, oom_source(self), reason | OOM_SELF);
 		return self;
 	}
@@ -193,8 +193,12 @@ struct ec *oom_call(struct ec *self, struct ec *receiver, enum oom_reason reason
 	struct ec *handler = container_of(m->object, struct pt, object)->ec;
 
 	if (handler->cpu != self->cpu) {
-		return m->rights & PT_CALL_REMOTE && !self->home ? remote_call(self, handler->cpu)
-								 : fail(self, BAD_CPU);
+		if (!(m->rights & PT_CALL_REMOTE) || self->home)
+			return fail(self, BAD_CPU);
+		if (!remote_proxy(self))
+			return syscall_done(self, OUT_OF_MEMORY);
+		self->retry_until = 0;
+		return remote_send(self, handler->cpu, syscall_retry);
 	}
 	if (handler->dead || handler->sc == self->sc || syscall_flags(id) & FLAG_CALL_NONBLOCK)
 		return fail(self, TIMEOUT);
@@ -229,7 +233,6 @@ struct ec *sys_call(uint64_t id, struct ec *self)
 	handler = pt->ec;
 	if (unlikely(handler->idle_on != self->cpu))
 		return call_slow(id, self, m);
-	self->resume = resume_sysret;
 	self->waits = WAITS_MESSAGE;
 	items = items_of(self->utcb);
 	if (unlikely(has_typed(items)))
@@ -304,11 +307,14 @@ static struct ec *reply_again(struct ec *self, struct ec *caller, enum status s)
 	return likely(s == SUCCESS) ? ipc_return(caller) : reply_again(self, caller, s);
 }
 
-/* The caller goes on, after it has slept on the SM at the selector, if any. */
+/* The caller goes on, after it has slept on the SM, if any. */
 static struct ec *go_on(struct ec *caller, struct sm *sm)
 {
+	caller->sleeps = 0;
 	/* Nobody would wake a dead one: it goes on to its end. */
-	if (!sm || caller->dead || sm_down(sm, caller, false, 0))
+	if (sm && !caller->dead)
+		(void)sm_down(sm, caller, false, 0);
+	if (!caller->blocked)
 		return ipc_return(caller);
 	if (caller->sc != this_cpu()->sc) {
 		caller->sc->leaf = caller;
@@ -322,7 +328,7 @@ static struct sm *sm_of_reply(struct ec *self, uint64_t id)
 	struct sm *sm = NULL;
 
 	if (syscall_selector(id))
-		sm = sm_with(self, syscall_selector(id), SM_RIGHT_DOWN);
+		sm = pd_object(self->pd, syscall_selector(id), OBJECT_SM, SM_RIGHT_DOWN);
 	return sm && sm->gsi != SM_SIGNAL ? sm : NULL;
 }
 
@@ -374,7 +380,6 @@ struct ec *sys_reply(uint64_t id, struct ec *self)
 	struct ec *caller = self->caller;
 	uint64_t items;
 
-	self->resume = resume_sysret;
 	if (unlikely(self->odd_reply))
 		return reply_odd(id, self);
 	self->idle_on = self->cpu;

@@ -189,11 +189,8 @@ void items_drop(struct ec *self)
 {
 	struct progress *p = self->progress;
 
-	if (p->made) {
-		lock(&mdb_lock);
-		object_unlinked(&p->made->object);
-		unlock(&mdb_lock);
-	}
+	if (p->made)
+		object_abandon(&p->made->object);
 	page_free(self->pd, p, 0);
 	self->progress = NULL;
 }

@@ -62,17 +62,17 @@ static void give(struct pd *pd, uint64_t selector, struct object *o)
 		panic("root: no memory for its first capabilities");
 }
 
-static void must(enum status s)
+static void must(bool ok)
 {
-	if (s != SUCCESS)
-		panic("root: cannot be created (%d)", s);
+	if (!ok)
+		panic("root: cannot be created");
 }
 
 static struct sm *create_authority(struct pd *pd, uint64_t selector)
 {
-	struct sm *sm;
+	struct sm *sm = sm_create(&pd_kernel, 0, NULL);
 
-	must(sm_create(&sm, &pd_kernel, 0));
+	must(sm);
 	give(pd, selector, &sm->object);
 	return sm;
 }
@@ -98,17 +98,18 @@ static void start_root(void)
 	struct ec *ec;
 	struct sc *sc;
 
-	must(pd_create(&pd_root, &pd_kernel, free_pages()));
+	must(pd_create(&pd_root, &pd_kernel, free_pages()) == SUCCESS);
 	p.pd = pd_root;
-	must(ec_create(&ec, pd_root, &p));
-	must(sc_create(&sc, pd_root, ec, ROOT_PRIORITY, ROOT_QUANTUM));
+	must(ec_create(&ec, &p) == SUCCESS);
+	sc = sc_create(pd_root, ec, ROOT_PRIORITY, ROOT_QUANTUM);
+	must(sc);
 	object_get(&pd_root->object); /* it stays, and the HIP in it */
 	object_get(&ec->object);      /* so does its UTCB, which it may map */
 	ec->utcb_mapping->flags &= ~(uint32_t)MAPPING_FIXED;
 	ec->utcb_mapping->rights = MEM_R | MEM_W;
 	ec->utcb_mapping = NULL;
 	must(mapping_fix(pd_root, ROOT_HIP >> PAGE_BITS, pool_to_phys(hip_page) >> PAGE_BITS, MEM_R,
-			 &hip));
+			 &hip) == SUCCESS);
 	give(pd_root, SEL_ROOT_PD, &pd_root->object);
 	give(pd_root, SEL_ROOT_EC, &ec->object);
 	give(pd_root, SEL_ROOT_SC, &sc->object);
@@ -141,13 +142,13 @@ static void init_queues(struct cpu *cpu)
 
 void kernel_init_cpu(struct cpu *cpu)
 {
-	struct sc *sc;
-
 	init_queues(cpu);
-	cpu->idle = ec_create_idle(cpu->id);
-	must(sc_create(&sc, &pd_kernel, cpu->idle, 0, 0));
-	give(&pd_kernel, KERNEL_SEL_IDLE_SC + cpu->id, &sc->object);
-	cpu->idle_sc = sc;
+	cpu->idle = ec_alloc(&pd_kernel, cpu->id);
+	must(cpu->idle);
+	cpu->idle->resume = resume_idle;
+	cpu->idle_sc = sc_create(&pd_kernel, cpu->idle, 0, 0);
+	must(cpu->idle_sc);
+	give(&pd_kernel, KERNEL_SEL_IDLE_SC + cpu->id, &cpu->idle_sc->object);
 	cpu->current = cpu->idle;
 	cpu->pd = &pd_kernel;
 }

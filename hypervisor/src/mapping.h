@@ -25,10 +25,13 @@
 struct pd;
 
 /*
- * No status of a call: it was interrupted, and goes on where it was when it is
+ * These are no statuses of a call. It was interrupted, and goes on where it was when it is
  * made again.
  */
 #define AGAIN ((enum status)16)
+/* BAD_PARAMETER, unless memory that becomes free makes it SUCCESS. */
+#define NO_QUOTA ((enum status)(16 | BAD_PARAMETER))
+enum { STATUS_MASK = 15 }; /* what of these a program sees */
 
 enum {
 	/* The page tables that it is in; the host's always. */

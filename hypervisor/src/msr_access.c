@@ -36,14 +36,13 @@ static bool write(uint32_t msr, uint64_t value)
 	return false;
 }
 
-struct ec *msr_access(struct ec *self, struct ec *none)
+enum status msr_access(struct ec *self, void *authority)
 {
 	struct utcb *u = self->utcb;
 	uint64_t words = u->items & 0xffff, done = 0, value;
 
-	(void)none;
-	if (sm_with(self, syscall_selector(self->regs.rdi), 0) != msr_authority)
-		return syscall_done(self, BAD_CAPABILITY);
+	if (authority != msr_authority)
+		return BAD_CAPABILITY;
 	if (words > UTCB_WORDS)
 		words = UTCB_WORDS;
 	for (uint64_t i = 0, n = 0; i < words && n < OPERATIONS; i++, n++) {
@@ -60,5 +59,5 @@ struct ec *msr_access(struct ec *self, struct ec *none)
 		done |= (uint64_t)ok << n;
 	}
 	u->items = done;
-	return syscall_done(self, SUCCESS);
+	return SUCCESS;
 }

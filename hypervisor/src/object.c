@@ -6,7 +6,6 @@
 #include "ec.h"
 #include "panic.h"
 #include "pd.h"
-#include "pt.h"
 #include "sc.h"
 #include "sm.h"
 
@@ -19,22 +18,6 @@ static struct {
 #define REFS_QUEUED (1u << 31)
 
 static void queue(struct object *o);
-
-void object_init(struct object *o, enum object_type type, struct pd *owner)
-{
-	o->type = (uint8_t)type;
-	o->dying = 0;
-	o->caps = 0;
-	o->refs = 1;
-	o->owner = owner;
-	if (owner)
-		object_get(&owner->object);
-}
-
-void object_get(struct object *o)
-{
-	__atomic_add_fetch(&o->refs, 1, __ATOMIC_RELAXED);
-}
 
 static void destroy(struct object *o)
 {
@@ -103,6 +86,13 @@ void object_unlinked(struct object *o)
 	o->next = dying.first;
 	dying.first = o;
 	unlock(&dying.lock);
+}
+
+void object_abandon(struct object *o)
+{
+	lock(&mdb_lock);
+	object_unlinked(o);
+	unlock(&mdb_lock);
 }
 
 static struct object *next_dying(void)

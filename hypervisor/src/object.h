@@ -9,6 +9,7 @@
 #pragma once
 
 #include "rcu.h"
+#include "slab.h"
 #include "types.h"
 
 enum object_type {
@@ -34,8 +35,34 @@ struct object {
 	};
 };
 
-void object_init(struct object *o, enum object_type type, struct pd *owner);
-void object_get(struct object *o);
+static inline void object_get(struct object *o)
+{
+	__atomic_add_fetch(&o->refs, 1, __ATOMIC_RELAXED);
+}
+
+static inline void object_init(struct object *o, enum object_type type, struct pd *owner)
+{
+	o->type = (uint8_t)type;
+	o->dying = 0;
+	o->caps = 0;
+	o->refs = 1;
+	o->owner = owner;
+	if (owner)
+		object_get((struct object *)owner); /* which it begins with */
+}
+
+static_assert(OBJECT_SM - OBJECT_PD == SLAB_SM - SLAB_PD);
+
+/* The memory of a new one, of which only this is set; NULL: there is none. */
+static inline void *object_alloc(struct pd *owner, enum object_type type)
+{
+	struct object *o = slab_alloc(owner, type - OBJECT_PD + SLAB_PD);
+
+	if (o)
+		object_init(o, type, owner);
+	return o;
+}
+
 void object_put(struct object *o);
 /* The grace period after its last reference is over. */
 static inline bool object_ended(const struct object *o)
@@ -45,5 +72,7 @@ static inline bool object_ended(const struct object *o)
 
 /* Its last capability is gone; mdb_lock is held. */
 void object_unlinked(struct object *o);
+/* It is not to get one: what follows is for object_reap(). */
+void object_abandon(struct object *o);
 /* Do what follows from that; no lock is held. False: interrupted, call again. */
 [[nodiscard]] bool object_reap(void);

@@ -59,7 +59,7 @@ enum status pd_create(struct pd **out, struct pd *owner, uint64_t quota)
 	struct pd *pd;
 
 	if (owner != &pd_kernel && !quota_pass(&owner->quota, quota))
-		return BAD_PARAMETER;
+		return NO_QUOTA;
 	pd = slab_alloc(owner, SLAB_PD);
 	if (!pd) {
 		quota_return(&owner->quota, quota);

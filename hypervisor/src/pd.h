@@ -72,11 +72,15 @@ static inline const struct mapping *pd_capability(const struct pd *pd, uint64_t 
 	return likely(m && m->object_type == type) ? m : NULL;
 }
 
-/* The object, if the capability has the rights, or NULL. */
-static inline struct object *pd_object(const struct pd *pd, uint64_t selector,
-				       enum object_type type, unsigned rights)
+/* The object, if the capability has the rights, or NULL: each begins with `object`. */
+static inline void *pd_object(const struct pd *pd, uint64_t selector, enum object_type type,
+			      unsigned rights)
 {
 	const struct mapping *m = pd_capability(pd, selector, type);
 
-	return likely(m && (m->rights & rights) == rights) ? m->object : NULL;
+	if (unlikely(!m || (m->rights & rights) != rights))
+		return NULL;
+	if (!m->object)
+		__builtin_unreachable();
+	return m->object;
 }

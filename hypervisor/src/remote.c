@@ -11,37 +11,30 @@
  * A proxy is made for the first such call and stays until its home ends. When
  * it has nothing to do its SC is parked at it.
  */
-#include "remote.h"
+#include "ipc.h"
 
 #include "sc.h"
-#include "syscall.h"
 #include "x86/cpu.h"
 
-static struct ec *make_proxy(struct ec *home)
+struct ec *remote_proxy(struct ec *home)
 {
-	struct pd *owner = home->object.owner;
-	struct ec *proxy = slab_alloc(owner, SLAB_EC);
+	struct pd *owner = home->pd;
+	struct ec *proxy = home->proxy ?: ec_alloc(owner, home->cpu);
 	struct sc *sc;
 
-	if (!proxy)
-		return NULL;
-	ec_init(proxy, owner, home->pd, home->cpu);
+	if (!proxy || home->proxy)
+		return proxy;
 	proxy->home = home;
 	proxy->utcb = home->utcb;
-	proxy->blocked = 1;
-	if (sc_create(&sc, owner, proxy, 0, 0) != SUCCESS) {
+	sc = sc_create(owner, proxy, 0, 0);
+	if (!sc) {
 		object_put(&proxy->object);
 		return NULL;
 	}
 	proxy->sc = proxy->own_sc = sc;
+	proxy->blocked = 1;
 	list_append(&proxy->parked, &sc->queue);
-	home->proxy = proxy;
-	return proxy;
-}
-
-struct ec *remote_proxy(struct ec *self)
-{
-	return self->proxy ? self->proxy : make_proxy(self);
+	return home->proxy = proxy;
 }
 
 struct ec *remote_send(struct ec *self, uint32_t cpu, struct ec *(*work)(struct ec *))
@@ -57,24 +50,6 @@ struct ec *remote_send(struct ec *self, uint32_t cpu, struct ec *(*work)(struct 
 	self->callee = proxy;
 	ec_post(proxy, PENDING_WAKE);
 	return ec_block(self);
-}
-
-struct ec *remote_call(struct ec *self, uint32_t cpu)
-{
-	if (!remote_proxy(self))
-		return syscall_no_memory(self, OUT_OF_MEMORY);
-	self->retry_until = 0;
-	self->resume = resume_sysret;
-	return remote_send(self, cpu, syscall_retry);
-}
-
-struct ec *remote_tried(struct ec *proxy, struct ec *next)
-{
-	if (proxy->resume == resume_sysret) {
-		/* The handler has it, or the call has failed. */
-		ec_set_work(proxy, remote_return);
-	}
-	return next ? next : proxy;
 }
 
 /* Its home may run, and use it, from now on. */

@@ -1,6 +1,9 @@
 /*
- * Scheduling contexts as objects. An SC and its EC refer to each other until
- * one of them ends.
+ * Scheduling contexts, and the scheduler of one CPU: the SC of highest priority
+ * that is ready runs; among equals each runs for its quantum. Time is accounted
+ * here and nowhere else: a call is paid for by whoever calls.
+ *
+ * An SC and its EC refer to each other until one of them ends.
  */
 #include "sc.h"
 
@@ -11,27 +14,22 @@
 #include "x86/insn.h"
 #include "x86/irq.h"
 
-enum status sc_create(struct sc **out, struct pd *owner, struct ec *ec, unsigned priority,
-		      uint64_t quantum)
+struct sc *sc_create(struct pd *owner, struct ec *ec, unsigned priority, uint64_t us)
 {
-	struct sc *sc = slab_alloc(owner, SLAB_SC);
+	struct sc *sc = object_alloc(owner, OBJECT_SC);
 
 	if (!sc)
-		return OUT_OF_MEMORY;
-	object_init(&sc->object, OBJECT_SC, owner);
+		return NULL;
 	object_get(&ec->object);
 	sc->ec = ec;
 	sc->leaf = ec;
 	list_init(&sc->queue);
-	sc->quantum = tsc_of_us(quantum);
-	sc->left = sc->quantum;
-	sc->since = 0;
-	sc->time = 0;
+	sc->quantum = sc->left = tsc_of_us(us);
+	sc->since = sc->time = 0;
 	sc->cpu = ec->cpu;
 	sc->priority = (uint8_t)priority;
 	sc->ended = 0;
-	*out = sc;
-	return SUCCESS;
+	return sc;
 }
 
 void sc_start(struct sc *sc)
@@ -41,7 +39,7 @@ void sc_start(struct sc *sc)
 }
 
 /* On its CPU, out of every queue: it and its EC part. */
-void sc_release(struct sc *sc)
+[[gnu::noinline]] void sc_release(struct sc *sc)
 {
 	struct ec *ec = sc->ec;
 
@@ -93,4 +91,192 @@ uint64_t sc_time(const struct sc *sc)
 	else if (!running && sc == cpu->idle_sc)
 		time += rdtsc() - cpu->idle_since;
 	return time;
+}
+
+static void enqueue(struct cpu *cpu, struct sc *sc, bool head)
+{
+	struct list *queue = &cpu->ready[sc->priority];
+
+	if (head)
+		list_prepend(queue, &sc->queue);
+	else
+		list_append(queue, &sc->queue);
+	cpu->ready_mask[sc->priority / 64] |= 1ul << sc->priority % 64;
+}
+
+static inline void unqueue(struct cpu *cpu, struct sc *sc)
+{
+	unsigned priority = sc->priority;
+
+	list_unlink(&sc->queue);
+	if (list_empty(&cpu->ready[priority]))
+		cpu->ready_mask[priority / 64] &= ~(1ul << priority % 64);
+}
+
+/* cpu->next, if there is one, comes before all that is queued, and so it stays. */
+static void put(struct cpu *cpu, struct sc *sc, bool head)
+{
+	struct sc *next = cpu->next;
+
+	if (next && (sc->priority > next->priority || (head && sc->priority == next->priority))) {
+		cpu->next = sc;
+		sc = next;
+		head = true;
+	}
+	enqueue(cpu, sc, head);
+}
+
+static struct sc *dequeue(struct cpu *cpu)
+{
+	unsigned word = cpu->ready_mask[1] ? 1 : 0;
+	uint64_t mask = cpu->ready_mask[word];
+	struct sc *sc = cpu->next;
+
+	if (sc) {
+		cpu->next = NULL;
+		return sc;
+	}
+	if (!mask)
+		return NULL;
+	unsigned priority = word * 64 + 63 - (unsigned)__builtin_clzl(mask);
+
+	sc = container_of(cpu->ready[priority].next, struct sc, queue);
+	unqueue(cpu, sc);
+	return sc;
+}
+
+void sc_unqueue(struct sc *sc)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->next == sc) {
+		cpu->next = NULL;
+		cpu->next = dequeue(cpu);
+	} else {
+		unqueue(cpu, sc);
+	}
+}
+
+/*
+ * What is more urgent than the current SC is more urgent than all that is
+ * queued: the first such does not go through a queue.
+ */
+void sc_ready(struct sc *sc, bool head)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->sc && sc->priority <= cpu->sc->priority) {
+		put(cpu, sc, head);
+		return;
+	}
+	cpu->resched = 1;
+	if (unlikely(cpu->next))
+		put(cpu, sc, false);
+	else
+		cpu->next = sc;
+}
+
+static void account(struct cpu *cpu, uint64_t now)
+{
+	struct sc *sc = cpu->sc;
+	uint64_t ran;
+
+	if (!sc) {
+		cpu->idle_sc->time += now - cpu->idle_since;
+		return;
+	}
+	ran = now - sc->since;
+	sc->time += ran;
+	cpu->current->time += ran;
+	sc->left = ran < sc->left ? sc->left - ran : 0;
+}
+
+/* `sc`, if not NULL, or the best that can run; what its chain goes on with. */
+static struct ec *pick(struct cpu *cpu, uint64_t now, struct sc *sc)
+{
+	for (; sc || (sc = dequeue(cpu)); sc = NULL) {
+		struct ec *ec = sc->leaf;
+
+		if (unlikely(sc->ended && ec == sc->ec && !ec->callee)) {
+			sc_release(sc);
+			continue;
+		}
+		if (unlikely(ec->blocked)) {
+			list_append(&ec->parked, &sc->queue);
+			continue;
+		}
+		if (!sc->left)
+			sc->left = sc->quantum;
+		cpu->sc = sc;
+		sc->since = now;
+		timeout_arm(cpu, now + sc->left);
+		return ec;
+	}
+	cpu->sc = NULL;
+	cpu->idle_since = now;
+	return cpu->idle;
+}
+
+struct ec *schedule_blocked(void)
+{
+	struct cpu *cpu = this_cpu();
+	uint64_t now = rdtsc();
+
+	cpu->resched = 0;
+	account(cpu, now);
+	return pick(cpu, now, NULL);
+}
+
+struct ec *ec_block(struct ec *ec)
+{
+	ec->blocked = 1;
+	ec->sc->leaf = ec;
+	list_append(&ec->parked, &this_cpu()->sc->queue);
+	return schedule_blocked();
+}
+
+struct ec *schedule_away(struct ec *ec)
+{
+	struct cpu *cpu = this_cpu();
+	uint64_t now = rdtsc();
+	struct sc *sc = cpu->sc, *next = cpu->next;
+
+	cpu->resched = 0;
+	account(cpu, now);
+	if (ec->sc)
+		ec->sc->leaf = ec;
+	if (!sc)
+		return pick(cpu, now, NULL);
+	if (next && next->priority > sc->priority && sc->left) {
+		/* It comes before all that is queued, as it did until now. */
+		cpu->next = sc;
+		return pick(cpu, now, next);
+	}
+	put(cpu, sc, sc->left != 0);
+	return pick(cpu, now, NULL);
+}
+
+struct ec *preempt(struct ec *ec)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (likely(!cpu->resched))
+		return ec;
+	if (unlikely(rcu_busy(cpu) || cpu->quiescent != rcu_epoch))
+		rcu_run(cpu);
+	return schedule_away(ec);
+}
+
+void sc_tick(struct cpu *cpu, uint64_t now)
+{
+	struct sc *sc = cpu->sc;
+
+	if (rcu_busy(cpu))
+		cpu->resched = 1;
+	if (!sc)
+		return;
+	if (now - sc->since >= sc->left)
+		cpu->resched = 1;
+	else
+		timeout_arm(cpu, sc->since + sc->left);
 }

@@ -23,8 +23,8 @@ struct sc {
 	uint8_t ended; /* revoked, or its EC died */
 };
 
-[[nodiscard]] enum status sc_create(struct sc **out, struct pd *owner, struct ec *ec,
-				    unsigned priority, uint64_t quantum);
+/* NULL: no memory. */
+struct sc *sc_create(struct pd *owner, struct ec *ec, unsigned priority, uint64_t us);
 /* It is bound to its EC, which may run from now on. */
 void sc_start(struct sc *sc);
 void sc_unlink(struct sc *sc);
@@ -33,16 +33,18 @@ void sc_destroy(struct sc *sc);
 
 /* It may run; on its CPU. `head`: before others of its priority. */
 void sc_ready(struct sc *sc, bool head);
-
 /* On its CPU, in a ready queue or parked: in none from now on. */
 void sc_unqueue(struct sc *sc);
-
-/* The current SC does not run on by itself: it is parked, or gone. */
-struct ec *schedule_blocked(void);
-/* Leave the kernel to `ec`, or to what has become more urgent. */
-struct ec *preempt(struct ec *ec);
+/* TSC ticks it has run, up to now. */
+uint64_t sc_time(const struct sc *sc);
 /* The timer interrupted: is the quantum used up? */
 void sc_tick(struct cpu *cpu, uint64_t now);
 
-/* TSC ticks it has run, up to now. */
-uint64_t sc_time(const struct sc *sc);
+/* The next EC, when the current SC does not run on by itself: it is parked, or gone. */
+struct ec *schedule_blocked(void);
+/* When `ec` sleeps. */
+struct ec *ec_block(struct ec *ec);
+/* When `ec` can run on, but the current SC is to choose again. */
+struct ec *schedule_away(struct ec *ec);
+/* `ec`, or what has become more urgent. */
+struct ec *preempt(struct ec *ec);

@@ -6,7 +6,6 @@
 
 #include "ec.h"
 #include "pd.h"
-#include "pt.h"
 #include "sc.h"
 #include "sm.h"
 

@@ -2,51 +2,38 @@
  * Semaphores. Whoever takes an EC out of the queue, under the lock, has decided
  * how its sleep ends, and is the one to wake it.
  */
-#include "sm.h"
+#include "syscall.h"
 
 #include <abi/hip.h>
 
-#include "ec.h"
 #include "panic.h"
-#include "pd.h"
+#include "sc.h"
 #include "x86/cpu.h"
 #include "x86/irq.h"
 
 static struct sm *gsi_sm[GSIS];
 
-enum status sm_create(struct sm **out, struct pd *owner, uint64_t count)
+struct sm *sm_create(struct pd *owner, uint64_t count, struct sm *chain)
 {
-	struct sm *sm = slab_alloc(owner, SLAB_SM);
+	struct sm *sm = object_alloc(owner, OBJECT_SM);
 
 	if (!sm)
-		return OUT_OF_MEMORY;
-	object_init(&sm->object, OBJECT_SM, owner);
-	sm->lock = (struct lock){0};
+		return NULL;
+	sm->lock.held = 0;
 	sm->count = count;
 	list_init(&sm->waiters);
 	list_init(&sm->signals);
 	sm->gsi = SM_NO_GSI;
-	sm->chain = NULL;
+	sm->chain = chain;
 	sm->notices = 0;
-	*out = sm;
-	return SUCCESS;
-}
-
-enum status sm_create_signal(struct sm **out, struct pd *owner, uint64_t value, struct sm *sm)
-{
-	enum status s = sm_create(out, owner, 0);
-	struct sm *signal = *out;
-
-	if (s == SUCCESS) {
-		signal->lock.held = 1;
-		signal->gsi = SM_SIGNAL;
-		signal->chain = sm;
-		signal->value = value;
-		signal->ups = 0;
-		object_get(&sm->object);
-		sm->gsi = SM_CHAINED;
+	if (chain) {
+		sm->lock.held = 1;
+		sm->gsi = SM_SIGNAL;
+		sm->ups = 0;
+		object_get(&chain->object);
+		chain->gsi = SM_CHAINED;
 	}
-	return s;
+	return sm;
 }
 
 void sm_destroy(struct sm *sm)
@@ -60,25 +47,30 @@ void sm_destroy(struct sm *sm)
 static void receive(struct ec *ec, struct sm *signal)
 {
 	if (ec->sleeps) {
-		ec->regs.rsi = signal->value;
+		ec->regs.rsi = signal->count;
 		ec->regs.rdx = signal->ups;
 	}
 	signal->ups = 0;
 }
 
-static struct ec *take_first(struct sm *sm)
+/* Out of the queue it sleeps in; the lock is held. */
+static void take(struct ec *ec)
 {
-	struct ec *ec = container_of(sm->waiters.next, struct ec, queue);
-
 	list_remove(&ec->queue);
 	ec->sm = NULL;
-	return ec;
 }
 
-void sm_wake_first(struct sm *sm)
+static struct ec *first(struct sm *sm)
 {
-	struct ec *ec = take_first(sm);
+	return container_of(sm->waiters.next, struct ec, queue);
+}
 
+/* The lock is held, which this releases, and somebody sleeps. */
+static inline void wake_first(struct sm *sm)
+{
+	struct ec *ec = first(sm);
+
+	take(ec);
 	unlock(&sm->lock);
 	ec_post(ec, PENDING_WAKE);
 }
@@ -95,8 +87,8 @@ static void up_signal(struct sm *signal)
 		sm->count++;
 		unlock(&sm->lock);
 	} else {
-		receive(container_of(sm->waiters.next, struct ec, queue), signal);
-		sm_wake_first(sm);
+		receive(first(sm), signal);
+		wake_first(sm);
 	}
 }
 
@@ -111,7 +103,7 @@ void sm_up(struct sm *sm)
 		sm->count++;
 		unlock(&sm->lock);
 	} else {
-		sm_wake_first(sm);
+		wake_first(sm);
 	}
 }
 
@@ -141,26 +133,36 @@ void sm_notify(struct sm *sm)
 	}
 }
 
+/* In sm_ctrl, unlike after a reply, the sleep's end is the call's. */
+static void set_status(struct ec *ec, enum status s)
+{
+	if (ec->sleeps)
+		ec->regs.rdi = s;
+}
+
 static void expire(struct timeout *t)
 {
 	struct ec *ec = container_of(t, struct ec, timeout);
 
 	if (sm_dequeue(ec)) {
-		ec->wake_status = TIMEOUT;
+		set_status(ec, TIMEOUT);
 		ec_wake(ec);
 	}
 }
 
-/* The sleep succeeds unless whoever ends it says otherwise. */
-bool sm_sleep(struct sm *sm, struct ec *ec, uint64_t deadline)
+/*
+ * The lock is held, which this releases, and the count is 0. The sleep succeeds
+ * unless whoever ends it says otherwise. Who slept on one that is gone has been
+ * woken, and nobody else will be.
+ */
+static inline enum status sleep(struct sm *sm, struct ec *ec, uint64_t deadline)
 {
 	if (unlikely(sm->object.dying)) {
-		/* Those who slept have been woken for good. */
 		unlock(&sm->lock);
-		return false;
+		return BAD_CAPABILITY;
 	}
+	set_status(ec, SUCCESS);
 	ec->blocked = 1;
-	ec->wake_status = SUCCESS;
 	ec->sm = sm;
 	list_append(&sm->waiters, &ec->queue);
 	unlock(&sm->lock);
@@ -169,10 +171,10 @@ bool sm_sleep(struct sm *sm, struct ec *ec, uint64_t deadline)
 		ec->timeout.fire = expire;
 		timeout_add(this_cpu(), &ec->timeout);
 	}
-	return true;
+	return SUCCESS;
 }
 
-bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
+enum status sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
 {
 	lock(&sm->lock);
 	if (!list_empty(&sm->signals)) {
@@ -182,12 +184,12 @@ bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
 		receive(ec, signal);
 		zero = false; /* the others are to be told of, too */
 	} else if (!sm->count) {
-		return !sm_sleep(sm, ec, deadline);
+		return sleep(sm, ec, deadline);
 	}
 	/* It has no count if the first signal came during entry.S's down. */
 	sm->count = zero || !sm->count ? 0 : sm->count - 1;
 	unlock(&sm->lock);
-	return true;
+	return SUCCESS;
 }
 
 bool sm_dequeue(struct ec *ec)
@@ -198,10 +200,8 @@ bool sm_dequeue(struct ec *ec)
 	if (sm) {
 		lock(&sm->lock);
 		queued = ec->sm == sm;
-		if (queued) {
-			list_remove(&ec->queue);
-			ec->sm = NULL;
-		}
+		if (queued)
+			take(ec);
 		unlock(&sm->lock);
 	}
 	return queued;
@@ -218,21 +218,65 @@ void sm_unlink(struct sm *sm)
 	}
 	lock(&sm->lock);
 	while (!list_empty(&sm->waiters)) {
-		struct ec *ec = take_first(sm);
+		struct ec *ec = first(sm);
 
-		ec->wake_status = BAD_CAPABILITY;
+		take(ec);
+		set_status(ec, BAD_CAPABILITY);
 		ec_post(ec, PENDING_WAKE);
 	}
 	unlock(&sm->lock);
 }
 
+struct ec *sys_sm_wake(struct sm *sm, struct ec *self)
+{
+	wake_first(sm);
+	return syscall_done(self, SUCCESS);
+}
+
+static inline uint64_t deadline(const struct ec *self)
+{
+	return self->regs.rsi << 32 | (self->regs.rdx & 0xffffffff);
+}
+
+static inline struct ec *down_done(struct ec *self, enum status s)
+{
+	return self->blocked ? ec_block(self) : syscall_done(self, s);
+}
+
+struct ec *sys_sm_sleep(struct sm *sm, struct ec *self)
+{
+	self->sleeps = 1;
+	return down_done(self, sleep(sm, self, deadline(self)));
+}
+
+/* What entry.S does not know: a contended lock, interrupts, flags. */
+struct ec *sys_sm_ctrl(uint64_t id, struct ec *self)
+{
+	unsigned flags = syscall_flags(id);
+	struct sm *sm = pd_object(self->pd, syscall_selector(id), OBJECT_SM,
+				  flags & SM_DOWN ? SM_RIGHT_DOWN : SM_RIGHT_UP);
+
+	if (!sm || (flags & SM_DOWN && sm->gsi == SM_SIGNAL))
+		return syscall_done(self, BAD_CAPABILITY);
+	if (!(flags & SM_DOWN)) {
+		sm_up(sm);
+		return syscall_done(self, SUCCESS);
+	}
+	if (sm->gsi < GSIS) {
+		gsi_unmask(sm->gsi);
+		if (sm->chain)
+			return syscall_done(self, SUCCESS);
+	}
+	self->sleeps = 1;
+	return down_done(self, sm_down(sm, self, flags & FLAG_SM_ZERO, deadline(self)));
+}
+
 void sm_init_gsis(unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		struct sm *sm;
+		struct sm *sm = sm_create(&pd_kernel, 0, NULL);
 
-		if (sm_create(&sm, &pd_kernel, 0) != SUCCESS ||
-		    mapping_create(&pd_kernel, KERNEL_SEL_GSI + i, &sm->object) != SUCCESS)
+		if (!sm || mapping_create(&pd_kernel, KERNEL_SEL_GSI + i, &sm->object) != SUCCESS)
 			panic("no memory for interrupt semaphores");
 		sm->gsi = i;
 		gsi_sm[i] = sm;

@@ -23,40 +23,32 @@ enum {
 
 struct sm {
 	struct object object;
-	struct lock lock; /* for the fields below */
-	uint64_t count;
+	struct lock lock;    /* for the fields below */
+	uint64_t count;	     /* a signal's value */
 	struct list waiters; /* ECs, in order of arrival */
 	struct list signals; /* chained to it and upped; a signal's link */
 	uint32_t gsi;	     /* whose interrupt ups it, or SM_ above */
 	/* A signal: what it is chained to. An interrupt's: its signal; atomic. */
 	struct sm *chain;	/* a reference */
-	uint64_t value, ups;	/* of a signal; under the chain's lock */
+	uint64_t ups;		/* of a signal; under the chain's lock */
 	struct deferred notify; /* until memory is free */
 	uint32_t notices;	/* atomic: ups that are due then */
 	uint8_t rounds;		/* grace periods that it waits at most */
 };
 
-[[nodiscard]] enum status sm_create(struct sm **out, struct pd *owner, uint64_t count);
-/* A signal; `sm` is neither one nor an interrupt's. */
-[[nodiscard]] enum status sm_create_signal(struct sm **out, struct pd *owner, uint64_t value,
-					   struct sm *sm);
+/* With `chain`, which is neither one nor an interrupt's: a signal. NULL: no memory. */
+struct sm *sm_create(struct pd *owner, uint64_t count, struct sm *chain);
 void sm_unlink(struct sm *sm);
 void sm_destroy(struct sm *sm);
 
 void sm_up(struct sm *sm);
-/* The lock is held, which this releases, and somebody sleeps. */
-void sm_wake_first(struct sm *sm);
 /* Up it when the memory is free that was given up until now. */
 void sm_notify(struct sm *sm);
 /*
- * The lock is held, which this releases, and the count is 0: the EC has been
- * queued and sleeps until an up or the deadline (TSC; 0: none); the status
- * comes in its wake_status. False: the semaphore is gone, nobody sleeps.
+ * With a count of 0, and unless the semaphore is gone (BAD_CAPABILITY), the EC
+ * is blocked and queued until an up or the deadline (TSC; 0: none).
  */
-[[nodiscard]] bool sm_sleep(struct sm *sm, struct ec *ec, uint64_t deadline);
-
-/* False: it sleeps, as above. */
-bool sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline);
+enum status sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline);
 
 /* Take an EC out of the queue it sleeps in, if it is in one. */
 bool sm_dequeue(struct ec *ec);

@@ -1,109 +1,290 @@
 /*
- * Hypercalls on SCs, portals and semaphores.
+ * Hypercalls on objects and on what PDs hold: a function an operation. Which
+ * object it is done to, and with which right, is in the table at the end.
  */
 #include "syscall.h"
 
-#include "pt.h"
+#include "item.h"
+#include "kernel.h"
 #include "sc.h"
+#include "state.h"
+#include "time.h"
 #include "x86/cpu.h"
 #include "x86/irq.h"
+#include "x86/iommu.h"
+#include "x86/suspend.h"
+#include "x86/vcpu.h"
+
+/* All of the state but what is too much for a look. */
+#define MTD_LOOK (~(uint64_t)MTD_FPU)
+
+struct ec *sys_revoke(uint64_t id, struct ec *self)
+{
+	struct regs *r = &self->regs;
+	unsigned flags = syscall_flags(id);
+	uint64_t signal = syscall_selector(id);
+	bool remote = flags & FLAG_REVOKE_REMOTE, done;
+	struct pd *pd = remote ? pd_object(self->pd, r->rdx, OBJECT_PD, 0) : self->pd;
+	struct sm *sm = signal ? pd_object(self->pd, signal, OBJECT_SM, SM_RIGHT_UP) : NULL;
+
+	if (!pd || (signal && !sm))
+		return syscall_done(self, BAD_CAPABILITY);
+	/* The call may revoke what it uses, but for its own PD. */
+	if (remote)
+		object_get(&pd->object);
+	done = mapping_revoke(&self->revocation, pd, r->rsi, flags & FLAG_REVOKE_SELF,
+			      flags & FLAG_REVOKE_KEEP);
+	if (remote)
+		object_put(&pd->object);
+	if (!done)
+		return syscall_done(self, AGAIN);
+	if (remote)
+		r->rdx = 0;
+	if (sm)
+		sm_notify(sm);
+	return syscall_done(self, SUCCESS);
+}
+
+static enum status lookup(struct ec *self, void *none)
+{
+	(void)none;
+	self->regs.rsi = mapping_lookup(self->pd, self->regs.rsi);
+	return SUCCESS;
+}
+
+static enum status delegate(struct ec *self, void *from)
+{
+	struct pd *to = pd_object(self->pd, self->regs.rdx, OBJECT_PD, 0);
+
+	return to ? items_send(self, from, to, NULL, self->regs.rsi, (uint32_t)self->utcb->items)
+		  : BAD_CAPABILITY;
+}
+
+static enum status sleep(struct ec *self, void *authority)
+{
+	return authority == sm_suspend ? suspend(self->regs.rsi, self->regs.rdx) : BAD_CAPABILITY;
+}
+
+static enum status pass_quota(struct ec *self, void *o)
+{
+	struct pd *from = o, *to = pd_object(self->pd, self->regs.rsi, OBJECT_PD, 0);
+
+	if (!to)
+		return BAD_CAPABILITY;
+	if (!quota_pass(&from->quota, self->regs.rdx))
+		return BAD_PARAMETER;
+	quota_return(&to->quota, self->regs.rdx);
+	return SUCCESS;
+}
+
+static enum status read_quota(struct ec *self, void *o)
+{
+	const struct pd *pd = o;
+
+	self->regs.rsi = pd->quota.limit;
+	self->regs.rdx = pd->quota.used;
+	return SUCCESS;
+}
+
+/*
+ * Of an EC that does not run, its state as it is now. In `mtd`, qualifications
+ * count only in an event.
+ */
+static enum status copy_state(const struct ec *self, struct ec *ec, uint64_t mtd)
+{
+	struct utcb *u = self->utcb;
+
+	if (ec->cpu != self->cpu && (cpus[ec->cpu]->current == ec || ec_is_vcpu(ec)))
+		return TIMEOUT;
+	if (ec_is_vcpu(ec)) {
+		if (!ec->callee)
+			ec->event = EVENT_VCPU_RECALL;
+		vcpu_ops->save(ec, u, mtd);
+		return SUCCESS;
+	}
+	state_save(ec, u, mtd);
+	if (!ec->callee || ec->waits != WAITS_STATE)
+		u->qual[0] = u->qual[1] = 0;
+	return SUCCESS;
+}
+
+static enum status recall(struct ec *self, void *ec)
+{
+	enum status s = self->regs.rsi == 1 ? copy_state(self, ec, MTD_LOOK) : SUCCESS;
+
+	ec_post(ec, PENDING_RECALL);
+	return s;
+}
+
+/* In the PD where it runs, a capability of it. */
+static enum status give(struct ec *self, struct ec *ec, uint64_t crd)
+{
+	struct transfer t = {
+		.from = self->pd,
+		.to = ec->pd,
+		.source = syscall_selector(self->regs.rdi),
+		.target = CRD_BASE(crd),
+		.type = CRD_OBJ,
+		.rights = (uint8_t)CRD_RIGHTS(crd),
+	};
+
+	if (CRD_TYPE(crd) != CRD_OBJ || CRD_BASE(crd) >= SELECTORS)
+		return SUCCESS;
+	return mapping_delegate(&t);
+}
+
+/*
+ * Its portals are then those of the new CPU: also the one for want of memory,
+ * which is looked up as at its creation.
+ */
+static enum status migrate(struct ec *self, void *o)
+{
+	const struct regs *r = &self->regs;
+	struct ec *ec = o;
+	enum status s;
+
+	if (r->rsi >= cpu_count || ec->cpu != self->cpu)
+		return BAD_CPU;
+	if (!ec->own_sc || ec->dead || ec_is_vcpu(ec))
+		return BAD_CAPABILITY;
+	s = give(self, ec, r->rdx);
+	if (s == SUCCESS) {
+		ec_set_oom(ec, oom_portal_at(self));
+		ec_migrate(ec, (uint32_t)r->rsi);
+	}
+	return s;
+}
+
+static enum status vcpu_state(struct ec *self, void *o)
+{
+	struct ec *ec = o;
+	bool set = syscall_flags(self->regs.rdi) == EC_SET_STATE;
+
+	if (!ec_is_vcpu(ec))
+		return BAD_CAPABILITY;
+	if (ec->cpu != self->cpu)
+		return BAD_CPU;
+	if (set)
+		vcpu_ops->load(ec, self->utcb, self->utcb->mtd);
+	else
+		(void)!copy_state(self, ec, self->regs.rsi);
+	ec_recall(ec, !set || self->regs.rsi == 1);
+	return SUCCESS;
+}
+
+/* What a call says of a time: microseconds in two halves. */
+static enum status tell(uint64_t ticks, uint64_t *high, uint64_t *low)
+{
+	uint64_t us = us_of_tsc(ticks);
+
+	*high = us >> 32;
+	*low = us & 0xffffffff;
+	return SUCCESS;
+}
+
+static enum status tell_ec(struct ec *self, void *ec)
+{
+	return tell(ec_time(ec), &self->regs.rsi, &self->regs.rdx);
+}
 
 /* Also how long those that are gone have run: asked of an idle SC. */
-static struct ec *sc_ec_time(struct ec *self, const struct sc *sc)
+static enum status tell_sc(struct ec *self, void *o)
+{
+	const struct sc *sc = o;
+	const struct cpu *cpu = cpus[sc->cpu];
+	unsigned what = syscall_flags(self->regs.rdi);
+	uint64_t ticks = what == SC_TIME_CROSS ? cpu->cross_time : cpu->killed_time;
+
+	if (what == SC_TIME)
+		ticks = sc_time(sc);
+	else if (sc != cpu->idle_sc)
+		return BAD_PARAMETER;
+	return tell(ticks, &self->regs.rsi, &self->regs.rdx);
+}
+
+static enum status tell_sc_ec(struct ec *self, void *o)
 {
 	struct regs *r = &self->regs;
+	const struct sc *sc = o;
 	const struct cpu *cpu = cpus[sc->cpu];
-	const struct ec *ec = ec_with(self, r->rsi, 0);
+	const struct ec *ec = pd_object(self->pd, r->rsi, OBJECT_EC, 0);
 
 	if (!ec && sc != cpu->idle_sc)
-		return syscall_done(self, BAD_CAPABILITY);
-	syscall_time(ec ? sc_time(sc) : cpu->killed_time, &r->rsi, &r->rdx);
-	syscall_time(ec ? ec_time(ec) : cpu->killed_ec_time, &r->rax, &r->r8);
-	return syscall_done(self, SUCCESS);
+		return BAD_CAPABILITY;
+	(void)tell(ec ? sc_time(sc) : cpu->killed_time, &r->rsi, &r->rdx);
+	return tell(ec ? ec_time(ec) : cpu->killed_ec_time, &r->rax, &r->r8);
 }
 
-struct ec *sys_sc_ctrl(uint64_t id, struct ec *self)
+static enum status set_id(struct ec *self, void *o)
+{
+	struct pt *pt = o;
+
+	pt->id = self->regs.rsi;
+	return SUCCESS;
+}
+
+/* Whose device it becomes must hold its configuration. */
+static enum status assign_pci(struct ec *self, void *pd)
+{
+	return iommu_assign(pd, mapping_frame(pd, self->regs.rsi));
+}
+
+static enum status assign_gsi(struct ec *self, void *o)
 {
 	struct regs *r = &self->regs;
-	struct object *o = pd_object(self->pd, syscall_selector(id), OBJECT_SC, SC_CONTROL);
-	const struct sc *sc = container_of(o, struct sc, object);
-	unsigned operation = syscall_flags(id);
-	uint64_t ticks;
+	struct sm *sm = o, *signal = pd_object(self->pd, r->r8, OBJECT_SM, 0);
+	uint32_t device = SOURCE_UNKNOWN;
+	enum status s;
 
-	if (!o)
+	if (sm->gsi >= GSIS)
+		return BAD_CAPABILITY;
+	if (r->rdx >= cpu_count)
+		return BAD_CPU;
+	if (r->rsi && !iommu_device(mapping_frame(self->pd, r->rsi), &device))
+		return BAD_DEVICE;
+	s = gsi_assign(sm->gsi, device, (uint32_t)r->rdx, syscall_flags(r->rdi), &r->rsi, &r->rdx);
+	if (s == SUCCESS)
+		sm_set_signal(sm, signal && signal->gsi == SM_SIGNAL ? signal : NULL);
+	return s;
+}
+
+/* Indices: the one operation of a call, or all that its flags can say. */
+#define ONE(call, flags) ((call)*16 + (flags))
+#define ALL(call)	 ONE(call, 0)... ONE(call, 15)
+
+static const struct operation {
+	enum status (*run)(struct ec *self, void *object);
+	uint8_t type, rights; /* of the object that RDI names; 0: none */
+} operations[CALLS * 16] = {
+	[ONE(CALL_MISC, MISC_LOOKUP)] = {lookup, 0, 0},
+	[ONE(CALL_MISC, MISC_DELEGATE)] = {delegate, OBJECT_PD, 0},
+	[ONE(CALL_MISC, MISC_SUSPEND)] = {sleep, OBJECT_SM, 0},
+	[ONE(CALL_EC_CTRL, EC_RECALL)] = {recall, OBJECT_EC, EC_CONTROL},
+	[ONE(CALL_EC_CTRL, EC_MIGRATE)] = {migrate, OBJECT_EC, EC_CONTROL},
+	[ONE(CALL_EC_CTRL, EC_TIME)] = {tell_ec, OBJECT_EC, 0},
+	[ONE(CALL_EC_CTRL, EC_GET_STATE)] = {vcpu_state, OBJECT_EC, EC_CONTROL},
+	[ONE(CALL_EC_CTRL, EC_SET_STATE)] = {vcpu_state, OBJECT_EC, EC_CONTROL},
+	[ONE(CALL_EC_CTRL, EC_MSR)] = {msr_access, OBJECT_SM, 0},
+	[ONE(CALL_SC_CTRL, SC_TIME)] = {tell_sc, OBJECT_SC, SC_CONTROL},
+	[ONE(CALL_SC_CTRL, SC_TIME_CROSS)] = {tell_sc, OBJECT_SC, SC_CONTROL},
+	[ONE(CALL_SC_CTRL, SC_TIME_KILLED)] = {tell_sc, OBJECT_SC, SC_CONTROL},
+	[ONE(CALL_SC_CTRL, SC_TIME_EC)] = {tell_sc_ec, OBJECT_SC, SC_CONTROL},
+	[ALL(CALL_PT_CTRL)] = {set_id, OBJECT_PT, PT_CONTROL},
+	[ALL(CALL_ASSIGN_PCI)] = {assign_pci, OBJECT_PD, 0},
+	[ALL(CALL_ASSIGN_GSI)] = {assign_gsi, OBJECT_SM, 0},
+	[ONE(CALL_PD_CTRL, PD_TRANSFER)] = {pass_quota, OBJECT_PD, 0},
+	[ONE(CALL_PD_CTRL, PD_QUOTA)] = {read_quota, OBJECT_PD, 0},
+};
+
+struct ec *sys_control(uint64_t id, struct ec *self)
+{
+	uint8_t n = (uint8_t)id;
+	const struct operation *op = &operations[(uint8_t)(n << 4 | n >> 4)];
+	const struct mapping *m = pd_capability(self->pd, syscall_selector(id), op->type);
+
+	if (likely(m && (m->rights & op->rights) == op->rights))
+		return syscall_done(self, op->run(self, m->object));
+	if (op->type)
 		return syscall_done(self, BAD_CAPABILITY);
-	const struct cpu *cpu = cpus[sc->cpu];
-
-	if (operation == SC_TIME)
-		ticks = sc_time(sc);
-	else if (operation == SC_TIME_EC)
-		return sc_ec_time(self, sc);
-	else if (sc == cpu->idle_sc && operation == SC_TIME_CROSS)
-		ticks = cpu->cross_time;
-	else if (sc == cpu->idle_sc && operation == SC_TIME_KILLED)
-		ticks = cpu->killed_time;
-	else
-		return syscall_done(self, BAD_PARAMETER);
-	syscall_time(ticks, &r->rsi, &r->rdx);
-	return syscall_done(self, SUCCESS);
-}
-
-struct ec *sys_pt_ctrl(uint64_t id, struct ec *self)
-{
-	struct regs *r = &self->regs;
-	struct object *o = pd_object(self->pd, syscall_selector(id), OBJECT_PT, PT_CONTROL);
-
-	if (!o)
-		return syscall_done(self, BAD_CAPABILITY);
-	container_of(o, struct pt, object)->id = r->rsi;
-	return syscall_done(self, SUCCESS);
-}
-
-struct ec *sys_sm_wake(struct sm *sm, struct ec *self)
-{
-	sm_wake_first(sm);
-	return syscall_done_preempt(self, SUCCESS);
-}
-
-static inline uint64_t deadline(const struct ec *self)
-{
-	return self->regs.rsi << 32 | (self->regs.rdx & 0xffffffff);
-}
-
-struct ec *sys_sm_sleep(struct sm *sm, struct ec *self)
-{
-	self->sleeps = 1;
-	if (!sm_sleep(sm, self, deadline(self))) {
-		self->sleeps = 0;
-		return syscall_done(self, BAD_CAPABILITY);
-	}
-	self->resume = resume_sysret;
-	return ec_block(self);
-}
-
-/* What entry.S does not know: a contended lock, interrupts, flags. */
-struct ec *sys_sm_ctrl(uint64_t id, struct ec *self)
-{
-	unsigned flags = syscall_flags(id);
-	struct sm *sm = sm_with(self, syscall_selector(id),
-				flags & SM_DOWN ? SM_RIGHT_DOWN : SM_RIGHT_UP);
-
-	if (!sm || (flags & SM_DOWN && sm->gsi == SM_SIGNAL))
-		return syscall_done(self, BAD_CAPABILITY);
-	if (!(flags & SM_DOWN)) {
-		sm_up(sm);
-		return syscall_done_preempt(self, SUCCESS);
-	}
-	if (sm->gsi < GSIS) {
-		gsi_unmask(sm->gsi);
-		if (sm->chain)
-			return syscall_done(self, SUCCESS);
-	}
-	self->sleeps = 1;
-	if (!sm_down(sm, self, flags & FLAG_SM_ZERO, deadline(self))) {
-		self->resume = resume_sysret;
-		return ec_block(self);
-	}
-	self->sleeps = 0;
-	return syscall_done(self, sm->object.dying ? BAD_CAPABILITY : SUCCESS);
+	return syscall_done(self, op->run ? op->run(self, NULL) : BAD_PARAMETER);
 }

@@ -1,12 +1,12 @@
 /*
  * Hypercalls. Each is a function, called by entry.S; its result is the EC to
  * run next, or NULL for the caller, whose callee-saved registers are then still
- * in the processor.
+ * in the processor. The caller's `resume` is the way back to user mode, unless
+ * the call changes it.
  */
 #pragma once
 
 #include "ec.h"
-#include "ipc.h"
 #include "pd.h"
 #include "sm.h"
 
@@ -15,12 +15,8 @@ typedef struct ec *syscall_function(uint64_t id, struct ec *self);
 
 extern syscall_function *const syscall_table[CALLS];
 
-/* ipc.c */
-syscall_function sys_call, sys_reply;
-/* sys_*.c */
-syscall_function sys_create_pd, sys_create_ec, sys_create_sc, sys_create_pt, sys_create_sm,
-	sys_revoke, sys_misc, sys_ec_ctrl, sys_sc_ctrl, sys_pt_ctrl, sys_sm_ctrl, sys_assign_pci,
-	sys_assign_gsi, sys_pd_ctrl;
+/* ipc.c, sm.c, sys_create.c, sys_control.c */
+syscall_function sys_call, sys_reply, sys_ec_ctrl, sys_sm_ctrl, sys_create, sys_revoke, sys_control;
 
 /*
  * entry.S: of sm_ctrl, an up where somebody sleeps and a down where the count
@@ -38,29 +34,33 @@ struct ec *syscall_retry(struct ec *self);
 void syscall_drop(struct ec *self);
 
 /*
- * The call failed for want of memory: it is made again if more may come, else
- * it returns `s`.
+ * The end of a call, whatever the status: AGAIN, or want of memory where more
+ * may come, make it again. It may have made something else more urgent, or
+ * changed `self`.
  */
-struct ec *syscall_no_memory(struct ec *self, enum status s);
+struct ec *syscall_done(struct ec *self, enum status s);
+
+/* What goes on when memory is wanted: RDX of who is asked for it. */
+enum oom_reason {
+	OOM_SEND = 1, /* in a call */
+	OOM_REPLY = 2,
+	OOM_SELF = 4, /* the one that is asked is who replies */
+};
+
 /*
- * The same; `receiver`: whose memory beside the caller's PD's it may be, and why
- * (oom_call). A reply is made in any case, with fewer items.
+ * The call is made again, after a while, or when somebody was asked for memory:
+ * of its PD's, or of the receiver's, if that is not NULL. Where that is no use
+ * it ends with `s`; a reply is made in any case, with fewer items.
  */
 struct ec *syscall_wait(struct ec *self, enum status s, struct ec *receiver,
 			enum oom_reason reason);
 #define RETRY_NO_MORE (~0ul) /* in ec->retry_until: take what there is */
+
 /*
  * The call is to be made again. Where interrupts were let in, it may have been
  * recalled, or it has died: then that comes first.
  */
 void syscall_again(struct ec *ec);
-
-/* The end of a call; or AGAIN: not yet. */
-struct ec *syscall_done(struct ec *self, enum status s);
-/* The same; it may have made something else more urgent, or changed `self`. */
-struct ec *syscall_done_preempt(struct ec *self, enum status s);
-/* Long work was interrupted: go on after what is more urgent. */
-struct ec *syscall_later(struct ec *self);
 
 static inline unsigned syscall_flags(uint64_t id)
 {
@@ -73,36 +73,11 @@ static inline uint64_t syscall_selector(uint64_t id)
 }
 
 /* msr_access.c; whoever has a capability of the authority may. */
-struct ec *msr_access(struct ec *self, struct ec *none);
+enum status msr_access(struct ec *self, void *authority);
 extern struct sm *msr_authority;
 
-/* What a call says of a time: microseconds in two halves. */
-void syscall_time(uint64_t ticks, uint64_t *high, uint64_t *low);
-
 /* Beside an EC there may be the portal for want of memory; or NULL. */
-static inline struct object *oom_portal_at(struct ec *self, uint64_t selector)
+static inline struct pt *oom_portal_at(const struct ec *self)
 {
-	return pd_object(self->pd, selector + 1, OBJECT_PT, PT_CALL);
-}
-
-/* The object of a type at a selector, with the rights, or NULL. */
-static inline struct pd *pd_with(struct ec *self, uint64_t selector, unsigned rights)
-{
-	struct object *o = pd_object(self->pd, selector, OBJECT_PD, rights);
-
-	return o ? container_of(o, struct pd, object) : NULL;
-}
-
-static inline struct ec *ec_with(struct ec *self, uint64_t selector, unsigned rights)
-{
-	struct object *o = pd_object(self->pd, selector, OBJECT_EC, rights);
-
-	return o ? container_of(o, struct ec, object) : NULL;
-}
-
-static inline struct sm *sm_with(struct ec *self, uint64_t selector, unsigned rights)
-{
-	struct object *o = pd_object(self->pd, selector, OBJECT_SM, rights);
-
-	return o ? container_of(o, struct sm, object) : NULL;
+	return pd_object(self->pd, syscall_selector(self->regs.rdi) + 1, OBJECT_PT, PT_CALL);
 }

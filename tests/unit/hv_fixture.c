@@ -180,10 +180,10 @@ void fpu_drop(struct ec *ec)
 	(void)ec;
 }
 
-struct ec *msr_access(struct ec *self, struct ec *none)
+enum status msr_access(struct ec *self, void *authority)
 {
-	(void)self, (void)none;
-	return NULL;
+	(void)self, (void)authority;
+	return SUCCESS;
 }
 
 void fpu_save(struct ec *ec, struct utcb *utcb)
@@ -271,8 +271,10 @@ static void start_cpu(struct cpu *cpu, uint32_t id)
 
 static void start_idle(struct cpu *cpu)
 {
-	cpu->idle = ec_create_idle(cpu->id);
-	assert_int_equal(sc_create(&cpu->idle_sc, &pd_kernel, cpu->idle, 0, 0), SUCCESS);
+	cpu->idle = ec_alloc(&pd_kernel, cpu->id);
+	cpu->idle->resume = resume_idle;
+	cpu->idle_sc = sc_create(&pd_kernel, cpu->idle, 0, 0);
+	assert_non_null(cpu->idle_sc);
 	cpu->current = cpu->idle;
 	cpu->pd = &pd_kernel;
 }

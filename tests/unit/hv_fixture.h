@@ -18,7 +18,6 @@
 #include "mapping.h"
 #include "page.h"
 #include "pd.h"
-#include "pt.h"
 #include "sc.h"
 #include "sm.h"
 #include "x86/cpu.h"

@@ -7,7 +7,6 @@
 #include <sanitizer/asan_interface.h>
 
 #include "ipc.h"
-#include "syscall.h"
 #include "tlb.h"
 #include "x86/vcpu.h"
 
@@ -154,11 +153,10 @@ struct ec *hypercall(enum call call, unsigned flags, uint64_t selector, uint64_t
 	self->regs.rdx = rdx;
 	self->regs.rax = rax;
 	self->regs.r8 = r8;
+	self->resume = resume_sysret;
 	next = syscall_table[call](id, self);
 	if (!next) {
-		/* It goes straight back, whatever its `resume`. */
-		assert_ptr_not_equal(self->resume, resume_work);
-		self->resume = resume_sysret;
+		assert_ptr_equal(self->resume, resume_sysret);
 		next = self;
 	}
 	return go(next);
@@ -265,8 +263,9 @@ struct ec *machine_start(unsigned pages, unsigned cpu_number, uint64_t quota)
 	cpu_now = 0;
 	must(pd_create(&pd_root, &pd_kernel, quota));
 	p.pd = pd_root;
-	must(ec_create(&ec, pd_root, &p));
-	must(sc_create(&sc, pd_root, ec, 1, 1000));
+	must(ec_create(&ec, &p));
+	sc = sc_create(pd_root, ec, 1, 1000);
+	assert_non_null(sc);
 	must(mapping_create(pd_root, SEL_PD, &pd_root->object));
 	must(mapping_create(pd_root, SEL_EC, &ec->object));
 	must(mapping_create(pd_root, SEL_SC, &sc->object));

@@ -121,9 +121,9 @@ static bool create(struct pd *pd, uint64_t selector, struct object *o)
 static void step_create_sm(void)
 {
 	struct pd *pd = any_pd();
-	struct sm *sm;
+	struct sm *sm = sm_create(any_pd(), 0, NULL);
 
-	if (sm_create(&sm, any_pd(), 0) == SUCCESS)
+	if (sm)
 		create(pd, rnd(SELECTORS_USED), &sm->object);
 }
 
@@ -373,9 +373,9 @@ static void start(uint64_t quota)
 	fixture_init(PAGES, 1);
 	free_before = pages_free();
 	for (unsigned i = 0; i < SELECTORS_USED / 2; i++) {
-		struct sm *sm;
+		struct sm *sm = sm_create(&pd_kernel, 0, NULL);
 
-		assert_int_equal(sm_create(&sm, &pd_kernel, 0), SUCCESS);
+		assert_non_null(sm);
 		assert_int_equal(mapping_create(&pd_kernel, i, &sm->object), SUCCESS);
 		add_object(&pd_kernel, i, &sm->object);
 	}

@@ -54,7 +54,8 @@ static void step_create(void)
 	struct sm *sm;
 
 	if (rnd(3)) {
-		if (sm_create(&sm, pds[rnd(PDS)], 0) == SUCCESS)
+		sm = sm_create(pds[rnd(PDS)], 0, NULL);
+		if (sm)
 			o = &sm->object;
 	} else if (pd_create(&new, pd, 8) == SUCCESS) {
 		o = &new->object;

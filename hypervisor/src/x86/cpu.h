@@ -53,7 +53,7 @@ struct cpu {
 	struct ec *fpu_owner;	  /* whose FPU state is in the registers */
 	uint64_t xss;		  /* as loaded */
 
-	/* sched.c */
+	/* sc.c */
 	struct sc *sc;	 /* the one that pays now; NULL when idle */
 	struct sc *next; /* before all that is queued; in no queue; or NULL */
 	struct ec *idle;

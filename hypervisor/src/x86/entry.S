@@ -45,11 +45,12 @@
 	sysretq
 	.endm
 
-/* What entry_syscall has not saved yet. */
+/* What entry_syscall has not saved yet; and the way back. */
 	.macro	save_others
 	mov	%rsi, EC_RSI(%rsp)
 	mov	%rdx, EC_RDX(%rsp)
 	mov	%rax, EC_RAX(%rsp)
+	movq	$resume_sysret, EC_RESUME(%rsp)
 	mov	%r8, EC_R8(%rsp)
 	mov	%r9, EC_R9(%rsp)
 	mov	%r10, EC_R10(%rsp)
