@@ -196,9 +196,9 @@ void fpu_load(struct ec *ec, const struct utcb *utcb)
 	(void)ec, (void)utcb;
 }
 
-[[gnu::weak]] void gsi_unmask(unsigned gsi)
+[[gnu::weak]] void gsi_mask(unsigned gsi, bool masked)
 {
-	(void)gsi;
+	(void)gsi, (void)masked;
 }
 
 [[gnu::weak]] enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,

@@ -37,17 +37,11 @@ const struct acpi_table *acpi_find(const char signature[4]);
  */
 bool acpi_parse(const struct acpi_table *t, uint32_t first, const struct records *records);
 
-/* Of the FADT (ACPI 6.4, 5.2.9), by offset. */
-enum {
-	FADT_FACS = 36,
-	FADT_PM1_EVENT = 56, /* PM1a; PM1b is behind it */
-	FADT_PM1_CONTROL = 64,
-	FADT_PM_TIMER = 76,
-	FADT_PM_TIMER_LENGTH = 91, /* a byte */
-	FADT_FLAGS = 112,
-	FADT_HARDWARE_REDUCED = 1 << 20,
-	FADT_X_FACS = 132, /* its low half */
-};
+/* Of the FADT (ACPI 6.4, 5.2.9), by offset; X: its low half; PM1b is behind PM1a. */
+enum { FADT_FACS = 36, FADT_X_FACS = 132 };
+enum { FADT_PM1_EVENT = 56, FADT_PM1_CONTROL = 64 };
+enum { FADT_PM_TIMER = 76, FADT_PM_TIMER_LENGTH = 91 }; /* a byte */
+enum { FADT_FLAGS = 112, FADT_HARDWARE_REDUCED = 1 << 20 };
 
 /* Four bytes of it from there on; 0 if there are none. */
 uint32_t acpi_fadt(unsigned field);

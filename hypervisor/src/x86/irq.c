@@ -29,8 +29,11 @@ enum { REG_VERSION = 1, REG_PIN = 0x10 };	 /* 23:16 the last pin; two a pin */
 enum { PIN_LOW = 1 << 13, PIN_WAITS = 1 << 14 }; /* for the EOI of a level interrupt */
 enum { PIN_LEVEL = 1 << 15, PIN_MASKED = 1 << 16 };
 
-enum { PIC1 = 0x20, PIC2 = 0xa0, CASCADE_LINE = 2, MASK_ALL = 0xff };
-enum { ICW1 = 0x11, ICW4_8086 = 0x01 }; /* edge, cascade, ICW4 follows */
+/* For each 8259A its port, ICW1 (edge) to ICW4 (8086), and what masks all. */
+static const uint8_t pics[][6] = {
+	{0x20, 0x11, VECTOR_PIC, 1 << 2, 0x01, 0xff},
+	{0xa0, 0x11, VECTOR_PIC + 8, 2, 0x01, 0xff},
+};
 
 static struct ioapic {
 	volatile uint32_t *registers;
@@ -105,25 +108,18 @@ static void set_pin(const struct ioapic *a, uint32_t pin, uint32_t low, uint32_t
 	write(a, REG_PIN + 2 * pin, low);
 }
 
-static void disable_pic(uint16_t port, uint8_t vector, uint8_t cascade)
-{
-	out8(port, ICW1);
-	out8(port + 1, vector);
-	out8(port + 1, cascade);
-	out8(port + 1, ICW4_8086);
-	out8(port + 1, MASK_ALL);
-}
-
 void irq_reset(void)
 {
-	disable_pic(PIC1, VECTOR_PIC, 1 << CASCADE_LINE);
-	disable_pic(PIC2, VECTOR_PIC + 8, CASCADE_LINE);
+	for (unsigned i = 0; i < ARRAY_SIZE(pics); i++)
+		for (unsigned j = 1; j < sizeof(pics[i]); j++)
+			out8((uint16_t)(pics[i][0] + (j > 1)), pics[i][j]);
 	for (struct ioapic *a = ioapics; a < ioapics + ioapic_count; a++) {
 		for (uint32_t pin = 0; pin < a->pins; pin++) {
 			uint32_t gsi = a->gsi + pin;
 			bool used = gsi < GSIS && gsis[gsi].low;
 
-			set_pin(a, pin, used ? gsis[gsi].low : PIN_MASKED, used ? gsis[gsi].high : 0);
+			set_pin(a, pin, used ? gsis[gsi].low : PIN_MASKED,
+				used ? gsis[gsi].high : 0);
 		}
 	}
 }
@@ -167,7 +163,7 @@ enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned fla
 	return s;
 }
 
-static void set_masked(unsigned gsi, bool masked)
+void gsi_mask(unsigned gsi, bool masked)
 {
 	struct gsi *g = &gsis[gsi];
 	const struct ioapic *a = find(gsi);
@@ -185,18 +181,13 @@ static void set_masked(unsigned gsi, bool masked)
 	unlock(&irq_lock);
 }
 
-void gsi_unmask(unsigned gsi)
-{
-	set_masked(gsi, false);
-}
-
 void irq_handle(uint32_t vector)
 {
 	static bool error_told;
 	unsigned gsi = vector - VECTOR_GSI;
 
 	if (gsi < GSIS && gsis[gsi].low & PIN_LEVEL)
-		set_masked(gsi, true);
+		gsi_mask(gsi, true);
 	/* What is spurious, from an APIC or PIC, is ignored. */
 	if (gsi < GSIS || (vector >= VECTOR_TIMER && vector <= VECTOR_IPI))
 		apic_eoi();

@@ -36,7 +36,7 @@ void irq_reset(void);
 /*
  * Send an interrupt to a CPU (by number, which exists). Without FLAG_GSI_MODE
  * in flags a line's trigger and polarity are the machine's: what ACPI says for
- * an ISA interrupt, else level, active low. It is masked until gsi_unmask().
+ * an ISA interrupt, else level, active low. It is masked until gsi_mask().
  *
  * Where there is no line it is a message: what the device (its RID; of a line
  * SOURCE_UNKNOWN) is to write, and where; both 0 for a line.
@@ -47,8 +47,11 @@ void irq_reset(void);
 [[nodiscard]] enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,
 				     uint64_t *address, uint64_t *data);
 
-/* Its program is ready for the next; a level-triggered line was masked. */
-void gsi_unmask(unsigned gsi);
+/*
+ * A level-triggered line is masked when it fires, until its program is ready for
+ * the next; nothing of others.
+ */
+void gsi_mask(unsigned gsi, bool masked);
 
 /*
  * Do what the interrupt asks, acknowledge it. May set cpu->resched. It came on

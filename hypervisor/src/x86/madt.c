@@ -11,35 +11,26 @@ struct machine machine;
 
 enum { MADT_ENTRIES = 44 }; /* offset of the first */
 enum { ENTRY_LAPIC = 0, ENTRY_IOAPIC = 1, ENTRY_OVERRIDE = 2, ENTRY_X2APIC = 9 };
-enum { LAPIC_ENABLED = 1 << 0 };
+enum { LAPIC_ENABLED = 1 << 0, ISA = 0 };
 /* Polarity, trigger: 0 the bus's, 1 high or edge */
 enum { INTI_POLARITY = 3, INTI_LOW = 3, INTI_TRIGGER = 3 << 2, INTI_LEVEL = 3 << 2 };
 enum { DEFAULT_IOAPIC = 0xfec00000l };
 
-struct entry_lapic {
+/*
+ * What is used of an entry:
+ *		5.2.12	id	second	word
+ *   LAPIC	.2	ACPI's	APIC's	flags
+ *   IOAPIC	.3	its ID		address, first GSI
+ *   override	.5	bus	IRQ	GSI, flags (16 bits)
+ *   x2APIC	.12			APIC ID, flags, ACPI ID
+ */
+struct entry {
 	uint8_t type, length;
-	uint8_t acpi_id, apic_id;
-	uint32_t flags;
+	uint8_t id, second;
+	uint32_t word[];
 } __attribute__((packed));
 
-struct entry_ioapic {
-	uint8_t type, length;
-	uint8_t id, reserved;
-	uint32_t address, gsi;
-} __attribute__((packed));
-
-struct entry_override {
-	uint8_t type, length;
-	uint8_t bus, irq;
-	uint32_t gsi;
-	uint16_t flags;
-} __attribute__((packed));
-
-struct entry_x2apic {
-	uint8_t type, length;
-	uint16_t reserved;
-	uint32_t apic_id, flags, acpi_id;
-} __attribute__((packed));
+static_assert(sizeof(struct entry) == 4);
 
 /* nobody: the APIC ID that stands for none. */
 static void add_cpu(uint32_t apic_id, uint32_t nobody, uint32_t acpi_id, uint32_t flags)
@@ -55,52 +46,41 @@ static void add_cpu(uint32_t apic_id, uint32_t nobody, uint32_t acpi_id, uint32_
 		machine.cpu[machine.cpus++] = (struct madt_cpu){apic_id, (uint8_t)acpi_id};
 }
 
-static void lapic(const void *p, uint32_t)
+static void entry(const void *p, uint32_t)
 {
-	const struct entry_lapic *e = p;
+	const struct entry *e = p;
+	uint32_t flags;
 
-	add_cpu(e->apic_id, 0xff, e->acpi_id, e->flags);
-}
-
-static void x2apic(const void *p, uint32_t)
-{
-	const struct entry_x2apic *e = p;
-
-	add_cpu(e->apic_id, ~0u, e->acpi_id, e->flags);
-}
-
-static void ioapic(const void *p, uint32_t)
-{
-	const struct entry_ioapic *e = p;
-
-	machine.ioapics++;
-	irq_ioapic(e->address, e->gsi, e->id);
-}
-
-/* The ISA bus is edge-triggered, active high. */
-static void override(const void *p, uint32_t)
-{
-	const struct entry_override *e = p;
-
-	if (e->bus == 0)
-		irq_mode(e->gsi,
-			 ((e->flags & INTI_POLARITY) == INTI_LOW ? FLAG_GSI_LOW : 0) |
-				 ((e->flags & INTI_TRIGGER) == INTI_LEVEL ? FLAG_GSI_LEVEL : 0));
+	switch (e->type) {
+	case ENTRY_LAPIC:
+		add_cpu(e->second, 0xff, e->id, e->word[0]);
+		break;
+	case ENTRY_IOAPIC:
+		machine.ioapics++;
+		irq_ioapic(e->word[0], e->word[1], e->id);
+		break;
+	case ENTRY_OVERRIDE:
+		flags = record_number((const char *)&e->word[1], 2);
+		if (e->id == ISA)
+			irq_mode(e->word[0],
+				 ((flags & INTI_POLARITY) == INTI_LOW ? FLAG_GSI_LOW : 0) |
+					 ((flags & INTI_TRIGGER) == INTI_LEVEL ? FLAG_GSI_LEVEL
+									       : 0));
+		break;
+	case ENTRY_X2APIC:
+		add_cpu(e->word[0], ~0u, e->word[2], e->word[1]);
+		break;
+	}
 }
 
 void madt_init(void)
 {
 	static const struct records entries = {
-		1,
-		1,
-		1,
-		1,
-		{
-			{ENTRY_LAPIC, sizeof(struct entry_lapic), lapic},
-			{ENTRY_IOAPIC, sizeof(struct entry_ioapic), ioapic},
-			{ENTRY_OVERRIDE, sizeof(struct entry_override), override},
-			{ENTRY_X2APIC, sizeof(struct entry_x2apic), x2apic},
-		},
+		.layout = {1, 1, 1, 1},
+		.known = {{ENTRY_LAPIC, 8, entry},
+			  {ENTRY_IOAPIC, 12, entry},
+			  {ENTRY_OVERRIDE, 10, entry},
+			  {ENTRY_X2APIC, 16, entry}},
 	};
 
 	acpi_parse(acpi_find("APIC"), MADT_ENTRIES, &entries);

@@ -232,19 +232,14 @@ static void mb2_rsdp(const void *tag, uint32_t size)
 static bool mb2_parse(uint64_t info)
 {
 	static const struct records tags = {
-		4,
-		4,
-		4,
-		8,
-		{
-			{MB2_CMDLINE, MB2_HEAD, mb2_cmdline},
-			{MB2_MODULE, 16, mb2_module},
-			{MB2_MMAP, 16, mb2_mmap},
-			{MB2_FRAMEBUFFER, MB2_HEAD + FRAMEBUFFER_SIZE, mb2_framebuffer},
-			{MB2_EFI64, 16, mb2_efi},
-			{MB2_RSDP_OLD, MB2_HEAD, mb2_rsdp},
-			{MB2_RSDP_NEW, MB2_HEAD, mb2_rsdp},
-		},
+		.layout = {4, 4, 4, 8},
+		.known = {{MB2_CMDLINE, MB2_HEAD, mb2_cmdline},
+			  {MB2_MODULE, 16, mb2_module},
+			  {MB2_MMAP, 16, mb2_mmap},
+			  {MB2_FRAMEBUFFER, MB2_HEAD + FRAMEBUFFER_SIZE, mb2_framebuffer},
+			  {MB2_EFI64, 16, mb2_efi},
+			  {MB2_RSDP_OLD, MB2_HEAD, mb2_rsdp},
+			  {MB2_RSDP_NEW, MB2_HEAD, mb2_rsdp}},
 	};
 	const uint32_t *head = boot_memory(info, 8);
 

@@ -30,14 +30,14 @@
 
 /* PM1 registers, ACPI 6.4, 4.8.3; the firmware's control structure, 5.2.10 */
 enum { PM1_BLOCKS = 2, PM1_WAKE_STATUS = 1 << 15 };
-enum { PM1_TYPE_SHIFT = 10, PM1_TYPE_MAX = 7, PM1_ENABLE = 1 << 13 };
+enum { PM1_TYPE_SHIFT = 10, PM1_TYPE_MAX = 7, PM1_TYPES = 7 << 10, PM1_ENABLE = 1 << 13 };
 enum { FACS_WAKING_VECTOR = 12, FACS_X_WAKING_VECTOR = 24, FACS_SIZE = 64 }; /* X: if not 0 */
 enum { STAY_US = 1000000 }; /* awake this long: it does not sleep */
 
 static struct {
 	char *facs;			     /* NULL: no sleep on this machine */
 	uint16_t event, control[PM1_BLOCKS]; /* ports or 0 */
-	uint16_t value[PM1_BLOCKS];	     /* for `control` */
+	uint64_t type[PM1_BLOCKS];	     /* for `control` */
 	uint64_t tsc;			     /* when it went to sleep */
 	bool failed;
 } machine_sleep;
@@ -74,11 +74,15 @@ void suspend_init(void)
 	machine_sleep.facs = kmem_memory(phys);
 }
 
-static void write_control(uint16_t bits)
+static void write_control(unsigned bits)
 {
-	for (unsigned i = 0; i < PM1_BLOCKS; i++)
-		if (machine_sleep.control[i])
-			out16(machine_sleep.control[i], machine_sleep.value[i] | bits);
+	for (unsigned i = 0; i < PM1_BLOCKS; i++) {
+		uint16_t port = machine_sleep.control[i];
+		uint64_t type = (machine_sleep.type[i] & PM1_TYPE_MAX) << PM1_TYPE_SHIFT | bits;
+
+		if (port)
+			out16(port, (uint16_t)((in16(port) & ~(uint32_t)PM1_TYPES) | type));
+	}
 }
 
 static bool awake(void)
@@ -93,7 +97,7 @@ static void sleep_machine(void)
 	machine_sleep.failed = awake(); /* no such port */
 	if (!machine_sleep.failed) {
 		write_control(0);
-		__asm__ volatile("wbinvd" : : : "memory");
+		wbinvd();
 		write_control(PM1_ENABLE);
 	}
 	for (uint64_t us = 0; !awake() && us < STAY_US; us++)
@@ -112,7 +116,7 @@ void sleep_here(struct cpu *cpu)
 	uint32_t now = __atomic_load_n(&round, __ATOMIC_SEQ_CST);
 	bool mine = (now & ROUND_SLEEPER) == cpu->id + 1;
 
-	__asm__ volatile("wbinvd" : : : "memory");
+	wbinvd();
 	__atomic_add_fetch(&stopped, 1, __ATOMIC_SEQ_CST);
 	while (mine ? __atomic_load_n(&stopped, __ATOMIC_SEQ_CST) < cpu_count
 		    : __atomic_load_n(&round, __ATOMIC_SEQ_CST) == now) {
@@ -141,36 +145,23 @@ void suspend_join(struct cpu *cpu)
 		stop(cpu);
 }
 
-static void prepare(uint64_t type_a, uint64_t type_b)
-{
-	const uint64_t type[PM1_BLOCKS] = {type_a, type_b};
-	const uint64_t no_vector = 0;
-	uint32_t page = (uint32_t)smp_put_trampoline();
-
-	for (unsigned i = 0; i < PM1_BLOCKS; i++) {
-		uint16_t value = machine_sleep.control[i] ? in16(machine_sleep.control[i]) : 0;
-
-		value &= (uint16_t) ~(PM1_TYPE_MAX << PM1_TYPE_SHIFT);
-		machine_sleep.value[i] = (uint16_t)(value | (type[i] & PM1_TYPE_MAX)
-								    << PM1_TYPE_SHIFT);
-	}
-	__builtin_memcpy(machine_sleep.facs + FACS_WAKING_VECTOR, &page, 4);
-	__builtin_memcpy(machine_sleep.facs + FACS_X_WAKING_VECTOR, &no_vector, 8);
-	stopped = 0;
-	machine_sleep.tsc = rdtsc();
-}
-
 enum status suspend(uint64_t type_a, uint64_t type_b)
 {
 	struct cpu *cpu = this_cpu();
-	uint32_t nobody = round & ~(uint32_t)ROUND_SLEEPER;
+	uint32_t nobody = round & ~(uint32_t)ROUND_SLEEPER, vector;
 
 	if (!machine_sleep.facs)
 		return BAD_FEATURE;
 	if (!__atomic_compare_exchange_n(&round, &nobody, nobody + cpu->id + 1, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return TIMEOUT;
-	prepare(type_a, type_b);
+	machine_sleep.type[0] = type_a;
+	machine_sleep.type[1] = type_b;
+	vector = (uint32_t)smp_put_trampoline();
+	__builtin_memcpy(machine_sleep.facs + FACS_WAKING_VECTOR, &vector, 4);
+	__builtin_memset(machine_sleep.facs + FACS_X_WAKING_VECTOR, 0, 8);
+	stopped = 0;
+	machine_sleep.tsc = rdtsc();
 	for (uint32_t i = 0; i < cpu_count; i++)
 		if (i != cpu->id)
 			ipi_send(i);

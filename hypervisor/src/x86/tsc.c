@@ -20,42 +20,24 @@ enum { PORT_B = 0x61, PORT_B_GATE2 = 1 << 0, PORT_B_SPEAKER = 1 << 1 };
 enum { PART = 50, TRIES = 4 }; /* measure for 1/50 s: less than PIT_MASK */
 
 enum { LEAF_TSC = 0x15, LEAF_HYPERVISOR = 0x40000000, LEAF_HYPERVISOR_TSC = 0x40000010 };
-#define HYPERVISOR_PRESENT (1u << 31) /* CPUID 1, ECX */
 
 uint32_t tsc_khz;
 
 static uint64_t adjustment; /* made to all TSCs after sleep */
 
-/* A clock that counts up; of one of two kinds. */
-static struct {
-	uint16_t pm_port; /* 0: the PIT */
-	uint32_t hz, mask;
-} clock;
+/* Of the clock that the TSC is measured by, and that counts up; 0: the PIT. */
+static uint16_t pm_port;
 
 static uint32_t clock_read(void)
 {
 	uint32_t value;
 
-	if (clock.pm_port)
-		return in32(clock.pm_port);
+	if (pm_port)
+		return in32(pm_port);
 	out8(PIT_COMMAND, PIT_LATCH2);
 	value = in8(PIT_CHANNEL2);
 	value |= (uint32_t)in8(PIT_CHANNEL2) << 8;
 	return -value;
-}
-
-static void start_clock(void)
-{
-	if ((acpi_fadt(FADT_PM_TIMER_LENGTH) & 0xff) == 4)
-		clock.pm_port = (uint16_t)acpi_fadt(FADT_PM_TIMER);
-	clock.hz = clock.pm_port ? PM_HZ : PIT_HZ;
-	clock.mask = clock.pm_port ? PM_MASK : PIT_MASK;
-	if (!clock.pm_port) {
-		out8(PORT_B, (uint8_t)((in8(PORT_B) & ~PORT_B_SPEAKER) | PORT_B_GATE2));
-		out8(PIT_COMMAND, PIT_START2);
-		out8(PIT_CHANNEL2, 0);
-		out8(PIT_CHANNEL2, 0);
-	}
 }
 
 /* The clock, and the TSC at that time, as nearly as can be had. */
@@ -83,7 +65,7 @@ static uint64_t cpuid_khz(void)
 {
 	struct cpuid r;
 
-	if (cpuid(1, 0).ecx & HYPERVISOR_PRESENT &&
+	if (cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR &&
 	    cpuid(LEAF_HYPERVISOR, 0).eax >= LEAF_HYPERVISOR_TSC)
 		return cpuid(LEAF_HYPERVISOR_TSC, 0).eax;
 	if (cpuid(0, 0).eax < LEAF_TSC)
@@ -95,14 +77,24 @@ static uint64_t cpuid_khz(void)
 void tsc_init(void)
 {
 	uint64_t start, end, khz, told = cpuid_khz();
-	uint32_t clock_start, ticks;
+	uint32_t hz = PIT_HZ, mask = PIT_MASK, clock, ticks;
 
-	start_clock();
-	clock_start = sample(&start);
+	if ((acpi_fadt(FADT_PM_TIMER_LENGTH) & 0xff) == 4)
+		pm_port = (uint16_t)acpi_fadt(FADT_PM_TIMER);
+	if (pm_port) {
+		hz = PM_HZ;
+		mask = PM_MASK;
+	} else {
+		out8(PORT_B, (uint8_t)((in8(PORT_B) & ~PORT_B_SPEAKER) | PORT_B_GATE2));
+		out8(PIT_COMMAND, PIT_START2);
+		out8(PIT_CHANNEL2, 0);
+		out8(PIT_CHANNEL2, 0);
+	}
+	clock = sample(&start);
 	do
-		ticks = (sample(&end) - clock_start) & clock.mask;
-	while (ticks < clock.hz / PART);
-	khz = (end - start) * clock.hz / ticks / 1000;
+		ticks = (sample(&end) - clock) & mask;
+	while (ticks < hz / PART);
+	khz = (end - start) * hz / ticks / 1000;
 	tsc_khz = (uint32_t)(told > khz - khz / 100 && told < khz + khz / 100 ? told : khz);
 	log("tsc: %u kHz\n", tsc_khz);
 }

@@ -125,15 +125,12 @@ static bool check(struct iommu_unit *u, const struct acpi_table *t)
 
 static void drhd(const void *record, uint32_t length)
 {
-	static const struct records scopes = {1,
-					      1,
-					      1,
-					      1,
-					      {
-						      {SCOPE_DEVICE, SCOPE_LEAST, scope},
-						      {SCOPE_BRIDGE, SCOPE_LEAST, scope},
-						      {SCOPE_IOAPIC, SCOPE_LEAST, scope},
-					      }};
+	static const struct records scopes = {
+		.layout = {1, 1, 1, 1},
+		.known = {{SCOPE_DEVICE, SCOPE_LEAST, scope},
+			  {SCOPE_BRIDGE, SCOPE_LEAST, scope},
+			  {SCOPE_IOAPIC, SCOPE_LEAST, scope}},
+	};
 	const struct drhd *d = record;
 	uint32_t size = length - (uint32_t)sizeof(*d);
 
@@ -224,17 +221,14 @@ static void faults(struct iommu_unit *u)
 const struct iommu_vendor vtd = {
 	.name = "VT-d",
 	.signature = "DMAR",
-	.records = {2, 2, 2, 1, {{DRHD, sizeof(struct drhd), drhd}}},
+	.records = {{2, 2, 2, 1}, {{DRHD, sizeof(struct drhd), drhd}}},
 	.format = &format,
 	.tail = IQT,
 	.wait = {WAIT_WRITE | 1ul << 32},
 	.wait_address = 1,
-	.forget =
-		{
-			[CACHED_DEVICE] = {{CONTEXT_ALL}, 0},
-			[CACHED_PAGES] = {{IOTLB_DOMAIN}, 1 << 16},
-			[CACHED_INTERRUPT] = {{INTERRUPT_ALL}, 0},
-		},
+	.forget = {[CACHED_DEVICE] = {{CONTEXT_ALL}, 0},
+		   [CACHED_PAGES] = {{IOTLB_DOMAIN}, 1 << 16},
+		   [CACHED_INTERRUPT] = {{INTERRUPT_ALL}, 0}},
 	.check = check,
 	.enable = enable,
 	.device = device,
