@@ -263,7 +263,7 @@ struct ec *sys_sm_ctrl(uint64_t id, struct ec *self)
 		return syscall_done(self, SUCCESS);
 	}
 	if (sm->gsi < GSIS) {
-		gsi_unmask(sm->gsi);
+		gsi_mask(sm->gsi, false);
 		if (sm->chain)
 			return syscall_done(self, SUCCESS);
 	}
