@@ -275,7 +275,7 @@ static void abort_middle(void)
 	t = make_thread(SEL_ROOT_PD, boot_cpu, LOW, caller, make_portal(h1, 0, 0));
 	EQUAL(h2->value[0], 1);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, h1->ec)));
-	sleep_us(3000);
+	quiesce();
 	SETUP(sm_up(h2->argument));
 	WAIT(t->value[0]);
 	EQUAL(t->value[0], 1 + ABORTED);
@@ -293,7 +293,7 @@ static void dead_caller(void)
 	t = make_thread(SEL_ROOT_PD, boot_cpu, LOW, caller, pt);
 	EQUAL(h->value[0], 1);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
-	sleep_us(3000);
+	quiesce();
 	SETUP(sm_up(h->argument));
 	SETUP(sm_up(h->argument));
 	EQUAL(call(pt), SUCCESS);
@@ -322,14 +322,14 @@ static void dead_sc(void)
 	t = make_thread(SEL_ROOT_PD, boot_cpu, LOW, call_and_count, pt);
 	EQUAL(h->value[0], 1);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->sc)));
-	sleep_us(3000);
+	quiesce();
 	SETUP(sm_up(h->argument));
 	SETUP(sm_up(h->argument));
 	EQUAL(call(pt), SUCCESS);
 	EQUAL(h->value[2], 2);
-	sleep_us(3000);
+	quiesce();
 	count = t->value[1];
-	sleep_us(3000);
+	quiesce();
 	EQUAL(t->value[1], count);
 }
 

@@ -62,7 +62,7 @@ static void look_asleep(void)
 		t = make_idle_thread(SEL_ROOT_PD, cpu, down, make_sm(0), base);
 		start_thread(t, 1, 1000);
 		WAIT(t->value[0]);
-		sleep_us(2000);
+		quiesce();
 		memset(my_utcb->word, 0, sizeof(my_utcb->word));
 		EQUAL(ec_ctrl(EC_RECALL, t->ec, 1, 0), SUCCESS);
 		EQUAL(my_utcb->r15, 0x1515151515151515);
@@ -153,10 +153,8 @@ static void time_killed(void)
 	WAIT(t->value[0]);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->sc)));
-	for (unsigned i = 0; i < 100 && ec2 < ec + 19000; i++) {
-		sleep_us(1000);
-		killed_times(idle, &sc2, &ec2);
-	}
+	quiesce();
+	killed_times(idle, &sc2, &ec2);
 	CHECK(sc2 >= sc + 19000);
 	CHECK(ec2 >= ec + 19000);
 }
@@ -289,10 +287,9 @@ static void migrate(void)
 		sum = us;
 	}
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
+	quiesce();
 	before = t->value[0];
-	sleep_us(3000);
-	before = t->value[0];
-	sleep_us(3000);
+	quiesce();
 	EQUAL(t->value[0], before);
 }
 

@@ -280,14 +280,13 @@ static void churn(const struct kind *k, unsigned times)
 		SETUP(k->create(s, SEL_ROOT_PD));
 		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, s)));
 	}
-	sleep_us(20000);
-	before = usage(SEL_ROOT_PD);
+	before = usage_settled(SEL_ROOT_PD);
 	for (unsigned i = 0; i < times; i++) {
 		enum status status = k->create(s, SEL_ROOT_PD);
 
 		if (status != SUCCESS) {
 			/* Freed memory is not back yet. */
-			sleep_us(20000);
+			quiesce();
 			status = k->create(s, SEL_ROOT_PD);
 		}
 		EQUAL(status, SUCCESS);
@@ -368,10 +367,8 @@ static void churn_sc(void)
 		      SUCCESS);
 		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 1, s)), SUCCESS);
 		sleep_us(10);
-		if (i == 10) {
-			sleep_us(20000);
-			before = usage(SEL_ROOT_PD);
-		}
+		if (i == 10)
+			before = usage_settled(SEL_ROOT_PD);
 	}
 	wait_usage(SEL_ROOT_PD, before);
 }
@@ -381,8 +378,7 @@ static void many_sms(void)
 {
 	unsigned long before;
 
-	sleep_us(20000);
-	before = usage(SEL_ROOT_PD);
+	before = usage_settled(SEL_ROOT_PD);
 	for (unsigned long i = 0; i < 20000; i++)
 		EQUAL(create_sm(SEL_MANY + i, SEL_ROOT_PD, i), SUCCESS);
 	CHECK(usage(SEL_ROOT_PD) > before);

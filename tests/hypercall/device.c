@@ -32,7 +32,6 @@ enum {
 
 	PIN_GSI = 20,  /* of slot 16's pin A, the next slot's is 21 */
 	MSI_GSI = 100, /* the first that tests use */
-	SECOND = 1000000,
 	RW = MEM_R | MEM_W,
 	DMA = ITEM_DELEGATE | ITEM_DMA,
 	LARGE_ORDER = 9,
@@ -117,9 +116,7 @@ static void dma(struct edu *e, uint64_t from, uint64_t to, unsigned command)
 	r[EDU_TO / 8] = to;
 	r[EDU_COUNT / 8] = sizeof(pattern);
 	r[EDU_COMMAND / 8] = command | EDU_START;
-	for (unsigned i = 0; i < 1000 && r[EDU_COMMAND / 8] & EDU_START; i++)
-		sleep_us(1000);
-	CHECK(!(r[EDU_COMMAND / 8] & EDU_START));
+	WAIT(!(r[EDU_COMMAND / 8] & EDU_START));
 }
 
 /* From an address to its buffer, and back. */
@@ -445,7 +442,7 @@ static void message(void)
 			for (unsigned i = 0; i < 3; i++) {
 				raise(e);
 				acknowledge(e);
-				EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+				EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 			}
 			EQUAL(sm_down(sm, in_us(1000)), TIMEOUT);
 		}
@@ -489,7 +486,7 @@ static void message_of_other(void)
 	send_messages(e, address, data);
 	raise(e);
 	acknowledge(e);
-	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 	/* It changes hands. */
 	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)other->config, &address, &data), SUCCESS);
 	raise(e);
@@ -498,7 +495,7 @@ static void message_of_other(void)
 	send_messages(other, address, data);
 	raise(other);
 	acknowledge(other);
-	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 	use_pin(e);
 	use_pin(other);
 }
@@ -534,15 +531,15 @@ static void pin(void)
 		raise(e);
 		/* Masked until the first time. */
 		sleep_us(20000);
-		EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+		EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 		sleep_us(20000);
 		/* Once more, as it is still up. */
-		EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+		EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 		sleep_us(20000);
 		acknowledge(e);
 		EQUAL(sm_down(sm, in_us(20000)), TIMEOUT);
 		raise(e);
-		EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+		EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 		acknowledge(e);
 		(void)!sm_down(sm, in_us(20000));
 	}
@@ -568,7 +565,7 @@ static void slept(void)
 	check_copies(e, 0);
 	raise(e);
 	acknowledge(e);
-	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 	use_pin(e);
 }
 

@@ -17,7 +17,7 @@ enum {
 	QUANTUM_US = 1000,
 	IMAGE_ORDER = 9,
 	INSTRUCTION_MAX = 15,
-	SETTLE_US = 2000,
+	SETTLE_TIMES = 3,
 };
 
 /* Addresses for UTCBs and tests. */
@@ -352,16 +352,83 @@ unsigned long usage(unsigned long pd)
 	return used;
 }
 
+unsigned long usage_settled(unsigned long pd)
+{
+	unsigned long before;
+
+	do {
+		before = usage(pd);
+		quiesce();
+	} while (usage(pd) != before);
+	return before;
+}
+
 void wait_usage(unsigned long pd, unsigned long pages)
 {
-	for (unsigned i = 0; i < 300 && usage(pd) != pages; i++)
-		sleep_us(1000);
-	EQUAL(usage(pd), pages);
+	quiesce();
+	WAIT(usage(pd) == pages);
 }
 
 void sleep_us(uint64_t us)
 {
 	(void)!sm_down(SEL_FOREVER, in_us(us));
+}
+
+/*
+ * Settling. Each CPU has a thread that, when it is asked to, waits until what was
+ * freed there is free: the kernel ups a semaphore for whoever revokes then.
+ */
+enum { EC, SC, ASKED, ANSWERED, FREED };
+
+static struct frame *settlers[MAX_CPUS];
+
+static void answer(struct frame *f)
+{
+	unsigned long own = f->argument;
+
+	for (;;) {
+		SETUP(sm_down(own + ASKED, 0));
+		SETUP(syscall_3(CALL_ID(CALL_REVOKE, 0, own + FREED), 0, 0));
+		SETUP(sm_down(own + FREED, 0));
+		f->value[0]++;
+		SETUP(sm_up(own + ANSWERED));
+	}
+}
+
+static void make_settler(unsigned cpu)
+{
+	unsigned long own = SEL_SETTLE + 8 * cpu;
+	struct frame *f = make_ec(own + EC, SEL_ROOT_PD, cpu, EC_GLOBAL, answer,
+				  common_events(SEL_ROOT_PD, cpu));
+
+	f->argument = own;
+	for (unsigned i = ASKED; i <= FREED; i++)
+		SETUP(create_sm(own + i, SEL_ROOT_PD, 0));
+	SETUP(create_sc(own + SC, SEL_ROOT_PD, f->ec, QPD(PRIORITY_MIN, QUANTUM_US)));
+	settlers[cpu] = f;
+}
+
+static bool answers(unsigned cpu)
+{
+	struct frame *f = settlers[cpu];
+	uint64_t before = f->value[0];
+
+	(void)!sm_up(f->argument + ASKED);
+	while (f->value[0] == before)
+		if (sm_down_all(f->argument + ANSWERED, in_us(LONG_US)) != SUCCESS)
+			return false;
+	return true;
+}
+
+void take_turn(unsigned cpu)
+{
+	CHECK(answers(cpu));
+}
+
+void quiesce(void)
+{
+	for (unsigned i = 0; i < SETTLE_TIMES * cpus; i++)
+		take_turn(i % cpus);
 }
 
 /* Events */
@@ -431,6 +498,8 @@ void ecs_init(void)
 	SETUP(create_sm(SEL_FOREVER, SEL_ROOT_PD, 0));
 	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		make_events(cpu);
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
+		make_settler(cpu);
 	take_own_events();
 }
 
@@ -452,6 +521,8 @@ void clean(void)
 	next_sel = SEL_TEST;
 	stacks_used = stacks_permanent;
 	memset(page, 0, sizeof(page));
-	sleep_us(SETTLE_US);
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
+		if (!answers(cpu))
+			say("# CPU %u does not answer\n", cpu);
 	may_fault = false;
 }

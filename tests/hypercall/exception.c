@@ -462,12 +462,11 @@ static void no_portal(void)
 		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
 			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
 		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
-	sleep_us(20000);
-	before = usage(SEL_ROOT_PD);
+	before = usage_settled(SEL_ROOT_PD);
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0, base);
 	start_thread(t, PRIORITY, 1000);
 	EQUAL(t->value[0], 1);
-	sleep_us(3000);
+	quiesce();
 	EQUAL(t->value[0], 1);
 	EQUAL(ec_recall(t->ec), SUCCESS);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->sc)));
@@ -526,7 +525,7 @@ static void handler_dies(void)
 	start_thread(t, PRIORITY, 1000);
 	EQUAL(h->value[0], 1);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, h->ec)));
-	sleep_us(3000);
+	quiesce();
 	EQUAL(t->value[0], 1);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
 }

@@ -15,7 +15,6 @@ enum {
 	ROUNDS = 100,
 	HOSTILE_QUOTA = 150,
 	HOSTILE_SELS = 64,
-	STUCK_US = 3000,
 };
 
 static uint64_t next_random(uint64_t *state)
@@ -199,7 +198,7 @@ static uint64_t round_of(uint64_t seed, bool is_tame)
 		before = all;
 		all = 0;
 		done = true;
-		sleep_us(STUCK_US);
+		quiesce();
 		for (unsigned cpu = 0; cpu < cpus; cpu++) {
 			all += t[cpu]->value[0];
 			done = done && t[cpu]->value[3];
@@ -229,14 +228,11 @@ static void random_calls(void)
 
 	round_of(1, true);
 	clean();
-	sleep_us(50000);
-	before = usage(SEL_ROOT_PD);
+	before = usage_settled(SEL_ROOT_PD);
 	rounds(0x9e3779b97f4a7c15, true);
 	/* The UTCBs were at other addresses: page tables. */
 	before += 2;
-	for (unsigned i = 0; i < 300 && usage(SEL_ROOT_PD) > before; i++)
-		sleep_us(1000);
-	CHECK(usage(SEL_ROOT_PD) <= before);
+	WAIT(usage(SEL_ROOT_PD) <= before);
 }
 
 /* The same, and they may take away their own memory. */

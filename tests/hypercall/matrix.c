@@ -16,7 +16,6 @@ enum {
 	MANY = 4000,
 	SMALL = 12, /* a quota that is soon used up */
 	RTC_GSI = 8,
-	SECOND = 1000000,
 	WINDOW_ORDER = 20,
 };
 
@@ -656,7 +655,7 @@ CASE(revoke, SM_RIGHT_UP)
 	EQUAL(revoke_signal(with_rights(sm, RIGHTS_ALL & ~SM_RIGHT_UP)), BAD_CAPABILITY);
 	EQUAL(sm_down(sm, NOW), TIMEOUT);
 	EQUAL(syscall_3(CALL_ID(CALL_REVOKE, 0, up), CRD(CRD_OBJ, RIGHTS_ALL, 0, up), 0), SUCCESS);
-	EQUAL(sm_down(sm, in_us(1000000)), SUCCESS);
+	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 }
 
 CASE(revoke, FLAG_REVOKE_SELF)
@@ -1093,9 +1092,10 @@ CASE(assign_gsi, SM_DOWN)
 	EQUAL(sm_down(sm, NOW), TIMEOUT);
 	/* The clock waits until what came meanwhile was seen. */
 	rtc_start();
-	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 	rtc_stop();
-	(void)!sm_down_all(sm, in_us(1000));
+	quiesce();
+	(void)!sm_down_all(sm, NOW);
 }
 
 CASE(assign_gsi, BAD_CAPABILITY)

@@ -281,7 +281,7 @@ static void sleeps(void)
 	use_up(pd);
 	start_thread(t, 5, 1000);
 	WAIT(h->value[0] == 1);
-	sleep_us(2000);
+	quiesce();
 	EQUAL(t->value[0], 0);
 	SETUP(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_PD), pd, SMALL));
 	SETUP(sm_up(h->argument));

@@ -12,12 +12,6 @@ static unsigned long limit_of(unsigned long pd)
 	return limit;
 }
 
-static unsigned long settled(unsigned long pd)
-{
-	sleep_us(20000);
-	return usage(pd);
-}
-
 /* A new PD's quota is what was asked for, and its owner's no longer. */
 static void of_new_pd(void)
 {
@@ -27,9 +21,7 @@ static void of_new_pd(void)
 	CHECK(usage(pd) > 0 && usage(pd) < 10);
 	EQUAL(limit_of(SEL_ROOT_PD), before - 100);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, pd)));
-	for (unsigned i = 0; i < 300 && limit_of(SEL_ROOT_PD) != before; i++)
-		sleep_us(1000);
-	EQUAL(limit_of(SEL_ROOT_PD), before);
+	WAIT(limit_of(SEL_ROOT_PD) == before);
 }
 
 static void transfer(void)
@@ -59,8 +51,8 @@ static void owner_pays(void)
 	unsigned long pd = make_empty_pd(100), before, mine;
 
 	/* Root pays for its capabilities. */
-	mine = settled(SEL_ROOT_PD);
-	before = settled(pd);
+	mine = usage_settled(SEL_ROOT_PD);
+	before = usage_settled(pd);
 	for (unsigned i = 0; i < 1000; i++)
 		EQUAL(create_sm(SEL_MANY + i, pd, 0), SUCCESS);
 	CHECK(usage(pd) >= before + 10);
@@ -179,7 +171,7 @@ static void used_up(void)
 	a_handler = make_handler(SEL_ROOT_PD, boot_cpu, nothing)->ec;
 	for (unsigned way = 0; way < WAYS; way++)
 		use_up(way, 14);
-	before = settled(SEL_ROOT_PD);
+	before = usage_settled(SEL_ROOT_PD);
 	for (unsigned way = 0; way < WAYS; way++)
 		for (unsigned quota = 0; quota < 24; quota++)
 			use_up(way, quota);
@@ -233,7 +225,7 @@ static void destroy_full_pd(void)
 		EQUAL(ask(s, OP_READ, (uint64_t)page, 0), 0);
 
 		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, pd)));
-		sleep_us(5000);
+		quiesce();
 		/* Its ECs live while root has capabilities to them. */
 		EQUAL(in->value[0], 0);
 		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, h->ec)));
@@ -242,7 +234,7 @@ static void destroy_full_pd(void)
 		EQUAL(out->value[0], 0);
 		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, SEL_TEST_ORDER, SEL_TEST)));
 		if (i == 0)
-			before = settled(SEL_ROOT_PD);
+			before = usage_settled(SEL_ROOT_PD);
 	}
 	wait_usage(SEL_ROOT_PD, before);
 }
@@ -251,7 +243,7 @@ static void destroy_full_pd(void)
 static void nested(void)
 {
 	enum { DEPTH = 10 };
-	unsigned long before = settled(SEL_ROOT_PD);
+	unsigned long before = usage_settled(SEL_ROOT_PD);
 	unsigned long limit = limit_of(SEL_ROOT_PD);
 	unsigned long first = sel_range(4), owner = SEL_ROOT_PD;
 
@@ -266,9 +258,7 @@ static void nested(void)
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, first)));
 	EQUAL(sm_up(first + DEPTH), SUCCESS);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 4, first)));
-	for (unsigned i = 0; i < 300 && limit_of(SEL_ROOT_PD) != limit; i++)
-		sleep_us(1000);
-	EQUAL(limit_of(SEL_ROOT_PD), limit);
+	WAIT(limit_of(SEL_ROOT_PD) == limit);
 	wait_usage(SEL_ROOT_PD, before);
 }
 
@@ -375,8 +365,8 @@ static void cycles(void)
 		cycle(pd, first, n, utcbs, large);
 		/* Roots of tables and bitmaps of ports stay once made. */
 		if (n == 3) {
-			used = settled(pd);
-			mine = settled(SEL_ROOT_PD);
+			used = usage_settled(pd);
+			mine = usage_settled(SEL_ROOT_PD);
 		}
 	}
 	wait_usage(pd, used);

@@ -74,7 +74,7 @@ static void twice(void)
 	for (unsigned i = 0; i < 5; i++)
 		EQUAL(ec_recall(t->ec), SUCCESS);
 	WAIT(h->value[0]);
-	sleep_us(5000);
+	quiesce();
 	CHECK(h->value[0] <= 2);
 	t->value[1] = 1;
 }
@@ -95,7 +95,7 @@ static void sleeping(void)
 	start_thread(t, PRIORITY, 1000);
 	EQUAL(t->value[0], 1);
 	EQUAL(ec_recall(t->ec), SUCCESS);
-	sleep_us(3000);
+	quiesce();
 	EQUAL(t->value[1], 0);
 	SETUP(sm_up(sm));
 	WAIT(t->value[1]);
@@ -128,7 +128,7 @@ static void in_call(void)
 	start_thread(t, PRIORITY, 1000);
 	EQUAL(t->value[0], 1);
 	EQUAL(ec_recall(t->ec), SUCCESS);
-	sleep_us(3000);
+	quiesce();
 	EQUAL(h->value[0], 0);
 	SETUP(sm_up(s->argument));
 	WAIT(t->value[1]);
@@ -168,9 +168,9 @@ static void no_portal(void)
 	start_thread(t, 1, 1000);
 	WAIT(t->value[0]);
 	EQUAL(ec_recall(t->ec), SUCCESS);
-	sleep_us(5000);
+	quiesce();
 	before = t->value[0];
-	sleep_us(5000);
+	quiesce();
 	EQUAL(t->value[0], before);
 }
 

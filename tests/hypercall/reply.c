@@ -135,7 +135,7 @@ static void sleep_event(void)
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, illegal, 0, events);
 	start_thread(t, 1, 1000);
 	WAIT(h->value[0] == 1);
-	sleep_us(5000);
+	quiesce();
 	EQUAL(t->value[0], 1);
 	SETUP(sm_up(h->argument));
 	WAIT(t->value[0] == 2);

@@ -100,7 +100,7 @@ static void wakes(void)
 		unsigned long sm = make_sm(0), a, b;
 		struct frame *t = make_thread(SEL_ROOT_PD, cpu, 5, wait_for_it, sm);
 
-		sleep_us(1000);
+		quiesce();
 		a = make_signal(0x77, sm);
 		b = make_signal(0x88, sm);
 		for (unsigned i = 0; i < 4; i++) {
@@ -137,7 +137,7 @@ static void destroyed(void)
 	EQUAL(sm_up(b), SUCCESS);
 	destroy(sm);
 	EQUAL(sm_up(b), SUCCESS);
-	sleep_us(3000);
+	quiesce();
 	EQUAL(sm_up(b), SUCCESS);
 	destroy(b);
 }

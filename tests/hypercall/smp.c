@@ -57,7 +57,7 @@ static void event_other(void)
 		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 5, base)));
 	t = make_idle_thread(SEL_ROOT_PD, other_cpu(), run_ud, 0, base);
 	start_thread(t, 5, 1000);
-	sleep_us(5000);
+	quiesce();
 	EQUAL(t->value[0], 0);
 }
 
@@ -177,7 +177,7 @@ static void destroyed_sm(void)
 
 	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		t[cpu] = make_thread(SEL_ROOT_PD, cpu, 5, sleeper, sm);
-	sleep_us(5000);
+	quiesce();
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)));
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		WAIT(t[cpu]->value[0]);
@@ -193,9 +193,11 @@ static void spin(struct frame *f)
 
 static bool stands(const struct frame *t)
 {
-	uint64_t before = t->value[0];
+	uint64_t before;
 
-	sleep_us(3000);
+	quiesce();
+	before = t->value[0];
+	quiesce();
 	return t->value[0] == before;
 }
 
@@ -208,7 +210,6 @@ static void destroyed_thread(void)
 
 		WAIT(t->value[0]);
 		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, i % 2 ? t->ec : t->sc)));
-		sleep_us(2000);
 		CHECK(stands(t));
 	}
 }
@@ -370,22 +371,14 @@ static void churn_all(void)
 		t[cpu] = make_idle_thread(SEL_ROOT_PD, cpu, churn, free_pages(9),
 					  common_events(SEL_ROOT_PD, cpu));
 	}
-	sleep_us(20000);
-	before = usage(SEL_ROOT_PD);
+	before = usage_settled(SEL_ROOT_PD);
 	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		start_thread(t[cpu], 1, 1000);
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
-		while (!t[cpu]->value[1]) {
-			uint64_t n = t[cpu]->value[0];
-
-			WAIT(t[cpu]->value[0] != n || t[cpu]->value[1]);
-		}
-	}
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
+		WAIT(t[cpu]->value[1]);
 	/* What is left: the SCs, page tables, what the capabilities need. */
 	before += 3 + 2 * cpus;
-	for (unsigned i = 0; i < 300 && usage(SEL_ROOT_PD) > before; i++)
-		sleep_us(1000);
-	CHECK(usage(SEL_ROOT_PD) <= before);
+	WAIT(usage(SEL_ROOT_PD) <= before);
 }
 
 static volatile bool stop;
@@ -442,7 +435,6 @@ static void delegate_race(void)
 		t[n++] = make_thread(SEL_ROOT_PD, cpu, 1, revoke_loop, 0);
 		t[n++] = make_thread(pd, cpu, 1, use_loop, at);
 	}
-	sleep_us(200000);
 	for (unsigned i = 0; i < n; i++)
 		WAIT(t[i]->value[0] > 100);
 	stop = true;

@@ -269,7 +269,7 @@ static void other_cpu(void)
 
 	prepare();
 	t = make_thread(SEL_ROOT_PD, cpus - 1, 5, elsewhere, 0);
-	for (unsigned i = 0; i < 10 && t->value[0] != 2; i++)
+	for (unsigned i = 0; i < LONG_US / SECOND && t->value[0] != 2; i++)
 		sleep_us(SECOND);
 	EQUAL(t->value[0], 2);
 	for (unsigned cpu = 0; cpu < cpus; cpu++)
@@ -287,7 +287,7 @@ static void interrupts(void)
 	while (sm_down_all(sm, in_us(1000)) == SUCCESS) {
 	}
 	rtc_start();
-	EQUAL(sm_down(sm, in_us(SECOND)), SUCCESS);
+	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
 	rtc_stop();
 }
 

@@ -103,15 +103,29 @@ static inline void spin_us(uint64_t us)
 void sleep_us(uint64_t us);
 
 /*
- * Sleep until the condition holds, or long enough for it not to come any more;
- * then it is a failure.
+ * Machines are slow, and emulated processors are away for any time at any
+ * moment. So a test does not sleep until something has happened, nor says how
+ * soon it must: it waits for it, for LONG_US if it must fail, and where
+ * something must not happen it lets everybody have his turn with quiesce().
  */
-#define WAIT(x)                                                            \
-	do {                                                               \
-		for (unsigned wait_n = 0; wait_n < 3000 && !(x); wait_n++) \
-			sleep_us(1000);                                    \
-		CHECK(x);                                                  \
+enum { LONG_US = 30000000 };
+
+/* Sleep until the condition holds; a failure if it does not. */
+#define WAIT(x)                                                                      \
+	do {                                                                         \
+		for (unsigned wait_n = 0; wait_n < LONG_US / 1000 && !(x); wait_n++) \
+			sleep_us(1000);                                              \
+		CHECK(x);                                                            \
 	} while (0)
+
+/*
+ * The main thread's: all that can happen now has happened. On each CPU a thread
+ * of the lowest priority has run, and memory that was to be freed is free,
+ * several times over.
+ */
+void quiesce(void);
+/* Once, on one CPU: all that run there have had a turn. */
+void take_turn(unsigned cpu);
 
 /* Selectors and addresses */
 
@@ -120,7 +134,8 @@ enum {
 	SEL_EVENT_ECS = 0x600, /* + CPU */
 	SEL_FOREVER = 0x610,   /* an SM that nobody ups */
 	SEL_WATCHDOG = 0x620,
-	SEL_TEST = 0x1000, /* to 0x1fff: sel() */
+	SEL_SETTLE = 0x640, /* + 8 * CPU */
+	SEL_TEST = 0x1000,  /* to 0x1fff: sel() */
 	SEL_TEST_ORDER = 12,
 	SEL_MANY = 0x10000, /* to 0x1ffff: for whoever needs many */
 	SEL_MANY_ORDER = 16,
@@ -312,6 +327,8 @@ uint64_t fpu_compare(uint64_t with);
 /* What the end of a test does: all that was made goes. For rounds of one. */
 void clean(void);
 
-/* Kernel memory that a PD uses; freeing is deferred, so wait until it is so. */
+/* Kernel memory that a PD uses; when all that is being freed is free. */
 unsigned long usage(unsigned long pd);
+unsigned long usage_settled(unsigned long pd);
+/* Until it is so. */
 void wait_usage(unsigned long pd, unsigned long pages);

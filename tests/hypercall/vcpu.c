@@ -243,9 +243,9 @@ static void destroy_on(unsigned cpu)
 				      i % 3 == 0   ? vm.ec
 				      : i % 3 == 1 ? vm.sc
 						   : vm.pd)));
-		sleep_us(3000);
+		quiesce();
 		before = *data(0);
-		sleep_us(3000);
+		quiesce();
 		EQUAL(*data(0), before);
 		clean();
 	}
@@ -317,11 +317,9 @@ static void churn(void)
 		EQUAL(create_vcpu(s, vm.pd, boot_cpu, 0), SUCCESS);
 		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, s)));
 		if (i % 16 == 15)
-			sleep_us(2000);
-		if (i == 100) {
-			sleep_us(20000);
-			before = usage(vm.pd);
-		}
+			quiesce();
+		if (i == 100)
+			before = usage_settled(vm.pd);
 	}
 	wait_usage(vm.pd, before);
 }

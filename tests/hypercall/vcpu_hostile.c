@@ -151,10 +151,10 @@ static void hostile_state(void)
 		vm.sc = sel();
 		SETUP(create_sc(vm.sc, SEL_ROOT_PD, vm.ec, QPD(1, 1000)));
 		for (unsigned n = 0; n < 6 && vm.count < ENTRIES; n++) {
-			sleep_us(500);
+			take_turn(boot_cpu);
 			SETUP(ec_recall(vm.ec));
 		}
-		sleep_us(500);
+		take_turn(boot_cpu);
 		clean();
 	}
 	say("# seed %lx: %lu entries, %lu refused\n", SEED, entries, refused);

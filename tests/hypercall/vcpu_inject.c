@@ -109,7 +109,7 @@ static void halted(void)
 	make_vm(boot_cpu, MTD_RIP_LEN);
 	run(guest_hlt, hlt_twice, NULL);
 	EQUAL(vm.count, 1);
-	sleep_us(3000);
+	quiesce();
 	EQUAL(vm.count, 1);
 	wake_vm();
 	EQUAL(vm.count, 2);

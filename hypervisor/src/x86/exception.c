@@ -101,6 +101,9 @@ void idle_enter(void)
 	struct cpu *cpu = this_cpu();
 
 	rcu_run(cpu);
+	if (cpu->resched)
+		/* Somebody has waited for what is free now. */
+		ipi_send(cpu->id);
 	if (cpu->pd != &pd_kernel)
 		pd_load(&pd_kernel);
 	rcu_idle_enter(cpu);
