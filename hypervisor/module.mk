@@ -41,14 +41,12 @@ HYPERVISOR_SRC += \
 	hypervisor/src/x86/desc.c \
 	hypervisor/src/x86/entry.S \
 	hypervisor/src/x86/exception.c \
-	hypervisor/src/x86/extable.c \
 	hypervisor/src/x86/hip.c \
 	hypervisor/src/x86/iommu.c \
 	hypervisor/src/x86/irq.c \
 	hypervisor/src/x86/kmem.c \
 	hypervisor/src/x86/madt.c \
 	hypervisor/src/x86/mitigate.c \
-	hypervisor/src/x86/mitigate_paths.S \
 	hypervisor/src/x86/multiboot.c \
 	hypervisor/src/x86/pool.c \
 	hypervisor/src/x86/ptab_host.c \
@@ -86,7 +84,7 @@ $(B)/hypervisor/offsets.h: hypervisor/src/x86/offsets.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(MACHINE) $(KERNEL_FLAGS) -MMD -MP -MT $@ \
 		-MF $(B)/hypervisor/offsets.d -S -o - $< | \
-		sed -n 's/.*"->\([A-Z0-9_]*\) \$$*\([0-9]*\)".*/#define \1 \2/p' > $@
+		sed -n 's/.*"->\([^ ]*\) \$$*\([0-9]*\)".*/#define \U\1 \2/;T;s/\./_/g;p' > $@
 
 -include $(B)/hypervisor/offsets.d
 

@@ -37,7 +37,6 @@ enum {
 struct cpu {
 	struct cpu *self;	  /* at %gs:0 */
 	uint64_t stack;		  /* top of the kernel's stack here */
-	uint64_t scratch[2];	  /* mitigate_paths.S */
 	uint64_t start_sp;	  /* start.S: where it begins, or goes on */
 	struct ec *current;	  /* whose registers TSS.RSP0 points at */
 	struct pd *pd;		  /* whose page tables are loaded */

@@ -10,12 +10,6 @@
 
 enum {
 	VECTORS = 256,
-	VECTOR_DB = 1,
-	VECTOR_NMI = 2,
-	VECTOR_BP = 3,
-	VECTOR_OF = 4,
-	VECTOR_DF = 8,
-	VECTOR_MC = 18,
 
 	IST_NMI = 1,
 	IST_DF = 2,
@@ -24,7 +18,7 @@ enum {
 	TSS_LIMIT = CPU_IO_END * PAGE_SIZE, /* the byte of ones is in it */
 };
 
-static_assert(TSS_IO_BASE == CPU_IO_BITMAP * PAGE_SIZE);
+static_assert(TSS_BITMAP == CPU_IO_BITMAP * PAGE_SIZE);
 
 /* SDM 3A 6.14.1 */
 struct gate {
@@ -55,7 +49,7 @@ struct table_pointer {
 } __attribute__((packed));
 
 /* entry.S: where each vector goes. */
-extern const uint64_t entry_vector[VECTORS];
+extern const char entries[VECTORS][16];
 
 __attribute__((section(".ro_boot"))) static struct gate idt[VECTORS] aligned_to(PAGE_SIZE);
 
@@ -71,7 +65,7 @@ static void load_idt(void)
 
 static void set_gate(unsigned vector, uint8_t ist, uint8_t dpl)
 {
-	uint64_t to = entry_vector[vector];
+	uint64_t to = (uint64_t)entries[vector];
 
 	idt[vector] = (struct gate){
 		.offset0 = (uint16_t)to,
@@ -89,7 +83,7 @@ void idt_init(void)
 		set_gate(v, 0, 0);
 	set_gate(VECTOR_BP, 0, GATE_DPL3);
 	set_gate(VECTOR_OF, 0, GATE_DPL3);
-	set_gate(VECTOR_DB, IST_DF, 0); /* see entry_debug */
+	set_gate(VECTOR_DB, IST_DF, 0); /* see exception_own_stack() */
 	set_gate(VECTOR_NMI, IST_NMI, 0);
 	set_gate(VECTOR_DF, IST_DF, 0);
 	set_gate(VECTOR_MC, IST_MC, 0);
@@ -135,7 +129,7 @@ void desc_init(struct cpu *cpu)
 	cpu->tss->ist[IST_NMI - 1] = stack_top(cpu, CPU_NMI_STACK);
 	cpu->tss->ist[IST_DF - 1] = stack_top(cpu, CPU_DF_STACK);
 	cpu->tss->ist[IST_MC - 1] = stack_top(cpu, CPU_MC_STACK);
-	cpu->tss->io_base = TSS_IO_NONE;
+	cpu->tss->io_base = TSS_NO_BITMAP;
 	kmem_cpu_map(cpu->id, CPU_IO_END, kmem_image_phys(ones), false);
 	fill_gdt(cpu);
 	load_gdt(cpu);
@@ -151,12 +145,12 @@ void tss_map_io(struct cpu *cpu, uint64_t phys0, uint64_t phys1)
 
 void tss_enable_io(struct cpu *cpu, bool on)
 {
-	cpu->tss->io_base = on ? TSS_IO_BASE : TSS_IO_NONE;
+	cpu->tss->io_base = on ? TSS_BITMAP : TSS_NO_BITMAP;
 }
 
 bool tss_io_enabled(const struct cpu *cpu)
 {
-	return cpu->tss->io_base == TSS_IO_BASE;
+	return cpu->tss->io_base == TSS_BITMAP;
 }
 
 void tss_reload(struct cpu *cpu)

@@ -12,13 +12,10 @@
  * flags that a program can set are clear in the kernel: AC among them, which
  * would switch SMAP off. SFMASK does it for SYSCALL, POPF after a gate.
  */
-#include "gprs.h"
-#include "offsets.h"
-#include "patch.h"
+#include "entry.h"
 
 #define RFLAGS_SYSRET 0x202
 #define RFLAGS_KERNEL 0x2
-#define RFLAGS_TF 0x100
 #define CALL_MASK 15
 
 /* Of RDI: the call's number, and all flags but that which tells up and down. */
@@ -26,63 +23,54 @@
 #define SM_FLAG_DOWN 0x10
 #define SELECTOR_SHIFT 8
 
+/* Vectors with an error code; those with stacks of their own. */
+#define ERROR_CODES 0x60227d00
+#define OWN_STACK (1 << 1 | 1 << 2 | 1 << 8 | 1 << 18)
+
+#define MSR_SPEC_CTRL 0x48
+#define MSR_GS_BASE 0xc0000101
+
 	.text
 
 /* RAX: the EC. Back from its hypercall, but for what C functions keep. */
 	.macro	to_user
-	mov	EC_R10(%rax), %r10
-	mov	EC_R9(%rax), %r9
-	mov	EC_R8(%rax), %r8
-	mov	EC_RDX(%rax), %rdx
-	mov	EC_RSI(%rax), %rsi
-	mov	EC_RDI(%rax), %rdi
-	mov	EC_RIP(%rax), %rcx
-	mov	EC_RSP(%rax), %rsp
-	mov	EC_RAX(%rax), %rax
+	load	EC_REGS_R10, r10, r9, r8
+	load	EC_REGS_RDX, rdx, rsi, rdi
+	mov	EC_REGS_RIP(%rax), %rcx
+	mov	EC_REGS_RSP(%rax), %rsp
+	mov	EC_REGS_RAX(%rax), %rax
 	mov	$RFLAGS_SYSRET, %r11d
-	patch	MITIGATE_CLEAR, sysret_clear
-	swapgs
-	sysretq
+	finish	swapgs, sysretq
 	.endm
 
-/* What entry_syscall has not saved yet; and the way back. */
-	.macro	save_others
-	mov	%rsi, EC_RSI(%rsp)
-	mov	%rdx, EC_RDX(%rsp)
-	mov	%rax, EC_RAX(%rsp)
+/* Save what entry_syscall has not yet, and the way back; RSI is the EC for a function of C's. */
+	.macro	to_c
+	store	EC_REGS, r15, r14, r13, r12, rbp, rbx
+	store	EC_REGS_R10, r10, r9, r8, rax
+	store	EC_REGS_RDX, rdx, rsi
 	movq	$resume_sysret, EC_RESUME(%rsp)
-	mov	%r8, EC_R8(%rsp)
-	mov	%r9, EC_R9(%rsp)
-	mov	%r10, EC_R10(%rsp)
-	mov	%rbx, EC_RBX(%rsp)
-	mov	%rbp, EC_RBP(%rsp)
-	mov	%r12, EC_R12(%rsp)
-	mov	%r13, EC_R13(%rsp)
-	mov	%r14, EC_R14(%rsp)
-	mov	%r15, EC_R15(%rsp)
+	mov	%rsp, %rsi
+	mov	%gs:CPU_STACK, %rsp
 	.endm
 
 /* SYSCALL: RCX = RIP, R11 = RFLAGS (of no interest), the rest is the user's. */
-	.globl entry_syscall
+	.globl	entry_syscall
 	.balign 64
 entry_syscall:
-	patch	MITIGATE_ENTRY, entry_syscall_restrict
 	swapgs
 	mov	%rsp, %r11
-	.globl	entry_syscall_on
-entry_syscall_on:
 	mov	%gs:CPU_CURRENT, %rsp
-	mov	%r11, EC_RSP(%rsp)
-	mov	%rcx, EC_RIP(%rsp)
-	mov	%rdi, EC_RDI(%rsp)
+	mov	%r11, EC_REGS_RSP(%rsp)
+	mov	%rcx, EC_REGS_RIP(%rsp)
+	patch	MITIGATE_ENTRY, entry_syscall_restrict
+	mov	%rdi, EC_REGS_RDI(%rsp)
+entry_known:
 	mov	%edi, %ecx
 	and	$SM_MASK, %ecx
 	cmp	$CALL_SM_CTRL, %ecx
 	je	entry_sm
 entry_full:
-	save_others
-	mov	%rsp, %rsi
-	mov	%gs:CPU_STACK_TOP, %rsp
+	to_c
 	mov	%edi, %eax
 	and	$CALL_MASK, %eax
 	call	*syscall_table(, %rax, 8)
@@ -102,8 +90,8 @@ return:
 	.balign 16
 entry_sm:
 	mov	%rdi, %rcx
-	shr	$(SELECTOR_SHIFT + SPACE_ENTRIES_BITS), %rcx
-	cmp	$(SPACE_ENTRIES - 1), %rcx
+	shr	$(SELECTOR_SHIFT + TABLE_BITS), %rcx
+	cmp	$(TABLE_ENTRIES - 1), %rcx
 	ja	sm_bad
 	mov	EC_PD(%rsp), %r11
 	mov	PD_OBJ_ROOT(%r11), %r11
@@ -112,7 +100,7 @@ entry_sm:
 	jz	sm_bad
 	mov	%rdi, %rcx
 	shr	$SELECTOR_SHIFT, %rcx
-	and	$(SPACE_ENTRIES - 1), %ecx
+	and	$(TABLE_ENTRIES - 1), %ecx
 	mov	-1(%r11, %rcx, 8), %rcx	/* 1: SPACE_TABLE */
 	test	%rcx, %rcx
 	jz	sm_bad
@@ -135,12 +123,10 @@ entry_sm:
 	incq	SM_COUNT(%rcx)
 	movl	$0, SM_LOCK(%rcx)
 	xor	%edi, %edi
-1:	mov	EC_RIP(%rsp), %rcx
+1:	mov	EC_REGS_RIP(%rsp), %rcx
 	mov	$RFLAGS_SYSRET, %r11d
-	mov	EC_RSP(%rsp), %rsp
-	patch	MITIGATE_CLEAR, sysret_clear
-	swapgs
-	sysretq
+	mov	EC_REGS_RSP(%rsp), %rsp
+	finish	swapgs, sysretq
 
 2:	test	$SM_RIGHT_DOWN, %r11b
 	jz	sm_bad
@@ -157,18 +143,14 @@ entry_sm:
 	jmp	1b
 
 	/* Somebody sleeps, or is to sleep: C goes on, with the lock. */
-3:	save_others
-	mov	%rsp, %rsi
+3:	to_c
 	mov	%rcx, %rdi
-	mov	%gs:CPU_STACK_TOP, %rsp
 	call	sys_sm_wake
 	jmp	return
 
 4:	movq	$0, SM_COUNT(%rcx)
-	save_others
-	mov	%rsp, %rsi
+	to_c
 	mov	%rcx, %rdi
-	mov	%gs:CPU_STACK_TOP, %rsp
 	call	sys_sm_sleep
 	jmp	return
 
@@ -179,7 +161,7 @@ sm_bad:	mov	$BAD_CAPABILITY, %edi
 	.globl switch_to
 	.balign 16
 switch_to:
-	mov	%gs:CPU_TSS_ADDRESS, %rcx
+	mov	%gs:CPU_TSS, %rcx
 	lea	EC_REGS_END(%rax), %rdx
 	mov	%rax, %gs:CPU_CURRENT
 	mov	%rdx, TSS_RSP0(%rcx)
@@ -201,21 +183,21 @@ switch_to:
 	cmpq	$0, %gs:CPU_FPU_OWNER
 	jne	4f
 	mov	PD_IO_BITMAP(%rcx), %rsi
-	mov	$TSS_IO_NONE, %edi
+	mov	$TSS_NO_BITMAP, %edi
 	test	%rsi, %rsi
 	jz	2f
-	mov	$TSS_IO_BASE, %edi
+	mov	$TSS_BITMAP, %edi
 	cmp	%rsi, %gs:CPU_IO_BITMAP
 	jne	4f
 	cmpb	$0, %gs:CPU_TSS_SHORT
 	jne	4f
-2:	mov	%gs:CPU_TSS_ADDRESS, %rsi
+2:	mov	%gs:CPU_TSS, %rsi
 	mov	PD_CR3(%rcx), %rdx
-	mov	%di, TSS_IO(%rsi)
+	mov	%di, TSS_IO_BASE(%rsi)
 	mov	%rcx, %gs:CPU_PD
 	mov	%rdx, %cr3
 	jmp	5f
-4:	mov	%gs:CPU_STACK_TOP, %rsp
+4:	mov	%gs:CPU_STACK, %rsp
 	mov	%rax, %rbx
 	mov	%rax, %rdi
 	call	thread_switch
@@ -228,12 +210,7 @@ switch_to:
 	.balign 16
 resume_sysret:
 	check_thread
-	mov	EC_R15(%rax), %r15
-	mov	EC_R14(%rax), %r14
-	mov	EC_R13(%rax), %r13
-	mov	EC_R12(%rax), %r12
-	mov	EC_RBP(%rax), %rbp
-	mov	EC_RBX(%rax), %rbx
+	load	EC_REGS, r15, r14, r13, r12, rbp, rbx
 	to_user
 
 /* Back from an exception or interrupt: all registers. */
@@ -244,14 +221,12 @@ resume_iret:
 	lea	EC_REGS(%rax), %rsp
 	pop_gprs
 	add	$16, %rsp		/* vector and error code */
-	patch	MITIGATE_CLEAR, iret_clear
-	swapgs
-	iretq
+	finish	swapgs, iretq
 
 /* Something else first. An interrupt may come in between. */
 	.globl resume_work
 resume_work:
-	mov	%gs:CPU_STACK_TOP, %rsp
+	mov	%gs:CPU_STACK, %rsp
 	sti
 	nop
 	cli
@@ -261,168 +236,131 @@ resume_work:
 
 	.globl resume_idle
 resume_idle:
-	mov	%gs:CPU_STACK_TOP, %rsp
+	mov	%gs:CPU_STACK, %rsp
 	call	idle_enter
 1:	sti
 	hlt
 	jmp	1b
 
 /* One entry a vector, 16 bytes each; an error code is there or made. */
-	.altmacro
-	.macro	entry vector
-	.balign	16
-	.if (\vector == 1)
-	jmp	entry_debug
-	.endif
-	.if (\vector != 8 && \vector != 10 && \vector != 11 && \vector != 12 && \vector != 13 && \vector != 14 && \vector != 17 && \vector != 21 && \vector != 29 && \vector != 30)
-	push	$0
-	.endif
-	.if (\vector == 2 || \vector == 8 || \vector == 18)
-	push	$\vector
-	jmp	common_ist
-	.elseif (\vector < 32)
-	push	$\vector
-	jmp	common_exception
-	.else
-	push	$\vector
-	jmp	common_interrupt
-	.endif
-	.endm
-
+	.globl	entries
 	.balign	16
 entries:
 	.set	vector, 0
 	.rept	256
-	entry	%vector
-	.set	vector, vector + 1
-	.endr
-
-	.section .rodata
-	.balign	8
-	.globl	entry_vector
-entry_vector:
-	.set	vector, 0
-	.rept	256
-	.quad	entries + 16 * vector
-	.set	vector, vector + 1
-	.endr
-	.text
-
-/*
- * A single step that began with SYSCALL may end in the kernel, whose stack is
- * still the user's: so this has a stack of its own, that of the double fault.
- * There is nothing to be reported then. From user mode it is an exception as
- * any, whose frame is brought to where the others are.
- */
-	.balign 16
-entry_debug:
-	testb	$3, 8(%rsp)
-	jnz	1f
-	andl	$~RFLAGS_TF, 16(%rsp)
-	iretq
-1:	swapgs
-	push	%rax
-	push	%rbx
-	mov	%gs:CPU_CURRENT, %rax
-	.set	word, 0
-	.rept	5
-	mov	16 + word(%rsp), %rbx
-	mov	%rbx, EC_RIP + word(%rax)
-	.set	word, word + 8
-	.endr
-	add	$EC_RIP, %rax
-	pop	%rbx
-	xchg	%rax, (%rsp)
-	pop	%rsp
-	swapgs
+	.balign	16
+	.if	vector > 31 || !(ERROR_CODES >> (vector & 31) & 1)
 	push	$0
-	push	$1
+	.endif
+	push	$vector
+	.if	vector > 31
+	jmp	interrupt_entry
+	.elseif	OWN_STACK >> vector & 1
+	jmp	own_stack_entry
+	.else
+	jmp	exception_entry
+	.endif
+	.set	vector, vector + 1
+	.endr
 
 /* The stack is the EC's regs if it was in user mode, else the kernel's. */
+	.macro	entry function
 	.balign 16
-common_exception:
+\function\()_entry:
 	testb	$3, REGS_CS - REGS_RIP + 16(%rsp)
-	jz	kernel_exception
+	jz	kernel_entry
 	swapgs
 	push_gprs
+\function\()_saved:
 	push	$RFLAGS_KERNEL
 	popf
 	mov	%gs:CPU_CURRENT, %rdi
-	mov	%gs:CPU_STACK_TOP, %rsp
-	patch	MITIGATE_ENTRY, exception_restrict
-	call	exception
+	mov	%gs:CPU_STACK, %rsp
+	call_after MITIGATE_ENTRY, restrict_branches, \function
 	jmp	switch_to
+	.endm
 
-kernel_exception:
+	entry	exception
+	entry	interrupt
+
+/*
+ * An expected exception; an interrupt in a moment when long work lets them in,
+ * and goes on; or in the idle loop, after which another EC runs.
+ */
+kernel_entry:
 	push_gprs
 	cld
 	mov	%rsp, %rdi
 	mov	%rsp, %rbp
 	and	$-16, %rsp
 	call	exception_kernel
+	test	%rax, %rax
+	jnz	switch_to
 	mov	%rbp, %rsp
-	pop_gprs
-	add	$16, %rsp
-	iretq
-
-	.balign 16
-common_interrupt:
-	testb	$3, REGS_CS - REGS_RIP + 16(%rsp)
-	jz	kernel_interrupt
-	swapgs
-	push_gprs
-	push	$RFLAGS_KERNEL
-	popf
-	mov	%gs:CPU_CURRENT, %rdi
-	mov	%gs:CPU_STACK_TOP, %rsp
-	patch	MITIGATE_ENTRY, interrupt_restrict
-	call	interrupt
-	jmp	switch_to
-
-/*
- * In the idle loop, after which the idle EC's stack is of no use; or in a
- * moment when long work lets interrupts in, and goes on.
- */
-kernel_interrupt:
-	push_gprs
-	cld
-	mov	%rsp, %rbp
-	and	$-16, %rsp
-	movzbl	15 * 8(%rbp), %edi
-	call	irq_handle
-	mov	%gs:CPU_CURRENT, %rax
-	cmp	%gs:CPU_IDLE, %rax
-	jne	1f
-	mov	%gs:CPU_STACK_TOP, %rsp
-	call	idle_leave
-	jmp	switch_to
-1:	mov	%rbp, %rsp
-	pop_gprs
+1:	pop_gprs
 	add	$16, %rsp
 	iretq
 
 /*
- * NMI, double fault, machine check: on stacks of their own, at any instruction,
- * with whose GS base cannot be told from CS. It is the kernel's if negative.
+ * NMI, double fault, machine check, debug: on stacks of their own, at any
+ * instruction, with whose GS base cannot be told from CS. It is the kernel's if
+ * negative. An exception of the EC's is like any other, once C has moved its
+ * registers to where they are then.
  */
-	.balign 16
-common_ist:
+own_stack_entry:
 	push_gprs
 	cld
-	mov	$0xc0000101, %ecx	/* GS_BASE */
+	mov	$MSR_GS_BASE, %ecx
 	rdmsr
-	xor	%ebx, %ebx
+	mov	%edx, %ebx
 	test	%edx, %edx
-	js	1f
+	js	2f
 	swapgs
-	inc	%ebx
-1:	mov	%rsp, %rdi
-	call	exception_ist
+2:	mov	%rsp, %rdi
+	call	exception_own_stack
+	test	%al, %al
+	jnz	exception_saved
 	test	%ebx, %ebx
-	jz	2f
+	js	1b
 	swapgs
-2:	pop_gprs
-	add	$16, %rsp
-	iretq
+	jmp	1b
+
+/* With mitigations (mitigate.h): RDI is kept; the stack is the kernel's, but at first the EC. */
+	.macro	restrict
+	mov	$MSR_SPEC_CTRL, %ecx
+	mov	mitigate_spec_ctrl(%rip), %eax
+	xor	%edx, %edx
+	wrmsr
+	.endm
+
+entry_syscall_restrict:
+	mov	%rdi, EC_REGS_RDI(%rsp)
+	mov	%rax, EC_REGS_RAX(%rsp)
+	mov	%rdx, EC_REGS_RDX(%rsp)
+	restrict
+	mov	EC_REGS_RAX(%rsp), %rax
+	mov	EC_REGS_RDX(%rsp), %rdx
+	jmp	entry_known
+
+restrict_branches:
+	restrict
+	ret
+
+	.globl	after_guest, stuff_returns
+after_guest:
+	testl	$MITIGATE_ENTRY, mitigate_on(%rip)
+	jz	stuff_returns
+	restrict
+
+/* As many entries as any processor has, where nothing is speculated. */
+stuff_returns:
+	.rept	32
+	call	1f
+	int3
+1:
+	.endr
+	add	$32 * 8, %rsp
+	lfence
+	ret
 
 	.section .note.GNU-stack, "", @progbits

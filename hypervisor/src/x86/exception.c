@@ -1,8 +1,6 @@
 /*
  * Exceptions and interrupts, as entry.S hands them over.
  */
-#include "exception.h"
-
 #include "../ec.h"
 #include "../fpu.h"
 #include "../ipc.h"
@@ -11,44 +9,48 @@
 #include "../sc.h"
 #include "../tlb.h"
 #include "cpu.h"
+#include "cr.h"
+#include "desc.h"
 #include "insn.h"
 #include "irq.h"
 #include "mitigate.h"
 #include "msr.h"
 #include "suspend.h"
 
-enum {
-	VECTOR_NMI = 2,
-	VECTOR_NM = 7,
-	VECTOR_GP = 13,
-	VECTOR_PF = 14,
+/* Those that are not only reported. */
+enum { SPECIAL = 1 << VECTOR_NM | 1 << VECTOR_GP | 1 << VECTOR_PF };
 
-	/* Those that are not only reported. */
-	SPECIAL = 1 << VECTOR_NM | 1 << VECTOR_GP | 1 << VECTOR_PF,
-};
+extern const struct fixup {
+	uint64_t rip, to;
+} extable_start[], extable_end[];
 
-/* True: the thread goes on where it was. */
-static bool settled(struct ec *self, unsigned vector)
-{
-	switch (vector) {
-	case VECTOR_NM:
-		fpu_use(self);
-		return true;
-	case VECTOR_GP:
-		return pd_grant_io(this_cpu());
-	default:
-		self->fault_address = read_cr2();
-		return false;
-	}
-}
+/*
+ * What entry.S calls. All but two of them give back the EC to run next: from
+ * user mode, with the registers in the current EC's regs;
+ */
+struct ec *exception(struct ec *self);
+struct ec *interrupt(struct ec *self);
+/* in the kernel (NULL: it goes on); on a stack of its own (true: exception() is to follow); */
+struct ec *exception_kernel(struct regs *r);
+bool exception_own_stack(struct regs *r);
+/* before a thread runs in another PD or with other FPU state; for resume_work; before the CPU halts. */
+void thread_switch(struct ec *ec);
+struct ec *work(struct ec *ec);
+void idle_enter(void);
 
 struct ec *exception(struct ec *self)
 {
 	unsigned vector = (unsigned)self->regs.vector;
 
 	self->resume = resume_iret;
-	if (unlikely(SPECIAL >> vector & 1 && settled(self, vector)))
-		return self;
+	if (unlikely(SPECIAL >> vector & 1)) {
+		if (vector == VECTOR_PF)
+			self->fault_address = read_cr2();
+		else if (vector == VECTOR_NM)
+			return fpu_use(self), self;
+		else if (pd_grant_io(this_cpu()))
+			return self;
+	}
 	return ipc_event(self, vector);
 }
 
@@ -59,20 +61,49 @@ struct ec *interrupt(struct ec *self)
 	return preempt(self);
 }
 
-void exception_kernel(struct regs *r)
+/*
+ * Expected are exceptions of the table (msr.h), and interrupts where the idle
+ * loop or long work lets them in: idle, the CPU looks for what else to run.
+ */
+struct ec *exception_kernel(struct regs *r)
 {
-	uint64_t fixup = extable_find(r->rip);
+	struct cpu *cpu = this_cpu();
 
-	if (!fixup)
-		panic_exception(r, "exception %lu in the kernel", r->vector);
-	r->rip = fixup;
+	if (r->vector >= VECTOR_GSI) {
+		irq_handle((uint32_t)r->vector & 0xff);
+		if (cpu->current != cpu->idle)
+			return NULL;
+		rcu_idle_leave(cpu);
+		return preempt(cpu->idle);
+	}
+	for (const struct fixup *f = extable_start; f < extable_end; f++) {
+		if (f->rip == r->rip) {
+			r->rip = f->to;
+			return NULL;
+		}
+	}
+	panic_exception(r, "exception %lu in the kernel", r->vector);
 }
 
-void exception_ist(struct regs *r)
+/*
+ * A single step that began with SYSCALL may end in the kernel, whose stack is
+ * still the user's: so this has a stack of its own, that of the double fault.
+ * There is nothing to be reported then. From user mode it is an exception as
+ * any, whose registers are brought to where the others are.
+ */
+bool exception_own_stack(struct regs *r)
 {
-	if (r->vector != VECTOR_NMI)
+	bool user = r->cs & 3;
+
+	if (r->vector == VECTOR_NMI)
+		panic_nmi();
+	else if (r->vector != VECTOR_DB)
 		panic_exception(r, "exception %lu", r->vector);
-	panic_nmi();
+	else if (user)
+		this_cpu()->current->regs = *r;
+	else
+		r->rflags &= ~RFLAGS_TF;
+	return user && r->vector == VECTOR_DB;
 }
 
 void thread_switch(struct ec *ec)
@@ -107,14 +138,6 @@ void idle_enter(void)
 	if (cpu->pd != &pd_kernel)
 		pd_load(&pd_kernel);
 	rcu_idle_enter(cpu);
-}
-
-struct ec *idle_leave(void)
-{
-	struct cpu *cpu = this_cpu();
-
-	rcu_idle_leave(cpu);
-	return preempt(cpu->idle);
 }
 
 void ipi_handle(void)

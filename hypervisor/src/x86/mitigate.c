@@ -46,7 +46,7 @@ enum {
 	RFDS_CLEAR = 1 << 28,
 };
 
-/* mitigate_paths.S */
+/* entry.S */
 uint32_t mitigate_on; /* enum mitigation */
 uint32_t mitigate_spec_ctrl;
 const uint16_t mitigate_selector = SEL_KERNEL_DATA;

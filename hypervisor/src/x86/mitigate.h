@@ -2,8 +2,8 @@
  * Against leaks by speculation: what the processor needs, and offers, at the
  * borders of kernel, programs and guests.
  *
- * Where it needs nothing the paths are as if this did not exist: mitigate_paths.S has
- * other ends and beginnings of them, to which boot makes jumps (patch.h).
+ * Where it needs nothing the paths are as if this did not exist: there are other ends
+ * and beginnings of them, to which boot makes jumps (entry.h).
  */
 #pragma once
 
@@ -18,6 +18,10 @@ enum mitigation {
 	MITIGATE_CLEAR = 1 << 5,   /* VERW */
 	MITIGATE_L1D = 1 << 6,
 	MITIGATE_BHI = 1 << 7, /* BHI_DIS_S */
+
+	/* What there is to do: to another PD, from a guest. */
+	MITIGATE_SWITCH = MITIGATE_IBPB | MITIGATE_RETURNS,
+	MITIGATE_EXIT = MITIGATE_ENTRY | MITIGATE_RETURNS,
 };
 
 /* On each CPU at boot; the first chooses, and says in a line what is on. */
@@ -27,5 +31,5 @@ void mitigate_init(void);
 void mitigate_switch(void);
 void mitigate_guest(void);
 
-/* mitigate_paths.S: entries of the return stack that are nobody's. */
+/* entry.S: entries of the return stack that are nobody's. */
 void stuff_returns(void);

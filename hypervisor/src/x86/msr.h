@@ -35,10 +35,8 @@ enum {
 
 /*
  * Exceptions that the kernel expects: an exception at the first address goes on
- * at the second. extable_find() returns that, or 0.
+ * at the second.
  */
-uint64_t extable_find(uint64_t rip);
-
 #define EXTABLE(rip, fixup)              \
 	".pushsection .extable, \"a\"\n" \
 	".quad " rip ", " fixup "\n"     \

@@ -1,6 +1,6 @@
 /*
  * Offsets and constants for assembly: compiled to text, of which the build
- * makes offsets.h.
+ * makes offsets.h. FIELDS(ec, regs.rax) becomes EC_REGS_RAX.
  */
 #include "../ec.h"
 #include "../pd.h"
@@ -11,84 +11,41 @@
 #include "svm.h"
 #include "vmx.h"
 
-#define VALUE(name, value)	  __asm__("\n.ascii \"->" #name " %c0\"" : : "i"(value))
-#define OFFSET(name, type, field) VALUE(name, offsetof(struct type, field))
+#define LINE(name, value)  __asm__("\n.ascii \"->" name " %c0\"" : : "i"(value));
+#define FIELD(type, field) LINE(#type "_" #field, offsetof(struct type, field))
+#define VALUE(none, name)  LINE(#name, name)
+
+/* make(type, name) for each name. No macro is expanded in itself, but it is in the next scan. */
+#define EACH(make, type, name, ...) \
+	make(type, name) __VA_OPT__(LATER PARENTHESES(make, type, __VA_ARGS__))
+#define LATER()	    EACH
+#define PARENTHESES ()
+#define SCAN(...)   SCAN9(SCAN9(SCAN9(__VA_ARGS__)))
+#define SCAN9(...)  SCAN3(SCAN3(SCAN3(__VA_ARGS__)))
+#define SCAN3(...)  __VA_ARGS__
+
+#define FIELDS(type, ...) SCAN(EACH(FIELD, type, __VA_ARGS__))
+#define VALUES(...)	  SCAN(EACH(VALUE, , __VA_ARGS__))
 
 void offsets(void);
 
 void offsets(void)
 {
-	OFFSET(CPU_STACK_TOP, cpu, stack);
-	OFFSET(CPU_START_SP, cpu, start_sp);
-	OFFSET(CPU_CURRENT, cpu, current);
-	OFFSET(CPU_PD, cpu, pd);
-	OFFSET(CPU_SCRATCH, cpu, scratch);
-	VALUE(MITIGATE_ENTRY, MITIGATE_ENTRY);
-	VALUE(MITIGATE_SWITCH, MITIGATE_IBPB | MITIGATE_RETURNS);
-	VALUE(MITIGATE_EXIT, MITIGATE_ENTRY | MITIGATE_RETURNS);
-	VALUE(MITIGATE_CLEAR, MITIGATE_CLEAR);
-	OFFSET(CPU_FPU_LIVE, cpu, fpu_live);
-	OFFSET(CPU_TSS_ADDRESS, cpu, tss);
-	OFFSET(CPU_IDLE, cpu, idle);
-	OFFSET(CPU_FPU_OWNER, cpu, fpu_owner);
-	OFFSET(CPU_IO_BITMAP, cpu, io_bitmap);
-	OFFSET(CPU_TSS_SHORT, cpu, tss_short);
-	OFFSET(TSS_IO, tss, io_base);
-	VALUE(TSS_IO_NONE, TSS_IO_NONE);
-	VALUE(TSS_IO_BASE, TSS_IO_BASE);
-	OFFSET(PD_IO_BITMAP, pd, io_bitmap);
-	OFFSET(PD_CR3, pd, cr3);
-	OFFSET(PD_OBJ_ROOT, pd, obj.root);
-	OFFSET(TSS_RSP0, tss, rsp0);
-
-	OFFSET(EC_PD, ec, pd);
-	OFFSET(EC_RESUME, ec, resume);
-	OFFSET(EC_REGS, ec, regs);
-	VALUE(EC_REGS_END, EC_REGS_END);
-	OFFSET(EC_R15, ec, regs.r15);
-	OFFSET(EC_R14, ec, regs.r14);
-	OFFSET(EC_R13, ec, regs.r13);
-	OFFSET(EC_R12, ec, regs.r12);
-	OFFSET(EC_RBP, ec, regs.rbp);
-	OFFSET(EC_RBX, ec, regs.rbx);
-	OFFSET(EC_R11, ec, regs.r11);
-	OFFSET(EC_R10, ec, regs.r10);
-	OFFSET(EC_R9, ec, regs.r9);
-	OFFSET(EC_R8, ec, regs.r8);
-	OFFSET(EC_RAX, ec, regs.rax);
-	OFFSET(EC_RCX, ec, regs.rcx);
-	OFFSET(EC_RDX, ec, regs.rdx);
-	OFFSET(EC_RSI, ec, regs.rsi);
-	OFFSET(EC_RDI, ec, regs.rdi);
-	OFFSET(EC_RIP, ec, regs.rip);
-	OFFSET(EC_RSP, ec, regs.rsp);
-	OFFSET(MAPPING_OBJECT, mapping, object);
-	OFFSET(MAPPING_OBJECT_TYPE, mapping, object_type);
-	OFFSET(MAPPING_RIGHTS, mapping, rights);
-	OFFSET(SM_LOCK, sm, lock);
-	OFFSET(SM_COUNT, sm, count);
-	OFFSET(SM_WAITERS, sm, waiters);
-	OFFSET(SM_GSI, sm, gsi);
-	VALUE(CALL_SM_CTRL, CALL_SM_CTRL);
-	VALUE(BAD_CAPABILITY, BAD_CAPABILITY);
-	VALUE(OBJECT_SM, OBJECT_SM);
-	VALUE(SM_RIGHT_UP, SM_RIGHT_UP);
-	VALUE(SM_RIGHT_DOWN, SM_RIGHT_DOWN);
-	VALUE(SPACE_ENTRIES_BITS, TABLE_BITS);
-	VALUE(SPACE_ENTRIES, TABLE_ENTRIES);
-
-	OFFSET(REGS_CS, regs, cs);
-	OFFSET(REGS_RIP, regs, rip);
-
-	OFFSET(CPU_VCPU_LOADED, cpu, vcpu_loaded);
-	OFFSET(CPU_FPU_OWNER, cpu, fpu_owner);
-	OFFSET(PD_GUEST_GENERATION, pd, guest_generation);
-	OFFSET(EC_VCPU, ec, vcpu);
-	OFFSET(EC_VECTOR, ec, regs.vector);
-	OFFSET(VCPU_GENERATION, vcpu, generation);
-	OFFSET(VMX_HOST_CR3, vmx, host_cr3);
-	OFFSET(VMX_CR2, vmx, cr2);
-	OFFSET(VMX_GDTR, vmx, gdtr);
-	OFFSET(VCPU_BLOCK_PHYS, vcpu, block_phys);
-	OFFSET(SVM_HOST_PHYS, svm, host_phys);
+	FIELDS(cpu, current, fpu_live, fpu_owner, io_bitmap, pd, stack, start_sp, tss, tss_short)
+	FIELDS(cpu, vcpu_loaded)
+	FIELDS(ec, pd, regs, resume, vcpu)
+	FIELDS(ec, regs.r15, regs.r10, regs.rax, regs.rcx, regs.rdx, regs.rdi, regs.vector)
+	FIELDS(ec, regs.rip, regs.rsp)
+	FIELDS(mapping, object, object_type, rights)
+	FIELDS(pd, cr3, guest_generation, io_bitmap, obj.root)
+	FIELDS(regs, cs, rip)
+	FIELDS(sm, count, gsi, lock, waiters)
+	FIELDS(svm, host_phys)
+	FIELDS(tss, io_base, rsp0)
+	FIELDS(vcpu, block_phys, generation)
+	FIELDS(vmx, cr2, gdtr, host_cr3)
+	LINE("EC_REGS_END", EC_REGS_END)
+	VALUES(BAD_CAPABILITY, CALL_SM_CTRL, OBJECT_SM, SM_RIGHT_DOWN, SM_RIGHT_UP)
+	VALUES(MITIGATE_CLEAR, MITIGATE_ENTRY, MITIGATE_EXIT, MITIGATE_SWITCH)
+	VALUES(TABLE_BITS, TABLE_ENTRIES, TSS_BITMAP, TSS_NO_BITMAP)
 }

@@ -6,9 +6,7 @@
  * are in the VMCB. GIF is clear as long as anything but the kernel's own state
  * is loaded; IF is set in the guest's time, or no interrupt would end it.
  */
-#include "gprs.h"
-#include "offsets.h"
-#include "patch.h"
+#include "entry.h"
 
 	.text
 
@@ -27,7 +25,7 @@ svm_resume:
 	mov	PD_GUEST_GENERATION(%rcx), %rcx
 	cmp	VCPU_GENERATION(%rdx), %rcx
 	jne	2f
-1:	lea	EC_VECTOR(%rax), %rsp
+1:	lea	EC_REGS_VECTOR(%rax), %rsp
 	load_gprs_but_rax
 	mov	EC_VCPU(%rax), %rax
 	mov	VCPU_BLOCK_PHYS(%rax), %rax
@@ -41,11 +39,10 @@ svm_resume:
 	mov	EC_VCPU(%rdi), %rdx
 	mov	SVM_HOST_PHYS(%rdx), %rax
 	vmload	%rax
-	mov	%gs:CPU_STACK_TOP, %rsp
+	mov	%gs:CPU_STACK, %rsp
 	cli
 	stgi
-	patch	MITIGATE_EXIT, svm_exit_restrict
-	call	svm_exit
+	call_after MITIGATE_EXIT, after_guest, svm_exit
 	jmp	switch_to
 
 2:	mov	%rax, %rbx

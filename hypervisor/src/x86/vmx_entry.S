@@ -6,9 +6,7 @@
  * the exit, for which HOST_RSP points behind them (regs.h). RSP, RIP and RFLAGS
  * are in the VMCS.
  */
-#include "gprs.h"
-#include "offsets.h"
-#include "patch.h"
+#include "entry.h"
 
 	.text
 
@@ -30,28 +28,21 @@ vmx_resume:
 	mov	%cr2, %rcx
 	cmp	VMX_CR2(%rdx), %rcx
 	jne	1f
-	load_gprs
-	patch	MITIGATE_CLEAR, vmresume_clear
-	vmresume
-	jmp	2f
+2:	load_gprs
+	finish	vmresume, "jmp vmx_failed"
 
 1:	mov	%rax, %rbx
 	mov	%rax, %rdi
 	call	vmx_prepare
 	test	%al, %al
 	mov	%rbx, %rax
-	jne	3f
+	je	2b
 	load_gprs
-	patch	MITIGATE_CLEAR, vmresume_clear
-	vmresume
-	jmp	2f
-3:	load_gprs
 	vmlaunch
 
 /* VMfail: the guest's registers are loaded and did not change. */
-	.globl	vmx_resume_failed
-vmx_resume_failed:
-2:	mov	%gs:CPU_CURRENT, %rdi
+vmx_failed:
+	mov	%gs:CPU_CURRENT, %rdi
 	call	vmx_entry_refused
 	jmp	switch_to
 
@@ -64,10 +55,9 @@ vmx_exit_entry:
 	mov	%cr2, %rcx
 	mov	%rcx, VMX_CR2(%rdx)
 	lgdt	VMX_GDTR(%rdx)
-	mov	%gs:CPU_STACK_TOP, %rsp
+	mov	%gs:CPU_STACK, %rsp
 	movw	$0x100, %gs:CPU_FPU_LIVE	/* not live; TSS short */
-	patch	MITIGATE_EXIT, vmx_exit_restrict
-	call	vmx_exit
+	call_after MITIGATE_EXIT, after_guest, vmx_exit
 	jmp	switch_to
 
 	.section .note.GNU-stack, "", @progbits
