@@ -120,21 +120,18 @@ void ec_destroy(struct ec *ec)
 	if (ec->vcpu)
 		vcpu_destroy(ec);
 	if (ec->fpu)
-		fpu_free(owner, ec->fpu);
+		page_free(owner, ec->fpu, 0);
 	slab_free(ec);
 }
 
 void ec_end(struct ec *ec)
 {
-	struct cpu *cpu = this_cpu();
-
 	if (ec->ended)
 		return;
 	ec->ended = 1;
 	if (ec->utcb_mapping)
 		mapping_unfix(ec->utcb_mapping);
-	if (cpu->fpu_owner == ec)
-		fpu_forget(cpu);
+	fpu_drop(ec);
 	if (ec_is_vcpu(ec))
 		vcpu_ops->unload(ec);
 	object_put(&ec->object);

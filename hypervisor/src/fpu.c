@@ -90,9 +90,51 @@ static bool xsaves_works(void)
 	return *avx == XCR0_AVX && !a->reserved2[0];
 }
 
-/* Where the components of the standard format are: all that fit in front. */
-static void find_carried(void)
+/* "save" or "rstor", which leaves alone what is not in the mask. */
+#define MOVE(verb, area, mask)                            \
+	do {                                              \
+		if (kind == XSAVES)                       \
+			AREA("x" verb "s64", area, mask); \
+		else if (kind == XSAVE)                   \
+			AREA("x" verb "64", area, mask);  \
+		else                                      \
+			AREA("fx" verb "64", area, mask); \
+	} while (0)
+
+/* The kernel's, or those of a vCPU whose state is to be in the registers. */
+static void set_components(struct cpu *cpu, const struct ec *ec)
 {
+	bool own = ec && ec_is_vcpu(ec);
+	uint64_t xcr0 = own ? ec->xcr0 : fpu_xcr0, xss = own ? ec->xss : fpu_xss;
+
+	if (kind == FXSAVE)
+		return;
+	if (xgetbv() != xcr0)
+		xsetbv((uint32_t)xcr0);
+	if (cpu->xss != xss) {
+		cpu->xss = xss;
+		wrmsr(MSR_XSS, xss);
+	}
+}
+
+static void find_format(void)
+{
+	struct cpuid features = cpuid(CPUID_XSAVE, 1);
+
+	kind = XSAVE;
+	fpu_xcr0 = cpuid(CPUID_XSAVE, 0).eax & (XCR0_KNOWN | XCR0_MPX);
+	xsetbv((uint32_t)fpu_xcr0);
+	if (features.eax & CPUID_XSAVE_1_EAX_XSAVES && fpu_xcr0 & XCR0_AVX && xsaves_works()) {
+		kind = XSAVES;
+		fpu_xcr0 &= XCR0_KNOWN;
+		fpu_xss = features.ecx & XSS_KNOWN;
+		xsetbv((uint32_t)fpu_xcr0);
+		wrmsr(MSR_XSS, fpu_xss);
+		carried = fpu_xcr0 | fpu_xss;
+		size = cpuid(CPUID_XSAVE, 1).ebx;
+		return;
+	}
+	/* Of the standard format goes through a UTCB what fits in front. */
 	size = LEGACY_SIZE + HEADER_SIZE;
 	for (uint32_t i = 2; i < COMPONENTS; i++) {
 		struct cpuid c = cpuid(CPUID_XSAVE, i);
@@ -104,60 +146,16 @@ static void find_carried(void)
 	}
 }
 
-static void find_format(void)
-{
-	struct cpuid c = cpuid(CPUID_XSAVE, 1);
-
-	kind = XSAVE;
-	fpu_xcr0 = cpuid(CPUID_XSAVE, 0).eax & (XCR0_KNOWN | XCR0_MPX);
-	xsetbv((uint32_t)fpu_xcr0);
-	if (c.eax & CPUID_XSAVE_1_EAX_XSAVES && fpu_xcr0 & XCR0_AVX && xsaves_works()) {
-		kind = XSAVES;
-		fpu_xcr0 &= XCR0_KNOWN;
-		fpu_xss = c.ecx & XSS_KNOWN;
-		xsetbv((uint32_t)fpu_xcr0);
-	}
-}
-
-static void save(void *area)
-{
-	if (kind == XSAVES)
-		AREA("xsaves64", area, ~0u);
-	else if (kind == XSAVE)
-		AREA("xsave64", area, ~0u);
-	else
-		AREA("fxsave64", area, ~0u);
-}
-
-/* Components that are not in the mask stay as they are. */
-static void restore(const void *area, uint64_t mask)
-{
-	if (kind == XSAVES)
-		AREA("xrstors64", area, mask);
-	else if (kind == XSAVE)
-		AREA("xrstor64", area, mask);
-	else
-		AREA("fxrstor64", area, mask);
-}
-
 void fpu_init(struct cpu *cpu)
 {
-	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE) {
+	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE)
 		find_format();
-		if (kind == XSAVES) {
-			wrmsr(MSR_XSS, fpu_xss);
-			carried = fpu_xcr0 | fpu_xss;
-			size = cpuid(CPUID_XSAVE, 1).ebx;
-		} else {
-			find_carried();
-		}
-	}
 	cpu->xss = fpu_xss;
 	init_area(initial);
-	restore(initial, ~0u);
+	MOVE("rstor", initial, ~0u);
 	cpu->fpu_owner = NULL;
-	cpu->fpu_live = 0;
-	write_cr0(read_cr0() | CR0_TS);
+	cpu->fpu_live = 1;
+	fpu_disable(cpu);
 }
 
 void *fpu_alloc(struct pd *payer)
@@ -167,43 +165,6 @@ void *fpu_alloc(struct pd *payer)
 	if (area)
 		init_area(area);
 	return area;
-}
-
-void fpu_free(struct pd *payer, void *fpu)
-{
-	page_free(payer, fpu, 0);
-}
-
-static void set_xcr0(struct cpu *cpu, uint64_t xcr0, uint64_t xss)
-{
-	if (kind == FXSAVE)
-		return;
-	if (xgetbv() != xcr0)
-		xsetbv((uint32_t)xcr0);
-	if (cpu->xss != xss) {
-		cpu->xss = xss;
-		wrmsr(MSR_XSS, xss);
-	}
-}
-
-static void set_xcr0_of(struct cpu *cpu, const struct ec *ec)
-{
-	if (ec_is_vcpu(ec))
-		set_xcr0(cpu, ec->xcr0, ec->xss);
-	else
-		set_xcr0(cpu, fpu_xcr0, fpu_xss);
-}
-
-/* Store the owner's state; needs CR0.TS clear. XCR0 is the kernel's then. */
-static void save_owner(struct cpu *cpu)
-{
-	struct ec *owner = cpu->fpu_owner;
-
-	if (owner && ec_is_vcpu(owner) && kind != FXSAVE)
-		owner->xcr0 = xgetbv();
-	set_xcr0(cpu, fpu_xcr0, fpu_xss);
-	if (owner)
-		save(owner->fpu);
 }
 
 static void live(struct cpu *cpu)
@@ -222,38 +183,54 @@ void fpu_disable(struct cpu *cpu)
 	}
 }
 
-void fpu_switch(struct ec *ec)
+/*
+ * The one way in which state moves: the owner's to its area, if `store`; then the
+ * components in the mask from the EC's area, which owns the registers from now
+ * on, or to what they are after reset, for no EC. CR0.TS stays as it is.
+ */
+static void move(struct ec *ec, bool store, uint64_t mask)
 {
 	struct cpu *cpu = this_cpu();
+	struct ec *owner = cpu->fpu_owner;
 	bool was_live = cpu->fpu_live;
 
-	if (cpu->fpu_owner != ec) {
-		live(cpu);
-		save_owner(cpu);
-		restore(ec->fpu, ~0u);
-		cpu->fpu_owner = ec;
-	}
-	set_xcr0_of(cpu, ec);
-	if (!was_live)
+	live(cpu);
+	if (store && owner && ec_is_vcpu(owner) && kind != FXSAVE)
+		owner->xcr0 = xgetbv();
+	if (store || mask)
+		set_components(cpu, NULL);
+	if (store && owner)
+		MOVE("save", owner->fpu, ~0u);
+	if (mask)
+		MOVE("rstor", ec ? ec->fpu : initial, mask);
+	cpu->fpu_owner = ec;
+	set_components(cpu, ec);
+	if (!was_live || !ec)
 		fpu_disable(cpu);
+}
+
+void fpu_switch(struct ec *ec)
+{
+	bool moves = this_cpu()->fpu_owner != ec;
+
+	move(ec, moves, moves ? ~0u : 0);
 }
 
 void fpu_use(struct ec *ec)
 {
 	ec->fpu_used = 1;
-	fpu_switch(ec);
+	if (this_cpu()->fpu_owner != ec)
+		fpu_switch(ec);
 	live(this_cpu());
 }
 
-void fpu_forget(struct cpu *cpu)
+void fpu_drop(struct ec *ec)
 {
-	live(cpu);
-	set_xcr0(cpu, fpu_xcr0, fpu_xss);
-	restore(initial, ~0u);
-	cpu->fpu_owner = NULL;
-	fpu_disable(cpu);
+	if (this_cpu()->fpu_owner != ec)
+		return;
+	move(NULL, true, ~0u);
 	/* entry.S takes no owner as a sign that there is nothing to do. */
-	vcpu_hide(cpu);
+	vcpu_hide(this_cpu());
 }
 
 void fpu_leave(struct cpu *cpu, struct ec *next)
@@ -263,47 +240,18 @@ void fpu_leave(struct cpu *cpu, struct ec *next)
 	vcpu_hide(cpu);
 	if (!owner || owner == next || owner->pd == next->pd)
 		return;
-	if (next->fpu_used) {
+	if (next->fpu_used)
 		fpu_use(next);
-		return;
-	}
-	live(cpu);
-	save_owner(cpu);
-	fpu_forget(cpu);
-}
-
-/* The EC's registers and its area are to be one, in which direction `move`. */
-static void settle(struct ec *ec, bool load)
-{
-	struct cpu *cpu = this_cpu();
-	bool was_live = cpu->fpu_live;
-
-	if (cpu->fpu_owner != ec)
-		return;
-	live(cpu);
-	if (load) {
-		set_xcr0(cpu, fpu_xcr0, fpu_xss);
-		restore(ec->fpu, carried);
-	} else {
-		save_owner(cpu);
-	}
-	set_xcr0_of(cpu, ec);
-	if (!was_live)
-		fpu_disable(cpu);
-}
-
-void fpu_drop(struct ec *ec)
-{
-	settle(ec, false);
-	if (this_cpu()->fpu_owner == ec)
-		fpu_forget(this_cpu());
+	else
+		fpu_drop(owner);
 }
 
 void fpu_save(struct ec *ec, struct utcb *utcb)
 {
 	struct area *to = (struct area *)utcb->fpu;
 
-	settle(ec, false);
+	if (this_cpu()->fpu_owner == ec)
+		move(ec, true, 0);
 	__builtin_memcpy(to, ec->fpu, size);
 	if (kind != FXSAVE)
 		to->xstate_bv &= carried;
@@ -326,5 +274,6 @@ void fpu_load(struct ec *ec, const struct utcb *utcb)
 		a->xcomp_bv = format;
 	}
 	ec->fpu_used = 1;
-	settle(ec, true);
+	if (this_cpu()->fpu_owner == ec)
+		move(ec, false, carried);
 }

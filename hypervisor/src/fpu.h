@@ -19,7 +19,6 @@ void fpu_init(struct cpu *cpu);
 
 /* A page with initial state. */
 void *fpu_alloc(struct pd *payer);
-void fpu_free(struct pd *payer, void *fpu);
 
 /* Make the registers this EC's, XCR0 and XSS too. CR0.TS stays as it is. */
 void fpu_switch(struct ec *ec);
@@ -29,10 +28,8 @@ void fpu_use(struct ec *ec);
 void fpu_leave(struct cpu *cpu, struct ec *next);
 /* User code must trap before it uses the FPU. */
 void fpu_disable(struct cpu *cpu);
-/* The EC leaves this CPU. */
+/* The EC leaves this CPU, or ends: if it is the owner, nobody is from now on. */
 void fpu_drop(struct ec *ec);
-/* The owner ends. */
-void fpu_forget(struct cpu *cpu);
 
 /* To and from a UTCB's 2560 bytes. */
 void fpu_save(struct ec *ec, struct utcb *utcb);

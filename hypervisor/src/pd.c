@@ -146,42 +146,18 @@ enum status pd_ports(struct pd *pd, uint64_t base, unsigned order, bool allow, b
 	return SUCCESS;
 }
 
-/*
- * The window keeps the bitmap of the last PD that had one; whether it counts is
- * the TSS's I/O base.
- */
-static void switch_io(struct cpu *cpu, struct pd *pd)
-{
-	if (!pd->io_bitmap) {
-		tss_enable_io(cpu, false);
-		return;
-	}
-	if (cpu->io_bitmap != pd->io_bitmap) {
-		uint64_t phys = pool_to_phys(pd->io_bitmap);
-
-		cpu->io_bitmap = pd->io_bitmap;
-		tss_map_io(cpu, phys, phys + PAGE_SIZE);
-	}
-	if (cpu->tss_short)
-		tss_reload(cpu);
-	tss_enable_io(cpu, true);
-}
-
 void pd_load(struct pd *pd)
 {
 	struct cpu *cpu = this_cpu();
 
 	__atomic_store_n(&cpu->pd, pd, __ATOMIC_SEQ_CST);
 	write_cr3(pd->cr3);
-	switch_io(cpu, pd);
+	tss_set_io(cpu, pd->io_bitmap);
 }
 
 bool pd_grant_io(struct cpu *cpu)
 {
-	struct pd *pd = cpu->pd;
+	const uint8_t *bitmap = cpu->pd->io_bitmap;
 
-	if (!pd->io_bitmap || (tss_io_enabled(cpu) && !cpu->tss_short))
-		return false;
-	switch_io(cpu, pd);
-	return true;
+	return bitmap && tss_set_io(cpu, bitmap);
 }

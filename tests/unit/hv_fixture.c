@@ -122,25 +122,10 @@ bool hip_is_ram(uint64_t phys)
 	return phys <= RAM_END;
 }
 
-void tss_map_io(struct cpu *cpu, uint64_t phys0, uint64_t phys1)
+bool tss_set_io(struct cpu *cpu, const uint8_t *bitmap)
 {
-	(void)cpu, (void)phys0, (void)phys1;
-}
-
-void tss_enable_io(struct cpu *cpu, bool on)
-{
-	(void)cpu, (void)on;
-}
-
-bool tss_io_enabled(const struct cpu *cpu)
-{
-	(void)cpu;
-	return false;
-}
-
-void tss_reload(struct cpu *cpu)
-{
-	(void)cpu;
+	(void)cpu, (void)bitmap;
+	return true;
 }
 
 /* The kernel's half of an address space must never be freed as tables. */
@@ -165,19 +150,10 @@ void *fpu_alloc(struct pd *payer)
 	return page_alloc(payer, 0, true);
 }
 
-void fpu_free(struct pd *payer, void *fpu)
-{
-	page_free(payer, fpu, 0);
-}
-
-void fpu_forget(struct cpu *cpu)
-{
-	cpu->fpu_owner = NULL;
-}
-
 void fpu_drop(struct ec *ec)
 {
-	(void)ec;
+	if (this_cpu()->fpu_owner == ec)
+		this_cpu()->fpu_owner = NULL;
 }
 
 enum status msr_access(struct ec *self, void *authority)

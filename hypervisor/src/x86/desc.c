@@ -5,11 +5,13 @@
  */
 #include "desc.h"
 
+#include "../page.h"
 #include "cpu.h"
 #include "kmem.h"
 
 enum {
 	VECTORS = 256,
+	IO_BITMAP_PAGES = 2,
 
 	IST_NMI = 1,
 	IST_DF = 2,
@@ -20,82 +22,57 @@ enum {
 
 static_assert(TSS_BITMAP == CPU_IO_BITMAP * PAGE_SIZE);
 
-/* SDM 3A 6.14.1 */
-struct gate {
-	uint16_t offset0;
-	uint16_t selector;
-	uint8_t ist;
-	uint8_t type;
-	uint16_t offset1;
-	uint32_t offset2;
-	uint32_t reserved;
-};
-
-static_assert(sizeof(struct gate) == 16);
-
-enum { GATE_INTERRUPT = 0x8e, GATE_DPL3 = 0x60 };
+/* SDM 3A 6.14.1: the low and the high half of a gate. */
+enum { GATE_IST = 32, GATE_TYPE = 40, TYPE_INTERRUPT = 0x8e, TYPE_DPL3 = 0x60 };
 
 /* Segment descriptors, SDM 3A 3.4.5; accessed, so that nobody writes them. */
-#define KERNEL_CODE   0x00af9b000000fffful
-#define KERNEL_DATA   0x00cf93000000fffful
-#define USER_DATA     0x00cff3000000fffful
-#define USER_CODE     0x00affb000000fffful
 #define TSS_AVAILABLE 0x0000890000000000ul
 #define TSS_BUSY      0x0000020000000000ul
 
-struct table_pointer {
-	uint16_t limit;
-	uint64_t base;
-} __attribute__((packed));
+static const uint64_t segments[SEL_TSS / 8] = {
+	[SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff,
+	[SEL_KERNEL_DATA / 8] = 0x00cf93000000ffff,
+	[SEL_USER_DATA / 8] = 0x00cff3000000ffff,
+	[SEL_USER_CODE / 8] = 0x00affb000000ffff,
+};
 
 /* entry.S: where each vector goes. */
 extern const char entries[VECTORS][16];
 
-__attribute__((section(".ro_boot"))) static struct gate idt[VECTORS] aligned_to(PAGE_SIZE);
+__attribute__((section(".ro_boot"))) static uint64_t idt[VECTORS][2] aligned_to(PAGE_SIZE);
 
 /* What is not in a PD's I/O bitmap: ones. */
 static uint8_t ones[PAGE_SIZE] aligned_to(PAGE_SIZE);
 
-static void load_idt(void)
-{
-	struct table_pointer p = {sizeof(idt) - 1, (uint64_t)idt};
-
-	__asm__ volatile("lidt %0" : : "m"(p));
-}
-
-static void set_gate(unsigned vector, uint8_t ist, uint8_t dpl)
-{
-	uint64_t to = (uint64_t)entries[vector];
-
-	idt[vector] = (struct gate){
-		.offset0 = (uint16_t)to,
-		.offset1 = (uint16_t)(to >> 16),
-		.offset2 = (uint32_t)(to >> 32),
-		.selector = SEL_KERNEL_CODE,
-		.ist = ist,
-		.type = GATE_INTERRUPT | dpl,
-	};
-}
+#define LOAD_TABLE(instruction, table)                                                \
+	do {                                                                          \
+		struct {                                                              \
+			uint16_t limit;                                               \
+			uint64_t base;                                                \
+		} __attribute__((packed)) p = {sizeof(table) - 1, (uint64_t)(table)}; \
+		__asm__ volatile(instruction " %0" : : "m"(p) : "memory");            \
+	} while (0)
 
 void idt_init(void)
 {
-	for (unsigned v = 0; v < VECTORS; v++)
-		set_gate(v, 0, 0);
-	set_gate(VECTOR_BP, 0, GATE_DPL3);
-	set_gate(VECTOR_OF, 0, GATE_DPL3);
-	set_gate(VECTOR_DB, IST_DF, 0); /* see exception_own_stack() */
-	set_gate(VECTOR_NMI, IST_NMI, 0);
-	set_gate(VECTOR_DF, IST_DF, 0);
-	set_gate(VECTOR_MC, IST_MC, 0);
-	load_idt();
+	static const uint8_t ist[VECTORS] = {
+		[VECTOR_DB] = IST_DF, /* see exception_own_stack() */
+		[VECTOR_NMI] = IST_NMI,
+		[VECTOR_DF] = IST_DF,
+		[VECTOR_MC] = IST_MC,
+	};
+
+	for (unsigned v = 0; v < VECTORS; v++) {
+		uint64_t to = (uint64_t)entries[v], type = TYPE_INTERRUPT;
+
+		if (v == VECTOR_BP || v == VECTOR_OF)
+			type |= TYPE_DPL3;
+		idt[v][0] = (to & 0xffff) | SEL_KERNEL_CODE << 16 | (uint64_t)ist[v] << GATE_IST |
+			    type << GATE_TYPE | (to & 0xffff0000) << 32;
+		idt[v][1] = to >> 32;
+	}
+	LOAD_TABLE("lidt", idt);
 	__builtin_memset(ones, 0xff, sizeof(ones));
-}
-
-static void load_gdt(struct cpu *cpu)
-{
-	struct table_pointer p = {sizeof(cpu->gdt) - 1, (uint64_t)cpu->gdt};
-
-	__asm__ volatile("lgdt %0" : : "m"(p) : "memory");
 }
 
 /* LTR faults on a busy TSS. */
@@ -105,56 +82,40 @@ static void load_tss(struct cpu *cpu)
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS) : "memory");
 }
 
-static void fill_gdt(struct cpu *cpu)
+void desc_init(struct cpu *cpu)
 {
-	uint64_t tss = (uint64_t)cpu->tss;
+	uint64_t tss = kmem_cpu_page(cpu->id, CPU_TSS);
 
-	cpu->gdt[SEL_KERNEL_CODE / 8] = KERNEL_CODE;
-	cpu->gdt[SEL_KERNEL_DATA / 8] = KERNEL_DATA;
-	cpu->gdt[SEL_USER_DATA / 8] = USER_DATA;
-	cpu->gdt[SEL_USER_CODE / 8] = USER_CODE;
+	__builtin_memcpy(cpu->gdt, segments, sizeof(segments));
 	cpu->gdt[SEL_TSS / 8] = TSS_AVAILABLE | TSS_LIMIT | (tss & 0xffffff) << 16 |
 				(tss >> 24 & 0xff) << 56;
 	cpu->gdt[SEL_TSS / 8 + 1] = tss >> 32;
-}
-
-static uint64_t stack_top(struct cpu *cpu, unsigned page)
-{
-	return kmem_cpu_page(cpu->id, page + 1);
-}
-
-void desc_init(struct cpu *cpu)
-{
-	cpu->tss = (struct tss *)kmem_cpu_page(cpu->id, CPU_TSS);
-	cpu->tss->ist[IST_NMI - 1] = stack_top(cpu, CPU_NMI_STACK);
-	cpu->tss->ist[IST_DF - 1] = stack_top(cpu, CPU_DF_STACK);
-	cpu->tss->ist[IST_MC - 1] = stack_top(cpu, CPU_MC_STACK);
+	cpu->tss = (struct tss *)tss;
+	cpu->tss->ist[IST_NMI - 1] = kmem_cpu_page(cpu->id, CPU_NMI_STACK + 1);
+	cpu->tss->ist[IST_DF - 1] = kmem_cpu_page(cpu->id, CPU_DF_STACK + 1);
+	cpu->tss->ist[IST_MC - 1] = kmem_cpu_page(cpu->id, CPU_MC_STACK + 1);
 	cpu->tss->io_base = TSS_NO_BITMAP;
 	kmem_cpu_map(cpu->id, CPU_IO_END, kmem_image_phys(ones), false);
-	fill_gdt(cpu);
-	load_gdt(cpu);
+	LOAD_TABLE("lgdt", cpu->gdt);
+	LOAD_TABLE("lidt", idt);
 	load_tss(cpu);
-	load_idt();
 }
 
-void tss_map_io(struct cpu *cpu, uint64_t phys0, uint64_t phys1)
+bool tss_set_io(struct cpu *cpu, const uint8_t *bitmap)
 {
-	kmem_cpu_map(cpu->id, CPU_IO_BITMAP, phys0, false);
-	kmem_cpu_map(cpu->id, CPU_IO_BITMAP + 1, phys1, false);
-}
+	uint16_t base = bitmap ? TSS_BITMAP : TSS_NO_BITMAP;
+	bool news = cpu->tss->io_base != base || cpu->tss_short;
 
-void tss_enable_io(struct cpu *cpu, bool on)
-{
-	cpu->tss->io_base = on ? TSS_BITMAP : TSS_NO_BITMAP;
-}
-
-bool tss_io_enabled(const struct cpu *cpu)
-{
-	return cpu->tss->io_base == TSS_BITMAP;
-}
-
-void tss_reload(struct cpu *cpu)
-{
-	cpu->tss_short = 0;
-	load_tss(cpu);
+	cpu->tss->io_base = base;
+	if (bitmap && cpu->io_bitmap != bitmap) {
+		cpu->io_bitmap = bitmap;
+		for (unsigned i = 0; i < IO_BITMAP_PAGES; i++)
+			kmem_cpu_map(cpu->id, CPU_IO_BITMAP + i,
+				     pool_to_phys(bitmap) + i * PAGE_SIZE, false);
+	}
+	if (bitmap && cpu->tss_short) {
+		cpu->tss_short = 0;
+		load_tss(cpu);
+	}
+	return news;
 }

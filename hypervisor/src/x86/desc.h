@@ -28,15 +28,9 @@ void idt_init(void);
 void desc_init(struct cpu *cpu);
 
 /*
- * The I/O permission bitmap of what runs on this CPU: two physical pages, and
- * whether it counts. Without it no port is allowed.
+ * The I/O permission bitmap of the PD that runs here, two pages; NULL: no port is
+ * allowed. The window keeps the last one. False: it was so already. After a VM
+ * exit on VMX (SDM 3C 28.5.2) it is not: the TSS ends before the bitmap, which
+ * cpu->tss_short says, and is loaded again to its full length.
  */
-void tss_map_io(struct cpu *cpu, uint64_t phys0, uint64_t phys1);
-void tss_enable_io(struct cpu *cpu, bool on);
-bool tss_io_enabled(const struct cpu *cpu);
-
-/*
- * After a VM exit on VMX (SDM 3C 28.5.2) the TSS ends before the bitmap, which
- * cpu->tss_short says: load it again, to its full length.
- */
-void tss_reload(struct cpu *cpu);
+bool tss_set_io(struct cpu *cpu, const uint8_t *bitmap);

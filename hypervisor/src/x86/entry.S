@@ -268,7 +268,7 @@ entries:
 	.balign 16
 \function\()_entry:
 	testb	$3, REGS_CS - REGS_RIP + 16(%rsp)
-	jz	kernel_entry
+	jz	\function\()_in_kernel
 	swapgs
 	push_gprs
 \function\()_saved:
@@ -283,21 +283,29 @@ entries:
 	entry	exception
 	entry	interrupt
 
-/*
- * An expected exception; an interrupt in a moment when long work lets them in,
- * and goes on; or in the idle loop, after which another EC runs.
- */
-kernel_entry:
+/* In the idle loop, after which another EC runs; or long work lets it in, and goes on. */
+interrupt_in_kernel:
+	push_gprs
+	cld
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	movzbl	REGS_VECTOR(%rbp), %edi
+	call	irq_handle
+	mov	%gs:CPU_CURRENT, %rax
+	cmp	%gs:CPU_IDLE, %rax
+	jne	1f
+	call	idle_leave
+	jmp	switch_to
+
+exception_in_kernel:
 	push_gprs
 	cld
 	mov	%rsp, %rdi
 	mov	%rsp, %rbp
 	and	$-16, %rsp
 	call	exception_kernel
-	test	%rax, %rax
-	jnz	switch_to
-	mov	%rbp, %rsp
-1:	pop_gprs
+1:	mov	%rbp, %rsp
+2:	pop_gprs
 	add	$16, %rsp
 	iretq
 
@@ -314,16 +322,16 @@ own_stack_entry:
 	rdmsr
 	mov	%edx, %ebx
 	test	%edx, %edx
-	js	2f
+	js	3f
 	swapgs
-2:	mov	%rsp, %rdi
+3:	mov	%rsp, %rdi
 	call	exception_own_stack
 	test	%al, %al
 	jnz	exception_saved
 	test	%ebx, %ebx
-	js	1b
+	js	2b
 	swapgs
-	jmp	1b
+	jmp	2b
 
 /* With mitigations (mitigate.h): RDI is kept; the stack is the kernel's, but at first the EC. */
 	.macro	restrict

@@ -25,18 +25,20 @@ extern const struct fixup {
 } extable_start[], extable_end[];
 
 /*
- * What entry.S calls. All but two of them give back the EC to run next: from
- * user mode, with the registers in the current EC's regs;
+ * What entry.S calls: on what comes from user mode, with the registers in the
+ * current EC's regs; in the kernel, if it was expected (msr.h); on stacks of their
+ * own, true if exception() is to follow; before a thread runs in another PD or
+ * with other FPU state; for resume_work; before the CPU halts, and when an
+ * interrupt woke it. Those that return an EC say who runs next.
  */
 struct ec *exception(struct ec *self);
 struct ec *interrupt(struct ec *self);
-/* in the kernel (NULL: it goes on); on a stack of its own (true: exception() is to follow); */
-struct ec *exception_kernel(struct regs *r);
+void exception_kernel(struct regs *r);
 bool exception_own_stack(struct regs *r);
-/* before a thread runs in another PD or with other FPU state; for resume_work; before the CPU halts. */
 void thread_switch(struct ec *ec);
 struct ec *work(struct ec *ec);
 void idle_enter(void);
+struct ec *idle_leave(void);
 
 struct ec *exception(struct ec *self)
 {
@@ -44,11 +46,11 @@ struct ec *exception(struct ec *self)
 
 	self->resume = resume_iret;
 	if (unlikely(SPECIAL >> vector & 1)) {
+		if (vector == VECTOR_NM)
+			fpu_use(self);
 		if (vector == VECTOR_PF)
 			self->fault_address = read_cr2();
-		else if (vector == VECTOR_NM)
-			return fpu_use(self), self;
-		else if (pd_grant_io(this_cpu()))
+		else if (vector == VECTOR_NM || pd_grant_io(this_cpu()))
 			return self;
 	}
 	return ipc_event(self, vector);
@@ -61,25 +63,12 @@ struct ec *interrupt(struct ec *self)
 	return preempt(self);
 }
 
-/*
- * Expected are exceptions of the table (msr.h), and interrupts where the idle
- * loop or long work lets them in: idle, the CPU looks for what else to run.
- */
-struct ec *exception_kernel(struct regs *r)
+void exception_kernel(struct regs *r)
 {
-	struct cpu *cpu = this_cpu();
-
-	if (r->vector >= VECTOR_GSI) {
-		irq_handle((uint32_t)r->vector & 0xff);
-		if (cpu->current != cpu->idle)
-			return NULL;
-		rcu_idle_leave(cpu);
-		return preempt(cpu->idle);
-	}
 	for (const struct fixup *f = extable_start; f < extable_end; f++) {
 		if (f->rip == r->rip) {
 			r->rip = f->to;
-			return NULL;
+			return;
 		}
 	}
 	panic_exception(r, "exception %lu in the kernel", r->vector);
@@ -138,6 +127,14 @@ void idle_enter(void)
 	if (cpu->pd != &pd_kernel)
 		pd_load(&pd_kernel);
 	rcu_idle_enter(cpu);
+}
+
+struct ec *idle_leave(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	rcu_idle_leave(cpu);
+	return preempt(cpu->idle);
 }
 
 void ipi_handle(void)

@@ -51,9 +51,7 @@ uint32_t mitigate_on; /* enum mitigation */
 uint32_t mitigate_spec_ctrl;
 const uint16_t mitigate_selector = SEL_KERNEL_DATA;
 
-static bool chosen;
-static bool automatic; /* AMD's IBRS, in EFER */
-static bool meltdown;
+static bool automatic_ibrs; /* AMD's, in EFER */
 
 extern const struct {
 	uint8_t *at;
@@ -88,7 +86,7 @@ static struct cpuid extended(uint32_t leaf)
  * all: what is offered, needed or not, and of MSRs that emulators take without
  * telling so.
  */
-static uint32_t choose(bool all)
+static void choose(bool all)
 {
 	enum { INTEL = 0x756e6547 }; /* the first letters of its name */
 	struct cpuid c = extended(7), amd = extended(0x80000008);
@@ -96,79 +94,60 @@ static uint32_t choose(bool all)
 		    (all && wrmsr_safe(MSR_SPEC_CTRL, SPEC_CTRL_IBRS));
 	bool ibpb = BIT(c.edx, 26) || BIT(amd.ebx, 12) || (all && wrmsr_safe(MSR_PRED_CMD, 1));
 	bool flush = BIT(c.edx, 28) || (all && wrmsr_safe(MSR_FLUSH_CMD, 1));
-	bool always, taa;
-	uint64_t arch = 0;
-	uint32_t what = 0;
+	uint64_t arch;
+	char line[96] = "", *end = line;
 
 	if (!BIT(c.edx, 29) || !rdmsr_safe(MSR_ARCH_CAPABILITIES, &arch))
 		arch = 0;
-	automatic = BIT(extended(0x80000021).eax, 8);
-	meltdown = cpuid(0, 0).ebx == INTEL && !(arch & RDCL_NO);
-	always = (automatic || arch & IBRS_ALL) && !all;
-	taa = BIT(c.ebx, 11) && !(arch & TAA_NO);
 
+	bool taa = BIT(c.ebx, 11) && !(arch & TAA_NO);
+	bool automatic = BIT(extended(0x80000021).eax, 8) && !all;
+	bool always = automatic || (arch & IBRS_ALL && !all);
 	const struct {
-		uint32_t what;
-		bool is;
-	} rows[] = {
-		{MITIGATE_IBRS, always},
-		{MITIGATE_ENTRY, ibrs && !always},
-		{MITIGATE_STIBP, ibrs && (BIT(c.edx, 27) || BIT(amd.ebx, 15))},
-		{MITIGATE_IBPB, ibpb},
-		{MITIGATE_RETURNS,
+		const char *name;
+		uint32_t paths, spec_ctrl;
+		bool on;
+	} table[] = {
+		{" IBRS", 0, automatic ? 0 : SPEC_CTRL_IBRS, always},
+		{" IBRS at each entry", MITIGATE_ENTRY, SPEC_CTRL_IBRS, ibrs && !always},
+		{" STIBP", 0, SPEC_CTRL_STIBP, ibrs && (BIT(c.edx, 27) || BIT(amd.ebx, 15))},
+		{" IBPB", MITIGATE_IBPB, 0, ibpb},
+		{" RSB", MITIGATE_RETURNS, 0,
 		 all || (ibrs && !always) || (arch & IBRS_ALL && !(arch & PBRSB_NO))},
-		{MITIGATE_CLEAR, all || arch & (FB_CLEAR | RFDS_CLEAR) ||
-					 (BIT(c.edx, 10) && (taa || !(arch & MDS_NO)))},
-		{MITIGATE_L1D, flush && (all || !(arch & (RDCL_NO | SKIP_L1DFL)))},
-		{MITIGATE_BHI, ibrs && c.eax >= 2 && !(arch & BHI_NO) && BIT(cpuid(7, 2).edx, 4)},
+		{" VERW", MITIGATE_CLEAR, 0,
+		 all || arch & (FB_CLEAR | RFDS_CLEAR) ||
+			 (BIT(c.edx, 10) && (taa || !(arch & MDS_NO)))},
+		{" L1D", MITIGATE_L1D, 0, flush && (all || !(arch & (RDCL_NO | SKIP_L1DFL)))},
+		{" BHI_DIS_S", 0, SPEC_CTRL_BHI_DIS_S,
+		 ibrs && c.eax >= 2 && !(arch & BHI_NO) && BIT(cpuid(7, 2).edx, 4)},
 	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
-		what |= rows[i].is ? rows[i].what : 0;
-	return what;
-}
-
-static bool is_option(const char *is, const char *what)
-{
-	while (is && *is && *is == *what) {
-		is++;
-		what++;
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		if (!table[i].on)
+			continue;
+		mitigate_on |= table[i].paths;
+		mitigate_spec_ctrl |= table[i].spec_ctrl;
+		for (const char *p = table[i].name; *p; p++)
+			*end++ = *p;
 	}
-	return is && *is == *what;
-}
-
-static void choose_and_say(void)
-{
-	const char *option = boot_option("mitigations");
-	bool off = is_option(option, "off");
-	uint32_t on = off ? 0 : choose(is_option(option, "all"));
-
-	mitigate_on = on;
-	if (on & MITIGATE_ENTRY || (on & MITIGATE_IBRS && !automatic))
-		mitigate_spec_ctrl |= SPEC_CTRL_IBRS;
-	if (on & MITIGATE_STIBP)
-		mitigate_spec_ctrl |= SPEC_CTRL_STIBP;
-	if (on & MITIGATE_BHI)
-		mitigate_spec_ctrl |= SPEC_CTRL_BHI_DIS_S;
+	automatic_ibrs = automatic;
+	log("mitigations:%s%s\n", *line ? line : " none offered",
+	    cpuid(0, 0).ebx == INTEL && !(arch & RDCL_NO) ? "; open to Meltdown" : "");
 	patch();
-	log("mitigations:%s%s%s%s%s%s%s%s%s%s\n",
-	    off	 ? " off"
-	    : on ? ""
-		 : " none offered",
-	    on & MITIGATE_IBRS ? " IBRS" : "", on & MITIGATE_ENTRY ? " IBRS at each entry" : "",
-	    on & MITIGATE_STIBP ? " STIBP" : "", on & MITIGATE_IBPB ? " IBPB" : "",
-	    on & MITIGATE_RETURNS ? " RSB" : "", on & MITIGATE_CLEAR ? " VERW" : "",
-	    on & MITIGATE_L1D ? " L1D" : "", on & MITIGATE_BHI ? " BHI_DIS_S" : "",
-	    meltdown ? "; open to Meltdown" : "");
 }
 
 void mitigate_init(void)
 {
+	static bool chosen;
+
 	if (!chosen) {
 		chosen = true;
-		choose_and_say();
+		if (boot_option("mitigations=off"))
+			log("mitigations: off\n");
+		else
+			choose(boot_option("mitigations=all"));
 	}
-	if (automatic && mitigate_on & MITIGATE_IBRS)
+	if (automatic_ibrs)
 		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AUTOIBRS);
 	if (mitigate_spec_ctrl)
 		wrmsr(MSR_SPEC_CTRL, mitigate_spec_ctrl);

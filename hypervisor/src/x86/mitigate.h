@@ -9,15 +9,13 @@
 
 #include "../types.h"
 
+/* Those that have paths of their own. */
 enum mitigation {
-	MITIGATE_IBRS = 1 << 0,	 /* set once, for all kernel code */
-	MITIGATE_ENTRY = 1 << 1, /* IBRS written at each entry */
-	MITIGATE_STIBP = 1 << 2,
-	MITIGATE_IBPB = 1 << 3,
-	MITIGATE_RETURNS = 1 << 4, /* the return stack is filled */
-	MITIGATE_CLEAR = 1 << 5,   /* VERW */
-	MITIGATE_L1D = 1 << 6,
-	MITIGATE_BHI = 1 << 7, /* BHI_DIS_S */
+	MITIGATE_ENTRY = 1 << 0, /* IBRS written at each entry */
+	MITIGATE_IBPB = 1 << 1,
+	MITIGATE_RETURNS = 1 << 2, /* the return stack is filled */
+	MITIGATE_CLEAR = 1 << 3,   /* VERW */
+	MITIGATE_L1D = 1 << 4,
 
 	/* What there is to do: to another PD, from a guest. */
 	MITIGATE_SWITCH = MITIGATE_IBPB | MITIGATE_RETURNS,

@@ -31,14 +31,14 @@ void offsets(void);
 
 void offsets(void)
 {
-	FIELDS(cpu, current, fpu_live, fpu_owner, io_bitmap, pd, stack, start_sp, tss, tss_short)
-	FIELDS(cpu, vcpu_loaded)
+	FIELDS(cpu, current, fpu_live, fpu_owner, idle, io_bitmap, pd)
+	FIELDS(cpu, stack, start_sp, tss, tss_short, vcpu_loaded)
 	FIELDS(ec, pd, regs, resume, vcpu)
 	FIELDS(ec, regs.r15, regs.r10, regs.rax, regs.rcx, regs.rdx, regs.rdi, regs.vector)
 	FIELDS(ec, regs.rip, regs.rsp)
 	FIELDS(mapping, object, object_type, rights)
 	FIELDS(pd, cr3, guest_generation, io_bitmap, obj.root)
-	FIELDS(regs, cs, rip)
+	FIELDS(regs, cs, rip, vector)
 	FIELDS(sm, count, gsi, lock, waiters)
 	FIELDS(svm, host_phys)
 	FIELDS(tss, io_base, rsp0)
