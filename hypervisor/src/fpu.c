@@ -9,9 +9,7 @@
 #include "fpu.h"
 
 #include "x86/cpu.h"
-#include "x86/cr.h"
 #include "x86/insn.h"
-#include "x86/msr.h"
 #include "x86/vcpu.h"
 
 enum {

@@ -4,7 +4,7 @@
  * and temperature, since with others a program could take the kernel over.
  */
 #include "syscall.h"
-#include "x86/msr.h"
+#include "x86/insn.h"
 
 struct sm *msr_authority;
 

@@ -13,8 +13,7 @@
 
 #include "ec.h"
 #include "fpu.h"
-#include "x86/cr.h"
-#include "x86/msr.h"
+#include "x86/insn.h"
 #include "x86/svm.h"
 #include "x86/vcpu_state.h"
 

@@ -9,7 +9,6 @@
 #include "insn.h"
 #include "irq.h"
 #include "kmem.h"
-#include "msr.h"
 #include "tsc.h"
 
 /* Offsets in the register page; MSR_X2APIC + offset / 16 in x2APIC mode. */

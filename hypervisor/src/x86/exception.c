@@ -9,12 +9,10 @@
 #include "../sc.h"
 #include "../tlb.h"
 #include "cpu.h"
-#include "cr.h"
 #include "desc.h"
 #include "insn.h"
 #include "irq.h"
 #include "mitigate.h"
-#include "msr.h"
 #include "suspend.h"
 
 /* Those that are not only reported. */
@@ -26,7 +24,7 @@ extern const struct fixup {
 
 /*
  * What entry.S calls: on what comes from user mode, with the registers in the
- * current EC's regs; in the kernel, if it was expected (msr.h); on stacks of their
+ * current EC's regs; in the kernel, if it was expected (insn.h); on stacks of their
  * own, true if exception() is to follow; before a thread runs in another PD or
  * with other FPU state; for resume_work; before the CPU halts, and when an
  * interrupt woke it. Those that return an EC say who runs next.

@@ -22,7 +22,6 @@
 #include "cpu.h"
 #include "insn.h"
 #include "kmem.h"
-#include "msr.h"
 
 enum {
 	MSR_SPEC_CTRL = 0x48,

@@ -11,13 +11,11 @@
 #include "../log.h"
 #include "apic.h"
 #include "cpu.h"
-#include "cr.h"
 #include "desc.h"
 #include "hip.h"
 #include "insn.h"
 #include "kmem.h"
 #include "mitigate.h"
-#include "msr.h"
 #include "tsc.h"
 #include "vcpu.h"
 

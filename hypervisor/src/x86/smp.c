@@ -1,8 +1,8 @@
 /*
- * Starting the other processors: all are reset at once, then each in its turn
- * gets what it needs and is sent to the trampoline (SDM 3A 8.4.4). The time for
- * each is bounded; one that does not come is reset again and left out. After
- * sleep (suspend.c) the same is done with those that there are.
+ * Starting the other processors: each in its turn gets what it needs, is reset
+ * and sent to the trampoline (SDM 3A 8.4.4). The time for each is bounded; one
+ * that does not come is reset again and left out. After sleep (suspend.c) the
+ * same is done with those that there are.
  *
  * The trampoline's page is borrowed from available memory, and given back as it
  * was.
@@ -73,19 +73,20 @@ void ap_main(struct cpu *cpu)
 		kernel_start(cpu);
 }
 
+/* All ranges that it is in must be available, and one of them hold all of it. */
 static bool page_is_free(uint64_t phys)
 {
 	bool available = false;
 
 	for (uint32_t i = 0; i < boot_info.ranges; i++) {
 		const struct boot_range *r = &boot_info.range[i];
+		uint64_t end = r->address + r->size;
 
-		if (phys < r->address + r->size && r->address < phys + PAGE_SIZE) {
-			available = r->type == HIP_MEM_AVAILABLE && r->address <= phys &&
-				    phys + PAGE_SIZE <= r->address + r->size;
-			if (!available)
-				return false;
-		}
+		if (phys >= end || r->address >= phys + PAGE_SIZE)
+			continue;
+		if (r->type != HIP_MEM_AVAILABLE || r->address > phys || phys + PAGE_SIZE > end)
+			return false;
+		available = true;
 	}
 	return available;
 }
@@ -141,24 +142,21 @@ static struct cpu *new_cpu(uint32_t id)
 	return setup_window(cpu) ? cpu : NULL;
 }
 
-static bool wait_online(uint32_t id, uint64_t microseconds)
-{
-	for (uint64_t us = 0; us < microseconds; us += POLL_US) {
-		if (__atomic_load_n(&online, __ATOMIC_ACQUIRE) == id)
-			return true;
-		tsc_delay(POLL_US);
-	}
-	return false;
-}
-
+/* SDM 3A 8.4.4.1: INIT, and STARTUP twice, if it needs that. */
 static bool start(struct cpu *cpu)
 {
+	apic_send(cpu->apic_id, APIC_INIT);
+	tsc_delay(INIT_US);
 	__atomic_store_n(&ap_cpu, cpu, __ATOMIC_RELEASE);
-	apic_send(cpu->apic_id, APIC_STARTUP | (uint32_t)(low_phys >> PAGE_BITS));
-	if (wait_online(cpu->id, STARTUP_US))
-		return true;
-	apic_send(cpu->apic_id, APIC_STARTUP | (uint32_t)(low_phys >> PAGE_BITS));
-	return wait_online(cpu->id, ONLINE_US);
+	for (uint64_t us = 0; us < ONLINE_US; us += POLL_US) {
+		if (us == 0 || us == STARTUP_US)
+			apic_send(cpu->apic_id, APIC_STARTUP | (uint32_t)(low_phys >> PAGE_BITS));
+		tsc_delay(POLL_US);
+		if (__atomic_load_n(&online, __ATOMIC_ACQUIRE) == cpu->id)
+			return true;
+	}
+	apic_send(cpu->apic_id, APIC_INIT);
+	return false;
 }
 
 /* A CPU that failed keeps its number's place for the next. */
@@ -177,61 +175,34 @@ static void start_listed(const struct madt_cpu *m)
 	cpus[cpu->id] = cpu;
 	if (start(cpu)) {
 		cpu_count++;
-	} else {
-		apic_send(m->apic_id, APIC_INIT);
-		cpus[cpu->id] = NULL;
-		log("smp: CPU with APIC ID %u does not start\n", m->apic_id);
+		return;
 	}
-}
-
-/* Those that are not this one, and can be reached. */
-static uint32_t reset_listed(void)
-{
-	uint32_t others = 0;
-
-	for (uint32_t i = 0; i < machine.cpus; i++) {
-		uint32_t id = machine.cpu[i].apic_id;
-
-		if (id > apic_id_max) {
-			log("smp: APIC ID %u needs an x2APIC\n", id);
-		} else if (id != boot_cpu.apic_id) {
-			machine.cpu[others++] = machine.cpu[i];
-			apic_send(id, APIC_INIT);
-		}
-	}
-	return others;
+	cpus[cpu->id] = NULL;
+	log("smp: CPU with APIC ID %u does not start\n", m->apic_id);
 }
 
 void smp_init(void)
 {
 	find_page();
-	if (smp_put_trampoline()) {
-		uint32_t others = reset_listed();
-
-		tsc_delay(INIT_US);
-		for (uint32_t i = 0; i < others && cpu_count < MAX_CPUS; i++)
-			start_listed(&machine.cpu[i]);
-	} else {
+	if (!smp_put_trampoline())
 		log("smp: no free page below 640 KiB to start others in\n");
-	}
+	for (uint32_t i = 0; low && i < machine.cpus && cpu_count < MAX_CPUS; i++)
+		if (machine.cpu[i].apic_id > apic_id_max)
+			log("smp: APIC ID %u needs an x2APIC\n", machine.cpu[i].apic_id);
+		else if (machine.cpu[i].apic_id != boot_cpu.apic_id)
+			start_listed(&machine.cpu[i]);
 	log("smp: %u CPUs\n", cpu_count);
 }
 
 /* Firmware has just done something with them: the first INIT may be lost. */
-static void restart(struct cpu *cpu)
-{
-	for (unsigned i = 0; i < TRIES; i++) {
-		apic_send(cpu->apic_id, APIC_INIT);
-		tsc_delay(INIT_US);
-		if (start(cpu))
-			return;
-	}
-	panic("CPU %u does not come back", cpu->id);
-}
-
 void smp_restart(void)
 {
 	__atomic_store_n(&online, 0, __ATOMIC_RELAXED);
-	for (uint32_t i = 1; i < cpu_count; i++)
-		restart(cpus[i]);
+	for (uint32_t i = 1; i < cpu_count; i++) {
+		unsigned tries = TRIES;
+
+		while (!start(cpus[i]))
+			if (--tries == 0)
+				panic("CPU %u does not come back", i);
+	}
 }

@@ -13,9 +13,7 @@
 #include "../fpu.h"
 #include "../log.h"
 #include "../pd.h"
-#include "cr.h"
 #include "insn.h"
-#include "msr.h"
 
 enum {
 	CPUID_FEATURES = 0x80000001,

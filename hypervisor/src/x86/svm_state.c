@@ -3,8 +3,6 @@
  * of it is in memory, and most has the same format there. What the processor
  * may have cached of the VMCB and is changed loses its clean bit.
  */
-#include "cr.h"
-#include "msr.h"
 #include "svm.h"
 #include "vcpu_state.h"
 

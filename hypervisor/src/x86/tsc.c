@@ -9,7 +9,6 @@
 #include "../log.h"
 #include "acpi.h"
 #include "insn.h"
-#include "msr.h"
 
 enum { PM_HZ = 3579545, PM_MASK = 0xffffff }; /* some timers have no more bits */
 

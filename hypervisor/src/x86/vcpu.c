@@ -9,7 +9,6 @@
 #include "cpu.h"
 #include "insn.h"
 #include "mitigate.h"
-#include "msr.h"
 
 const struct vcpu_ops *vcpu_ops;
 

@@ -7,8 +7,7 @@
 #pragma once
 
 #include "cpu.h"
-#include "cr.h"
-#include "msr.h"
+#include "insn.h"
 #include "vcpu.h"
 #include "vmcs.h"
 
