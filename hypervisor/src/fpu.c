@@ -153,7 +153,7 @@ void fpu_init(struct cpu *cpu)
 	MOVE("rstor", initial, ~0u);
 	cpu->fpu_owner = NULL;
 	cpu->fpu_live = 1;
-	fpu_disable(cpu);
+	fpu_enable(cpu, false);
 }
 
 void *fpu_alloc(struct pd *payer)
@@ -165,20 +165,15 @@ void *fpu_alloc(struct pd *payer)
 	return area;
 }
 
-static void live(struct cpu *cpu)
+void fpu_enable(struct cpu *cpu, bool on)
 {
-	if (!cpu->fpu_live) {
+	if (cpu->fpu_live == on)
+		return;
+	cpu->fpu_live = on;
+	if (on)
 		clts();
-		cpu->fpu_live = 1;
-	}
-}
-
-void fpu_disable(struct cpu *cpu)
-{
-	if (cpu->fpu_live) {
+	else
 		write_cr0(read_cr0() | CR0_TS);
-		cpu->fpu_live = 0;
-	}
 }
 
 /*
@@ -192,7 +187,7 @@ static void move(struct ec *ec, bool store, uint64_t mask)
 	struct ec *owner = cpu->fpu_owner;
 	bool was_live = cpu->fpu_live;
 
-	live(cpu);
+	fpu_enable(cpu, true);
 	if (store && owner && ec_is_vcpu(owner) && kind != FXSAVE)
 		owner->xcr0 = xgetbv();
 	if (store || mask)
@@ -203,8 +198,7 @@ static void move(struct ec *ec, bool store, uint64_t mask)
 		MOVE("rstor", ec ? ec->fpu : initial, mask);
 	cpu->fpu_owner = ec;
 	set_components(cpu, ec);
-	if (!was_live || !ec)
-		fpu_disable(cpu);
+	fpu_enable(cpu, was_live && ec);
 }
 
 void fpu_switch(struct ec *ec)
@@ -219,7 +213,7 @@ void fpu_use(struct ec *ec)
 	ec->fpu_used = 1;
 	if (this_cpu()->fpu_owner != ec)
 		fpu_switch(ec);
-	live(this_cpu());
+	fpu_enable(this_cpu(), true);
 }
 
 void fpu_drop(struct ec *ec)

@@ -26,8 +26,8 @@ void fpu_switch(struct ec *ec);
 void fpu_use(struct ec *ec);
 /* Another PD runs: nothing of the owner, nor of a vCPU, stays in registers. */
 void fpu_leave(struct cpu *cpu, struct ec *next);
-/* User code must trap before it uses the FPU. */
-void fpu_disable(struct cpu *cpu);
+/* User code may use the FPU, or traps (CR0.TS). */
+void fpu_enable(struct cpu *cpu, bool on);
 /* The EC leaves this CPU, or ends: if it is the owner, nobody is from now on. */
 void fpu_drop(struct ec *ec);
 

@@ -54,9 +54,7 @@
 	.endm
 
 /* SYSCALL: RCX = RIP, R11 = RFLAGS (of no interest), the rest is the user's. */
-	.globl	entry_syscall
-	.balign 64
-entry_syscall:
+	function entry_syscall
 	swapgs
 	mov	%rsp, %r11
 	mov	%gs:CPU_CURRENT, %rsp
@@ -158,9 +156,7 @@ sm_bad:	mov	$BAD_CAPABILITY, %edi
 	jmp	1b
 
 /* RAX: the EC that runs next, here. */
-	.globl switch_to
-	.balign 16
-switch_to:
+	function switch_to
 	mov	%gs:CPU_TSS, %rcx
 	lea	EC_REGS_END(%rax), %rdx
 	mov	%rax, %gs:CPU_CURRENT
@@ -206,17 +202,13 @@ switch_to:
 	.endm
 
 /* Back from a hypercall. */
-	.globl resume_sysret
-	.balign 16
-resume_sysret:
+	function resume_sysret
 	check_thread
 	load	EC_REGS, r15, r14, r13, r12, rbp, rbx
 	to_user
 
 /* Back from an exception or interrupt: all registers. */
-	.globl resume_iret
-	.balign 16
-resume_iret:
+	function resume_iret
 	check_thread
 	lea	EC_REGS(%rax), %rsp
 	pop_gprs
@@ -224,28 +216,18 @@ resume_iret:
 	finish	swapgs, iretq
 
 /* Something else first. An interrupt may come in between. */
-	.globl resume_work
-resume_work:
+	function resume_work
 	mov	%gs:CPU_STACK, %rsp
-	sti
-	nop
-	cli
-	mov	%gs:CPU_CURRENT, %rdi
+	mov	%rax, %rdi
 	call	work
 	jmp	switch_to
 
-	.globl resume_idle
-resume_idle:
+	function resume_idle
 	mov	%gs:CPU_STACK, %rsp
 	call	idle_enter
-1:	sti
-	hlt
-	jmp	1b
 
 /* One entry a vector, 16 bytes each; an error code is there or made. */
-	.globl	entries
-	.balign	16
-entries:
+	function entries
 	.set	vector, 0
 	.rept	256
 	.balign	16
@@ -354,14 +336,13 @@ restrict_branches:
 	restrict
 	ret
 
-	.globl	after_guest, stuff_returns
-after_guest:
+	function after_guest
 	testl	$MITIGATE_ENTRY, mitigate_on(%rip)
 	jz	stuff_returns
 	restrict
 
 /* As many entries as any processor has, where nothing is speculated. */
-stuff_returns:
+	function stuff_returns
 	.rept	32
 	call	1f
 	int3

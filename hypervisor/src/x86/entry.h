@@ -5,6 +5,12 @@
 
 #include "offsets.h"
 
+	.macro	function name
+	.globl	\name
+	.balign	32
+\name:
+	.endm
+
 /* From or to an EC's regs: registers as they follow each other there, from `at` on. */
 	.macro	store at, regs:vararg	/* RSP: the EC */
 	.set	offset, \at

@@ -35,7 +35,7 @@ void exception_kernel(struct regs *r);
 bool exception_own_stack(struct regs *r);
 void thread_switch(struct ec *ec);
 struct ec *work(struct ec *ec);
-void idle_enter(void);
+_Noreturn void idle_enter(void);
 struct ec *idle_leave(void);
 
 struct ec *exception(struct ec *self)
@@ -98,7 +98,7 @@ void thread_switch(struct ec *ec)
 	struct cpu *cpu = this_cpu();
 
 	if (cpu->fpu_owner != ec)
-		fpu_disable(cpu);
+		fpu_enable(cpu, false);
 	if (cpu->pd != ec->pd) {
 		pd_load(ec->pd);
 		fpu_leave(cpu, ec);
@@ -106,15 +106,19 @@ void thread_switch(struct ec *ec)
 	}
 }
 
+bool irq_poll(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+	return this_cpu()->resched;
+}
+
 struct ec *work(struct ec *ec)
 {
-	if (this_cpu()->resched)
-		return preempt(ec);
-	return ec->work(ec);
+	return irq_poll() ? preempt(ec) : ec->work(ec);
 }
 
 /* Idle, a CPU reads nothing of the kernel's and has nobody's tables loaded. */
-void idle_enter(void)
+_Noreturn void idle_enter(void)
 {
 	struct cpu *cpu = this_cpu();
 
@@ -125,6 +129,8 @@ void idle_enter(void)
 	if (cpu->pd != &pd_kernel)
 		pd_load(&pd_kernel);
 	rcu_idle_enter(cpu);
+	for (;;)
+		__asm__ volatile("sti; hlt");
 }
 
 struct ec *idle_leave(void)
@@ -144,10 +150,4 @@ void ipi_handle(void)
 		ec_inbox(cpu);
 	suspend_join(cpu);
 	cpu->resched = 1;
-}
-
-bool irq_poll(void)
-{
-	__asm__ volatile("sti; nop; cli" : : : "memory");
-	return this_cpu()->resched;
 }

@@ -124,7 +124,7 @@ struct cpuid {
 
 #define CPUID_1_ECX_HYPERVISOR (1u << 31)
 
-static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
+static inline struct cpuid raw_cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid r;
 
@@ -132,6 +132,14 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
 			 : "a"(leaf), "c"(subleaf));
 	return r;
+}
+
+/* 0 for leaves that there are not: the first of each range tells which is the last. */
+static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
+{
+	bool there = raw_cpuid(leaf & 0xc0000000, 0).eax >= leaf;
+
+	return there ? raw_cpuid(leaf, subleaf) : (struct cpuid){0};
 }
 
 #define PORT(bits, suffix)                                                           \

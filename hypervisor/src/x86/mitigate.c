@@ -74,11 +74,6 @@ static void patch(void)
 	}
 }
 
-static struct cpuid extended(uint32_t leaf)
-{
-	return cpuid(leaf & 0x80000000, 0).eax >= leaf ? cpuid(leaf, 0) : (struct cpuid){0};
-}
-
 #define BIT(word, bit) ((word) >> (bit)&1)
 
 /*
@@ -88,7 +83,7 @@ static struct cpuid extended(uint32_t leaf)
 static void choose(bool all)
 {
 	enum { INTEL = 0x756e6547 }; /* the first letters of its name */
-	struct cpuid c = extended(7), amd = extended(0x80000008);
+	struct cpuid c = cpuid(7, 0), amd = cpuid(0x80000008, 0);
 	bool ibrs = BIT(c.edx, 26) || BIT(amd.ebx, 14) ||
 		    (all && wrmsr_safe(MSR_SPEC_CTRL, SPEC_CTRL_IBRS));
 	bool ibpb = BIT(c.edx, 26) || BIT(amd.ebx, 12) || (all && wrmsr_safe(MSR_PRED_CMD, 1));
@@ -100,7 +95,7 @@ static void choose(bool all)
 		arch = 0;
 
 	bool taa = BIT(c.ebx, 11) && !(arch & TAA_NO);
-	bool automatic = BIT(extended(0x80000021).eax, 8) && !all;
+	bool automatic = BIT(cpuid(0x80000021, 0).eax, 8) && !all;
 	bool always = automatic || (arch & IBRS_ALL && !all);
 	const struct {
 		const char *name;

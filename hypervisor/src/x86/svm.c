@@ -203,7 +203,7 @@ void svm_prepare(struct ec *ec)
 	vcpu_set_loaded(ec);
 	vcpu_prepare(ec);
 	/* CR0.TS comes back from the guest as it is now. */
-	fpu_disable(cpu);
+	fpu_enable(cpu, false);
 	prepare_asid(ec, v);
 	if (v->vcpu.guest_io != map) {
 		v->vcpu.guest_io = map;

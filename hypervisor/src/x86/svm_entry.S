@@ -11,9 +11,7 @@
 	.text
 
 /* RAX: the EC, which is the current one; RSP: the kernel's stack. */
-	.globl	svm_resume
-	.balign	16
-svm_resume:
+	function svm_resume
 	mov	EC_VCPU(%rax), %rdx
 	mov	EC_PD(%rax), %rcx
 	cmp	%rax, %gs:CPU_VCPU_LOADED

@@ -11,8 +11,7 @@
 	.text
 
 /* RAX: the EC, which is the current one; RSP: the kernel's stack. */
-	.globl	vmx_resume
-vmx_resume:
+	function vmx_resume
 	mov	EC_VCPU(%rax), %rdx
 	mov	EC_PD(%rax), %rcx
 	cmp	%rax, %gs:CPU_VCPU_LOADED
@@ -47,8 +46,7 @@ vmx_failed:
 	jmp	switch_to
 
 /* HOST_RIP; HOST_RSP is the end of the general registers in the EC. */
-	.globl	vmx_exit_entry
-vmx_exit_entry:
+	function vmx_exit_entry
 	push_gprs
 	lea	-EC_REGS(%rsp), %rdi
 	mov	EC_VCPU(%rdi), %rdx
