@@ -190,8 +190,7 @@ static void move(struct ec *ec, bool store, uint64_t mask)
 	fpu_enable(cpu, true);
 	if (store && owner && ec_is_vcpu(owner) && kind != FXSAVE)
 		owner->xcr0 = xgetbv();
-	if (store || mask)
-		set_components(cpu, NULL);
+	set_components(cpu, NULL);
 	if (store && owner)
 		MOVE("save", owner->fpu, ~0u);
 	if (mask)
@@ -203,16 +202,16 @@ static void move(struct ec *ec, bool store, uint64_t mask)
 
 void fpu_switch(struct ec *ec)
 {
-	bool moves = this_cpu()->fpu_owner != ec;
-
-	move(ec, moves, moves ? ~0u : 0);
+	if (this_cpu()->fpu_owner != ec)
+		move(ec, true, ~0u);
+	else
+		set_components(this_cpu(), ec);
 }
 
 void fpu_use(struct ec *ec)
 {
 	ec->fpu_used = 1;
-	if (this_cpu()->fpu_owner != ec)
-		fpu_switch(ec);
+	fpu_switch(ec);
 	fpu_enable(this_cpu(), true);
 }
 
