@@ -179,9 +179,10 @@ void fpu_enable(struct cpu *cpu, bool on)
 /*
  * The one way in which state moves: the owner's to its area, if `store`; then the
  * components in the mask from the EC's area, which owns the registers from now
- * on, or to what they are after reset, for no EC. CR0.TS stays as it is.
+ * on, or to what they are after reset, for no EC. CR0.TS stays as it is. Inline,
+ * since every caller needs a part of it only.
  */
-static void move(struct ec *ec, bool store, uint64_t mask)
+static inline __attribute__((always_inline)) void move(struct ec *ec, bool store, uint64_t mask)
 {
 	struct cpu *cpu = this_cpu();
 	struct ec *owner = cpu->fpu_owner;
