@@ -80,7 +80,7 @@ $(B)/bench-linux/entry.bin: tests/bench/linux/entry.S
 
 # As in linux.py.
 BENCH_COMMAND_LINE := console=ttyS0 nokaslr clearcpuid=rep_good,erms
-$(B)/bench-linux-%/manifest.dtb: tests/bench/linux/linux.dts \
+$(B)/bench-linux-%/manifest.dtb: tests/bench/linux/linux.dts tests/bench/module.mk \
 		root/programs.dtsi
 	@mkdir -p $(@D); $(call say,DTC)
 	$(Q)sed 's/COMMAND-LINE/$(BENCH_COMMAND_LINE) $*/' $< | \
