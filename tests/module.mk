@@ -269,8 +269,7 @@ latency: $(B)/latency.iso			## longest time with interrupts off
 ifneq ($(COVERAGE),)
 $(HYPERVISOR_OBJ): private KERNEL_FLAGS += -fprofile-arcs -ftest-coverage \
 	-fprofile-update=atomic -fprofile-info-section=.gcov_info
-$(B)/hypervisor/pass1.elf $(B)/hypervisor.elf: \
-	LINK += -Wl,--defsym=__gcov_merge_add=1
+$(B)/hypervisor.elf: LINK += -Wl,--defsym=__gcov_merge_add=1
 endif
 
 coverage: packages				## lines of the kernel that tests reach

@@ -3,13 +3,11 @@
  */
 #include "kernel.h"
 
-#include "elf.h"
 #include "panic.h"
 #include "sc.h"
 #include "syscall.h"
 #include "x86/boot.h"
 #include "x86/cpu.h"
-#include "x86/irq.h"
 #include "x86/hip.h"
 #include "x86/insn.h"
 
@@ -23,71 +21,51 @@ struct sm *sm_suspend;
 
 extern const char switch_to[];
 
+static void must(bool done)
+{
+	if (!done)
+		panic("the first objects cannot be created");
+}
+
 /* Root's segments are mapped where they are, in the module. */
-static void map_segment(struct pd *pd, uint64_t phys, const struct elf_segment *s)
+static void map_root(uint64_t phys, uint64_t address, unsigned rights)
 {
-	for (uint64_t at = 0; at < s->size; at += PAGE_SIZE) {
-		struct transfer t = {
-			.from = NULL,
-			.to = pd,
-			.source = (phys + s->offset + at) >> PAGE_BITS,
-			.target = (s->address + at) >> PAGE_BITS,
-			.type = CRD_MEM,
-			.rights = (uint8_t)s->rights,
-			.kernel = true,
-			.left = TRANSFER_STEPS,
-		};
+	struct transfer t = {
+		.to = pd_root,
+		.source = phys >> PAGE_BITS,
+		.target = address >> PAGE_BITS,
+		.type = CRD_MEM,
+		.rights = (uint8_t)rights,
+		.kernel = true,
+		.left = TRANSFER_STEPS,
+	};
 
-		if (mapping_delegate(&t) != SUCCESS || !t.got)
-			panic("root: cannot map its image");
-	}
+	if (mapping_delegate(&t) != SUCCESS || !t.got)
+		panic("root: cannot map its image");
 }
 
-static uint64_t load_root(struct pd *pd)
+/* Both of these stay, whatever root does with its capability. */
+static void give(uint64_t selector, struct object *o)
 {
-	const struct boot_module *m = boot_root();
-	struct elf_segment s;
-	struct elf elf;
-
-	if (m->phys & PAGE_MASK || !elf_open(&elf, m->phys, m->size))
-		panic("root: not a static ELF64 image");
-	for (unsigned i = 0; elf_segment(&elf, i, &s); i++)
-		map_segment(pd, m->phys, &s);
-	return elf.entry;
+	must(mapping_create(pd_root, selector, o) == SUCCESS);
+	object_get(o);
 }
 
-static void give(struct pd *pd, uint64_t selector, struct object *o)
-{
-	if (mapping_create(pd, selector, o) != SUCCESS)
-		panic("root: no memory for its first capabilities");
-}
-
-static void must(bool ok)
-{
-	if (!ok)
-		panic("root: cannot be created");
-}
-
-static struct sm *create_authority(struct pd *pd, uint64_t selector)
+static struct sm *give_authority(uint64_t selector)
 {
 	struct sm *sm = sm_create(&pd_kernel, 0, NULL);
 
 	must(sm);
-	give(pd, selector, &sm->object);
+	give(selector, &sm->object);
 	return sm;
 }
 
-static uint64_t free_pages(void)
-{
-	uint64_t all = pool_size >> PAGE_BITS;
-	uint64_t used = pd_kernel.quota.used + page_overhead() + QUOTA_RESERVE;
-
-	return all > used ? all - used : 0;
-}
-
 /* The first instruction of root finds what abi/hip.h says. */
-static void start_root(void)
+void kernel_create_root(void)
 {
+	const struct hip_mem *m = boot_info.mem;
+	uint64_t used = pd_kernel.quota.used + page_overhead() + QUOTA_RESERVE;
+	uint64_t all = pool_size >> PAGE_BITS;
 	struct ec_parameters p = {
 		.utcb = ROOT_UTCB,
 		.sp = ROOT_HIP,
@@ -98,65 +76,53 @@ static void start_root(void)
 	struct ec *ec;
 	struct sc *sc;
 
-	must(pd_create(&pd_root, &pd_kernel, free_pages()) == SUCCESS);
+	must(pd_create(&pd_root, &pd_kernel, all > used ? all - used : 0) == SUCCESS);
 	p.pd = pd_root;
 	must(ec_create(&ec, &p) == SUCCESS);
 	sc = sc_create(pd_root, ec, ROOT_PRIORITY, ROOT_QUANTUM);
 	must(sc);
-	object_get(&pd_root->object); /* it stays, and the HIP in it */
-	object_get(&ec->object);      /* so does its UTCB, which it may map */
+	/* Its UTCB is memory that it may map elsewhere. */
 	ec->utcb_mapping->flags &= ~(uint32_t)MAPPING_FIXED;
 	ec->utcb_mapping->rights = MEM_R | MEM_W;
 	ec->utcb_mapping = NULL;
 	must(mapping_fix(pd_root, ROOT_HIP >> PAGE_BITS, pool_to_phys(hip_page) >> PAGE_BITS, MEM_R,
 			 &hip) == SUCCESS);
-	give(pd_root, SEL_ROOT_PD, &pd_root->object);
-	give(pd_root, SEL_ROOT_EC, &ec->object);
-	give(pd_root, SEL_ROOT_SC, &sc->object);
-	sm_suspend = create_authority(pd_root, SEL_SUSPEND);
-	object_get(&sm_suspend->object);
-	msr_authority = create_authority(pd_root, SEL_MSR);
-	object_get(&msr_authority->object);
+	give(SEL_ROOT_PD, &pd_root->object);
+	give(SEL_ROOT_EC, &ec->object);
+	must(mapping_create(pd_root, SEL_ROOT_SC, &sc->object) == SUCCESS);
+	sm_suspend = give_authority(SEL_SUSPEND);
+	msr_authority = give_authority(SEL_MSR);
 
-	ec->regs.rip = load_root(pd_root);
+	while (m->type != (uint32_t)HIP_MEM_MODULE)
+		if (++m == boot_info.mem + boot_info.mems)
+			panic("the boot loader gave no module to be the root task");
+	ec->regs.rip = elf_load(m->address, m->size, map_root);
 	ec->regs.rdi = p.cpu;
 	ec->resume = resume_iret;
 	ec->own_sc = sc;
 	sc_start(sc);
 }
 
-void kernel_init(void)
-{
-	pd_init_kernel();
-	sm_init_gsis(GSIS);
-}
-
-static void init_queues(struct cpu *cpu)
+void kernel_init_cpu(struct cpu *cpu)
 {
 	for (unsigned i = 0; i < PRIORITIES; i++)
 		list_init(&cpu->ready[i]);
 	list_init(&cpu->vcpus);
 	cpu->timer_armed = ~0ul;
 	cpu->idle_since = rdtsc();
-}
-
-void kernel_init_cpu(struct cpu *cpu)
-{
-	init_queues(cpu);
 	cpu->idle = ec_alloc(&pd_kernel, cpu->id);
 	must(cpu->idle);
 	cpu->idle->resume = resume_idle;
 	cpu->idle_sc = sc_create(&pd_kernel, cpu->idle, 0, 0);
 	must(cpu->idle_sc);
-	give(&pd_kernel, KERNEL_SEL_IDLE_SC + cpu->id, &cpu->idle_sc->object);
+	must(mapping_create(&pd_kernel, KERNEL_SEL_IDLE_SC + cpu->id, &cpu->idle_sc->object) ==
+	     SUCCESS);
 	cpu->current = cpu->idle;
 	cpu->pd = &pd_kernel;
 }
 
 void kernel_start(struct cpu *cpu)
 {
-	if (cpu->id == 0)
-		start_root();
 	pd_load(&pd_kernel);
 	cpu->resched = 1;
 	__asm__ volatile("jmp *%0" : : "r"(switch_to), "a"(preempt(cpu->idle)) : "memory");

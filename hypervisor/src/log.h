@@ -4,8 +4,6 @@
  */
 #pragma once
 
-#include <stdarg.h>
-
 enum { LOG_SIZE = 16384 };
 
 /*
@@ -17,9 +15,7 @@ extern char log_ring[LOG_SIZE];
 void log_init(void);
 
 /*
- * A whole line, ended by \n; "[cpu] " is put before it. Conversions: d u x s c
- * p %, width, zero padding, l.
+ * A whole line, ended by \n; "[cpu] " is put before it. Conversions: u x s, l
+ * before the first two, and a width, which is filled with zeroes.
  */
 __attribute__((format(printf, 1, 2))) void log(const char *format, ...);
-/* The same without prefix and without the lock: for a panic. */
-void log_va(const char *format, va_list arguments);

@@ -1,19 +1,18 @@
 /*
- * The end of the kernel: for broken invariants of its own, never for what a
- * program or a guest did.
+ * The end of the kernel (log.c): for broken invariants of its own, never for
+ * what a program or a guest did.
  *
  * What is printed begins with a line "panic: ...", the reason, and ends with
- * the line "panic: end".
+ * the line "panic: end". Formats are those of log.h.
  */
 #pragma once
 
 struct regs;
 
-_Noreturn __attribute__((format(printf, 1, 2))) void panic(const char *format, ...);
-
-/* The same for an exception in the kernel: with the registers it saved. */
+/* An exception in the kernel: with the registers it saved, or NULL. */
 _Noreturn __attribute__((format(printf, 2, 3))) void panic_exception(const struct regs *regs,
 								     const char *format, ...);
+#define panic(...) panic_exception(NULL, __VA_ARGS__)
 
 /* An NMI arrived. If another CPU has panicked, this CPU stops here. */
 void panic_nmi(void);
@@ -22,5 +21,5 @@ void panic_nmi(void);
 #define assert(condition)                                                               \
 	do {                                                                            \
 		if (__builtin_expect(!(condition), 0))                                  \
-			panic("assertion %s at %s:%d", #condition, __FILE__, __LINE__); \
+			panic("assertion %s at %s:%u", #condition, __FILE__, __LINE__); \
 	} while (0)

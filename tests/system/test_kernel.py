@@ -135,11 +135,10 @@ def test_panic(system):
     system.monitor("mce 1 2 0xb200000000000000 4 0 0")
     system.expect(r"panic: exception 18\r\n", 30)
     system.expect(r"cpu 1 ec [0-9a-f]{16} pd [0-9a-f]{16}\r\n")
-    system.expect(r"vector 18 error 0x0 cr2 [0-9a-f]{16} cr3 [0-9a-f]{16}\r\n")
-    for names in (("rip", "rsp"), ("rax", "rbx", "rcx"), ("rdx", "rsi", "rdi"),
-                  ("rbp", "r8", "r9"), ("r10", "r11", "r12"),
-                  ("r13", "r14", "r15")):
-        system.expect(" +".join(rf"{name} +[0-9a-f]{{16}}" for name in names))
+    for names in ("cr2 cr3", "ss rsp rflags", "cs rip error", "vector rdi rsi",
+                  "rdx rcx rax", "r8 r9 r10", "r11 rbx rbp", "r12 r13 r14", "r15"):
+        system.expect(" ".join(rf"{name} [0-9a-f]{{16}}" for name in names.split())
+                      .replace("vector [0-9a-f]{16}", "vector 0{14}12") + r"\r\n")
     system.expect(r"backtrace:\r\n  [0-9a-f]{16}")
     system.expect(r"panic: end\r\n")
     threads = system.gdb("info threads")
@@ -156,7 +155,7 @@ def test_panic_backtrace(images):
     try:
         system.expect(r"panic: root: not a static ELF64 image\r\n", 30)
         system.expect(r"backtrace:\r\n(  [0-9a-f]{16} [^\r\n]+\r\n)*"
-                      r"  [0-9a-f]{16} kernel_start\+0x[0-9a-f]+\r\n"
+                      r"  [0-9a-f]{16} kernel_create_root\+0x[0-9a-f]+\r\n"
                       r"(  [0-9a-f]{16} [^\r\n]+\r\n)*"
                       r"  [0-9a-f]{16} boot_main\+0x[0-9a-f]+\r\n")
         system.expect(r"panic: end\r\n")

@@ -18,7 +18,6 @@
 #include "x86/acpi.h"
 #include "x86/boot.h"
 #include "x86/madt.h"
-#include "x86/multiboot.h"
 #include "../../hypervisor/src/x86/irq.c"
 
 enum {
@@ -49,18 +48,18 @@ void *boot_memory(uint64_t phys, uint64_t size)
 static uint64_t ioapic_phys[MAX_IOAPICS];
 
 /* An IOAPIC with 24 pins. */
-volatile void *kmem_device(uint64_t phys)
+void *kmem_map(uint64_t phys, enum memory_type type)
 {
 	static uint32_t fake[PAGE_SIZE / 4] = {[DATA] = 23 << 16};
 
-	assert_true(ioapic_count < MAX_IOAPICS);
+	assert_true(ioapic_count < MAX_IOAPICS && type == MEMORY_UNCACHED);
 	ioapic_phys[ioapic_count] = phys;
 	return fake;
 }
 
-void hip_take(uint64_t phys, uint64_t size)
+void hip_add(uint64_t phys, uint64_t size, int type)
 {
-	(void)phys, (void)size;
+	(void)phys, (void)size, (void)type;
 }
 
 void apic_eoi(void)
@@ -115,6 +114,13 @@ static void tag(uint32_t type, const void *data, uint32_t size)
 	put(INFO, 4, tag_end - INFO);
 }
 
+/* A screen, as both versions have it. */
+static const struct {
+	uint64_t address;
+	uint32_t pitch, width, height;
+	uint8_t bits, type;
+} screen = {0xe0000000, 4096, 1024, 768, 32, 1};
+
 static void good_mb2(void)
 {
 	static const struct {
@@ -134,22 +140,28 @@ static void good_mb2(void)
 		uint32_t start, end;
 		char string[8];
 	} module = {0x200000, 0x201234, "root x"};
-	static const uint8_t rsdp[36] = "RSD PTR ";
+	static const uint8_t rsdp[36] = {'R', 'S', 'D', ' ', [15] = 2, [35] = 0x77};
+	static const uint8_t old_rsdp[20] = "RSD PTR ";
+	static const uint64_t efi = 0x7eee000;
 
 	clear();
 	tag_end = INFO + 8;
 	tag(1, "serial  level=3=x nodl", 23);
 	tag(6, &map, sizeof(map));
 	tag(3, &module, sizeof(module));
+	tag(14, old_rsdp, sizeof(old_rsdp));
 	tag(15, rsdp, sizeof(rsdp));
-	tag(14, rsdp, 20);
+	tag(14, old_rsdp, sizeof(old_rsdp));
+	tag(8, &screen, 24);
+	tag(12, &efi, sizeof(efi));
 	tag(0, "", 0);
 }
 
 static void good_mb1(void)
 {
 	clear();
-	put(INFO, 4, 1 << 2 | 1 << 3 | 1 << 6);
+	put(INFO, 4, 1 << 2 | 1 << 3 | 1 << 6 | 1 << 12);
+	memcpy(memory + INFO + 88, &screen, 22);
 	put(INFO + 16, 4, INFO + 0x100);
 	strcpy((char *)memory + INFO + 0x100, "kernel serial");
 	put(INFO + 20, 4, 1);
@@ -168,16 +180,64 @@ static void good_mb1(void)
 	}
 }
 
+static const struct hip_mem *find_mem(int type, unsigned n)
+{
+	for (uint32_t i = 0; i < boot_info.mems; i++)
+		if (boot_info.mem[i].type == (uint32_t)type && n-- == 0)
+			return &boot_info.mem[i];
+	return NULL;
+}
+
+static void check_mem(int type, unsigned n, uint64_t address, uint64_t size)
+{
+	const struct hip_mem *m = find_mem(type, n);
+
+	assert_non_null(m);
+	assert_int_equal(m->address, address);
+	assert_int_equal(m->size, size);
+}
+
+static const char *string_of(uint32_t aux)
+{
+	return boot_strings + (uint32_t)(aux - (uint32_t)((uint64_t)boot_strings - KERNEL_BASE));
+}
+
+static void check_boot_info(void)
+{
+	assert_true(boot_info.mems <= LOADER_MEMS);
+	assert_true(boot_info.strings < PAGE_SIZE);
+	if (boot_info.command_line)
+		assert_true(boot_info.command_line < boot_strings + PAGE_SIZE);
+	assert_false(boot_option("no such word"));
+	for (uint32_t i = 0; i < boot_info.mems; i++) {
+		const struct hip_mem *m = &boot_info.mem[i];
+
+		assert_true(m->address + m->size >= m->address);
+		if ((int)m->type > 0 || (int)m->type == HIP_MEM_MODULE)
+			assert_true(m->size > 0);
+		else
+			assert_true((int)m->type == HIP_MEM_FRAMEBUFFER ||
+				    (int)m->type == HIP_MEM_EFI);
+		if ((int)m->type == HIP_MEM_MODULE) {
+			const char *string = string_of(m->aux);
+
+			assert_true(string >= boot_strings && string < boot_strings + PAGE_SIZE);
+			assert_non_null(
+				memchr(string, 0, (size_t)(boot_strings + PAGE_SIZE - string)));
+		}
+	}
+}
+
 static void check_module(void)
 {
-	assert_int_equal(boot_info.modules, 1);
-	assert_int_equal(boot_info.module[0].phys, 0x200000);
-	assert_int_equal(boot_info.module[0].size, 0x1234);
-	assert_int_not_equal(boot_info.module[0].string, 0);
-	assert_int_equal(boot_info.ranges, 2);
-	assert_int_equal(boot_info.range[0].size, 0x9fc00);
-	assert_int_equal(boot_info.range[1].address, 0x100000);
-	assert_int_equal(boot_info.range[1].size, 0x3f00000);
+	check_mem(HIP_MEM_MODULE, 0, 0x200000, 0x1234);
+	assert_string_equal(string_of(find_mem(HIP_MEM_MODULE, 0)->aux), "root x");
+	assert_null(find_mem(HIP_MEM_MODULE, 1));
+	check_mem(HIP_MEM_AVAILABLE, 0, 0, 0x9fc00);
+	check_mem(HIP_MEM_AVAILABLE, 1, 0x100000, 0x3f00000);
+	assert_null(find_mem(HIP_MEM_AVAILABLE, 2));
+	check_mem(HIP_MEM_FRAMEBUFFER, 0, 0xe0000000, 1024ul << 40 | 768 << 16 | 1 << 8 | 32);
+	assert_int_equal(find_mem(HIP_MEM_FRAMEBUFFER, 0)->aux, 4096);
 }
 
 static void test_multiboot(void **state)
@@ -187,46 +247,51 @@ static void test_multiboot(void **state)
 	seal();
 	assert_true(multiboot_parse(MB2_MAGIC, INFO));
 	check_module();
-	assert_string_equal(boot_option("serial"), "");
-	assert_string_equal(boot_option("nodl"), "");
-	assert_string_equal(boot_option("level"), "3=x");
-	assert_null(boot_option("node"));
-	assert_null(boot_option("no"));
-	assert_null(boot_option("eve"));
-	assert_int_equal(boot_info.rsdp_size, 36);
+	check_mem(HIP_MEM_EFI, 0, 0x7eee000, 0);
+	assert_true(boot_option("serial"));
+	assert_true(boot_option("nodl"));
+	assert_true(boot_option("level=3=x"));
+	assert_false(boot_option("level"));
+	assert_false(boot_option("level=3"));
+	assert_false(boot_option("node"));
+	assert_false(boot_option("no"));
+	assert_false(boot_option("eve"));
+	assert_false(boot_option("root"));
+	assert_int_equal(boot_info.rsdp[15], 2);
+	assert_int_equal(boot_info.rsdp[35], 0x77);
 	good_mb1();
 	seal();
 	assert_true(multiboot_parse(MB1_MAGIC, INFO));
 	check_module();
-	assert_string_equal(boot_option("serial"), "");
-	assert_null(boot_option("level"));
+	assert_true(boot_option("serial"));
+	assert_false(boot_option("level=3=x"));
 	assert_false(multiboot_parse(0, INFO));
 	assert_false(multiboot_parse(MB1_MAGIC, 0));
 	assert_false(multiboot_parse(MB2_MAGIC, MEMORY - 4));
 }
 
-static void check_boot_info(void)
+/* More than there is room for: the rest is left out. */
+static void test_multiboot_full(void **state)
 {
-	const struct boot_info *b = &boot_info;
-	uint64_t strings = (uint64_t)boot_strings - KERNEL_BASE;
+	struct {
+		uint32_t start, end;
+		char string[64];
+	} module = {0, 0, {0}};
 
-	assert_true(b->ranges <= BOOT_RANGES);
-	assert_true(b->modules <= BOOT_MODULES);
-	assert_true(b->rsdp_size <= RSDP_SIZE);
-	assert_non_null(memchr(b->command_line, 0, sizeof(b->command_line)));
-	for (uint32_t i = 0; i < b->ranges; i++) {
-		assert_true(b->range[i].size > 0);
-		assert_true(b->range[i].address + b->range[i].size > b->range[i].address);
+	(void)state;
+	good_mb2();
+	memset(module.string, 'x', sizeof(module.string) - 1);
+	for (unsigned i = 0; i < HIP_MEMS; i++) {
+		module.start = 0x300000 + i * 0x2000;
+		module.end = module.start + 0x1000;
+		tag(3, &module, sizeof(module));
 	}
-	for (uint32_t i = 0; i < b->modules; i++) {
-		assert_true(b->module[i].size > 0);
-		if (b->module[i].string) {
-			uint64_t at = b->module[i].string - strings;
-
-			assert_true(at < PAGE_SIZE);
-			assert_non_null(memchr(boot_strings + at, 0, PAGE_SIZE - at));
-		}
-	}
+	seal();
+	assert_true(multiboot_parse(MB2_MAGIC, INFO));
+	assert_int_equal(boot_info.mems, LOADER_MEMS);
+	assert_string_equal(string_of(find_mem(HIP_MEM_MODULE, 1)->aux), module.string);
+	assert_string_equal(string_of(boot_info.mem[LOADER_MEMS - 1].aux), "");
+	check_boot_info();
 }
 
 /* Some of a few numbers that are at the ends of something, in [at, at + n). */
@@ -389,7 +454,6 @@ static void test_acpi(void **state)
 	/* From the loader. */
 	good_acpi(true, EBDA);
 	memcpy(boot_info.rsdp, memory + EBDA, RSDP_SIZE);
-	boot_info.rsdp_size = RSDP_SIZE;
 	memset(memory + EBDA, 0, RSDP_SIZE);
 	seal();
 	check_good(true);
@@ -522,11 +586,11 @@ static void test_madt_full(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_multiboot),	 cmocka_unit_test(test_multiboot_nowhere),
-		cmocka_unit_test(test_multiboot_lies),	 cmocka_unit_test(test_acpi),
-		cmocka_unit_test(test_acpi_empty_entry), cmocka_unit_test(test_acpi_at_end),
-		cmocka_unit_test(test_no_acpi),		 cmocka_unit_test(test_acpi_lies),
-		cmocka_unit_test(test_madt_full),
+		cmocka_unit_test(test_multiboot),      cmocka_unit_test(test_multiboot_nowhere),
+		cmocka_unit_test(test_multiboot_lies), cmocka_unit_test(test_multiboot_full),
+		cmocka_unit_test(test_acpi),	       cmocka_unit_test(test_acpi_empty_entry),
+		cmocka_unit_test(test_acpi_at_end),    cmocka_unit_test(test_no_acpi),
+		cmocka_unit_test(test_acpi_lies),      cmocka_unit_test(test_madt_full),
 	};
 
 	memory = aligned_alloc(PAGE_SIZE, MEMORY);

@@ -69,10 +69,11 @@ void fake_write_cr3(uint64_t value)
 	cr3[cpu_now] = value;
 }
 
-void panic(const char *format, ...)
+void panic_exception(const struct regs *regs, const char *format, ...)
 {
 	va_list arguments;
 
+	(void)regs;
 	va_start(arguments, format);
 	vsnprintf(panic_text, sizeof(panic_text), format, arguments);
 	va_end(arguments);

@@ -50,14 +50,16 @@ bool irq_sources_known(void)
 	return true;
 }
 
-volatile void *kmem_device(uint64_t phys)
+void *kmem_map(uint64_t phys, enum memory_type type)
 {
+	assert_int_equal(type, MEMORY_UNCACHED);
 	return registers[phys - phys % PAGE_SIZE == LACKING];
 }
 
-void hip_take(uint64_t start, uint64_t length)
+void hip_add(uint64_t start, uint64_t length, int type)
 {
 	(void)start, (void)length;
+	assert_int_equal(type, HIP_MEM_DEVICE);
 }
 
 void fake_out32(uint16_t port, uint32_t value)

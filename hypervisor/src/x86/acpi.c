@@ -76,7 +76,7 @@ static const struct acpi_table *table_at(uint64_t phys, const char *signature)
 void acpi_init(void)
 {
 	const uint16_t *ebda = boot_memory(BDA_EBDA, 2);
-	const struct rsdp *r = rsdp_in((const char *)boot_info.rsdp, RSDP_SIZE);
+	const struct rsdp *r = rsdp_in(boot_info.rsdp, RSDP_SIZE);
 
 	if (!r)
 		r = rsdp_in(boot_memory((uint64_t)*ebda << 4, EBDA_SIZE), EBDA_SIZE);

@@ -84,7 +84,7 @@ void apic_init(void)
 		apic_id_max = ~1u;
 		wrmsr(MSR_APIC_BASE, base | BASE_X2APIC);
 	} else if (!registers) {
-		registers = kmem_device(APIC_PHYS);
+		registers = kmem_map(APIC_PHYS, MEMORY_UNCACHED);
 	}
 	entries = (read(APIC_VERSION) >> 16 & 0xff) + 1;
 	for (unsigned i = 0; i < ARRAY_SIZE(initial); i++)

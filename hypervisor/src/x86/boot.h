@@ -1,62 +1,39 @@
 /*
- * What the boot loader told us, in one form whatever its protocol; and how the
- * kernel starts.
+ * How the kernel starts, and what the boot loader told it.
  *
- * All of it is copied out of the loader's memory at once, so that only the
- * modules themselves must be spared. Nothing here is used after boot.
+ * All of that is copied out of the loader's memory at once, so that only the
+ * modules themselves must be spared.
  */
 #pragma once
+
+#include <abi/hip.h>
 
 #include "../types.h"
 
 struct cpu;
 
 enum {
-	BOOT_RANGES = 88,
-	BOOT_MODULES = 32,
+	HIP_HEAD = sizeof(struct hip) + HIP_CPUS * sizeof(struct hip_cpu),
+	HIP_MEMS = (PAGE_SIZE - HIP_HEAD) / sizeof(struct hip_mem), /* that a page has room for */
+	LOADER_MEMS = HIP_MEMS - 6,				    /* the rest is hip.c's */
 	RSDP_SIZE = 36,
 };
 
-/* A range of memory, as in Multiboot; type 1 is RAM to use (hip.h). */
-struct boot_range {
-	uint64_t address, size;
-	uint32_t type, reserved;
-};
-
-struct boot_module {
-	uint64_t phys, size;
-	uint64_t string; /* physical address of its command line or 0 */
-};
-
-/* As in Multiboot. */
-struct boot_framebuffer {
-	uint64_t address; /* 0: none */
-	uint32_t pitch, width, height;
-	uint8_t bits, type;
-};
-
 struct boot_info {
-	char command_line[256]; /* words, each ended by 0 */
-	struct boot_range range[BOOT_RANGES];
-	uint32_t ranges;
-	struct boot_module module[BOOT_MODULES];
-	uint32_t modules;
-	uint8_t rsdp[RSDP_SIZE]; /* valid if rsdp_size is not 0 */
-	uint32_t rsdp_size;
-	uint64_t efi; /* system table or 0 */
-	struct boot_framebuffer framebuffer;
+	const char *command_line; /* or NULL; and */
+	uint32_t strings;	  /* so many bytes of boot_strings are used */
+	uint32_t mems;
+	struct hip_mem mem[HIP_MEMS + 48]; /* what memory is for; the last are not in the HIP */
+	char rsdp[RSDP_SIZE];		   /* or zeroes */
 };
 
 extern struct boot_info boot_info;
 
-/*
- * A word of the kernel's command line: of "name=value" the value, of "name"
- * "", NULL if it is not there. What nobody asks for is ignored.
- */
-const char *boot_option(const char *name);
+/* multiboot.c: False: the magic number is neither version's, or the information is bad. */
+[[nodiscard]] bool multiboot_parse(uint32_t magic, uint64_t info);
 
-/* Module 0, the root task. Panics without one. */
-const struct boot_module *boot_root(void);
+/* Is it a word of the kernel's command line? What nobody asks for is ignored. */
+bool boot_option(const char *word);
 
 /*
  * Physical memory during boot, before the identity map goes; NULL for what is
@@ -64,11 +41,13 @@ const struct boot_module *boot_root(void);
  */
 void *boot_memory(uint64_t phys, uint64_t size);
 
-/* The modules' command lines; log_ring and the image's end are behind them. */
-extern char boot_strings[], image_end[];
-
 /* The processor that boots; the other cpus[] are in the pool. */
 extern struct cpu boot_cpu;
 
-/* start.S calls it; tells what the rest of the boot does, step by step. */
+/* Its first way from start.S; tells what the rest of the boot does, step by step. */
 _Noreturn void boot_main(uint32_t magic, uint32_t info);
+
+/* A processor's window: TSS and stacks, out of the pool. False: no memory. */
+[[nodiscard]] bool setup_window(struct cpu *cpu);
+/* On the CPU itself, at boot and after sleep: every register that is set once. */
+void setup_cpu(struct cpu *cpu);

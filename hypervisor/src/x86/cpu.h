@@ -47,7 +47,6 @@ struct cpu {
 	uint8_t has_vcpu;	  /* VMX or SVM is on here */
 	uint32_t id;		  /* index in cpus[], number in the HIP */
 	uint32_t apic_id;
-	uint8_t acpi_id;
 	const uint8_t *io_bitmap; /* in the TSS window; kept while unused */
 	struct ec *fpu_owner;	  /* whose FPU state is in the registers */
 	uint64_t xss;		  /* as loaded */

@@ -11,17 +11,22 @@ struct cpu;
 
 extern struct hip *hip_page;
 
+/* For hip_add(): type of the loader's; and registers of the kernel's, which the HIP does not show. */
+enum { HIP_MEM_RESERVED = 2, HIP_MEM_DEVICE = 0 };
+
+/* From now on the range is of this type. */
+void hip_add(uint64_t phys, uint64_t size, int type);
 /* Boot CPU, when the pool is there: all but the CPUs and the features. */
 void hip_init(void);
 /* On each CPU: its entry. */
 void hip_add_cpu(const struct cpu *cpu);
 /* topology.c: that, but for the microcode's version: it takes MSRs that not all have. */
 struct hip_cpu topology_of_this_cpu(void);
+/* topology.c: that, but for the microcode's version: it takes MSRs that not all have. */
+struct hip_cpu topology_of_this_cpu(void);
 /* Boot CPU, when all CPUs are there. */
 void hip_finish(void);
 
-/* From now on the range is the kernel's. */
-void hip_take(uint64_t phys, uint64_t size);
 /*
  * Does the range overlap the kernel's memory (image, pool) or the registers of
  * its interrupt controllers and IOMMUs? No program gets any of that.
@@ -29,3 +34,5 @@ void hip_take(uint64_t phys, uint64_t size);
 bool hip_is_kernel(uint64_t phys, uint64_t size);
 /* Is this the address of RAM? Else it is a device's, or nothing's. */
 bool hip_is_ram(uint64_t phys);
+/* Is all of it RAM that nothing is in? */
+bool hip_is_free(uint64_t phys, uint64_t size);

@@ -66,10 +66,10 @@ static struct iommu_unit *unit_at(uint64_t phys)
 	if (u == units + unit_count) {
 		unit_count++;
 		u->phys = phys;
-		u->registers = kmem_device(phys);
+		u->registers = kmem_map(phys, MEMORY_UNCACHED);
 		for (unsigned i = 1; i < UNIT_PAGES; i++)
-			kmem_device(phys + i * PAGE_SIZE);
-		hip_take(phys, UNIT_PAGES * PAGE_SIZE);
+			kmem_map(phys + i * PAGE_SIZE, MEMORY_UNCACHED);
+		hip_add(phys, UNIT_PAGES * PAGE_SIZE, HIP_MEM_DEVICE);
 		u->queue = page_alloc(NULL, 1, true);
 	}
 	return u->queue ? u : NULL;

@@ -69,8 +69,8 @@ void irq_ioapic(uint64_t phys, uint32_t gsi, uint8_t id)
 
 	if (ioapic_count == MAX_IOAPICS)
 		return;
-	hip_take(phys & ~PAGE_MASK, PAGE_SIZE);
-	*a = (struct ioapic){kmem_device(phys), gsi, 0, SOURCE_UNKNOWN, id};
+	hip_add(phys & ~PAGE_MASK, PAGE_SIZE, HIP_MEM_DEVICE);
+	*a = (struct ioapic){kmem_map(phys, MEMORY_UNCACHED), gsi, 0, SOURCE_UNKNOWN, id};
 	version = read(a, REG_VERSION);
 	a->pins = (version >> 16 & 0xff) + 1;
 	if (version == ~0u)

@@ -5,7 +5,6 @@
  *   KERNEL_BASE  the image, 4 KiB pages: text RX, rodata R, data RW
  *   CPU_BASE     for each CPU its TSS and stacks, with holes below the stacks
  *   DEVICE_BASE  registers of devices, uncached, and what sleep needs (suspend.c)
- *   PEEK_BASE    one page, read-only, of whatever memory boot looks at
  *
  * All else is not mapped. The tables are static and the same for all PDs, whose
  * roots copy two entries of the kernel's.
@@ -13,18 +12,18 @@
 #pragma once
 
 #include "../page.h"
-#include "../types.h"
+#include "../ptab.h"
 
 #define CPU_BASE    0xffffffffc0000000ul
 #define DEVICE_BASE 0xffffffffc0400000ul
-#define PEEK_BASE   0xffffffffc05ff000ul
 
 #define IMAGE_PHYS 0x200000ul /* where the image is loaded */
 
 /* hypervisor.ld */
 extern const char image_text[], image_text_end[];
 extern const char image_rodata[], image_rodata_end[];
-extern const char image_data[], image_data_end[];
+extern char image_data[], boot_strings[], log_ring[], image_end[]; /* in this order */
+extern const char boot_stack_end[];				   /* start.S */
 
 /* Pages of a CPU's window; the pages between them are not mapped. */
 enum {
@@ -36,6 +35,7 @@ enum {
 	CPU_DF_STACK = 10,
 	CPU_MC_STACK = 12,
 	CPU_PAGES = 16,
+	CPU_STACKS = 3 << CPU_STACK | 1 << CPU_NMI_STACK | 1 << CPU_DF_STACK | 1 << CPU_MC_STACK,
 };
 
 /* Of the image, CPU windows excluded. */
@@ -58,10 +58,7 @@ void kmem_identity(bool on);
 void kmem_share(uint64_t *root);
 
 /* Registers of a device, or memory that is not the kernel's: one page, for ever. */
-volatile void *kmem_device(uint64_t phys);
-void *kmem_memory(uint64_t phys);
-/* One page of memory, until the next call; boot CPU only. */
-const void *kmem_peek(uint64_t phys);
+void *kmem_map(uint64_t phys, enum memory_type type);
 
 static inline uint64_t kmem_cpu_page(uint32_t cpu, unsigned page)
 {
@@ -71,5 +68,5 @@ static inline uint64_t kmem_cpu_page(uint32_t cpu, unsigned page)
 /* Map a page of a CPU's window; the old translation here is flushed. */
 void kmem_cpu_map(uint32_t cpu, unsigned page, uint64_t phys, bool writable);
 
-/* The end of the stack that an address is in; 0: in none. */
+/* The end of the stack that an address is in; if it is in none, none above it. */
 uint64_t kmem_stack_end(uint64_t address);

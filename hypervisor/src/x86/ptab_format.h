@@ -18,8 +18,3 @@ enum {
 };
 
 #define PTE_NX (1ul << 63)
-
-enum { CPUID_1G_PAGES = 1 << 26 }; /* 0x80000001 EDX */
-
-/* Boot CPU: use pages of 1 GiB if there are any. */
-void ptab_host_init(void);

@@ -9,16 +9,14 @@
  */
 #include "smp.h"
 
-#include <abi/hip.h>
-
 #include "../kernel.h"
 #include "../log.h"
 #include "../panic.h"
 #include "apic.h"
 #include "boot.h"
+#include "hip.h"
 #include "kmem.h"
 #include "madt.h"
-#include "setup.h"
 #include "suspend.h"
 #include "tsc.h"
 
@@ -36,7 +34,7 @@ struct cpu *cpus[MAX_CPUS] = {&boot_cpu};
 uint32_t cpu_count = 1;
 
 /* start.S: the CPU that starts now. */
-struct cpu *ap_cpu;
+struct cpu *starting_cpu = &boot_cpu;
 static_assert(sizeof(struct cpu) <= PAGE_SIZE);
 
 static uint32_t online; /* atomic: number of the last to come */
@@ -49,15 +47,16 @@ static char *low; /* NULL: there is none */
 static void *saved;
 
 extern const char trampoline_start[], trampoline_end[];
-extern const char trampoline_gdt[], trampoline_target[];
 
-void ap_main(struct cpu *cpu);
+void cpu_main(struct cpu *cpu, uint32_t info, uint32_t magic);
 
-/* Returns to where the CPU went to sleep, if it did. */
-void ap_main(struct cpu *cpu)
+/* start.S. Returns to where the CPU went to sleep, if it did. */
+void cpu_main(struct cpu *cpu, uint32_t info, uint32_t magic)
 {
 	bool woken = cpu->idle;
 
+	if (!boot_cpu.idle)
+		boot_main(magic, info);
 	kmem_load();
 	if (cpu == &boot_cpu) {
 		suspend_wake();
@@ -73,37 +72,15 @@ void ap_main(struct cpu *cpu)
 		kernel_start(cpu);
 }
 
-/* All ranges that it is in must be available, and one of them hold all of it. */
-static bool page_is_free(uint64_t phys)
-{
-	bool available = false;
-
-	for (uint32_t i = 0; i < boot_info.ranges; i++) {
-		const struct boot_range *r = &boot_info.range[i];
-		uint64_t end = r->address + r->size;
-
-		if (phys >= end || r->address >= phys + PAGE_SIZE)
-			continue;
-		if (r->type != HIP_MEM_AVAILABLE || r->address > phys || phys + PAGE_SIZE > end)
-			return false;
-		available = true;
-	}
-	return available;
-}
-
 /* The highest free page below 640 KiB. */
 static void find_page(void)
 {
-	for (low_phys = LOW_END; low_phys && !page_is_free(low_phys); low_phys -= PAGE_SIZE) {
+	for (low_phys = LOW_END; low_phys && !hip_is_free(low_phys, PAGE_SIZE);
+	     low_phys -= PAGE_SIZE) {
 	}
 	saved = page_alloc(NULL, 0, false);
 	if (low_phys && saved)
-		low = kmem_memory(low_phys);
-}
-
-static void add_to_word(const char *field)
-{
-	*(uint32_t *)(low + (field - trampoline_start)) += (uint32_t)low_phys;
+		low = kmem_map(low_phys, MEMORY_CACHED);
 }
 
 uint64_t smp_put_trampoline(void)
@@ -114,9 +91,7 @@ uint64_t smp_put_trampoline(void)
 	kmem_identity(true);
 	__builtin_memcpy(saved, low, PAGE_SIZE);
 	__builtin_memcpy(low, trampoline_start, (uint64_t)(trampoline_end - trampoline_start));
-	add_to_word(trampoline_gdt);
-	add_to_word(trampoline_target);
-	ap_cpu = &boot_cpu;
+	starting_cpu = &boot_cpu;
 	return low_phys;
 }
 
@@ -147,7 +122,7 @@ static bool start(struct cpu *cpu)
 {
 	apic_send(cpu->apic_id, APIC_INIT);
 	tsc_delay(INIT_US);
-	__atomic_store_n(&ap_cpu, cpu, __ATOMIC_RELEASE);
+	__atomic_store_n(&starting_cpu, cpu, __ATOMIC_RELEASE);
 	for (uint64_t us = 0; us < ONLINE_US; us += POLL_US) {
 		if (us == 0 || us == STARTUP_US)
 			apic_send(cpu->apic_id, APIC_STARTUP | (uint32_t)(low_phys >> PAGE_BITS));
@@ -171,7 +146,6 @@ static void start_listed(const struct madt_cpu *m)
 		return;
 	}
 	cpu->apic_id = m->apic_id;
-	cpu->acpi_id = m->acpi_id;
 	cpus[cpu->id] = cpu;
 	if (start(cpu)) {
 		cpu_count++;

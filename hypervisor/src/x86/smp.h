@@ -12,7 +12,7 @@ void smp_release(void);
 
 /*
  * To wake up: a page that a CPU which starts there in real mode leaves for
- * ap_main(), the boot CPU unless smp_restart() starts others; until released.
+ * cpu_main(), the boot CPU unless smp_restart() starts others; until released.
  * 0: there is no such page.
  */
 uint64_t smp_put_trampoline(void);

@@ -4,7 +4,7 @@
  * is cached of vCPUs, dirty lines. Then the last one writes the sleep types to
  * the PM1 control registers. The firmware wakes the boot CPU where the FACS
  * says: at the trampoline, by which it comes to suspend_wake() as others come to
- * ap_main() at boot. In the end every CPU returns from cpu_sleep(), on the stack
+ * cpu_main() at boot. In the end every CPU returns from cpu_sleep(), on the stack
  * on which it called it: to the others it is an interrupt that took long.
  *
  * What devices need is their drivers' business.
@@ -23,7 +23,6 @@
 #include "iommu.h"
 #include "irq.h"
 #include "kmem.h"
-#include "setup.h"
 #include "smp.h"
 #include "tsc.h"
 #include "vcpu.h"
@@ -71,7 +70,7 @@ void suspend_init(void)
 		log("suspend: not on this machine\n");
 		return;
 	}
-	machine_sleep.facs = kmem_memory(phys);
+	machine_sleep.facs = kmem_map(phys, MEMORY_CACHED);
 }
 
 static void write_control(unsigned bits)
