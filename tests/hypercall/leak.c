@@ -301,6 +301,28 @@ static void aux_is_0(struct utcb *u, unsigned event)
 	EQUAL((uint32_t)u->rcx, 0);
 }
 
+/* TSC_AUX: a thread's is the number of its CPU, a vCPU's its own, 0 at first. */
+static void cpu_number(struct frame *f)
+{
+	f->value[1] = tsc_aux();
+	f->value[0] = 1;
+}
+
+static void aux_of_cpus(void)
+{
+	if (!have_rdtscp())
+		test_skip("no RDTSCP");
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		struct frame *t = make_thread(SEL_ROOT_PD, cpu, 5, cpu_number, 0);
+
+		WAIT(t->value[0]);
+		EQUAL(t->value[1], cpu);
+	}
+	make_vm(cpus - 1, MTD_RIP_LEN | MTD_GPR_ACDB);
+	run(guest_rdtscp, aux_is_0, NULL);
+	WAIT(vm.count);
+}
+
 static void aux(void)
 {
 	if (!have_rdtscp())
@@ -321,5 +343,6 @@ const struct test leak_tests[] = {
 	{"leak.guests", guests, 0},
 	{"leak.debug_registers", debug_registers, 0},
 	{"leak.tsc_aux", aux, 0},
+	{"leak.tsc_aux_of_cpus", aux_of_cpus, 0},
 	{0},
 };

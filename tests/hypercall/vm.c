@@ -61,6 +61,7 @@ static void on_exit(struct frame *f)
 	struct utcb *u = f->utcb;
 	unsigned event = (unsigned)f->id;
 
+	EQUAL(u->exit_reason, event);
 	if (event == EVENT_VCPU_STARTUP) {
 		set_reset_state(u);
 		if (vm.reset)

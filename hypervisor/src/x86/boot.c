@@ -78,7 +78,7 @@ bool setup_window(struct cpu *cpu)
 	return true;
 }
 
-static void set_registers(void)
+static void set_registers(struct cpu *cpu)
 {
 	static const struct {
 		uint64_t cr4;
@@ -101,6 +101,10 @@ static void set_registers(void)
 	wrmsr(MSR_SFMASK, SFMASK_FLAGS);
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
+	if (has(0x80000001, EDX, 27)) { /* RDTSCP */
+		cpu->tsc_aux = cpu->tsc_aux_host = cpu->id;
+		wrmsr(MSR_TSC_AUX, cpu->id);
+	}
 }
 
 void setup_cpu(struct cpu *cpu)
@@ -108,7 +112,7 @@ void setup_cpu(struct cpu *cpu)
 	bool vmx = has(1, ECX, 5), svm = has(0x80000001, ECX, 2);
 
 	tsc_adjust();
-	set_registers();
+	set_registers(cpu);
 	mitigate_init();
 	desc_init(cpu);
 	apic_init();

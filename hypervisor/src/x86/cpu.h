@@ -86,7 +86,8 @@ struct cpu {
 	struct ec *vcpu_loaded;	 /* last vCPU; on VMX its VMCS is current */
 	struct ec *vcpu_running; /* atomic: NULL: none since boot or the last */
 	struct ec *debug_owner;	 /* the vCPU that DR0 to DR3 and DR6 belong to */
-	uint32_t tsc_aux;	 /* the register, on SVM; 0 for threads */
+	uint32_t tsc_aux;	 /* the register, on SVM; threads have */
+	uint32_t tsc_aux_host;	 /* the CPU's number, 0 without the register */
 	uint32_t asid_next;	 /* SVM ASIDs, VMX VPIDs: next to be given */
 	uint64_t asid_generation;
 

@@ -112,10 +112,6 @@ static bool turn_on(struct cpu *cpu)
 		return false;
 	cpu->vcpu_host_phys = pool_to_phys(cpu->vcpu_host);
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
-	if (have_tsc_aux) {
-		wrmsr(MSR_TSC_AUX, 0);
-		cpu->tsc_aux = 0;
-	}
 	return true;
 }
 

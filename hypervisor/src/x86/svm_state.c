@@ -28,10 +28,11 @@ enum { VECTOR_BP = 3, VECTOR_OF = 4 };
 
 /* X(mtd, name, ): what is the same in VMCB and UTCB. */
 #define SVM_SOME(X) X(MTD_RSP, rsp, ) X(MTD_RFLAGS, rflags, )
-#define SVM_REST(X)                                                                         \
-	STATE_SEGMENTS(X)                                                                   \
-	STATE_TABLES(X) X(MTD_CR, cr0, ) X(MTD_CR, cr2, ) X(MTD_CR, cr3, ) X(MTD_CR, cr4, ) \
-		X(MTD_DR, dr7, ) X(MTD_EFER, efer, ) STATE_SYSENTER(X) STATE_SYSCALL(X)
+#define SVM_REST(X)                                                                          \
+	STATE_SEGMENTS(X)                                                                    \
+	STATE_TABLES(X)                                                                      \
+	X(MTD_CR, cr0, ) X(MTD_CR, cr2, ) X(MTD_CR, cr3, ) X(MTD_CR, cr4, ) X(MTD_DR, dr7, ) \
+		X(MTD_EFER, efer, ) STATE_SYSENTER(X) STATE_SYSCALL(X)
 
 /*
  * INT n, INT3 and INTO: RIP is still at the instruction, so that it happens
@@ -109,7 +110,7 @@ VARIANT(save_whole, struct utcb, save(ec, u, mtd, MTD_WHOLE))
 void svm_save(struct ec *ec, struct utcb *u, uint64_t mtd)
 {
 	u->mtd = mtd & ~MTD_NOT_SVM;
-	u->exit_reason = svm_of(ec)->vmcb->exit_code;
+	u->exit_reason = ec->event;
 	if (likely(!(mtd & MTD_SVM_REST)))
 		save(ec, u, mtd, mtd & ~MTD_SVM_REST);
 	else if ((mtd & MTD_SVM_WHOLE) == MTD_SVM_WHOLE)

@@ -135,10 +135,10 @@ void vcpu_prepare(struct ec *ec)
 
 void vcpu_hide(struct cpu *cpu)
 {
-	if (cpu->tsc_aux) {
-		cpu->tsc_aux = 0;
+	if (cpu->tsc_aux != cpu->tsc_aux_host) {
+		cpu->tsc_aux = cpu->tsc_aux_host;
 		cpu->vcpu_loaded = NULL;
-		wrmsr(MSR_TSC_AUX, 0);
+		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
 	}
 }
 

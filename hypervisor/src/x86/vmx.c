@@ -151,13 +151,12 @@ static void write_msrs(struct vmx *v)
 		if (i >= VMX_STAR && i <= VMX_SFMASK)
 			v->host_msr[i].value = rdmsr(index[i]);
 	}
-	v->msr_count = 1;
+	v->host_msr[VMX_TSC_AUX].value = this_cpu()->tsc_aux_host;
 	vmwrite(VMCS_EXIT_MSR_STORE, vmx_phys(v, v->guest_msr));
 	vmwrite(VMCS_ENTRY_MSR_LOAD, vmx_phys(v, v->guest_msr));
 	vmwrite(VMCS_EXIT_MSR_LOAD, vmx_phys(v, v->host_msr));
 	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 1);
-	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, v->msr_count);
-	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, v->msr_count);
+	vmx_count_msrs(v);
 }
 
 static void write_guest(void)

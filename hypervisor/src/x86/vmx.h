@@ -130,6 +130,8 @@ static inline uint32_t *vmx_tpr(const struct vmx *v)
 /* vmx_state.c */
 void vmx_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);
 void vmx_load(struct ec *ec, const struct utcb *utcb, uint64_t mtd);
+/* How many of the MSR areas' entries matter. */
+void vmx_count_msrs(struct vmx *v);
 
 /* vmx.c; the entry path calls vmx_prepare when something changed. */
 void vmx_unload(struct ec *ec);

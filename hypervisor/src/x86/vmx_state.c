@@ -295,12 +295,11 @@ static void load_controls(struct vmx *v, const struct utcb *u)
 	}
 }
 
-/* How many of the MSR areas' entries matter. */
-static void count_msrs(struct vmx *v)
+void vmx_count_msrs(struct vmx *v)
 {
 	uint32_t n = VMX_KERNEL_GS_BASE + 1;
 
-	if (v->vcpu.tsc_aux)
+	if (v->vcpu.tsc_aux != v->host_msr[VMX_TSC_AUX].value)
 		n = VMX_TSC_AUX + 1;
 	else if (v->efer & EFER_SCE)
 		n = VMX_SFMASK + 1;
@@ -341,7 +340,7 @@ __attribute__((noinline)) static void load_different(struct ec *ec, struct vmx *
 		vmwrite(VMCS_GUEST_EFER, v->efer);
 		vmwrite(VMCS_ENTRY_CONTROLS,
 			vmx_caps.set[VMX_ENTRY] | (v->efer & EFER_LMA ? ENTRY_GUEST_64 : 0));
-		count_msrs(v);
+		vmx_count_msrs(v);
 	}
 	if (mtd & MTD_PDPTE && pae_paging(v))
 		for (unsigned i = 0; i < 4; i++)
@@ -353,7 +352,7 @@ __attribute__((noinline)) static void load_different(struct ec *ec, struct vmx *
 	if (mtd & MTD_TSC_AUX && v->secondary & SECONDARY_RDTSCP) {
 		v->vcpu.tsc_aux = (uint32_t)u->tsc_aux;
 		v->guest_msr[VMX_TSC_AUX].value = v->vcpu.tsc_aux;
-		count_msrs(v);
+		vmx_count_msrs(v);
 	}
 	vcpu_load_xsave(ec, u, mtd);
 }
