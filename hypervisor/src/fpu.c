@@ -12,27 +12,16 @@
 #include "x86/insn.h"
 #include "x86/vcpu.h"
 
-enum {
-	CPUID_1_ECX_XSAVE = 1 << 26,
-	CPUID_XSAVE = 0xd,
-	CPUID_XSAVE_1_EAX_XSAVES = 1 << 3,
+enum { CPUID_1_ECX_XSAVE = 1 << 26, CPUID_XSAVE = 0xd, CPUID_XSAVE_1_EAX_XSAVES = 1 << 3 };
+enum { FPU_CONTROL = 0x37f, FPU_MXCSR = 0x1f80 }; /* after reset */
+enum { LEGACY_SIZE = 512, HEADER_SIZE = 64, COMPONENTS = 13 };
 
-	/*
-	 * SDM 1 13.1: x87, SSE, AVX, AVX-512 (three), PKRU; no AMX, which is
-	 * larger than a page. MPX for QEMU's guests (see above), where there
-	 * is no XSAVES; else the rest would not fit into a UTCB.
-	 */
-	XCR0_KNOWN = 0x2e7,
-	XCR0_AVX = 1 << 2,
-	XCR0_MPX = 3 << 3,
-	XSS_KNOWN = 3 << 11, /* CET: user and supervisor */
-	COMPONENTS = 13,
-
-	FPU_CONTROL = 0x37f, /* after reset */
-	FPU_MXCSR = 0x1f80,
-	LEGACY_SIZE = 512,
-	HEADER_SIZE = 64,
-};
+/*
+ * SDM 1 13.1: x87, SSE, AVX, AVX-512 (three), PKRU; no AMX, which is larger than
+ * a page. MPX for QEMU's guests (see above), where there is no XSAVES; else the
+ * rest would not fit into a UTCB. Of XSS, CET: user and supervisor.
+ */
+enum { XCR0_KNOWN = 0x2e7, XCR0_AVX = 1 << 2, XCR0_MPX = 3 << 3, XSS_KNOWN = 3 << 11 };
 
 #define COMPACT (1ul << 63) /* in XCOMP_BV */
 
@@ -245,13 +234,13 @@ void fpu_save(struct ec *ec, struct utcb *utcb)
 	if (this_cpu()->fpu_owner == ec)
 		move(ec, true, 0);
 	__builtin_memcpy(to, ec->fpu, size);
-	if (kind != FXSAVE)
-		to->xstate_bv &= carried;
+	to->xstate_bv &= carried;
 }
 
 /*
  * XRSTOR faults on reserved bits of MXCSR, of the component bitmap and of the
- * header: none of them gets as far. The format is always the same.
+ * header: none of them gets as far. The format is always the same. (FXRSTOR has
+ * no header, and does not mind one.)
  */
 void fpu_load(struct ec *ec, const struct utcb *utcb)
 {
@@ -260,11 +249,9 @@ void fpu_load(struct ec *ec, const struct utcb *utcb)
 
 	__builtin_memcpy(a, utcb->fpu, size);
 	a->mxcsr &= 0xffff;
-	if (kind != FXSAVE) {
-		__builtin_memset(&a->xstate_bv, 0, HEADER_SIZE);
-		a->xstate_bv = (((const struct area *)utcb->fpu)->xstate_bv & carried) | rest;
-		a->xcomp_bv = format;
-	}
+	__builtin_memset(&a->xstate_bv, 0, HEADER_SIZE);
+	a->xstate_bv = (((const struct area *)utcb->fpu)->xstate_bv & carried) | rest;
+	a->xcomp_bv = format;
 	ec->fpu_used = 1;
 	if (this_cpu()->fpu_owner == ec)
 		move(ec, false, carried);

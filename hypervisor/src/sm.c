@@ -227,12 +227,6 @@ void sm_unlink(struct sm *sm)
 	unlock(&sm->lock);
 }
 
-struct ec *sys_sm_wake(struct sm *sm, struct ec *self)
-{
-	wake_first(sm);
-	return syscall_done(self, SUCCESS);
-}
-
 static inline uint64_t deadline(const struct ec *self)
 {
 	return self->regs.rsi << 32 | (self->regs.rdx & 0xffffffff);
@@ -243,8 +237,14 @@ static inline struct ec *down_done(struct ec *self, enum status s)
 	return self->blocked ? ec_block(self) : syscall_done(self, s);
 }
 
-struct ec *sys_sm_sleep(struct sm *sm, struct ec *self)
+/* entry.S holds the lock: somebody sleeps, or is to, since the count was 0. */
+struct ec *sys_sm_locked(struct sm *sm, struct ec *self)
 {
+	if (!(syscall_flags(self->regs.rdi) & SM_DOWN)) {
+		wake_first(sm);
+		return syscall_done(self, SUCCESS);
+	}
+	sm->count = 0; /* which entry.S has lowered */
 	self->sleeps = 1;
 	return down_done(self, sleep(sm, self, deadline(self)));
 }

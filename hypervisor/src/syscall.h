@@ -20,10 +20,9 @@ syscall_function sys_call, sys_reply, sys_ec_ctrl, sys_sm_ctrl, sys_create, sys_
 
 /*
  * entry.S: of sm_ctrl, an up where somebody sleeps and a down where the count
- * is 0. The semaphore's lock is held, which they release.
+ * is 0. The semaphore's lock is held, which it releases.
  */
-struct ec *sys_sm_wake(struct sm *sm, struct ec *self);
-struct ec *sys_sm_sleep(struct sm *sm, struct ec *self);
+struct ec *sys_sm_locked(struct sm *sm, struct ec *self);
 
 enum { SYSCALL_LENGTH = 2 }; /* bytes of the instruction */
 

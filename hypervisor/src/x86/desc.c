@@ -9,16 +9,8 @@
 #include "cpu.h"
 #include "kmem.h"
 
-enum {
-	VECTORS = 256,
-	IO_BITMAP_PAGES = 2,
-
-	IST_NMI = 1,
-	IST_DF = 2,
-	IST_MC = 3,
-
-	TSS_LIMIT = CPU_IO_END * PAGE_SIZE, /* the byte of ones is in it */
-};
+enum { VECTORS = 256, IST_NMI = 1, IST_DF = 2, IST_MC = 3, IO_BITMAP_PAGES = 2 };
+enum { TSS_LIMIT = CPU_IO_END * PAGE_SIZE }; /* the byte of ones is in it */
 
 static_assert(TSS_BITMAP == CPU_IO_BITMAP * PAGE_SIZE);
 

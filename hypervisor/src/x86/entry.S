@@ -135,7 +135,7 @@ entry_sm:
 	test	%r11d, %r11d
 	jnz	entry_full
 	subq	$1, SM_COUNT(%rcx)
-	jc	4f			/* it was 0 */
+	jc	3f			/* it was 0 */
 	movl	$0, SM_LOCK(%rcx)
 	xor	%edi, %edi
 	jmp	1b
@@ -143,13 +143,7 @@ entry_sm:
 	/* Somebody sleeps, or is to sleep: C goes on, with the lock. */
 3:	to_c
 	mov	%rcx, %rdi
-	call	sys_sm_wake
-	jmp	return
-
-4:	movq	$0, SM_COUNT(%rcx)
-	to_c
-	mov	%rcx, %rdi
-	call	sys_sm_sleep
+	call	sys_sm_locked
 	jmp	return
 
 sm_bad:	mov	$BAD_CAPABILITY, %edi

@@ -41,30 +41,13 @@
 #define DR7_ENABLED 0xfful /* any of the four breakpoints */
 #define DR7_GD	    (1ul << 13)
 
-enum {
-	MSR_APIC_BASE = 0x1b,
-	MSR_TSC_ADJUST = 0x3b,
-	MSR_PAT = 0x277,
-	MSR_TSC_DEADLINE = 0x6e0,
-	MSR_X2APIC = 0x800,
-	MSR_XSS = 0xda0,
-	MSR_EFER = 0xc0000080,
-	MSR_STAR = 0xc0000081,
-	MSR_LSTAR = 0xc0000082,
-	MSR_SFMASK = 0xc0000084,
-	MSR_FS_BASE = 0xc0000100,
-	MSR_KERNEL_GS_BASE = 0xc0000102,
-	MSR_TSC_AUX = 0xc0000103,
-};
+enum { MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b, MSR_PAT = 0x277, MSR_TSC_DEADLINE = 0x6e0 };
+enum { MSR_X2APIC = 0x800, MSR_XSS = 0xda0, MSR_EFER = 0xc0000080, MSR_TSC_AUX = 0xc0000103 };
+enum { MSR_STAR = 0xc0000081, MSR_LSTAR = 0xc0000082, MSR_SFMASK = 0xc0000084 };
+enum { MSR_FS_BASE = 0xc0000100, MSR_KERNEL_GS_BASE = 0xc0000102 };
 
-enum {
-	EFER_SCE = 1 << 0,
-	EFER_LME = 1 << 8,
-	EFER_LMA = 1 << 10,
-	EFER_NXE = 1 << 11,
-	EFER_SVME = 1 << 12,
-	EFER_AUTOIBRS = 1 << 21,
-};
+enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
+enum { EFER_SVME = 1 << 12, EFER_AUTOIBRS = 1 << 21 };
 
 static inline uint64_t rdmsr(uint32_t msr)
 {

@@ -23,27 +23,13 @@
 #include "insn.h"
 #include "kmem.h"
 
-enum {
-	MSR_SPEC_CTRL = 0x48,
-	MSR_PRED_CMD = 0x49,
-	MSR_ARCH_CAPABILITIES = 0x10a,
-	MSR_FLUSH_CMD = 0x10b,
+enum { MSR_SPEC_CTRL = 0x48, MSR_PRED_CMD = 0x49, MSR_FLUSH_CMD = 0x10b };
+enum { MSR_ARCH_CAPABILITIES = 0x10a };
+enum { SPEC_CTRL_IBRS = 1 << 0, SPEC_CTRL_STIBP = 1 << 1, SPEC_CTRL_BHI_DIS_S = 1 << 10 };
 
-	SPEC_CTRL_IBRS = 1 << 0,
-	SPEC_CTRL_STIBP = 1 << 1,
-	SPEC_CTRL_BHI_DIS_S = 1 << 10,
-
-	/* IA32_ARCH_CAPABILITIES */
-	RDCL_NO = 1 << 0,
-	IBRS_ALL = 1 << 1,
-	SKIP_L1DFL = 1 << 3,
-	MDS_NO = 1 << 5,
-	TAA_NO = 1 << 8,
-	FB_CLEAR = 1 << 17,
-	BHI_NO = 1 << 20,
-	PBRSB_NO = 1 << 24,
-	RFDS_CLEAR = 1 << 28,
-};
+/* IA32_ARCH_CAPABILITIES */
+enum { RDCL_NO = 1 << 0, IBRS_ALL = 1 << 1, SKIP_L1DFL = 1 << 3, MDS_NO = 1 << 5, TAA_NO = 1 << 8 };
+enum { FB_CLEAR = 1 << 17, BHI_NO = 1 << 20, PBRSB_NO = 1 << 24, RFDS_CLEAR = 1 << 28 };
 
 /* entry.S */
 uint32_t mitigate_on; /* enum mitigation */
