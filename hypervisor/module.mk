@@ -11,7 +11,7 @@ HYPERVISOR_SRC := $(addprefix hypervisor/src/, \
 HYPERVISOR_SRC += $(addprefix hypervisor/src/x86/, \
 	acpi.c amdvi.c apic.c boot.c desc.c entry.S exception.c hip.c \
 	iommu.c irq.c kmem.c madt.c mitigate.c multiboot.c \
-	ptab_host.c smp.c start.S suspend.c svm.c svm_entry.S svm_exit.c \
+	ptab_host.c smp.c start.S suspend.c svm.c svm_entry.S \
 	svm_state.c topology.c tsc.c vcpu.c vtd.c vmx.c vmx_entry.S vmx_exit.c \
 	vmx_init.c vmx_state.c)
 

@@ -9,8 +9,8 @@ import pathlib
 import re
 
 DEFINITIONS = pathlib.Path("hypervisor/src/x86/vmcs.h")
-FIELD = re.compile(r"^\s+VMCS_(\w+) = (0x[0-9a-f]{4}),", re.M)
-SEGMENTS = ("ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR")
+FIELDS = re.compile(r"^VMCS\((0x[0-9a-f]{4}),([^)]*)\)", re.M)
+SEGMENTS = ("ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR", "GDTR", "IDTR")
 SEGMENT_FIELDS = {0x0800: "SELECTOR", 0x4800: "LIMIT", 0x4814: "RIGHTS",
                   0x6806: "BASE"}
 
@@ -62,8 +62,10 @@ def count(accesses):
 
 def names():
     """{encoding: name}, as the kernel calls them."""
-    found = {int(encoding, 16): name for name, encoding in
-             FIELD.findall(DEFINITIONS.read_text())}
+    found = {}
+    for first, group in FIELDS.findall(DEFINITIONS.read_text()):
+        for i, name in enumerate(group.split(",")):
+            found[int(first, 16) + 2 * i] = name.strip().removeprefix("VMCS_")
     for first, what in SEGMENT_FIELDS.items():
         for i, segment in enumerate(SEGMENTS):
             found[first + 2 * i] = f"GUEST_{segment}_{what}"

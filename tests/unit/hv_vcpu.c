@@ -12,6 +12,7 @@
 #include "log.h"
 #include "mapping.h"
 #include "page.h"
+#include "ptab.h"
 #include "x86/cpu.h"
 #include "x86/mitigate.h"
 #include "x86/vcpu.h"
@@ -43,6 +44,12 @@ void *page_alloc(struct pd *payer, unsigned order, bool zero)
 void page_free(struct pd *payer, void *page, unsigned order)
 {
 	(void)payer, (void)page, (void)order;
+}
+
+uint64_t *ptab_table(struct ptab *t, struct pd *payer, unsigned level)
+{
+	(void)t, (void)payer, (void)level;
+	return NULL;
 }
 
 void fpu_switch(struct ec *ec)

@@ -7,8 +7,8 @@
 #include "hv_fake.h"
 #include "x86/vmcs.h"
 
-uint64_t fake_vmread(enum vmcs_field field);
-void fake_vmwrite(enum vmcs_field field, uint64_t value);
+uint64_t fake_vmread(unsigned field);
+void fake_vmwrite(unsigned field, uint64_t value);
 
 #define vmread		     fake_vmread
 #define vmread32(field)	     ((uint32_t)fake_vmread(field))

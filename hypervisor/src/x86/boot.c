@@ -123,8 +123,9 @@ void setup_cpu(struct cpu *cpu)
 	}
 	fpu_init(cpu);
 	/* The line about it is theirs, once for all CPUs. */
-	cpu->has_vcpu = vmx ? vmx_init(cpu) : svm && svm_init(cpu);
-	if (!vmx && !svm && cpu == &boot_cpu)
+	if (vmx || svm)
+		cpu->has_vcpu = vcpu_init(cpu, vmx ? &vmx_ops : &svm_ops);
+	else if (cpu == &boot_cpu)
 		log("vcpu: none, the processor has neither VMX nor SVM\n");
 }
 

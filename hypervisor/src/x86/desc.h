@@ -8,7 +8,7 @@
 struct cpu;
 
 enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_BP = 3, VECTOR_OF = 4, VECTOR_NM = 7, VECTOR_DF = 8 };
-enum { VECTOR_GP = 13, VECTOR_PF = 14, VECTOR_MC = 18 };
+enum { VECTOR_GP = 13, VECTOR_PF = 14, VECTOR_AC = 17, VECTOR_MC = 18 };
 
 /* Offset of the I/O permission bitmap in the TSS: in place, or beyond it. */
 enum { TSS_BITMAP = 0x1000, TSS_NO_BITMAP = 0xffff };

@@ -1,6 +1,6 @@
 /*
- * SVM: turning it on (APM 2 15.4), making vCPUs, and what stands between two
- * entries of a guest when something changed.
+ * SVM: turning it on (APM 2 15.4), making vCPUs, what stands between two
+ * entries of a guest when something changed, and where #VMEXITs arrive.
  *
  * VMRUN and #VMEXIT switch some of the state, VMLOAD and VMSAVE the rest; of
  * the kernel's part of the latter there is one copy for each CPU, which never
@@ -17,7 +17,6 @@
 
 enum {
 	CPUID_FEATURES = 0x80000001,
-	CPUID_FEATURES_ECX_SVM = 1 << 2,
 	CPUID_FEATURES_EDX_1G = 1 << 26,
 	CPUID_FEATURES_EDX_RDTSCP = 1 << 27,
 	CPUID_SVM = 0x8000000a,
@@ -27,14 +26,11 @@ enum {
 
 	MSR_VM_HSAVE_PA = 0xc0010117,
 
-	HOST_ORDER = 1, /* VMRUN's save area, then VMLOAD's */
-	IOPM_ORDER = 2,
-	MSRPM_ORDER = 1,
+	/* Two bits an MSR; FS_BASE, GS_BASE and KERNEL_GS_BASE are the guest's: APM 2 15.11. */
+	MSRS_HIGH = 0x800, /* those from 0xc0000000 on */
+	GUEST_MSRS = 0x3f,
 };
 
-#define PAT_RESET 0x0007040600070406ul
-
-static uint8_t *iopm, *msrpm; /* everything exits; almost */
 static uint32_t asids, exceptions;
 static bool have_tsc_aux;
 bool svm_decode_assists;
@@ -42,38 +38,6 @@ bool svm_decode_assists;
 static void vmsave(uint64_t phys)
 {
 	__asm__ volatile("vmsave %0" : : "a"(phys) : "memory");
-}
-
-/*
- * FS_BASE, GS_BASE and KERNEL_GS_BASE are the guest's. Two bits an MSR, those
- * from 0xc0000000 on in the second 2 KiB: APM 2 15.11.
- */
-static bool make_bitmaps(void)
-{
-	enum { HIGH = 0x800 };
-
-	iopm = page_alloc(NULL, IOPM_ORDER, false);
-	msrpm = page_alloc(NULL, MSRPM_ORDER, false);
-	if (!iopm || !msrpm)
-		return false;
-	__builtin_memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
-	__builtin_memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
-	msrpm[HIGH + (MSR_FS_BASE & 0x1fff) / 4] = 0xc0;
-	return true;
-}
-
-/*
- * What a guest can raise without end (svm_exit.c). A hypervisor below us takes
- * care of #DB itself, and emulators do not report it as processors do.
- */
-static uint32_t choose_exceptions(void)
-{
-	enum { VECTOR_DB = 1, VECTOR_AC = 17, VECTOR_MC = 18 };
-	uint32_t vectors = 1 << VECTOR_AC | 1 << VECTOR_MC;
-
-	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR))
-		vectors |= 1 << VECTOR_DB;
-	return vectors;
 }
 
 /* The first CPU; the others have the same. NULL: all is there. */
@@ -85,12 +49,14 @@ static const char *find_features(void)
 		return "nested paging";
 	if (s.ebx < 2)
 		return "address space identifiers";
-	if (!make_bitmaps())
-		return "memory";
 	asids = s.ebx;
-	exceptions = choose_exceptions();
+	exceptions = 1 << VECTOR_AC | 1 << VECTOR_MC;
+	/* A hypervisor below takes care of it, and emulators do not report it as processors do. */
+	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR))
+		exceptions |= 1 << VECTOR_DB;
 	svm_decode_assists = s.edx & CPUID_SVM_EDX_DECODE;
 	have_tsc_aux = f.edx & CPUID_FEATURES_EDX_RDTSCP;
+	vcpu_msr_bitmap[MSRS_HIGH + (MSR_FS_BASE & 0x1fff) / 4] = (uint8_t)~GUEST_MSRS;
 	log("svm: nested paging%s%s%s, %u ASIDs\n",
 	    f.edx & CPUID_FEATURES_EDX_1G ? " with 1 GiB pages" : "",
 	    s.edx & CPUID_SVM_EDX_NRIP ? ", NRIP save" : "",
@@ -99,46 +65,22 @@ static const char *find_features(void)
 }
 
 /* With VM_CR.SVMDIS the bit is reserved: APM 2 15.30.1. */
-static bool permitted(void)
-{
-	return wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
-}
-
-static bool turn_on(struct cpu *cpu)
-{
-	if (!cpu->vcpu_host)
-		cpu->vcpu_host = page_alloc(NULL, HOST_ORDER, true);
-	if (!cpu->vcpu_host)
-		return false;
-	cpu->vcpu_host_phys = pool_to_phys(cpu->vcpu_host);
-	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
-	return true;
-}
-
-bool svm_init(struct cpu *cpu)
+static const char *turn_on(struct cpu *cpu, bool first)
 {
 	const char *missing = NULL;
-	bool first = !vcpu_ops;
 
-	if (!(cpuid(CPUID_FEATURES, 0).ecx & CPUID_FEATURES_ECX_SVM))
-		return false;
-	if (!permitted())
+	if (!wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME))
 		missing = "the firmware's permission";
 	else if (first)
 		missing = find_features();
-	if (!missing && !turn_on(cpu))
-		missing = "memory";
-	if (missing) {
-		log("svm: not used, for want of %s\n", missing);
-		return false;
-	}
-	if (first)
-		vcpu_ops = &svm_ops;
-	return true;
+	if (missing)
+		return missing;
+	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
+	return NULL;
 }
 
 /* After reset, as far as the VMM does not say. */
-static void svm_init_vcpu(struct ec *ec)
+static void init(struct ec *ec)
 {
 	struct svm *v = svm_of(ec);
 	struct vmcb *b = v->vcpu.block;
@@ -146,7 +88,7 @@ static void svm_init_vcpu(struct ec *ec)
 	v->vmcb = b;
 	b->intercept_dr = INTERCEPT_DR_ALL;
 	b->intercept_exception = exceptions;
-	b->msrpm = pool_to_phys(msrpm);
+	b->msrpm = pool_to_phys(vcpu_msr_bitmap);
 	b->vintr = VINTR_MASKING;
 	b->np_enable = 1;
 	b->ncr3 = pool_to_phys(ec->pd->tables[PTAB_GUEST].root);
@@ -163,33 +105,29 @@ static void svm_init_vcpu(struct ec *ec)
  * The flush of all, when identifiers begin anew, is to happen once. With that
  * of the host the entry fails: what must not be entered gets it.
  */
-static void prepare_asid(struct ec *ec, struct svm *v)
+static void prepare_asid(struct svm *v, unsigned changes)
 {
 	struct vmcb *b = v->vmcb;
-	struct vcpu *c = &v->vcpu;
-	uint64_t now = __atomic_load_n(&ec->pd->guest_generation, __ATOMIC_SEQ_CST);
 
-	if (c->generation != now) {
-		c->generation = now;
-		c->asid = 0;
-	}
+	if (changes & VCPU_NEW_TABLES)
+		v->vcpu.asid = 0;
 	b->tlb_control = 0;
 	b->asid = 0;
-	b->clean &= ~(uint32_t)CLEAN_ASID;
+	svm_dirty(b, CLEAN_ASID);
 	if (svm_illegal(b))
 		return;
-	if (vcpu_take_asid(c, asids)) {
+	if (vcpu_take_asid(&v->vcpu, asids)) {
 		b->tlb_control = TLB_FLUSH_ALL;
 		svm_prepare_again();
 	}
-	b->asid = c->asid;
+	b->asid = v->vcpu.asid;
 }
 
 void svm_prepare(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();
 	struct svm *v = svm_of(ec);
-	uint8_t *map = ec->pd->guest_io ? ec->pd->guest_io : iopm;
+	unsigned changes;
 
 	if (!v->vcpu.made) {
 		v->vcpu.made = 1;
@@ -197,14 +135,13 @@ void svm_prepare(struct ec *ec)
 		vmsave(v->host_phys);
 	}
 	vcpu_set_loaded(ec);
-	vcpu_prepare(ec);
+	changes = vcpu_prepare(ec);
 	/* CR0.TS comes back from the guest as it is now. */
 	fpu_enable(cpu, false);
-	prepare_asid(ec, v);
-	if (v->vcpu.guest_io != map) {
-		v->vcpu.guest_io = map;
-		v->vmcb->iopm = pool_to_phys(map);
-		v->vmcb->clean &= ~(uint32_t)CLEAN_IOPM;
+	prepare_asid(v, changes);
+	if (changes & VCPU_NEW_IO) {
+		v->vmcb->iopm = pool_to_phys(v->vcpu.guest_io);
+		svm_dirty(v->vmcb, CLEAN_IOPM);
 	}
 	/* No part of the VMCB: vcpu_hide() takes it back. */
 	if (have_tsc_aux && cpu->tsc_aux != v->vcpu.tsc_aux) {
@@ -215,13 +152,89 @@ void svm_prepare(struct ec *ec)
 	write_cr2(v->vmcb->cr2);
 }
 
+/*
+ * #AC and #DB exit only because a guest can arrange that delivering them raises
+ * them again without end, and with no instruction between: they go back in,
+ * and interrupts get their turn. DR6 is in the VMCB, and up to date.
+ */
+static struct ec *reflect(struct ec *ec)
+{
+	struct vmcb *b = svm_of(ec)->vmcb;
+	uint32_t vector = (uint32_t)b->exit_code - EXIT_EXCEPTION;
+
+	b->event = vector | INJECT_EXCEPTION | INJECT_VALID |
+		   (vector == VECTOR_AC ? INJECT_ERROR_CODE : 0);
+	return ec;
+}
+
+void svm_use_debug(struct ec *ec)
+{
+	struct vmcb *b = svm_of(ec)->vmcb;
+
+	vcpu_take_debug(ec);
+	b->intercept_dr = 0;
+	svm_dirty(b, CLEAN_INTERCEPTS);
+}
+
+static struct ec *debug_register(struct ec *ec)
+{
+	svm_use_debug(ec);
+	return ec;
+}
+
+/*
+ * What the kernel keeps for itself (abi.md): interrupts, NMIs, machine checks,
+ * exceptions that could come without end, and the first use of a debug
+ * register. All else goes to the VMM.
+ */
+static struct ec *(*const kept[])(struct ec *) = {
+	[EXIT_DR_FIRST... EXIT_DR_LAST] = debug_register,
+	[EXIT_EXCEPTION + VECTOR_DB] = reflect,
+	[EXIT_EXCEPTION + VECTOR_AC] = reflect,
+	[EXIT_EXCEPTION + VECTOR_MC] = vcpu_machine_check,
+	[EXIT_INTR] = vcpu_let_in,
+	[EXIT_NMI] = vcpu_let_in,
+	[EXIT_INIT] = vcpu_let_in,
+};
+
+/* The codes are negative numbers above some; emulators store 32 bits of them. */
+static struct ec *other(struct ec *ec, struct vmcb *b)
+{
+	switch ((int32_t)b->exit_code) {
+	case EXIT_NPF:
+		ec->fault_address = b->exit_info[1];
+		return vcpu_event(ec, EVENT_SVM_NPF);
+	case EXIT_INVALID:
+		b->clean = 0;
+		svm_prepare_again();
+		if (b->tlb_control)
+			this_cpu()->asid_next = 0; /* flush again */
+		return vcpu_event(ec, EVENT_SVM_INVALID);
+	default:
+		return vcpu_event(ec, EVENT_SVM_OTHER);
+	}
+}
+
+struct ec *svm_exit(struct ec *ec)
+{
+	struct vmcb *b = svm_of(ec)->vmcb;
+	uint64_t code = b->exit_code;
+
+	b->clean = CLEAN_ALL;
+	if (unlikely(code >= EVENT_SVM_OTHER))
+		return other(ec, b);
+	if (code < ARRAY_SIZE(kept) && kept[code])
+		return kept[code](ec);
+	return vcpu_event(ec, (uint32_t)code);
+}
+
 const struct vcpu_ops svm_ops = {
-	.name = "SVM",
+	.name = "svm",
 	.feature = HIP_SVM,
-	.event_invalid = EVENT_SVM_INVALID,
 	.guest = &ptab_host,
 	.resume = svm_resume,
-	.init = svm_init_vcpu,
+	.turn_on = turn_on,
+	.init = init,
 	.save = svm_save,
 	.load = svm_load,
 	.unload = vcpu_leave,

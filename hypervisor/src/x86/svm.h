@@ -1,7 +1,7 @@
 /*
  * SVM inside: what its files share. svm.c turns it on, makes vCPUs and gets
- * them ready to run, svm_state.c moves their state, svm_exit.c is where exits
- * arrive in C, svm_entry.S is the way in and out of the guest.
+ * them ready to run, and is where exits arrive in C; svm_state.c moves their
+ * state, svm_entry.S is the way in and out of the guest.
  */
 #pragma once
 
@@ -38,11 +38,21 @@ static inline bool svm_not_entered(const struct ec *ec)
 	return ec->event >= EVENT_SVM_INVALID;
 }
 
+/* The processor is to read this of the VMCB again: CLEAN_ bits. */
+static inline void svm_dirty(struct vmcb *b, uint32_t what)
+{
+	b->clean &= ~what;
+}
+
 /* CPUs without this cannot tell which register MOV to CR8 names. */
 extern bool svm_decode_assists;
 
-/* svm_entry.S calls it before the guest is entered, when something changed. */
+/* svm_entry.S calls them: before the guest is entered, when something changed; */
 void svm_prepare(struct ec *ec);
+/* and at an exit. Returns the EC to run next. */
+struct ec *svm_exit(struct ec *ec);
+/* Debug registers are its own to use from now on, and switched. */
+void svm_use_debug(struct ec *ec);
 
 /* svm_state.c */
 void svm_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);
@@ -51,11 +61,6 @@ void svm_load(struct ec *ec, const struct utcb *utcb, uint64_t mtd);
 void svm_set_intercepts(struct svm *v);
 /* State that no processor is asked to enter. */
 bool svm_illegal(const struct vmcb *b);
-
-/* svm_exit.c; returns the EC to run next. */
-struct ec *svm_exit(struct ec *ec);
-/* Debug registers are its own to use from now on, and switched. */
-void svm_use_debug(struct ec *ec);
 
 /* svm_entry.S */
 extern const char svm_resume[];

@@ -6,18 +6,7 @@
 #include "svm.h"
 #include "vcpu_state.h"
 
-enum { VECTOR_BP = 3, VECTOR_OF = 4 };
-
-/*
- * What the kernel must know of: what ends guest mode for the host's sake, and
- * what would reach the host's memory, caches, ports, MSRs or identifiers.
- */
-#define KERNEL_INTERCEPT0                                                                     \
-	(INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC | INTERCEPT_INVD | \
-	 INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IO | INTERCEPT_MSR | INTERCEPT_SHUTDOWN)
-#define KERNEL_INTERCEPT1                                                        \
-	(INTERCEPT_VMLOAD | INTERCEPT_VMSAVE | INTERCEPT_STGI | INTERCEPT_CLGI | \
-	 INTERCEPT_SKINIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU)
+#define OR_INTERCEPT(name, bit) | INTERCEPT_##name
 
 #define MTD_NOT_SVM   ((uint64_t)(MTD_PDPTE | MTD_TPR))
 #define MTD_SVM_WHOLE (MTD_WHOLE & ~MTD_NOT_SVM)
@@ -26,13 +15,13 @@ enum { VECTOR_BP = 3, VECTOR_OF = 4 };
 #define MTD_CACHED  (MTD_DS_ES | MTD_CS_SS | MTD_GDTR | MTD_IDTR | MTD_CR | MTD_DR | MTD_EFER)
 #define CLEAN_STATE (CLEAN_SEGMENTS | CLEAN_TABLES | CLEAN_CR | CLEAN_CR2 | CLEAN_DR | CLEAN_TPR)
 
-/* X(mtd, name, ): what is the same in VMCB and UTCB. */
-#define SVM_SOME(X) X(MTD_RSP, rsp, ) X(MTD_RFLAGS, rflags, )
-#define SVM_REST(X)                                                                          \
-	STATE_SEGMENTS(X)                                                                    \
-	STATE_TABLES(X)                                                                      \
-	X(MTD_CR, cr0, ) X(MTD_CR, cr2, ) X(MTD_CR, cr3, ) X(MTD_CR, cr4, ) X(MTD_DR, dr7, ) \
-		X(MTD_EFER, efer, ) STATE_SYSENTER(X) STATE_SYSCALL(X)
+/* clang-format off */
+/* X(MTD bit, name): what is the same in VMCB and UTCB. */
+#define SVM_SOME(X) X(MTD_RSP, rsp) X(MTD_RFLAGS, rflags)
+#define SVM_REST(X)                                                                           \
+	STATE_SEGMENTS(X) STATE_SYSENTER(X) STATE_SYSCALL(X) X(MTD_DR, dr7) X(MTD_EFER, efer) \
+	X(MTD_CR, cr0) X(MTD_CR, cr2) X(MTD_CR, cr3) X(MTD_CR, cr4)
+/* clang-format on */
 
 /*
  * INT n, INT3 and INTO: RIP is still at the instruction, so that it happens
@@ -73,12 +62,14 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint
 	const struct svm *v = svm_of(ec);
 	const struct vmcb *b = v->vmcb;
 
+	u->mtd = all & ~MTD_NOT_SVM;
+	u->exit_reason = ec->event;
 	if (mtd & MTD_RIP_LEN) {
 		u->length = b->nrip ? b->nrip - b->rip : 0;
 		u->rip = b->rip;
 	}
 	if (mtd & MTD_GPRS)
-		vcpu_save_gprs(&ec->regs, &b->rax, u, mtd);
+		state_save_gprs(&ec->regs, &b->rax, u, mtd);
 	if (mtd & MTD_SOME) {
 		SVM_SOME(SAVE)
 		if (mtd & MTD_QUAL) {
@@ -100,28 +91,8 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint
 		}
 		if (mtd & MTD_CR)
 			u->cr8 = b->vintr & VINTR_TPR;
-		vcpu_save_kept(ec, &v->vcpu, u, mtd, all);
+		vcpu_save_kept(ec, &v->vcpu, u, all, mtd);
 	}
-}
-
-VARIANT(save_any, struct utcb, save(ec, u, mtd, mtd))
-VARIANT(save_whole, struct utcb, save(ec, u, mtd, MTD_WHOLE))
-
-void svm_save(struct ec *ec, struct utcb *u, uint64_t mtd)
-{
-	u->mtd = mtd & ~MTD_NOT_SVM;
-	u->exit_reason = ec->event;
-	if (likely(!(mtd & MTD_SVM_REST)))
-		save(ec, u, mtd, mtd & ~MTD_SVM_REST);
-	else if ((mtd & MTD_SVM_WHOLE) == MTD_SVM_WHOLE)
-		save_whole(ec, u, mtd);
-	else
-		save_any(ec, u, mtd);
-}
-
-static inline void dirty(struct vmcb *b, uint32_t what)
-{
-	b->clean &= ~what;
 }
 
 /*
@@ -133,17 +104,17 @@ void svm_set_intercepts(struct svm *v)
 {
 	struct vmcb *b = v->vmcb;
 
-	b->intercept[0] = v->asked[0] | KERNEL_INTERCEPT0;
-	b->intercept[1] = v->asked[1] | KERNEL_INTERCEPT1;
-	b->vintr &= ~(uint64_t)(VINTR_IRQ | VINTR_PRIORITY | VINTR_IGNORE_TPR);
+	b->intercept[0] = v->asked[0] | (0 KERNEL_INTERCEPTS0(OR_INTERCEPT));
+	b->intercept[1] = v->asked[1] | (0 KERNEL_INTERCEPTS1(OR_INTERCEPT));
+	b->vintr &= ~(uint64_t)VINTR_IRQ;
 	b->intercept_cr = 0;
 	if (v->window) {
 		b->intercept[0] |= INTERCEPT_VINTR;
-		b->vintr |= VINTR_IRQ | VINTR_PRIORITY | VINTR_IGNORE_TPR;
+		b->vintr |= VINTR_IRQ;
 		if (!svm_decode_assists)
 			b->intercept_cr = INTERCEPT_CR8_WRITE;
 	}
-	dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
+	svm_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
 }
 
 /*
@@ -179,21 +150,20 @@ static void load_injection(struct ec *ec, struct svm *v, const struct utcb *u)
 		svm_set_intercepts(v);
 	}
 	if (type == INJECT_PRIVILEGED_EXCEPTION || type == INJECT_SOFT_EXCEPTION)
-		info = (info & ~(uint32_t)INJECT_TYPE) | INJECT_EXCEPTION;
-	if (info & INJECT_VALID) {
-		v->vmcb->event = (info & EVENT_INFO) | (uint64_t)u->inject_error
-							       << EVENT_ERROR_SHIFT;
-	} else if (svm_not_entered(ec)) {
+		info ^= type ^ INJECT_EXCEPTION;
+	if (info & INJECT_VALID)
+		v->vmcb->event = (uint64_t)u->inject_error << EVENT_ERROR_SHIFT |
+				 (info & EVENT_INFO);
+	else if (svm_not_entered(ec))
 		v->vmcb->event = 0;
-	}
 }
 
 /*
  * What seldom is different, or is much work anyway, comes last, so that nothing
  * need be kept for after it.
  */
-__attribute__((noinline)) static void load_different(struct ec *ec, struct svm *v,
-						     const struct utcb *u, uint64_t mtd)
+static NOINLINE void load_different(struct ec *ec, struct svm *v, const struct utcb *u,
+				    uint64_t mtd)
 {
 	if (mtd & MTD_CTRL) {
 		v->asked[0] = u->ctrl[0];
@@ -207,7 +177,7 @@ __attribute__((noinline)) static void load_different(struct ec *ec, struct svm *
 	if (mtd & MTD_TSC) {
 		v->vcpu.tsc_offset += u->tsc_offset;
 		v->vmcb->tsc_offset = v->vcpu.tsc_offset;
-		dirty(v->vmcb, CLEAN_INTERCEPTS);
+		svm_dirty(v->vmcb, CLEAN_INTERCEPTS);
 	}
 	if (mtd & MTD_TSC_AUX) {
 		v->vcpu.tsc_aux = (uint32_t)u->tsc_aux;
@@ -216,18 +186,9 @@ __attribute__((noinline)) static void load_different(struct ec *ec, struct svm *
 	vcpu_load_xsave(ec, u, mtd);
 }
 
-static ALWAYS_INLINE bool differs(const struct ec *ec, const struct svm *v, const struct utcb *u,
-				  uint64_t mtd)
-{
-	return (mtd & MTD_INJ && (u->inject | v->window || svm_not_entered(ec))) ||
-	       (mtd & MTD_DR && u->dr7 & DR7_ENABLED && !v->vcpu.debugs) ||
-	       vcpu_kept_differs(ec, &v->vcpu, u, mtd);
-}
-
-#define LOAD(bit, name, ...)            \
-	if (mtd & (bit)) {              \
-		MOVE(b->name, u->name); \
-	}
+#define LOAD(bit, name, ...) \
+	if (mtd & (bit))     \
+		MOVE(b->name, u->name);
 
 /* mtd: what is loaded; bits of `all`, or a constant that they are. */
 static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all, uint64_t mtd)
@@ -238,7 +199,7 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 	if (mtd & MTD_RIP_LEN)
 		b->rip = u->rip;
 	if (mtd & MTD_GPRS)
-		vcpu_load_gprs(&ec->regs, &b->rax, u, mtd);
+		state_load_gprs(&ec->regs, &b->rax, u, mtd);
 	if (mtd & MTD_SOME) {
 		SVM_SOME(LOAD)
 		if (mtd & MTD_STA) {
@@ -247,7 +208,7 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 		}
 	}
 	if (mtd & MTD_CACHED)
-		dirty(b, CLEAN_STATE);
+		svm_dirty(b, CLEAN_STATE);
 	if (mtd & MTD_SVM_REST) {
 		SVM_REST(LOAD)
 		if (mtd & MTD_CS_SS)
@@ -257,20 +218,12 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 		if (mtd & (MTD_CR | MTD_DR | MTD_EFER | MTD_CS_SS) && unlikely(svm_illegal(b)))
 			svm_prepare_again();
 	}
-	if (mtd & (MTD_SVM_REST | MTD_INJ) &&
-	    (differs(ec, v, u, mtd) || all & (MTD_CTRL | MTD_FPU)))
+	if ((mtd & MTD_INJ && (u->inject | v->window || svm_not_entered(ec))) ||
+	    (mtd & MTD_SVM_REST && vcpu_differs(ec, &v->vcpu, u, all, mtd)))
 		load_different(ec, v, u, all);
 }
 
-VARIANT(load_any, const struct utcb, load(ec, u, mtd, mtd))
-VARIANT(load_whole, const struct utcb, load(ec, u, mtd, MTD_WHOLE))
-
-void svm_load(struct ec *ec, const struct utcb *u, uint64_t mtd)
-{
-	if (likely(!(mtd & MTD_SVM_REST)))
-		load(ec, u, mtd, mtd & ~MTD_SVM_REST);
-	else if ((mtd & MTD_SVM_WHOLE) == MTD_SVM_WHOLE)
-		load_whole(ec, u, mtd);
-	else
-		load_any(ec, u, mtd);
-}
+#define READY(ec, mtd)	    true
+#define MAKE_READY(ec, mtd) (void)0
+VCPU_MOVES(svm_save, save, struct utcb, MTD_SVM_REST, MTD_SVM_WHOLE, READY, MAKE_READY)
+VCPU_MOVES(svm_load, load, const struct utcb, MTD_SVM_REST, MTD_SVM_WHOLE, READY, MAKE_READY)

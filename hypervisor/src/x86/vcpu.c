@@ -5,41 +5,61 @@
 #include "vcpu.h"
 
 #include "../fpu.h"
+#include "../log.h"
 #include "../pd.h"
 #include "cpu.h"
 #include "insn.h"
 #include "mitigate.h"
 
 const struct vcpu_ops *vcpu_ops;
+uint8_t *vcpu_io_bitmap, *vcpu_msr_bitmap;
 
-/* Guest page tables of its PD, from now on there. */
-static bool need_root(struct pd *pd)
+/* As large as the vendor's is that needs more: SVM. */
+enum { IO_ORDER = 2, MSR_ORDER = 1, HOST_ORDER = 1 };
+
+static bool make_bitmap(uint8_t **bitmap, unsigned order)
 {
-	uint64_t *root = page_alloc(pd, 0, true);
-
-	if (!root)
-		return false;
-	lock(&mdb_lock);
-	if (!pd->tables[PTAB_GUEST].root) {
-		pd->tables[PTAB_GUEST].root = root;
-		root = NULL;
-	}
-	unlock(&mdb_lock);
-	if (root)
-		page_free(pd, root, 0);
-	return true;
+	if (*bitmap)
+		return true;
+	*bitmap = page_alloc(NULL, order, false);
+	if (*bitmap)
+		__builtin_memset(*bitmap, 0xff, PAGE_SIZE << order);
+	return *bitmap;
 }
 
+bool vcpu_init(struct cpu *cpu, const struct vcpu_ops *ops)
+{
+	const char *missing = "memory";
+
+	if (!cpu->vcpu_host)
+		cpu->vcpu_host = page_alloc(NULL, HOST_ORDER, true);
+	if (cpu->vcpu_host && make_bitmap(&vcpu_io_bitmap, IO_ORDER) &&
+	    make_bitmap(&vcpu_msr_bitmap, MSR_ORDER)) {
+		cpu->vcpu_host_phys = pool_to_phys(cpu->vcpu_host);
+		missing = ops->turn_on(cpu, !vcpu_ops);
+	}
+	if (missing)
+		log("%s: not used, for want of %s\n", ops->name, missing);
+	else
+		vcpu_ops = ops;
+	return !missing;
+}
+
+/* Its PD has guest page tables from now on: 4 levels, as both vendors use them. */
 enum status vcpu_create(struct ec *ec)
 {
 	struct pd *owner = ec->object.owner;
 	struct vcpu *v = page_alloc(owner, 0, true);
+	bool has_root;
 
 	if (!v)
 		return OUT_OF_MEMORY;
 	ec->vcpu = v;
+	lock(&mdb_lock);
+	has_root = ptab_table(&ec->pd->tables[PTAB_GUEST], ec->pd, 4);
+	unlock(&mdb_lock);
 	v->block = page_alloc(owner, vcpu_ops->block_order, true);
-	if (!v->block || !need_root(ec->pd)) {
+	if (!v->block || !has_root) {
 		vcpu_destroy(ec);
 		return OUT_OF_MEMORY;
 	}
@@ -79,16 +99,14 @@ bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit)
 	return flush;
 }
 
-#define DR_READ(n, to)	  __asm__ volatile("mov %%dr" #n ", %0" : "=r"(to))
-#define DR_WRITE(n, from) __asm__ volatile("mov %0, %%dr" #n : : "r"(from))
+/* Those that exits leave alone, and entries do not load: X(where it is kept, number). */
+#define DEBUG_REGISTERS(X) X(dr[0], 0) X(dr[1], 1) X(dr[2], 2) X(dr[3], 3) X(dr6, 6)
 
 static void save_debug(struct vcpu *v)
 {
-	DR_READ(0, v->dr[0]);
-	DR_READ(1, v->dr[1]);
-	DR_READ(2, v->dr[2]);
-	DR_READ(3, v->dr[3]);
-	DR_READ(6, v->dr6);
+#define SAVE(to, n) __asm__ volatile("mov %%dr" #n ", %0" : "=r"(v->to));
+	DEBUG_REGISTERS(SAVE)
+#undef SAVE
 }
 
 /*
@@ -106,11 +124,9 @@ void vcpu_take_debug(struct ec *ec)
 		return;
 	if (cpu->debug_owner)
 		save_debug(cpu->debug_owner->vcpu);
-	DR_WRITE(0, v->dr[0]);
-	DR_WRITE(1, v->dr[1]);
-	DR_WRITE(2, v->dr[2]);
-	DR_WRITE(3, v->dr[3]);
-	DR_WRITE(6, v->dr6);
+#define LOAD(from, n) __asm__ volatile("mov %0, %%dr" #n : : "r"(v->from));
+	DEBUG_REGISTERS(LOAD)
+#undef LOAD
 	cpu->debug_owner = ec;
 }
 
@@ -123,14 +139,23 @@ void vcpu_set_loaded(struct ec *ec)
 	__atomic_store_n(&cpu->vcpu_running, ec, __ATOMIC_SEQ_CST);
 }
 
-void vcpu_prepare(struct ec *ec)
+unsigned vcpu_prepare(struct ec *ec)
 {
+	struct vcpu *v = ec->vcpu;
+	uint8_t *map = ec->pd->guest_io ? ec->pd->guest_io : vcpu_io_bitmap;
+	uint64_t now = __atomic_load_n(&ec->pd->guest_generation, __ATOMIC_SEQ_CST);
+	unsigned changes = (v->guest_io != map ? VCPU_NEW_IO : 0) |
+			   (v->generation != now ? VCPU_NEW_TABLES : 0);
+
+	v->guest_io = map;
+	v->generation = now;
 	if (this_cpu()->fpu_owner != ec) {
 		fpu_switch(ec);
 		mitigate_guest();
 	}
-	if (ec->vcpu->debugs)
+	if (v->debugs)
 		vcpu_take_debug(ec);
+	return changes;
 }
 
 void vcpu_hide(struct cpu *cpu)
@@ -168,27 +193,18 @@ void vcpu_leave_all(struct cpu *cpu)
 	cpu->asid_next = 0;
 }
 
-/* Bits of XCR0, and groups that go together: SDM 1 13.3. */
-enum {
-	XCR0_X87 = 1 << 0,
-	XCR0_SSE = 1 << 1,
-	XCR0_AVX = 1 << 2,
-	XCR0_MPX = 3 << 3,
-	XCR0_AVX512 = 7 << 5,
-};
-
-static bool all_or_none(uint64_t value, uint64_t group)
-{
-	return (value & group) == 0 || (value & group) == group;
-}
-
-/* Would XSETBV take it, and does the kernel keep its state? */
+/*
+ * Would XSETBV take it, and does the kernel keep its state? x87 is always on;
+ * AVX-512 and MPX are there in whole or not, and the vectors need the shorter
+ * ones: SDM 1 13.3.
+ */
 static bool xcr0_valid(uint64_t xcr0)
 {
-	return (xcr0 & ~fpu_xcr0) == 0 && (xcr0 & XCR0_X87) &&
-	       (!(xcr0 & XCR0_AVX) || (xcr0 & XCR0_SSE)) &&
-	       (!(xcr0 & XCR0_AVX512) || (xcr0 & XCR0_AVX)) && all_or_none(xcr0, XCR0_MPX) &&
-	       all_or_none(xcr0, XCR0_AVX512);
+	enum { X87 = 1 << 0, SSE = 1 << 1, AVX = 1 << 2, MPX = 3 << 3, AVX512 = 7 << 5 };
+	uint64_t mpx = xcr0 & MPX, avx512 = xcr0 & AVX512;
+
+	return !(xcr0 & ~fpu_xcr0) && xcr0 & X87 && (xcr0 & SSE || !(xcr0 & AVX)) &&
+	       (mpx == MPX || !mpx) && ((avx512 == AVX512 && xcr0 & AVX) || !avx512);
 }
 
 void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
@@ -208,5 +224,11 @@ void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 struct ec *vcpu_machine_check(struct ec *ec)
 {
 	__asm__ volatile("int $18" : : : "memory");
+	return vcpu_interrupted(ec);
+}
+
+struct ec *vcpu_let_in(struct ec *ec)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
 	return vcpu_interrupted(ec);
 }

@@ -14,6 +14,7 @@
 #include <abi/event.h>
 
 #include "../ec.h"
+#include "desc.h"
 
 struct ptab_format;
 
@@ -35,13 +36,17 @@ struct vcpu {
 };
 
 struct vcpu_ops {
-	const char *name;		 /* "VMX", "SVM" */
+	const char *name;		 /* "vmx", "svm" */
 	uint32_t feature;		 /* HIP_VMX, HIP_SVM */
-	uint32_t event_invalid;		 /* event number of a failed entry */
 	uint32_t block_order;		 /* pages of struct vcpu's block */
 	const struct ptab_format *guest; /* of guest page tables */
 	const void *resume;		 /* label that enters the guest */
 
+	/*
+	 * This CPU has it: turn it on. What is missing, or NULL. The first one
+	 * says what there is, and lets MSRs through the bitmap.
+	 */
+	const char *(*turn_on)(struct cpu *cpu, bool first);
 	/* What of a new vCPU is not 0; it has its block. Any CPU. */
 	void (*init)(struct ec *ec);
 
@@ -56,12 +61,11 @@ struct vcpu_ops {
 extern const struct vcpu_ops vmx_ops, svm_ops;
 extern const struct vcpu_ops *vcpu_ops; /* NULL: none on this machine */
 
-/*
- * On each CPU at boot: find out what it has, turn it on, say in one line what
- * is missing and why. False: no vCPUs on this CPU. The first CPU sets vcpu_ops.
- */
-bool vmx_init(struct cpu *cpu);
-bool svm_init(struct cpu *cpu);
+/* Everything exits with these, but for the MSRs that a vendor takes out. */
+extern uint8_t *vcpu_io_bitmap, *vcpu_msr_bitmap;
+
+/* At boot and after sleep, on each CPU that has VMX or SVM. False: no vCPUs on it. */
+bool vcpu_init(struct cpu *cpu, const struct vcpu_ops *ops);
 
 /* ec->vcpu is made, or OUT_OF_MEMORY; charged to the EC's owner. */
 [[nodiscard]] enum status vcpu_create(struct ec *ec);
@@ -73,8 +77,13 @@ void vcpu_hide(struct cpu *cpu);
 
 /* It is the one whose state this CPU's guest mode has. */
 void vcpu_set_loaded(struct ec *ec);
-/* Before an entry: what this CPU has in registers is its own from now on. */
-void vcpu_prepare(struct ec *ec);
+/*
+ * Before an entry, when loaded: what this CPU has in registers is its own from
+ * now on. What the processor must be told of: another I/O bitmap (`guest_io`);
+ * guest page tables from which something was taken away.
+ */
+enum { VCPU_NEW_IO = 1, VCPU_NEW_TABLES = 2 };
+unsigned vcpu_prepare(struct ec *ec);
 /*
  * An address space identifier below `limit` that no other vCPU of this CPU has,
  * if it needs one. True: the TLB may hold what an earlier user of the
@@ -89,6 +98,10 @@ void vcpu_leave(struct ec *ec);
 void vcpu_leave_all(struct cpu *cpu);
 /* MTD_XSAVE and MTD_FPU from a VMM; a bad XCR0 or XSS is not taken. */
 void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd);
+#define PAT_RESET 0x0007040600070406ul /* the MSR after reset */
+
+/* What waits as an interrupt comes in through the IDT now, at the latest. */
+struct ec *vcpu_let_in(struct ec *ec);
 /* Exits through the kernel's own IDT, as the processor would have done it. */
 struct ec *vcpu_machine_check(struct ec *ec);
 /*

@@ -51,70 +51,46 @@ struct vmcb {
 };
 
 static_assert(sizeof(struct vmcb) == PAGE_SIZE);
+/* What follows a reserved part; the rest is without gaps. */
 #define VMCB_AT(field, at) static_assert(offsetof(struct vmcb, field) == (at))
-VMCB_AT(intercept_exception, 0x008);
-VMCB_AT(intercept, 0x00c);
 VMCB_AT(iopm, 0x040);
-VMCB_AT(tsc_offset, 0x050);
-VMCB_AT(asid, 0x058);
-VMCB_AT(tlb_control, 0x05c);
-VMCB_AT(vintr, 0x060);
-VMCB_AT(interrupt_shadow, 0x068);
-VMCB_AT(exit_code, 0x070);
-VMCB_AT(exit_int_info, 0x088);
-VMCB_AT(np_enable, 0x090);
 VMCB_AT(event, 0x0a8);
-VMCB_AT(ncr3, 0x0b0);
-VMCB_AT(clean, 0x0c0);
 VMCB_AT(nrip, 0x0c8);
 VMCB_AT(es, 0x400);
-VMCB_AT(gdtr, 0x460);
-VMCB_AT(tr, 0x490);
 VMCB_AT(cpl, 0x4cb);
 VMCB_AT(efer, 0x4d0);
 VMCB_AT(cr4, 0x548);
-VMCB_AT(rip, 0x578);
 VMCB_AT(rsp, 0x5d8);
 VMCB_AT(rax, 0x5f8);
-VMCB_AT(star, 0x600);
-VMCB_AT(cr2, 0x640);
 VMCB_AT(pat, 0x668);
 #undef VMCB_AT
 
-enum {
-	INTERCEPT_CR8_WRITE = 1 << (16 + 8), /* intercept_cr */
+enum { INTERCEPT_CR8_WRITE = 1 << (16 + 8), INTERCEPT_VINTR = 1 << 4 /* intercept[0] */ };
+#define INTERCEPT_DR_ALL (~0u)
 
-	/* intercept[0] */
-	INTERCEPT_INTR = 1 << 0,
-	INTERCEPT_NMI = 1 << 1,
-	INTERCEPT_INIT = 1 << 3,
-	INTERCEPT_VINTR = 1 << 4,
-	INTERCEPT_RDPMC = 1 << 15,
-	INTERCEPT_INVD = 1 << 22,
-	INTERCEPT_HLT = 1 << 24,
-	INTERCEPT_INVLPGA = 1 << 26,
-	INTERCEPT_IO = 1 << 27,
-	INTERCEPT_MSR = 1 << 28,
+/* clang-format off */
+/*
+ * X(name, bit) of intercept[0] and [1]: those that the kernel must have, for
+ * what ends guest mode for the host's sake, and what would reach the host's
+ * memory, caches, ports, MSRs or identifiers.
+ */
+#define KERNEL_INTERCEPTS0(X) \
+	X(INTR, 0) X(NMI, 1) X(INIT, 3) X(RDPMC, 15) X(INVD, 22) \
+	X(HLT, 24) X(INVLPGA, 26) X(IO, 27) X(MSR, 28) X(SHUTDOWN, 31)
+#define KERNEL_INTERCEPTS1(X) \
+	X(VMLOAD, 2) X(VMSAVE, 3) X(STGI, 4) X(CLGI, 5) X(SKINIT, 6) X(XSETBV, 13) X(RDPRU, 14)
+/* clang-format on */
 
-	/* intercept[1] */
-	INTERCEPT_VMLOAD = 1 << 2,
-	INTERCEPT_VMSAVE = 1 << 3,
-	INTERCEPT_STGI = 1 << 4,
-	INTERCEPT_CLGI = 1 << 5,
-	INTERCEPT_SKINIT = 1 << 6,
-	INTERCEPT_XSETBV = 1 << 13,
-	INTERCEPT_RDPRU = 1 << 14,
-};
-#define INTERCEPT_SHUTDOWN (1u << 31) /* intercept[0] */
-#define INTERCEPT_DR_ALL   (~0u)
+#define INTERCEPT(name, bit) static const uint32_t INTERCEPT_##name = 1u << (bit);
+KERNEL_INTERCEPTS0(INTERCEPT)
+KERNEL_INTERCEPTS1(INTERCEPT)
+#undef INTERCEPT
 
 /* vintr: APM 2 15.21 */
 enum {
 	VINTR_TPR = 0xf,
-	VINTR_IRQ = 1 << 8,
-	VINTR_PRIORITY = 0xf << 16,
-	VINTR_IGNORE_TPR = 1 << 20,
-	VINTR_MASKING = 1 << 24, /* RFLAGS.IF and CR8 are the guest's */
+	VINTR_IRQ = 1 << 8 | 0xf << 16 | 1 << 20, /* of the highest priority, whatever the TPR */
+	VINTR_MASKING = 1 << 24,		  /* RFLAGS.IF and CR8 are the guest's */
 };
 
 /* event, exit_int_info: APM 2 15.20; as in the UTCB, but for these. */
@@ -125,10 +101,10 @@ enum {
 	SEGMENT_DPL_SHIFT = 5,
 };
 
-enum {
-	TLB_FLUSH_ALL = 1,
+enum { TLB_FLUSH_ALL = 1 };
 
-	/* clean: the processor may use what it has of these; 15.15.4 */
+/* clean: the processor may use what it has of these; 15.15.4 */
+enum {
 	CLEAN_INTERCEPTS = 1 << 0, /* and the TSC offset */
 	CLEAN_IOPM = 1 << 1,
 	CLEAN_ASID = 1 << 2,

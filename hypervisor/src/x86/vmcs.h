@@ -1,6 +1,6 @@
 /*
  * The VMCS: its fields, how to get at them, and what their bits are called
- * (SDM 3C 25, 3D appendix B).
+ * (SDM 3C 25, 3D appendix B); VMX instructions (3D 31).
  *
  * What an access costs where KVM runs us is in its list of shadowed fields:
  * those named there are free, each other one is an exit to KVM.
@@ -11,170 +11,108 @@
 
 #include "../types.h"
 
-enum vmcs_field {
-	/* 16 bits; the four fields of a segment register: see below */
-	VMCS_VPID = 0x0000,
-	VMCS_GUEST_SELECTOR = 0x0800,
-	VMCS_HOST_CS_SELECTOR = 0x0c02,
-	VMCS_HOST_SS_SELECTOR = 0x0c04,
-	VMCS_HOST_TR_SELECTOR = 0x0c0c,
+/*
+ * Fields with encodings that follow each other, the first of which is named.
+ * All are even, so that half of it is their number here. Those of the guest's
+ * segments and tables are of its ES; the others follow in the UTCB's order.
+ */
+#define VMCS(encoding, first, ...) enum { first = (encoding) / 2, __VA_ARGS__ }
 
-	/* 64 bits: controls, exit information, guest, host */
-	VMCS_IO_BITMAP_A = 0x2000,
-	VMCS_IO_BITMAP_B = 0x2002,
-	VMCS_MSR_BITMAP = 0x2004,
-	VMCS_EXIT_MSR_STORE = 0x2006,
-	VMCS_EXIT_MSR_LOAD = 0x2008,
-	VMCS_ENTRY_MSR_LOAD = 0x200a,
-	VMCS_TSC_OFFSET = 0x2010,
-	VMCS_VIRTUAL_APIC = 0x2012,
-	VMCS_EPTP = 0x201a,
-	VMCS_XSS_EXITING_BITMAP = 0x202c,
-	VMCS_GUEST_PHYSICAL_ADDRESS = 0x2400,
-	VMCS_LINK_POINTER = 0x2800,
-	VMCS_GUEST_PAT = 0x2804,
-	VMCS_GUEST_EFER = 0x2806,
-	VMCS_GUEST_PDPTE0 = 0x280a,
-	VMCS_HOST_PAT = 0x2c00,
-	VMCS_HOST_EFER = 0x2c02,
+/* 16 bits */
+VMCS(0x0000, VMCS_VPID);
+VMCS(0x0800, VMCS_GUEST_SELECTOR);
+VMCS(0x0c02, VMCS_HOST_CS_SELECTOR, VMCS_HOST_SS_SELECTOR);
+VMCS(0x0c0c, VMCS_HOST_TR_SELECTOR);
+/* 64 bits: controls, exit information, guest, host */
+VMCS(0x2000, VMCS_IO_BITMAP_A, VMCS_IO_BITMAP_B, VMCS_MSR_BITMAP, VMCS_EXIT_MSR_STORE,
+     VMCS_EXIT_MSR_LOAD, VMCS_ENTRY_MSR_LOAD);
+VMCS(0x2010, VMCS_TSC_OFFSET, VMCS_VIRTUAL_APIC);
+VMCS(0x201a, VMCS_EPTP);
+VMCS(0x202c, VMCS_XSS_EXITING_BITMAP);
+VMCS(0x2400, VMCS_GUEST_PHYSICAL_ADDRESS);
+VMCS(0x2800, VMCS_LINK_POINTER);
+VMCS(0x2804, VMCS_GUEST_PAT, VMCS_GUEST_EFER);
+VMCS(0x280a, VMCS_GUEST_PDPTE0);
+VMCS(0x2c00, VMCS_HOST_PAT, VMCS_HOST_EFER);
+/* 32 bits: controls, exit information, guest */
+VMCS(0x4000, VMCS_PIN_CONTROLS, VMCS_PRIMARY_CONTROLS, VMCS_EXCEPTION_BITMAP);
+VMCS(0x400c, VMCS_EXIT_CONTROLS, VMCS_EXIT_MSR_STORE_COUNT, VMCS_EXIT_MSR_LOAD_COUNT,
+     VMCS_ENTRY_CONTROLS, VMCS_ENTRY_MSR_LOAD_COUNT, VMCS_ENTRY_INTERRUPTION, VMCS_ENTRY_ERROR_CODE,
+     VMCS_ENTRY_INSTRUCTION_LENGTH, VMCS_TPR_THRESHOLD, VMCS_SECONDARY_CONTROLS);
+VMCS(0x4402, VMCS_EXIT_REASON, VMCS_EXIT_INTERRUPTION, VMCS_EXIT_ERROR_CODE, VMCS_IDT_VECTORING,
+     VMCS_IDT_VECTORING_ERROR, VMCS_EXIT_INSTRUCTION_LENGTH);
+VMCS(0x4800, VMCS_GUEST_LIMIT);
+VMCS(0x4814, VMCS_GUEST_RIGHTS);
+VMCS(0x4824, VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_ACTIVITY);
+VMCS(0x482a, VMCS_GUEST_SYSENTER_CS);
+VMCS(0x482e, VMCS_PREEMPTION_TIMER);
+/* Natural width: controls, exit information, guest, host */
+VMCS(0x6000, VMCS_CR0_MASK, VMCS_CR4_MASK, VMCS_CR0_SHADOW, VMCS_CR4_SHADOW);
+VMCS(0x6400, VMCS_EXIT_QUALIFICATION);
+VMCS(0x6800, VMCS_GUEST_CR0, VMCS_GUEST_CR3, VMCS_GUEST_CR4, VMCS_GUEST_BASE);
+VMCS(0x681a, VMCS_GUEST_DR7, VMCS_GUEST_RSP, VMCS_GUEST_RIP, VMCS_GUEST_RFLAGS,
+     VMCS_GUEST_PENDING_DEBUG, VMCS_GUEST_SYSENTER_RSP, VMCS_GUEST_SYSENTER_RIP);
+VMCS(0x6c00, VMCS_HOST_CR0, VMCS_HOST_CR3, VMCS_HOST_CR4);
+VMCS(0x6c08, VMCS_HOST_GS_BASE, VMCS_HOST_TR_BASE, VMCS_HOST_GDTR_BASE, VMCS_HOST_IDTR_BASE);
+VMCS(0x6c14, VMCS_HOST_RSP, VMCS_HOST_RIP);
 
-	/* 32 bits: controls, exit information, guest */
-	VMCS_PIN_CONTROLS = 0x4000,
-	VMCS_PRIMARY_CONTROLS = 0x4002,
-	VMCS_EXCEPTION_BITMAP = 0x4004,
-	VMCS_EXIT_CONTROLS = 0x400c,
-	VMCS_EXIT_MSR_STORE_COUNT = 0x400e,
-	VMCS_EXIT_MSR_LOAD_COUNT = 0x4010,
-	VMCS_ENTRY_CONTROLS = 0x4012,
-	VMCS_ENTRY_MSR_LOAD_COUNT = 0x4014,
-	VMCS_ENTRY_INTERRUPTION = 0x4016,
-	VMCS_ENTRY_ERROR_CODE = 0x4018,
-	VMCS_ENTRY_INSTRUCTION_LENGTH = 0x401a,
-	VMCS_TPR_THRESHOLD = 0x401c,
-	VMCS_SECONDARY_CONTROLS = 0x401e,
-	VMCS_EXIT_REASON = 0x4402,
-	VMCS_EXIT_INTERRUPTION = 0x4404,
-	VMCS_EXIT_ERROR_CODE = 0x4406,
-	VMCS_IDT_VECTORING = 0x4408,
-	VMCS_IDT_VECTORING_ERROR = 0x440a,
-	VMCS_EXIT_INSTRUCTION_LENGTH = 0x440c,
-	VMCS_GUEST_LIMIT = 0x4800,
-	VMCS_GUEST_GDTR_LIMIT = 0x4810,
-	VMCS_GUEST_IDTR_LIMIT = 0x4812,
-	VMCS_GUEST_RIGHTS = 0x4814,
-	VMCS_GUEST_INTERRUPTIBILITY = 0x4824,
-	VMCS_GUEST_ACTIVITY = 0x4826,
-	VMCS_GUEST_SYSENTER_CS = 0x482a,
-	VMCS_PREEMPTION_TIMER = 0x482e,
-
-	/* Natural width: controls, exit information, guest, host */
-	VMCS_CR0_MASK = 0x6000,
-	VMCS_CR4_MASK = 0x6002,
-	VMCS_CR0_SHADOW = 0x6004,
-	VMCS_CR4_SHADOW = 0x6006,
-	VMCS_EXIT_QUALIFICATION = 0x6400,
-	VMCS_GUEST_CR0 = 0x6800,
-	VMCS_GUEST_CR3 = 0x6802,
-	VMCS_GUEST_CR4 = 0x6804,
-	VMCS_GUEST_BASE = 0x6806,
-	VMCS_GUEST_GDTR_BASE = 0x6816,
-	VMCS_GUEST_IDTR_BASE = 0x6818,
-	VMCS_GUEST_DR7 = 0x681a,
-	VMCS_GUEST_RSP = 0x681c,
-	VMCS_GUEST_RIP = 0x681e,
-	VMCS_GUEST_RFLAGS = 0x6820,
-	VMCS_GUEST_PENDING_DEBUG = 0x6822,
-	VMCS_GUEST_SYSENTER_RSP = 0x6824,
-	VMCS_GUEST_SYSENTER_RIP = 0x6826,
-	VMCS_HOST_CR0 = 0x6c00,
-	VMCS_HOST_CR3 = 0x6c02,
-	VMCS_HOST_CR4 = 0x6c04,
-	VMCS_HOST_GS_BASE = 0x6c08,
-	VMCS_HOST_TR_BASE = 0x6c0a,
-	VMCS_HOST_GDTR_BASE = 0x6c0c,
-	VMCS_HOST_IDTR_BASE = 0x6c0e,
-	VMCS_HOST_RSP = 0x6c14,
-	VMCS_HOST_RIP = 0x6c16,
+/* What is done with a control. */
+enum {
+	NEED = 1, /* set, and nothing works without it */
+	WANT = 2, /* set if the processor has it */
+	MAY = 4,  /* it must be possible to set it */
+	OFF = 8,  /* and this, to clear it */
+	VMM = 16, /* a VMM may have it */
 };
 
-/* A segment's number; the fields above are ES's. */
-enum vmcs_segment {
-	VMCS_ES,
-	VMCS_CS,
-	VMCS_SS,
-	VMCS_DS,
-	VMCS_FS,
-	VMCS_GS,
-	VMCS_LDTR,
-	VMCS_TR,
-	VMCS_SEGMENTS,
-};
+/*
+ * X(kind, name, bit, use): SDM 3C 25.6 to 25.8.
+ *
+ * Without exits on CR8 the guest would change the priority of the host's local
+ * APIC, and without those on debug registers what other vCPUs have in them.
+ */
+/* clang-format off */
+#define VMX_CONTROL_TABLE(X)                                                                    \
+	X(PIN, INTERRUPT_EXITING, 0, NEED)              X(PIN, NMI_EXITING, 3, NEED)            \
+	X(PIN, VIRTUAL_NMIS, 5, WANT)                   X(PIN, PREEMPTION_TIMER, 6, WANT)       \
+	X(PRIMARY, INTERRUPT_WINDOW, 2, MAY)            X(PRIMARY, TSC_OFFSETTING, 3, WANT)     \
+	X(PRIMARY, HLT_EXITING, 7, NEED)                X(PRIMARY, INVLPG_EXITING, 9, VMM)      \
+	X(PRIMARY, MWAIT_EXITING, 10, VMM)              X(PRIMARY, RDPMC_EXITING, 11, NEED)     \
+	X(PRIMARY, RDTSC_EXITING, 12, VMM)              X(PRIMARY, CR3_LOAD_EXITING, 15, OFF)   \
+	X(PRIMARY, CR3_STORE_EXITING, 16, OFF)          X(PRIMARY, CR8_LOAD_EXITING, 19, NEED | VMM) \
+	X(PRIMARY, CR8_STORE_EXITING, 20, NEED | VMM)   X(PRIMARY, TPR_SHADOW, 21, VMM)         \
+	X(PRIMARY, NMI_WINDOW, 22, 0)                   X(PRIMARY, MOV_DR_EXITING, 23, NEED | VMM) \
+	X(PRIMARY, IO_BITMAPS, 25, NEED)                X(PRIMARY, MONITOR_TRAP, 27, VMM)       \
+	X(PRIMARY, MSR_BITMAPS, 28, NEED)               X(PRIMARY, MONITOR_EXITING, 29, VMM)    \
+	X(PRIMARY, PAUSE_EXITING, 30, VMM)              X(PRIMARY, SECONDARY, 31, NEED)         \
+	X(EXIT, SAVE_DEBUG, 2, WANT)                    X(EXIT, HOST_64, 9, NEED)               \
+	X(EXIT, ACKNOWLEDGE, 15, NEED)                  X(EXIT, LOAD_PAT, 19, WANT)             \
+	X(EXIT, SAVE_EFER, 20, NEED)                    X(EXIT, LOAD_EFER, 21, NEED)            \
+	X(ENTRY, LOAD_DEBUG, 2, WANT)                   X(ENTRY, GUEST_64, 9, 0)                \
+	X(ENTRY, LOAD_PAT, 14, WANT)                    X(ENTRY, LOAD_EFER, 15, NEED)           \
+	X(SECONDARY, EPT, 1, NEED)                      X(SECONDARY, TABLE_EXITING, 2, VMM)     \
+	X(SECONDARY, RDTSCP, 3, WANT)                   X(SECONDARY, VPID, 5, WANT)             \
+	X(SECONDARY, WBINVD_EXITING, 6, VMM)            X(SECONDARY, UNRESTRICTED_GUEST, 7, NEED) \
+	X(SECONDARY, RDRAND_EXITING, 11, VMM)           X(SECONDARY, INVPCID, 12, WANT)         \
+	X(SECONDARY, RDSEED_EXITING, 16, VMM)           X(SECONDARY, XSAVES, 20, WANT)
+/* clang-format on */
 
-static inline enum vmcs_field vmcs_of(enum vmcs_field es, unsigned segment)
+enum { VMX_PIN, VMX_PRIMARY, VMX_EXIT, VMX_ENTRY, VMX_SECONDARY, VMX_CONTROLS };
+
+#define CONTROL(kind, name, bit, use) static const uint32_t kind##_##name = 1u << (bit);
+VMX_CONTROL_TABLE(CONTROL)
+#undef CONTROL
+
+/* The controls of that kind that have any of these uses. */
+static inline uint32_t vmx_controls(unsigned kind, unsigned uses)
 {
-	return es + 2 * segment;
+	uint32_t set = 0;
+
+#define CONTROL(of, name, bit, use) set |= VMX_##of == kind && (use)&uses ? of##_##name : 0;
+	VMX_CONTROL_TABLE(CONTROL)
+#undef CONTROL
+	return set;
 }
-
-/* Pin-based controls: SDM 3C 25.6.1. */
-enum {
-	PIN_INTERRUPT_EXITING = 1 << 0,
-	PIN_NMI_EXITING = 1 << 3,
-	PIN_VIRTUAL_NMIS = 1 << 5,
-	PIN_PREEMPTION_TIMER = 1 << 6,
-};
-
-/* Primary processor-based controls: SDM 3C 25.6.2. */
-enum {
-	PRIMARY_INTERRUPT_WINDOW = 1 << 2,
-	PRIMARY_TSC_OFFSETTING = 1 << 3,
-	PRIMARY_HLT_EXITING = 1 << 7,
-	PRIMARY_INVLPG_EXITING = 1 << 9,
-	PRIMARY_MWAIT_EXITING = 1 << 10,
-	PRIMARY_RDPMC_EXITING = 1 << 11,
-	PRIMARY_RDTSC_EXITING = 1 << 12,
-	PRIMARY_CR3_LOAD_EXITING = 1 << 15,
-	PRIMARY_CR3_STORE_EXITING = 1 << 16,
-	PRIMARY_CR8_LOAD_EXITING = 1 << 19,
-	PRIMARY_CR8_STORE_EXITING = 1 << 20,
-	PRIMARY_TPR_SHADOW = 1 << 21,
-	PRIMARY_NMI_WINDOW = 1 << 22,
-	PRIMARY_MOV_DR_EXITING = 1 << 23,
-	PRIMARY_IO_BITMAPS = 1 << 25,
-	PRIMARY_MONITOR_TRAP = 1 << 27,
-	PRIMARY_MSR_BITMAPS = 1 << 28,
-	PRIMARY_MONITOR_EXITING = 1 << 29,
-	PRIMARY_PAUSE_EXITING = 1 << 30,
-};
-#define PRIMARY_SECONDARY (1u << 31)
-
-/* Secondary processor-based controls. */
-enum {
-	SECONDARY_EPT = 1 << 1,
-	SECONDARY_TABLE_EXITING = 1 << 2,
-	SECONDARY_RDTSCP = 1 << 3,
-	SECONDARY_VPID = 1 << 5,
-	SECONDARY_WBINVD_EXITING = 1 << 6,
-	SECONDARY_UNRESTRICTED_GUEST = 1 << 7,
-	SECONDARY_RDRAND_EXITING = 1 << 11,
-	SECONDARY_INVPCID = 1 << 12,
-	SECONDARY_RDSEED_EXITING = 1 << 16,
-	SECONDARY_XSAVES = 1 << 20,
-};
-
-/* Exit and entry controls: SDM 3C 25.7, 25.8. */
-enum {
-	EXIT_SAVE_DEBUG = 1 << 2,
-	EXIT_HOST_64 = 1 << 9,
-	EXIT_ACKNOWLEDGE = 1 << 15,
-	EXIT_LOAD_PAT = 1 << 19,
-	EXIT_SAVE_EFER = 1 << 20,
-	EXIT_LOAD_EFER = 1 << 21,
-
-	ENTRY_LOAD_DEBUG = 1 << 2,
-	ENTRY_GUEST_64 = 1 << 9,
-	ENTRY_LOAD_PAT = 1 << 14,
-	ENTRY_LOAD_EFER = 1 << 15,
-};
 
 /* Basic exit reasons that the kernel knows: SDM 3D appendix C. */
 enum {
@@ -192,11 +130,10 @@ enum {
 #define REASON_ENTRY_FAILED (1u << 31)
 
 enum {
-	/* Interruption information, on exit: SDM 3C 25.9.2; types as in utcb.h. */
-	INTERRUPTION_NMI_UNBLOCKED = 1 << 12,
+	/* In interruption information and an EPT violation's qualification: SDM 3C 28.2.1, 25.9.2. */
+	NMI_UNBLOCKED = 1 << 12,
 
-	/* Exit qualification: SDM 3C 28.2.1. */
-	QUALIFICATION_NMI_UNBLOCKED = 1 << 12, /* of an EPT violation */
+	/* Qualification of an access to a control register */
 	CR_NUMBER = 15,
 	CR_TYPE = 3 << 4,
 	CR_MOV_TO = 0 << 4,
@@ -219,21 +156,6 @@ struct vmx_msr {
 static_assert(sizeof(struct vmx_msr) == 16);
 
 /*
- * Controls from what is wanted and a capability MSR: its low half has the bits
- * that must be 1, its high half those that may be (SDM 3D A.3 to A.5).
- */
-static inline uint32_t vmx_controls(uint64_t capability, uint32_t wanted)
-{
-	return (wanted | (uint32_t)capability) & (uint32_t)(capability >> 32);
-}
-
-/* Bits that `need` names and a control's capability does not allow. */
-static inline uint32_t vmx_missing(uint64_t capability, uint32_t need)
-{
-	return need & ~(uint32_t)(capability >> 32);
-}
-
-/*
  * Access rights: bits 7..0 are the same; AVL, L, D/B, G and unusable are at
  * 12..16 in the VMCS (SDM 3C 25.4.1), at 8..12 in the UTCB. All others are 0.
  */
@@ -242,25 +164,53 @@ static inline uint32_t vmx_rights_from_utcb(uint16_t utcb)
 	return (utcb & 0xffu) | (utcb & 0x1f00u) << 4;
 }
 
-static inline uint64_t vmread(enum vmcs_field field)
+static inline uint64_t vmread(unsigned field)
 {
 	uint64_t value;
 
-	__asm__ volatile("vmread %1, %0" : "=r"(value) : "r"((uint64_t)field) : "cc");
+	__asm__ volatile("vmread %1, %0" : "=r"(value) : "r"(2ul * field) : "cc");
 	return value;
 }
 
-static inline uint32_t vmread32(enum vmcs_field field)
+static inline uint32_t vmread32(unsigned field)
 {
 	return (uint32_t)vmread(field);
 }
 
-static inline void vmread_to(uint64_t *to, enum vmcs_field field)
+static inline void vmread_to(uint64_t *to, unsigned field)
 {
-	__asm__ volatile("vmread %1, %0" : "=m"(*to) : "r"((uint64_t)field) : "cc");
+	__asm__ volatile("vmread %1, %0" : "=m"(*to) : "r"(2ul * field) : "cc");
 }
 
-static inline void vmwrite(enum vmcs_field field, uint64_t value)
+static inline void vmwrite(unsigned field, uint64_t value)
 {
-	__asm__ volatile("vmwrite %0, %1" : : "rm"(value), "r"((uint64_t)field) : "cc");
+	__asm__ volatile("vmwrite %0, %1" : : "rm"(value), "r"(2ul * field) : "cc");
 }
+
+/* They return whether the processor accepted them (VMsucceed). */
+#define VMX_POINTER(insn)                                                           \
+	static inline bool insn(uint64_t phys)                                      \
+	{                                                                           \
+		bool ok;                                                            \
+                                                                                    \
+		__asm__ volatile(#insn " %1" : "=@cca"(ok) : "m"(phys) : "memory"); \
+		return ok;                                                          \
+	}
+VMX_POINTER(vmxon)
+VMX_POINTER(vmclear)
+VMX_POINTER(vmptrld)
+#undef VMX_POINTER
+
+enum { INVEPT_SINGLE = 1, INVVPID_ALL = 2 };
+
+/* what: EPTP or VPID */
+#define VMX_INVALIDATE(insn)                                                                       \
+	static inline void insn(uint64_t type, uint64_t what)                                      \
+	{                                                                                          \
+		uint64_t descriptor[2] = {what, 0};                                                \
+                                                                                                   \
+		__asm__ volatile(#insn " %0, %1" : : "m"(descriptor), "r"(type) : "cc", "memory"); \
+	}
+VMX_INVALIDATE(invept)
+VMX_INVALIDATE(invvpid)
+#undef VMX_INVALIDATE

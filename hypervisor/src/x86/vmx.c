@@ -14,30 +14,23 @@
 #include "../panic.h"
 #include "../pd.h"
 #include "insn.h"
-#include "vmx_insn.h"
 
 enum {
 	VMCS_ORDER = 1, /* and the virtual-APIC page */
 	EPTP_WRITE_BACK = 6,
 	EPTP_4_LEVELS = 3 << 3,
 	VPIDS = 1 << 16,
-	EXCEPTIONS = 1 << 1 | 1 << 17 | 1 << 18, /* #DB, #AC, #MC */
+	EXCEPTIONS = 1 << VECTOR_DB | 1 << VECTOR_AC | 1 << VECTOR_MC,
 };
 
-#define PAT_RESET 0x0007040600070406ul
-#define NO_VMCS	  (~0ul)
-
-static uint64_t vmx_phys(const struct vmx *v, const void *field)
-{
-	return pool_to_phys(v) + (uint64_t)((const char *)field - (const char *)v);
-}
+#define NO_VMCS (~0ul)
 
 static uint64_t eptp(const struct ec *ec)
 {
 	return pool_to_phys(ec->pd->tables[PTAB_GUEST].root) | EPTP_WRITE_BACK | EPTP_4_LEVELS;
 }
 
-static void vmx_init_vcpu(struct ec *ec)
+static void init(struct ec *ec)
 {
 	struct vmx *v = vmx_of(ec);
 
@@ -73,13 +66,8 @@ static void write_zeroes(void)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
 		for (unsigned f = zero[i].first; f <= zero[i].last; f += 2)
-			vmwrite((enum vmcs_field)f, 0);
+			vmwrite(f / 2, 0);
 }
-
-struct table_register {
-	uint16_t limit;
-	uint64_t base;
-} __attribute__((packed));
 
 /*
  * SDM 3C 25.5. An exit sets the limits of GDT and IDT to 64 KiB and that of the
@@ -89,11 +77,13 @@ struct table_register {
 static void write_host(struct ec *ec, struct vmx *v)
 {
 	struct cpu *cpu = this_cpu();
-	struct table_register gdtr, idtr;
+	struct __attribute__((packed)) {
+		uint16_t limit;
+		uint64_t base;
+	} gdtr, idtr;
 
-	__asm__ volatile("sgdt %0" : "=m"(gdtr));
-	__asm__ volatile("sidt %0" : "=m"(idtr));
-	__builtin_memcpy(v->gdtr, &gdtr, sizeof(gdtr));
+	__asm__ volatile("sgdt %0; sidt %1" : "=m"(gdtr), "=m"(idtr));
+	__builtin_memcpy(v->host_gdtr, &gdtr, sizeof(gdtr));
 	vmwrite(VMCS_HOST_CS_SELECTOR, SEL_KERNEL_CODE);
 	vmwrite(VMCS_HOST_SS_SELECTOR, SEL_KERNEL_DATA);
 	vmwrite(VMCS_HOST_TR_SELECTOR, SEL_TSS);
@@ -126,7 +116,7 @@ static void write_controls(struct vmx *v)
 	vmwrite(VMCS_EXCEPTION_BITMAP, EXCEPTIONS);
 	vmwrite(VMCS_CR0_MASK, vmx_caps.cr0_host);
 	vmwrite(VMCS_CR4_MASK, vmx_caps.cr4_host);
-	vmwrite(VMCS_MSR_BITMAP, pool_to_phys(vmx_caps.msr_bitmap));
+	vmwrite(VMCS_MSR_BITMAP, pool_to_phys(vcpu_msr_bitmap));
 	vmwrite(VMCS_VIRTUAL_APIC, v->vcpu.block_phys + PAGE_SIZE);
 	if (vmx_caps.may[VMX_PRIMARY] & PRIMARY_TPR_SHADOW)
 		vmwrite(VMCS_TPR_THRESHOLD, 0);
@@ -138,13 +128,9 @@ static void write_controls(struct vmx *v)
 
 static void write_msrs(struct vmx *v)
 {
-	static const uint32_t index[VMX_MSRS] = {
-		[VMX_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
-		[VMX_STAR] = MSR_STAR,
-		[VMX_LSTAR] = MSR_LSTAR,
-		[VMX_SFMASK] = MSR_SFMASK,
-		[VMX_TSC_AUX] = MSR_TSC_AUX,
-	};
+	/* As enum vmx_msrs has them. */
+	static const uint32_t index[VMX_MSRS] = {MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR,
+						 MSR_SFMASK, MSR_TSC_AUX};
 
 	for (unsigned i = 0; i < VMX_MSRS; i++) {
 		v->guest_msr[i].index = v->host_msr[i].index = index[i];
@@ -152,9 +138,9 @@ static void write_msrs(struct vmx *v)
 			v->host_msr[i].value = rdmsr(index[i]);
 	}
 	v->host_msr[VMX_TSC_AUX].value = this_cpu()->tsc_aux_host;
-	vmwrite(VMCS_EXIT_MSR_STORE, vmx_phys(v, v->guest_msr));
-	vmwrite(VMCS_ENTRY_MSR_LOAD, vmx_phys(v, v->guest_msr));
-	vmwrite(VMCS_EXIT_MSR_LOAD, vmx_phys(v, v->host_msr));
+	vmwrite(VMCS_EXIT_MSR_STORE, pool_to_phys(v->guest_msr));
+	vmwrite(VMCS_ENTRY_MSR_LOAD, pool_to_phys(v->guest_msr));
+	vmwrite(VMCS_EXIT_MSR_LOAD, pool_to_phys(v->host_msr));
 	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 1);
 	vmx_count_msrs(v);
 }
@@ -209,30 +195,22 @@ static void prepare_vpid(struct vmx *v)
 bool vmx_prepare(struct ec *ec)
 {
 	struct vmx *v = vmx_of(ec);
-	uint8_t *map = ec->pd->guest_io;
 	bool launch = !v->launched;
-	uint64_t now;
+	unsigned changes;
 
-	if (!vmx_is_current(ec))
-		vmx_make_current(ec);
-	vcpu_prepare(ec);
+	vmx_need_current(ec);
+	changes = vcpu_prepare(ec);
 	if (v->host_cr3 != read_cr3()) {
 		v->host_cr3 = read_cr3();
 		vmwrite(VMCS_HOST_CR3, v->host_cr3);
 	}
 	/* EPT entries went away or lost rights: SDM 3C 29.4.3.3. */
-	now = __atomic_load_n(&ec->pd->guest_generation, __ATOMIC_SEQ_CST);
-	if (v->vcpu.generation != now || launch) {
-		v->vcpu.generation = now;
+	if (changes & VCPU_NEW_TABLES || launch)
 		invept(INVEPT_SINGLE, eptp(ec));
-	}
 	prepare_vpid(v);
-	if (!map)
-		map = vmx_caps.io_bitmap;
-	if (v->vcpu.guest_io != map) {
-		v->vcpu.guest_io = map;
-		vmwrite(VMCS_IO_BITMAP_A, pool_to_phys(map));
-		vmwrite(VMCS_IO_BITMAP_B, pool_to_phys(map) + PAGE_SIZE);
+	if (changes & VCPU_NEW_IO) {
+		vmwrite(VMCS_IO_BITMAP_A, pool_to_phys(v->vcpu.guest_io));
+		vmwrite(VMCS_IO_BITMAP_B, pool_to_phys(v->vcpu.guest_io) + PAGE_SIZE);
 	}
 	if (read_cr2() != v->cr2)
 		write_cr2(v->cr2);
@@ -241,13 +219,13 @@ bool vmx_prepare(struct ec *ec)
 }
 
 const struct vcpu_ops vmx_ops = {
-	.name = "VMX",
+	.name = "vmx",
 	.feature = HIP_VMX,
-	.event_invalid = REASON_INVALID_STATE,
 	.block_order = VMCS_ORDER,
 	.guest = &ptab_ept,
 	.resume = vmx_resume,
-	.init = vmx_init_vcpu,
+	.turn_on = vmx_turn_on,
+	.init = init,
 	.save = vmx_save,
 	.load = vmx_load,
 	.unload = vmx_unload,

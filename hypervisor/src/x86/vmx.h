@@ -11,26 +11,15 @@
 #include "vcpu.h"
 #include "vmcs.h"
 
-/* Kinds of controls. */
-enum vmx_control {
-	VMX_PIN,
-	VMX_PRIMARY,
-	VMX_EXIT,
-	VMX_ENTRY,
-	VMX_SECONDARY,
-	VMX_CONTROLS,
-};
-
 /* What the processors here offer, and what a vCPU starts with. */
 struct vmx_caps {
-	uint32_t revision;		 /* of the VMCS */
-	uint32_t set[VMX_CONTROLS];	 /* controls of a new vCPU */
-	uint32_t may[VMX_CONTROLS];	 /* what may be set at all */
-	uint32_t timer;			 /* VMX-preemption timer, or 0 */
-	uint64_t cr0_host, cr4_host;	 /* bits that are not the guest's own */
-	uint64_t cr0_fixed, cr4_fixed;	 /* what they are in the register */
-	uint64_t ept_vpid;		 /* MSR_VMX_EPT_VPID_CAP */
-	uint8_t *io_bitmap, *msr_bitmap; /* everything exits; almost */
+	uint32_t revision;	       /* of the VMCS */
+	uint32_t set[VMX_CONTROLS];    /* controls of a new vCPU */
+	uint32_t may[VMX_CONTROLS];    /* what may be set at all */
+	uint32_t timer;		       /* VMX-preemption timer, or 0 */
+	uint64_t cr0_host, cr4_host;   /* bits that are not the guest's own */
+	uint64_t cr0_fixed, cr4_fixed; /* what they are in the register */
+	uint64_t ept_vpid;	       /* MSR_VMX_EPT_VPID_CAP */
 };
 
 extern struct vmx_caps vmx_caps;
@@ -53,24 +42,15 @@ enum vmx_msrs {
 	VMX_CSTAR = VMX_MSRS,
 };
 
-/* State that a VMM does not change as a rule: what it last saw of it. */
-struct vmx_seen {
-	struct segment segment[VMCS_SEGMENTS];
-	struct segment gdtr, idtr;
-	uint64_t efer, dr7;
-};
-
 struct vmx {
 	struct vcpu vcpu; /* first; its block: VMCS, virtual APIC */
 
 	/* vmx_entry.S: what it compares */
-	uint64_t host_cr3; /* in the VMCS; ~0: not to be trusted */
-	uint64_t cr2;	   /* the guest's */
-	uint8_t gdtr[16];  /* LGDT's operand: the kernel's */
+	uint64_t host_cr3;     /* in the VMCS; ~0: not to be trusted */
+	uint64_t cr2;	       /* the guest's */
+	uint8_t host_gdtr[16]; /* LGDT's operand: the kernel's */
 
-	uint32_t seen_mtd; /* parts of `seen` that are right */
-
-	/* What the VMCS holds. */
+	/* What the VMCS holds, so that nothing is written that is there. */
 	uint32_t primary, secondary;
 	uint32_t asked; /* of primary, by the VMM */
 	uint32_t msr_count;
@@ -78,8 +58,10 @@ struct vmx {
 	uint32_t tpr_threshold;
 	uint64_t cr0_shadow, cr4_shadow; /* of the host's bits */
 	uint64_t sysenter_cs, sysenter_rsp, sysenter_rip;
-	uint64_t efer; /* as the VMM last wrote it */
-	struct vmx_seen seen;
+	/* The guest may change these: those that seen_mtd names were read since. */
+	uint64_t efer, dr7;
+	struct segment es, cs, ss, ds, fs, gs, ldtr, tr, gdtr, idtr;
+	uint32_t seen_mtd;
 
 	struct vmx_msr guest_msr[VMX_MSRS + 1] aligned_to(16);
 	struct vmx_msr host_msr[VMX_MSRS] aligned_to(16);
@@ -101,6 +83,12 @@ void vmx_make_current(struct ec *ec);
 static inline bool vmx_is_current(const struct ec *ec)
 {
 	return this_cpu()->vcpu_loaded == ec;
+}
+
+static inline void vmx_need_current(struct ec *ec)
+{
+	if (unlikely(!vmx_is_current(ec)))
+		vmx_make_current(ec);
 }
 
 static inline void vmx_set_primary(struct vmx *v, uint32_t controls)
@@ -126,6 +114,9 @@ static inline uint32_t *vmx_tpr(const struct vmx *v)
 {
 	return (uint32_t *)((char *)v->vcpu.block + PAGE_SIZE + 0x80);
 }
+
+/* vmx_init.c: as vcpu_ops wants it */
+const char *vmx_turn_on(struct cpu *cpu, bool first);
 
 /* vmx_state.c */
 void vmx_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);

@@ -52,7 +52,7 @@ vmx_failed:
 	mov	EC_VCPU(%rdi), %rdx
 	mov	%cr2, %rcx
 	mov	%rcx, VMX_CR2(%rdx)
-	lgdt	VMX_GDTR(%rdx)
+	lgdt	VMX_HOST_GDTR(%rdx)
 	mov	%gs:CPU_STACK, %rsp
 	movw	$0x100, %gs:CPU_FPU_LIVE	/* not live; TSS short */
 	call_after MITIGATE_EXIT, after_guest, vmx_exit

@@ -8,13 +8,6 @@
 
 #include "irq.h"
 
-enum {
-	VECTOR_DB = 1,
-	VECTOR_GP = 13,
-	VECTOR_AC = 17,
-	VECTOR_MC = 18,
-};
-
 /* The order in which the instruction encoding numbers them. */
 static uint64_t general_register(const struct ec *ec, unsigned n)
 {
@@ -46,7 +39,7 @@ void vmx_use_debug(struct ec *ec)
 
 	vcpu_take_debug(ec);
 	if (!(v->asked & PRIMARY_MOV_DR_EXITING))
-		vmx_set_primary(v, v->primary & ~(uint32_t)PRIMARY_MOV_DR_EXITING);
+		vmx_set_primary(v, v->primary & ~PRIMARY_MOV_DR_EXITING);
 }
 
 /* The handler's IRET lets the next NMI in. */
@@ -56,29 +49,9 @@ static struct ec *nmi(struct ec *ec)
 	return vcpu_interrupted(ec);
 }
 
-/* B0 to B3 are what is so now; the others stay until software clears them. */
-static void set_dr6(uint64_t causes)
-{
-	uint64_t dr6;
-
-	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
-	__asm__ volatile("mov %0, %%dr6" : : "r"((dr6 & ~15ul) | causes));
-}
-
 static void block_nmis(void)
 {
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
-}
-
-/*
- * With TF set and interrupts in a shadow, entry wants to be told of the single
- * step that is due (SDM 3C 27.3.1.5).
- */
-static void check_single_step(void)
-{
-	if (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF &&
-	    vmread(VMCS_GUEST_INTERRUPTIBILITY) & (SHADOW_STI | SHADOW_MOV_SS))
-		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | DR6_BS);
 }
 
 /*
@@ -87,15 +60,23 @@ static void check_single_step(void)
  */
 static struct ec *debug_exception(struct ec *ec, uint32_t info)
 {
-	uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES;
+	uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES, dr6;
 
 	vmx_use_debug(ec);
-	set_dr6(causes);
+	/* B0 to B3 are what is so now; the others stay until software clears them. */
+	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+	__asm__ volatile("mov %0, %%dr6" : : "r"((dr6 & ~15ul) | causes));
 	if (causes & DR6_BD)
 		vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
 	if ((info & INJECT_TYPE) == INJECT_PRIVILEGED_EXCEPTION)
 		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
-	check_single_step();
+	/*
+	 * With TF set and interrupts in a shadow, entry wants to be told of the
+	 * single step that is due (SDM 3C 27.3.1.5).
+	 */
+	if (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF &&
+	    vmread(VMCS_GUEST_INTERRUPTIBILITY) & (SHADOW_STI | SHADOW_MOV_SS))
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | DR6_BS);
 	vmwrite(VMCS_ENTRY_INTERRUPTION, info & INJECT_EVENT);
 	return ec;
 }
@@ -111,7 +92,7 @@ static struct ec *exception(struct ec *ec)
 
 	if ((info & INJECT_TYPE) == INJECT_NMI)
 		return nmi(ec);
-	if (info & INTERRUPTION_NMI_UNBLOCKED)
+	if (info & NMI_UNBLOCKED)
 		block_nmis();
 	switch (info & INJECT_VECTOR) {
 	case VECTOR_DB:
@@ -137,34 +118,32 @@ static struct ec *external_interrupt(struct ec *ec)
  * now it changes nothing but the guest's own bits, and the processor itself
  * does all that goes with them.
  */
-static struct ec *move_to_cr0(struct ec *ec, struct vmx *v, uint64_t value)
+static struct ec *move_to_cr(struct ec *ec, bool refused, uint64_t *shadow, uint64_t value,
+			     unsigned field)
 {
-	if ((value & CR0_NW) && !(value & CR0_CD))
+	if (refused)
 		return inject(ec, VECTOR_GP, 0);
-	v->cr0_shadow = value & vmx_caps.cr0_host;
-	vmwrite(VMCS_CR0_SHADOW, v->cr0_shadow);
-	return ec;
-}
-
-static struct ec *move_to_cr4(struct ec *ec, struct vmx *v, uint64_t value)
-{
-	if (value & CR4_VMXE)
-		return inject(ec, VECTOR_GP, 0);
-	v->cr4_shadow = value & vmx_caps.cr4_host;
-	vmwrite(VMCS_CR4_SHADOW, v->cr4_shadow);
+	*shadow = value;
+	vmwrite(field, value);
 	return ec;
 }
 
 static struct ec *cr_access(struct ec *ec)
 {
+	struct vmx *v = vmx_of(ec);
 	uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
 	uint64_t value = general_register(ec, q >> CR_REGISTER_SHIFT & 15);
 
-	if ((q & CR_TYPE) == CR_MOV_TO && (q & CR_NUMBER) == 0)
-		return move_to_cr0(ec, vmx_of(ec), value);
-	if ((q & CR_TYPE) == CR_MOV_TO && (q & CR_NUMBER) == 4)
-		return move_to_cr4(ec, vmx_of(ec), value);
-	return vcpu_event(ec, REASON_CR_ACCESS);
+	switch (q & (CR_TYPE | CR_NUMBER)) {
+	case CR_MOV_TO | 0:
+		return move_to_cr(ec, (value & (CR0_NW | CR0_CD)) == CR0_NW, &v->cr0_shadow,
+				  value & vmx_caps.cr0_host, VMCS_CR0_SHADOW);
+	case CR_MOV_TO | 4:
+		return move_to_cr(ec, value & CR4_VMXE, &v->cr4_shadow, value & vmx_caps.cr4_host,
+				  VMCS_CR4_SHADOW);
+	default:
+		return vcpu_event(ec, REASON_CR_ACCESS);
+	}
 }
 
 static struct ec *mov_dr(struct ec *ec)
@@ -182,23 +161,16 @@ static struct ec *mov_dr(struct ec *ec)
 static struct ec *ept_violation(struct ec *ec)
 {
 	ec->fault_address = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
-	if (unlikely(vmread(VMCS_EXIT_QUALIFICATION) & QUALIFICATION_NMI_UNBLOCKED) &&
+	if (unlikely(vmread(VMCS_EXIT_QUALIFICATION) & NMI_UNBLOCKED) &&
 	    !(vmread(VMCS_IDT_VECTORING) & INJECT_VALID))
 		block_nmis();
 	return vcpu_event(ec, REASON_EPT_VIOLATION);
 }
 
-/* Now what came while the guest ran is let in, at the latest. */
-static struct ec *preemption_timer(struct ec *ec)
-{
-	__asm__ volatile("sti; nop; cli" : : : "memory");
-	return vcpu_interrupted(ec);
-}
-
 static struct ec *(*const kept[])(struct ec *) = {
 	[REASON_EXCEPTION_NMI] = exception,	[REASON_EXTERNAL_INTERRUPT] = external_interrupt,
 	[REASON_CR_ACCESS] = cr_access,		[REASON_MOV_DR] = mov_dr,
-	[REASON_EPT_VIOLATION] = ept_violation, [REASON_PREEMPTION_TIMER] = preemption_timer,
+	[REASON_EPT_VIOLATION] = ept_violation, [REASON_PREEMPTION_TIMER] = vcpu_let_in,
 };
 
 /*
