@@ -141,25 +141,12 @@ static void ports(unsigned base, unsigned order)
 		   CRD(CRD_PIO, PIO_ACCESS, order, base)));
 }
 
-/* As QEMU says that it is. */
-static bool under_hypervisor(void)
-{
-	uint32_t eax = 1, ebx, ecx = 0, edx;
-
-	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-	return ecx >> 31;
-}
-
 /* By the main thread, once in a test. */
 static void prepare(void)
 {
 	pm1 = find_pm1();
 	if (!pm1)
 		test_skip("no ACPI sleep");
-	if (!under_hypervisor()) {
-		/* It does not say that it is one: Bochs. */
-		test_skip("the emulator's time is lost after sleep");
-	}
 	/*
 	 * SeaBIOS starts the other CPUs here when it wakes up, and puts back
 	 * what was there before they have come, so that they run into it.

@@ -111,7 +111,7 @@ void setup_cpu(struct cpu *cpu)
 {
 	bool vmx = has(1, ECX, 5), svm = has(0x80000001, ECX, 2);
 
-	tsc_adjust();
+	tsc_adjust(cpu);
 	set_registers(cpu);
 	mitigate_init();
 	desc_init(cpu);

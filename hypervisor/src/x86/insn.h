@@ -41,7 +41,8 @@
 #define DR7_ENABLED 0xfful /* any of the four breakpoints */
 #define DR7_GD	    (1ul << 13)
 
-enum { MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b, MSR_PAT = 0x277, MSR_TSC_DEADLINE = 0x6e0 };
+enum { MSR_TSC = 0x10, MSR_TSC_ADJUST = 0x3b, MSR_TSC_DEADLINE = 0x6e0 };
+enum { MSR_APIC_BASE = 0x1b, MSR_PAT = 0x277 };
 enum { MSR_X2APIC = 0x800, MSR_XSS = 0xda0, MSR_EFER = 0xc0000080, MSR_TSC_AUX = 0xc0000103 };
 enum { MSR_STAR = 0xc0000081, MSR_LSTAR = 0xc0000082, MSR_SFMASK = 0xc0000084 };
 enum { MSR_FS_BASE = 0xc0000100, MSR_KERNEL_GS_BASE = 0xc0000102 };

@@ -8,6 +8,7 @@
 
 #include "../log.h"
 #include "acpi.h"
+#include "cpu.h"
 #include "insn.h"
 
 enum { PM_HZ = 3579545, PM_MASK = 0xffffff }; /* some timers have no more bits */
@@ -18,11 +19,13 @@ enum { PORT_B = 0x61, PORT_B_GATE2 = 1 << 0, PORT_B_SPEAKER = 1 << 1 };
 
 enum { PART = 50, TRIES = 4 }; /* measure for 1/50 s: less than PIT_MASK */
 
+enum { LEAF_FEATURES = 7, CPUID_TSC_ADJUST = 1 << 1 }; /* EBX */
 enum { LEAF_TSC = 0x15, LEAF_HYPERVISOR = 0x40000000, LEAF_HYPERVISOR_TSC = 0x40000010 };
 
 uint32_t tsc_khz;
 
-static uint64_t adjustment; /* made to all TSCs after sleep */
+static uint64_t adjust[MAX_CPUS]; /* IA32_TSC_ADJUST, where there is one */
+static uint64_t lost;		  /* by sleep, of all TSCs at one time */
 
 /* Of the clock that the TSC is measured by, and that counts up; 0: the PIT. */
 static uint16_t pm_port;
@@ -98,18 +101,32 @@ void tsc_init(void)
 	log("tsc: %u kHz\n", tsc_khz);
 }
 
-void tsc_resume(uint64_t then)
+static bool can_adjust(void)
 {
-	uint64_t now = rdtsc();
-
-	adjustment = now < then ? then - now : 0;
+	return cpuid(0, 0).eax >= LEAF_FEATURES && cpuid(LEAF_FEATURES, 0).ebx & CPUID_TSC_ADJUST;
 }
 
-/* All have been reset at one time, and all get the same. */
-void tsc_adjust(void)
+/* Firmware and emulators that begin anew with the TSC may say so in that MSR. */
+void tsc_resume(uint64_t then)
 {
-	if (adjustment && !wrmsr_safe(MSR_TSC_ADJUST, adjustment))
-		log("tsc: it cannot go on where it was, time stands still\n");
+	uint64_t now;
+
+	if (can_adjust())
+		wrmsr(MSR_TSC_ADJUST, adjust[0]);
+	now = rdtsc();
+	lost = now < then ? then - now : 0;
+}
+
+void tsc_adjust(const struct cpu *cpu)
+{
+	if (can_adjust() && cpu->idle) {
+		adjust[cpu->id] += lost;
+		wrmsr(MSR_TSC_ADJUST, adjust[cpu->id]);
+	} else if (can_adjust()) {
+		adjust[cpu->id] = rdmsr(MSR_TSC_ADJUST);
+	} else if (lost) {
+		wrmsr(MSR_TSC, rdtsc() + lost);
+	}
 }
 
 void tsc_delay(uint64_t microseconds)

@@ -5,16 +5,16 @@
 
 #include "../types.h"
 
+struct cpu;
+
 extern uint32_t tsc_khz;
 
 /* Boot CPU: measure it. */
 void tsc_init(void);
 
-/*
- * After sleep, on the boot CPU: if the TSC has begun anew, it is to go on from
- * `then`, on all CPUs alike, each of which calls tsc_adjust().
- */
+/* After sleep, on the boot CPU: if the TSC has begun anew, all are to go on from `then`. */
 void tsc_resume(uint64_t then);
-void tsc_adjust(void);
+/* On each CPU as it starts, and starts again. */
+void tsc_adjust(const struct cpu *cpu);
 
 void tsc_delay(uint64_t microseconds);
