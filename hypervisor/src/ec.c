@@ -253,28 +253,6 @@ static struct ec *recalled(struct ec *ec)
 	return ipc_event(ec, ec_is_vcpu(ec) ? EVENT_VCPU_RECALL : EVENT_THREAD_RECALL);
 }
 
-/* As `work`: leave this CPU. */
-static struct ec *migrate(struct ec *ec)
-{
-	struct cpu *cpu = this_cpu();
-	struct sc *sc = ec->own_sc;
-	struct ec *next;
-
-	sc->leaf = ec;
-	if (cpu->sc != sc) {
-		/* A helper ran it; it goes in its own SC's turn. */
-		return cpu->sc->leaf;
-	}
-	next = schedule_blocked();
-	fpu_drop(ec);
-	ec->resume = ec->after_resume;
-	ec->work = ec->after_work;
-	sc->cpu = ec->next_cpu;
-	__atomic_store_n(&ec->cpu, ec->next_cpu, __ATOMIC_RELEASE);
-	ec_post(ec, PENDING_START);
-	return next;
-}
-
 void ec_set_oom(struct ec *ec, struct pt *pt)
 {
 	struct pt *old = ec->oom;
@@ -286,44 +264,25 @@ void ec_set_oom(struct ec *ec, struct pt *pt)
 		object_put(&old->object);
 }
 
-void ec_migrate(struct ec *ec, uint32_t cpu)
-{
-	ec->next_cpu = cpu;
-	if (ec->resume != resume_work || ec->work != migrate) {
-		ec->after_resume = ec->resume;
-		ec->after_work = ec->work;
-		ec_set_work(ec, migrate);
-		this_cpu()->resched = 1;
-	}
-}
-
 void ec_recall(struct ec *ec, bool yes)
 {
-	bool migrates = ec->resume == resume_work && ec->work == migrate;
-	const void **resume = migrates ? &ec->after_resume : &ec->resume;
-	struct ec *(**work)(struct ec *) = migrates ? &ec->after_work : &ec->work;
+	bool works = ec->resume == resume_work;
 
 	if (ec->dead)
 		return;
 	if (!yes) {
 		/* A vCPU, which has no calls to make again. */
-		if (*resume == resume_work && *work == recalled)
-			*resume = vcpu_ops->resume;
+		if (works && ec->work == recalled)
+			ec->resume = vcpu_ops->resume;
 		return;
 	}
-	if (*resume == resume_work) {
-		if (*work != syscall_retry) {
-			/* It is about to report in any case. */
-			return;
-		}
-		/* It makes its call anew after it was recalled. */
-		ec->regs.rip -= SYSCALL_LENGTH;
-	}
-	if (*resume == resume_work || *resume == resume_sysret)
+	if (works && ec->work != syscall_retry)
+		return; /* it is about to report in any case */
+	if (works)
+		ec->regs.rip -= SYSCALL_LENGTH; /* it makes its call anew after that */
+	if (works || ec->resume == resume_sysret)
 		ec->regs.rflags = RFLAGS_USER; /* as after a call */
-	syscall_drop(ec);
-	*resume = resume_work;
-	*work = recalled;
+	ec_set_work(ec, recalled);
 	this_cpu()->resched |= ec == this_cpu()->current;
 }
 

@@ -91,10 +91,6 @@ struct ec {
 	struct ec *home;  /* whose proxy it is */
 	uint64_t time;	  /* TSC ticks run, up to a switch of SC */
 
-	const void *after_resume;	       /* with what it goes on when it has */
-	struct ec *(*after_work)(struct ec *); /* migrated */
-	uint32_t next_cpu;		       /* to which it migrates */
-
 	struct progress *progress;    /* of items_send, if interrupted */
 	struct revocation revocation; /* the same */
 	uint64_t retry_until;	      /* epoch at which no memory is final */
@@ -157,7 +153,5 @@ void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *));
 void ec_set_oom(struct ec *ec, struct pt *pt);
 /* On its CPU: report a recall before it goes on; false: do not. */
 void ec_recall(struct ec *ec, bool yes);
-/* On its CPU: it goes on on another. */
-void ec_migrate(struct ec *ec, uint32_t cpu);
 /* On its CPU: it may run again. */
 void ec_wake(struct ec *ec);

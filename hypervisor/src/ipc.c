@@ -124,13 +124,15 @@ static void oom_enter(struct pt *pt, uint64_t source, uint64_t reason)
 	pt->ec->regs.rdx = reason;
 }
 
-/* No message goes either way. */
-static struct ec *ask(struct ec *self, struct pt *pt, uint64_t source, uint64_t reason)
+/* No message goes either way; then `self` does `work`. */
+static struct ec *ask(struct ec *self, struct pt *pt, uint64_t source, uint64_t reason,
+		      struct ec *(*work)(struct ec *))
 {
 	struct ec *handler = pt->ec;
 
 	if (handler->idle_on != self->cpu)
 		return help(self, handler);
+	ec_set_work(self, work);
 	self->waits = WAITS_MEMORY;
 	handler->utcb->items = 0;
 	handler->odd_reply = 1;
@@ -143,27 +145,10 @@ static struct ec *ask(struct ec *self, struct pt *pt, uint64_t source, uint64_t 
 static struct ec *ask_here(struct ec *proxy)
 {
 	struct pt *pt = proxy->oom;
-	struct ec *next;
 
 	if (pt->object.dying || pt->ec->dead)
 		return remote_return(proxy);
-	next = ask(proxy, pt, proxy->regs.rsi, proxy->regs.rdx);
-	if (proxy->callee)
-		ec_set_work(proxy, remote_return);
-	return next;
-}
-
-static struct ec *ask_there(struct ec *self, struct pt *pt, uint64_t reason)
-{
-	struct ec *proxy = self->home ? NULL : remote_proxy(self);
-
-	if (!proxy)
-		return NULL;
-	ec_set_oom(proxy, pt);
-	proxy->regs.rsi = oom_source(self);
-	proxy->regs.rdx = reason;
-	ec_set_work(self, syscall_retry);
-	return remote_send(self, pt->ec->cpu, ask_here);
+	return ask(proxy, pt, proxy->regs.rsi, proxy->regs.rdx, remote_return);
 }
 
 struct ec *oom_call(struct ec *self, struct ec *receiver, enum oom_reason reason)
@@ -180,12 +165,19 @@ struct ec *oom_call(struct ec *self, struct ec *receiver, enum oom_reason reason
 		oom_enter(pt, oom_source(self), reason | OOM_SELF);
 		return self;
 	}
-	if (pt->ec->cpu != self->cpu)
-		return ask_there(self, pt, reason);
-	if (pt->ec->idle_on != self->cpu && pt->ec->sc == self->sc)
+	if (pt->ec->cpu == self->cpu) {
+		if (pt->ec->idle_on != self->cpu && pt->ec->sc == self->sc)
+			return NULL;
+		ec_set_work(self, syscall_retry);
+		return ask(self, pt, oom_source(self), reason, syscall_retry);
+	}
+	if (self->home || !remote_proxy(self))
 		return NULL;
+	ec_set_oom(self->proxy, pt);
+	self->proxy->regs.rsi = oom_source(self);
+	self->proxy->regs.rdx = reason;
 	ec_set_work(self, syscall_retry);
-	return ask(self, pt, oom_source(self), reason);
+	return remote_send(self, pt->ec->cpu, ask_here);
 }
 
 [[gnu::noinline]] static struct ec *call_slow(uint64_t id, struct ec *self, const struct mapping *m)
@@ -307,46 +299,40 @@ static struct ec *reply_again(struct ec *self, struct ec *caller, enum status s)
 	return likely(s == SUCCESS) ? ipc_return(caller) : reply_again(self, caller, s);
 }
 
-/* The caller goes on, after it has slept on the SM, if any. */
-static struct ec *go_on(struct ec *caller, struct sm *sm)
+/* The caller's chain is without `self`, who is ready for the next. */
+static inline struct ec *leave_chain(struct ec *self)
 {
-	caller->sleeps = 0;
-	/* Nobody would wake a dead one: it goes on to its end. */
-	if (sm && !caller->dead)
-		(void)sm_down(sm, caller, false, 0);
-	if (!caller->blocked)
-		return ipc_return(caller);
-	if (caller->sc != this_cpu()->sc) {
-		caller->sc->leaf = caller;
-		return this_cpu()->sc->leaf;
-	}
-	return ec_block(caller);
-}
+	struct ec *caller = self->caller;
 
-static struct sm *sm_of_reply(struct ec *self, uint64_t id)
-{
-	struct sm *sm = NULL;
-
-	if (syscall_selector(id))
-		sm = pd_object(self->pd, syscall_selector(id), OBJECT_SM, SM_RIGHT_DOWN);
-	return sm && sm->gsi != SM_SIGNAL ? sm : NULL;
+	self->idle_on = self->cpu;
+	self->caller = NULL;
+	caller->callee = NULL;
+	return caller;
 }
 
 /*
- * Typed items; or the caller is to sleep before it goes on: it makes its call
+ * Typed items; or who was asked for memory, so that the message is nothing; or
+ * the caller is to sleep on a semaphore before it goes on: it makes its call
  * again then, or if this was an event, just runs.
  */
-[[gnu::noinline]] static struct ec *reply_slow(uint64_t id, struct ec *self, struct ec *caller)
+[[gnu::noinline]] static struct ec *reply_slow(uint64_t id, struct ec *self)
 {
-	uint64_t items = items_of(self->utcb);
-	struct sm *sm = sm_of_reply(self, id);
-	enum status s;
+	uint64_t items, at = syscall_selector(id);
+	struct sm *sm = at ? pd_object(self->pd, at, OBJECT_SM, SM_RIGHT_DOWN) : NULL;
+	struct ec *caller;
+	enum status s = SUCCESS;
 
+	if (self->global)
+		return fail(self, BAD_HYPERCALL);
+	if (sm && sm->gsi == SM_SIGNAL)
+		sm = NULL;
+	self->odd_reply = 0;
+	caller = leave_chain(self);
 	if (caller->waits == WAITS_STATE) {
 		s = load_state(self, caller);
-	} else {
+	} else if (caller->waits == WAITS_MESSAGE) {
+		items = items_of(self->utcb);
 		copy_message(caller->utcb, self->utcb, items);
-		s = SUCCESS;
 		if (has_typed(items)) {
 			s = reply_items(self, caller, caller->utcb, 0, items);
 			caller->utcb->items = items_header(items);
@@ -354,44 +340,31 @@ static struct sm *sm_of_reply(struct ec *self, uint64_t id)
 	}
 	if (s != SUCCESS)
 		return reply_again(self, caller, s);
-	if (caller->waits == WAITS_MESSAGE && !sm)
-		caller->regs.rdi = SUCCESS;
-	else if (caller->waits == WAITS_MESSAGE)
+	if (caller->waits == WAITS_MESSAGE && sm)
 		syscall_again(caller);
-	return go_on(caller, sm);
-}
-
-/* By one that cannot, or that was asked for memory: its message is nothing. */
-[[gnu::noinline]] static struct ec *reply_odd(uint64_t id, struct ec *self)
-{
-	struct ec *caller = self->caller;
-
-	if (self->global)
-		return fail(self, BAD_HYPERCALL);
-	self->odd_reply = 0;
-	self->idle_on = self->cpu;
-	self->caller = NULL;
-	caller->callee = NULL;
-	return go_on(caller, sm_of_reply(self, id));
+	else if (caller->waits == WAITS_MESSAGE)
+		caller->regs.rdi = SUCCESS;
+	caller->sleeps = 0;
+	/* Nobody would wake a dead one: it goes on to its end. */
+	if (sm && !caller->dead)
+		(void)sm_down(sm, caller, false, 0);
+	return caller->blocked && caller->sc == this_cpu()->sc ? ec_block(caller)
+							       : ipc_return(caller);
 }
 
 struct ec *sys_reply(uint64_t id, struct ec *self)
 {
-	struct ec *caller = self->caller;
+	struct ec *caller;
 	uint64_t items;
 
-	if (unlikely(self->odd_reply))
-		return reply_odd(id, self);
-	self->idle_on = self->cpu;
-	self->caller = NULL;
-	caller->callee = NULL;
-	if (unlikely(id >= CALL_ID(0, 0, 1)))
-		return reply_slow(id, self, caller);
-	if (caller->waits == WAITS_STATE)
-		return reply_state(self, caller);
+	if (unlikely(self->odd_reply || id >= CALL_ID(0, 0, 1)))
+		return reply_slow(id, self);
+	if (self->caller->waits == WAITS_STATE)
+		return reply_state(self, leave_chain(self));
 	items = items_of(self->utcb);
 	if (unlikely(has_typed(items)))
-		return reply_slow(id, self, caller);
+		return reply_slow(id, self);
+	caller = leave_chain(self);
 	caller->regs.rdi = SUCCESS;
 	copy_message(caller->utcb, self->utcb, items);
 	return ipc_return(caller);

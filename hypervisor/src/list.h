@@ -19,23 +19,18 @@ static inline bool list_empty(const struct list *l)
 	return l->next == l;
 }
 
-static inline void list_insert(struct list *before, struct list *l)
-{
-	l->next = before;
-	l->prev = before->prev;
-	before->prev->next = l;
-	before->prev = l;
-}
-
-/* At the end, when `head` is the ring's head. */
+/* At the end, when `head` is the ring's head; or before any element. */
 static inline void list_append(struct list *head, struct list *l)
 {
-	list_insert(head, l);
+	l->next = head;
+	l->prev = head->prev;
+	head->prev->next = l;
+	head->prev = l;
 }
 
 static inline void list_prepend(struct list *head, struct list *l)
 {
-	list_insert(head->next, l);
+	list_append(head->next, l);
 }
 
 /* For an element that will be inserted again before it is removed again. */

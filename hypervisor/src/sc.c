@@ -8,6 +8,7 @@
 #include "sc.h"
 
 #include "ec.h"
+#include "fpu.h"
 #include "pd.h"
 #include "time.h"
 #include "x86/cpu.h"
@@ -28,7 +29,7 @@ struct sc *sc_create(struct pd *owner, struct ec *ec, unsigned priority, uint64_
 	sc->since = sc->time = 0;
 	sc->cpu = ec->cpu;
 	sc->priority = (uint8_t)priority;
-	sc->ended = 0;
+	sc->odd = 0;
 	return sc;
 }
 
@@ -93,17 +94,6 @@ uint64_t sc_time(const struct sc *sc)
 	return time;
 }
 
-static void enqueue(struct cpu *cpu, struct sc *sc, bool head)
-{
-	struct list *queue = &cpu->ready[sc->priority];
-
-	if (head)
-		list_prepend(queue, &sc->queue);
-	else
-		list_append(queue, &sc->queue);
-	cpu->ready_mask[sc->priority / 64] |= 1ul << sc->priority % 64;
-}
-
 static inline void unqueue(struct cpu *cpu, struct sc *sc)
 {
 	unsigned priority = sc->priority;
@@ -123,7 +113,8 @@ static void put(struct cpu *cpu, struct sc *sc, bool head)
 		sc = next;
 		head = true;
 	}
-	enqueue(cpu, sc, head);
+	list_append(head ? cpu->ready[sc->priority].next : &cpu->ready[sc->priority], &sc->queue);
+	cpu->ready_mask[sc->priority / 64] |= 1ul << sc->priority % 64;
 }
 
 static struct sc *dequeue(struct cpu *cpu)
@@ -191,26 +182,39 @@ static void account(struct cpu *cpu, uint64_t now)
 	sc->left = ran < sc->left ? sc->left - ran : 0;
 }
 
+/* With its EC, which goes on on the other CPU. */
+[[gnu::noinline]] static void move(struct sc *sc)
+{
+	struct ec *ec = sc->ec;
+
+	fpu_drop(ec);
+	sc->cpu = sc->moves - 1u;
+	sc->moves = 0;
+	__atomic_store_n(&ec->cpu, sc->cpu, __ATOMIC_RELEASE);
+	ec_post(ec, PENDING_START);
+}
+
 /* `sc`, if not NULL, or the best that can run; what its chain goes on with. */
 static struct ec *pick(struct cpu *cpu, uint64_t now, struct sc *sc)
 {
 	for (; sc || (sc = dequeue(cpu)); sc = NULL) {
 		struct ec *ec = sc->leaf;
+		bool odd = unlikely(sc->odd) && ec == sc->ec && !ec->callee;
 
-		if (unlikely(sc->ended && ec == sc->ec && !ec->callee)) {
+		if (odd && sc->ended) {
 			sc_release(sc);
-			continue;
-		}
-		if (unlikely(ec->blocked)) {
+		} else if (unlikely(ec->blocked)) {
 			list_append(&ec->parked, &sc->queue);
-			continue;
+		} else if (odd) {
+			move(sc);
+		} else {
+			if (!sc->left)
+				sc->left = sc->quantum;
+			cpu->sc = sc;
+			sc->since = now;
+			timeout_arm(cpu, now + sc->left);
+			return ec;
 		}
-		if (!sc->left)
-			sc->left = sc->quantum;
-		cpu->sc = sc;
-		sc->since = now;
-		timeout_arm(cpu, now + sc->left);
-		return ec;
 	}
 	cpu->sc = NULL;
 	cpu->idle_since = now;

@@ -20,7 +20,13 @@ struct sc {
 	uint64_t time;	   /* TSC ticks run in all */
 	uint32_t cpu;
 	uint8_t priority;
-	uint8_t ended; /* revoked, or its EC died */
+	union {
+		struct {
+			uint8_t ended; /* revoked, or its EC died */
+			uint8_t moves; /* 1 + the CPU, once its EC is awake and in no call */
+		};
+		uint16_t odd; /* one of these */
+	};
 };
 
 /* NULL: no memory. */

@@ -150,7 +150,8 @@ static enum status migrate(struct ec *self, void *o)
 	s = give(self, ec, r->rdx);
 	if (s == SUCCESS) {
 		ec_set_oom(ec, oom_portal_at(self));
-		ec_migrate(ec, (uint32_t)r->rsi);
+		ec->own_sc->moves = (uint8_t)(r->rsi + 1);
+		this_cpu()->resched |= ec == self;
 	}
 	return s;
 }
