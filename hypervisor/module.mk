@@ -17,7 +17,7 @@ HYPERVISOR_SRC += $(addprefix hypervisor/src/x86/, \
 
 HYPERVISOR_LD	:= hypervisor/src/hypervisor.ld
 HYPERVISOR_OBJ	:= $(addprefix $(B)/,$(addsuffix .o,$(basename $(HYPERVISOR_SRC))))
-OBJECTS		+= $(HYPERVISOR_OBJ)
+OBJECTS		+= $(HYPERVISOR_OBJ) $(B)/hypervisor/offsets.o
 KERNEL_FLAGS	:= -mcmodel=kernel -Ihypervisor/include -Ihypervisor/src -I$(B)/hypervisor
 KERNEL_CC	= $(Q)$(CC) $(MACHINE) $(KERNEL_FLAGS) -MMD -MP
 KERNEL_LINK	= $(Q)$(CC) $(LINK) -Wl,-T,$(HYPERVISOR_LD) $(HYPERVISOR_OBJ) -o
@@ -35,8 +35,6 @@ $(B)/hypervisor/offsets.h: hypervisor/src/x86/offsets.c $(B)/flags
 	@mkdir -p $(@D)
 	$(KERNEL_CC) -MT $@ -MF $(B)/hypervisor/offsets.d -S -o - $< | \
 		sed -n 's/.*"->\([^ ]*\) \$$*\([0-9]*\)".*/#define \U\1 \2/;T;s/\./_/g;p' > $@
-
--include $(B)/hypervisor/offsets.d
 
 # Linked twice: without symbol table, to learn the addresses of the functions,
 # then with the one that a panic's backtrace is printed from. The table must not

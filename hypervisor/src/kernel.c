@@ -11,11 +11,8 @@
 #include "x86/hip.h"
 #include "x86/insn.h"
 
-enum {
-	ROOT_PRIORITY = 1,
-	ROOT_QUANTUM = 10000, /* us */
-	QUOTA_RESERVE = 64,   /* pages that root does not get */
-};
+/* The quantum in us; pages that root does not get. */
+enum { ROOT_PRIORITY = 1, ROOT_QUANTUM = 10000, QUOTA_RESERVE = 64 };
 
 struct sm *sm_suspend;
 
@@ -30,15 +27,13 @@ static void must(bool done)
 /* Root's segments are mapped where they are, in the module. */
 static void map_root(uint64_t phys, uint64_t address, unsigned rights)
 {
-	struct transfer t = {
-		.to = pd_root,
-		.source = phys >> PAGE_BITS,
-		.target = address >> PAGE_BITS,
-		.type = CRD_MEM,
-		.rights = (uint8_t)rights,
-		.kernel = true,
-		.left = TRANSFER_STEPS,
-	};
+	struct transfer t = {.to = pd_root,
+			     .source = phys >> PAGE_BITS,
+			     .target = address >> PAGE_BITS,
+			     .type = CRD_MEM,
+			     .rights = (uint8_t)rights,
+			     .kernel = true,
+			     .left = TRANSFER_STEPS};
 
 	if (mapping_delegate(&t) != SUCCESS || !t.got)
 		panic("root: cannot map its image");
@@ -67,11 +62,7 @@ void kernel_create_root(void)
 	uint64_t used = pd_kernel.quota.used + page_overhead() + QUOTA_RESERVE;
 	uint64_t all = pool_size >> PAGE_BITS;
 	struct ec_parameters p = {
-		.utcb = ROOT_UTCB,
-		.sp = ROOT_HIP,
-		.cpu = this_cpu()->id,
-		.global = true,
-	};
+		.utcb = ROOT_UTCB, .sp = ROOT_HIP, .cpu = this_cpu()->id, .global = true};
 	struct mapping *hip;
 	struct ec *ec;
 	struct sc *sc;

@@ -132,12 +132,10 @@ static void print_symbol(uint64_t address)
 {
 	const struct symbol *s = symbols_end - 1;
 
-	print("  %016lx", address);
 	while (s > symbols && s->address > address)
 		s--;
-	if (in_text(address))
-		print(" %s+0x%lx", s->name, address - s->address);
-	print("\n");
+	print("  %016lx %s+0x%lx\n", address, in_text(address) ? s->name : "not of the kernel",
+	      address - s->address);
 }
 
 /* Is the instruction before this address a call? (SDM 2A: e8, ff /2) */
@@ -158,12 +156,9 @@ static void backtrace(uint64_t rip, uint64_t rsp)
 
 	print("backtrace:\n");
 	print_symbol(rip);
-	for (; (uint64_t)word < kmem_stack_end(rsp) && n < BACKTRACE_MAX; word++) {
-		if (follows_call(*word)) {
+	for (; (uint64_t)word < kmem_stack_end(rsp); word++)
+		if (follows_call(*word) && n++ < BACKTRACE_MAX)
 			print_symbol(*word);
-			n++;
-		}
-	}
 }
 
 static void print_registers(const struct regs *regs)
@@ -206,7 +201,6 @@ void panic_exception(const struct regs *regs, const char *format, ...)
 		  regs ? regs->rsp : (uint64_t)__builtin_frame_address(0));
 	print("panic: end\n");
 	halt_forever();
-	__builtin_unreachable();
 }
 
 void panic_nmi(void)

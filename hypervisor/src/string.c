@@ -13,9 +13,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t n)
 	void *d = to;
 	size_t words = n / 8, bytes = n % 8;
 
-	__asm__ volatile("rep movsq\n"
-			 "mov %3, %%rcx\n"
-			 "rep movsb"
+	__asm__ volatile("rep movsq; mov %3, %%rcx; rep movsb"
 			 : "+D"(d), "+S"(from), "+c"(words)
 			 : "r"(bytes)
 			 : "memory");
@@ -28,9 +26,7 @@ void *memset(void *to, int value, size_t n)
 	size_t words = n / 8, bytes = n % 8;
 	uint64_t pattern = (uint8_t)value * 0x0101010101010101ul;
 
-	__asm__ volatile("rep stosq\n"
-			 "mov %3, %%rcx\n"
-			 "rep stosb"
+	__asm__ volatile("rep stosq; mov %3, %%rcx; rep stosb"
 			 : "+D"(d), "+c"(words)
 			 : "a"(pattern), "r"(bytes)
 			 : "memory");

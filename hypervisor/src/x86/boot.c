@@ -36,7 +36,7 @@ struct cpu boot_cpu = {.self = &boot_cpu, .start_sp = (uint64_t)boot_stack_end};
 extern const char entry_syscall[]; /* entry.S */
 
 /*
- * Memory types by PAT entry, SDM 3A 11.12: what ptab_format.h calls write-back
+ * Memory types by PAT entry, SDM 3A 11.12: what kmem.h calls write-back
  * 0, write-combining 1 (PWT), uncached 3 (PWT, PCD); the same again with PAT.
  */
 #define PAT_TYPES 0x0007010600070106ul
@@ -64,18 +64,15 @@ void *boot_memory(uint64_t phys, uint64_t size)
 
 bool setup_window(struct cpu *cpu)
 {
-	for (unsigned i = 0; i < CPU_PAGES; i++) {
-		bool used = i == CPU_TSS || CPU_STACKS >> i & 1;
-		void *page = used ? page_alloc(NULL, 0, true) : NULL;
+	char *page = page_alloc(NULL, 3, true);
 
-		if (used && !page)
-			return false;
-		if (page)
+	for (unsigned i = 0; page && i < CPU_PAGES; i++)
+		if ((CPU_STACKS | 1 << CPU_TSS) >> i & 1) {
 			kmem_cpu_map(cpu->id, i, pool_to_phys(page), true);
-	}
-	cpu->stack = kmem_cpu_page(cpu->id, CPU_STACK) + STACK_SIZE;
-	cpu->start_sp = cpu->stack;
-	return true;
+			page += PAGE_SIZE;
+		}
+	cpu->start_sp = cpu->stack = kmem_cpu_page(cpu->id, CPU_STACK) + STACK_SIZE;
+	return page;
 }
 
 static void set_registers(struct cpu *cpu)
@@ -192,13 +189,14 @@ void boot_main(uint32_t magic, uint32_t info)
 	pd_init_kernel();
 	sm_init_gsis(GSIS);
 	acpi_init();
+	hip_init();
+	hip_add(APIC_PHYS, APIC_SIZE, HIP_MEM_KERNEL);
 	madt_init();
 
 	irq_reset();
 	tsc_init();
 	apic_init(); /* whose timer the TSC measures */
 
-	hip_init();
 	if (!setup_window(&boot_cpu))
 		panic("no memory for the boot CPU");
 	setup_cpu(&boot_cpu);

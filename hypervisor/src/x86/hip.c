@@ -8,7 +8,6 @@
 #include "../panic.h"
 #include "../space.h"
 #include "acpi.h"
-#include "apic.h"
 #include "boot.h"
 #include "cpu.h"
 #include "iommu.h"
@@ -20,7 +19,7 @@
 
 struct hip *hip_page;
 
-/* Which the HIP does not show. */
+/* Of what is added after hip_init(): registers. */
 static_assert(1 + MAX_IOAPICS + MAX_IOMMUS <= ARRAY_SIZE(boot_info.mem) - HIP_MEMS);
 
 void hip_add(uint64_t phys, uint64_t size, int type)
@@ -45,7 +44,7 @@ static bool is_any(int type, uint64_t phys, uint64_t size)
 
 bool hip_is_kernel(uint64_t phys, uint64_t size)
 {
-	return is_any(HIP_MEM_KERNEL, phys, size) || is_any(HIP_MEM_DEVICE, phys, size);
+	return is_any(HIP_MEM_KERNEL, phys, size);
 }
 
 bool hip_is_ram(uint64_t phys)
@@ -72,12 +71,11 @@ void hip_init(void)
 			hip_add(acpi_root[i].phys, acpi_root[i].size,
 				i ? HIP_MEM_XSDT : HIP_MEM_RSDT);
 	hip_add(kmem_image_phys(log_ring), LOG_SIZE, HIP_MEM_LOG);
-	hip_add(APIC_PHYS, APIC_SIZE, HIP_MEM_DEVICE);
 
 	hip_page = page_alloc(NULL, 0, true);
 	*hip_page = (struct hip){
 		.signature = HIP_SIGNATURE,
-		.length = HIP_HEAD,
+		.length = (uint16_t)(HIP_HEAD + boot_info.mems * sizeof(struct hip_mem)),
 		.cpu_offset = sizeof(struct hip),
 		.cpu_size = sizeof(struct hip_cpu),
 		.mem_offset = HIP_HEAD,
@@ -89,14 +87,9 @@ void hip_init(void)
 		.gsis = GSIS,
 		.page_sizes = 1u << 12 | 1u << 21 | (ptab_host.levels_large == 2 ? 1u << 30 : 0),
 		.utcb_sizes = 1 << 12,
-		.tsc_khz = tsc_khz,
 	};
-	for (const struct hip_mem *m = boot_info.mem; m < boot_info.mem + boot_info.mems; m++) {
-		if (m->type != HIP_MEM_DEVICE) {
-			__builtin_memcpy((char *)hip_page + hip_page->length, m, sizeof(*m));
-			hip_page->length = (uint16_t)(hip_page->length + sizeof(*m));
-		}
-	}
+	__builtin_memcpy((char *)hip_page + HIP_HEAD, boot_info.mem,
+			 boot_info.mems * sizeof(struct hip_mem));
 }
 
 void hip_add_cpu(const struct cpu *cpu)
@@ -115,6 +108,7 @@ void hip_finish(void)
 	const uint16_t *word = (const uint16_t *)hip_page;
 	uint16_t sum = 0;
 
+	hip_page->tsc_khz = tsc_khz;
 	hip_page->features = (vcpu_ops ? vcpu_ops->feature : 0u) |
 			     (iommu.vendor && iommu.complete ? HIP_IOMMU : 0u);
 	for (unsigned i = 0; i < hip_page->length / 2; i++)

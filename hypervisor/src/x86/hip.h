@@ -11,12 +11,14 @@ struct cpu;
 
 extern struct hip *hip_page;
 
-/* For hip_add(): type of the loader's; and registers of the kernel's, which the HIP does not show. */
-enum { HIP_MEM_RESERVED = 2, HIP_MEM_DEVICE = 0 };
+enum { HIP_MEM_RESERVED = 2 }; /* a loader's type */
 
 /* From now on the range is of this type. */
 void hip_add(uint64_t phys, uint64_t size, int type);
-/* Boot CPU, when the pool is there: all but the CPUs and the features. */
+/*
+ * Boot CPU: all but the CPUs, the features and the TSC. What is added later, registers
+ * that are the kernel's, is not shown.
+ */
 void hip_init(void);
 /* On each CPU: its entry. */
 void hip_add_cpu(const struct cpu *cpu);

@@ -190,7 +190,7 @@ static inline uint32_t xgetbv(void)
 	return low;
 }
 
-static inline void halt_forever(void)
+_Noreturn static inline void halt_forever(void)
 {
 	for (;;)
 		__asm__ volatile("cli; hlt");

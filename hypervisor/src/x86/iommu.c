@@ -64,7 +64,7 @@ static struct iommu_unit *unit_at(uint64_t phys)
 		u->registers = kmem_map(phys, MEMORY_UNCACHED);
 		for (unsigned i = 1; i < UNIT_PAGES; i++)
 			kmem_map(phys + i * PAGE_SIZE, MEMORY_UNCACHED);
-		hip_add(phys, UNIT_PAGES * PAGE_SIZE, HIP_MEM_DEVICE);
+		hip_add(phys, UNIT_PAGES * PAGE_SIZE, HIP_MEM_KERNEL);
 		u->queue = page_alloc(NULL, 1, true);
 	}
 	return u->queue ? u : NULL;

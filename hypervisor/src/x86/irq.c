@@ -69,14 +69,13 @@ void irq_ioapic(uint64_t phys, uint32_t gsi, uint8_t id)
 
 	if (ioapic_count == MAX_IOAPICS)
 		return;
-	hip_add(phys & ~PAGE_MASK, PAGE_SIZE, HIP_MEM_DEVICE);
+	hip_add(phys & ~PAGE_MASK, PAGE_SIZE, HIP_MEM_KERNEL);
 	*a = (struct ioapic){kmem_map(phys, MEMORY_UNCACHED), gsi, 0, SOURCE_UNKNOWN, id};
 	version = read(a, REG_VERSION);
-	a->pins = (version >> 16 & 0xff) + 1;
-	if (version == ~0u)
+	a->pins = version == ~0u ? 0 : (version >> 16 & 0xff) + 1;
+	ioapic_count++;
+	if (!a->pins)
 		log("irq: no IOAPIC at 0x%lx\n", phys);
-	else
-		ioapic_count++;
 }
 
 void irq_mode(uint32_t gsi, unsigned flags)
@@ -95,7 +94,7 @@ void irq_source(uint8_t ioapic_id, uint32_t source)
 bool irq_sources_known(void)
 {
 	for (struct ioapic *a = ioapics; a < ioapics + ioapic_count; a++)
-		if (a->source == SOURCE_UNKNOWN)
+		if (a->pins && a->source == SOURCE_UNKNOWN)
 			return false;
 	return true;
 }

@@ -10,15 +10,9 @@
 #include "boot.h"
 #include "cpu.h"
 #include "insn.h"
-#include "ptab_format.h"
 
-enum {
-	ENTRIES = 512,
-	SLOT_POOL = 510,   /* POOL_BASE in the root table */
-	SLOT_KERNEL = 511, /* KERNEL_BASE and the windows */
-	SLOT_IMAGE = 510,  /* below that */
-	SLOT_WINDOWS = 511,
-};
+/* In the root table POOL_BASE, and KERNEL_BASE with the windows; below that these. */
+enum { ENTRIES = 512, SLOT_POOL = 510, SLOT_KERNEL = 511, SLOT_IMAGE = 510, SLOT_WINDOWS = 511 };
 
 #define LARGE_SIZE (1ul << 21)
 

@@ -17,6 +17,14 @@
 #define CPU_BASE    0xffffffffc0000000ul
 #define DEVICE_BASE 0xffffffffc0400000ul
 
+/*
+ * Entries, of threads' page tables as well: SDM 3A 4.5. With the kernel's PAT,
+ * PTE_PWT is write-combining, with PTE_PCD uncached.
+ */
+enum { PTE_P = 1 << 0, PTE_W = 1 << 1, PTE_U = 1 << 2, PTE_PWT = 1 << 3, PTE_PCD = 1 << 4 };
+enum { PTE_A = 1 << 5, PTE_D = 1 << 6, PTE_PS = 1 << 7, PTE_G = 1 << 8 };
+#define PTE_NX (1ul << 63)
+
 #define IMAGE_PHYS 0x200000ul /* where the image is loaded */
 
 /* hypervisor.ld */

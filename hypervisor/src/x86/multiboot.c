@@ -12,54 +12,38 @@
 
 struct boot_info boot_info;
 
-enum {
-	MB1_MAGIC = 0x2badb002,
-	MB2_MAGIC = 0x36d76289,
+enum { MB1_MAGIC = 0x2badb002, MB2_MAGIC = 0x36d76289 };
+/* Of strings Multiboot 1 tells no length; where the RSDP has its version. */
+enum { STRING_MAX = 1024, RANGE_SIZE = 24, RSDP_REVISION = 15 };
 
-	STRING_MAX = 1024, /* Multiboot 1 tells no length */
-	RANGE_SIZE = 24,
-	FRAMEBUFFER_SIZE = 22,
-	RSDP_REVISION = 15,
-};
-
-/* Ranges that continue the last one are joined with it: EFI maps are long. */
-static void add(uint64_t address, uint64_t size, uint32_t type, uint64_t aux)
+/*
+ * Ranges that continue the last one are joined with it: EFI maps are long. What
+ * is empty, but for an address alone, or wraps is a lie.
+ */
+static void add(uint64_t address, uint64_t size, int type, uint64_t aux)
 {
-	struct hip_mem *new = &boot_info.mem[boot_info.mems], *last = new - 1;
+	struct hip_mem *last = &boot_info.mem[boot_info.mems] - 1;
 
-	if (address == 0 - size || address + size < address)
-		return;
-	if (boot_info.mems && (int)type > 0 && last->type == type &&
-	    last->address + last->size == address) {
+	if ((!size && type != HIP_MEM_EFI) || size > ~address || boot_info.mems == LOADER_MEMS)
+		log("boot: 0x%lx bytes at 0x%lx left out\n", size, address);
+	else if (boot_info.mems && type > 0 && last->type == (uint32_t)type &&
+		 last->address + last->size == address)
 		last->size += size;
-	} else if (boot_info.mems < LOADER_MEMS) {
-		*new = (struct hip_mem){address, size, type, (uint32_t)aux};
-		boot_info.mems++;
-	} else {
-		log("boot: memory at 0x%lx left out, there is too much\n", address);
-	}
+	else
+		boot_info.mem[boot_info.mems++] = (struct hip_mem){address, size, (uint32_t)type,
+								   (uint32_t)aux};
 }
 
 /* Into the page that root may read (hypervisor.ld); what has no room is cut off. */
 static const char *keep(const char *from, uint64_t size)
 {
-	const char *kept = boot_strings + boot_info.strings;
-	char *to = boot_strings + boot_info.strings, *end = boot_strings + PAGE_SIZE - 1;
+	char *start = boot_strings + boot_info.strings, *to = start;
 
-	while (from && size-- && *from && to < end)
+	while (from && size-- && *from && to < boot_strings + PAGE_SIZE - 1)
 		*to++ = *from++;
 	*to = 0;
-	boot_info.strings = (uint32_t)(to + (to < end) - boot_strings);
-	return kept;
-}
-
-static void module(uint64_t start, uint64_t end, const char *string, uint64_t size)
-{
-	if (start < end)
-		add(start, end - start, (uint32_t)HIP_MEM_MODULE,
-		    kmem_image_phys(keep(string, size)));
-	else
-		log("boot: module at 0x%lx left out, it is empty\n", start);
+	boot_info.strings = (uint32_t)(to - boot_strings) + (to < boot_strings + PAGE_SIZE - 1);
+	return start;
 }
 
 /* Each is so long; 0: before each stands how many bytes follow (version 1). */
@@ -67,7 +51,7 @@ static void ranges(const char *at, uint64_t left, uint32_t size)
 {
 	struct {
 		uint64_t address, size;
-		uint32_t type;
+		int type;
 	} r;
 
 	while (at && left >= RANGE_SIZE) {
@@ -76,28 +60,25 @@ static void ranges(const char *at, uint64_t left, uint32_t size)
 		if (step < RANGE_SIZE || step > left)
 			return;
 		__builtin_memcpy(&r, size ? at : at + 4, RANGE_SIZE - 4);
-		if (r.size)
-			add(r.address, r.size,
-			    (int)r.type > 0 ? r.type : (uint32_t)HIP_MEM_RESERVED, 0);
+		add(r.address, r.size, r.type > 0 ? r.type : HIP_MEM_RESERVED, 0);
 		at += step;
 		left -= step;
 	}
 }
 
-static void framebuffer(const void *from)
-{
-	struct {
-		uint64_t address;
-		uint32_t pitch, width, height;
-		uint8_t bits, type;
-	} f;
+struct framebuffer {
+	uint64_t address;
+	uint32_t pitch, width, height;
+	uint8_t bits, type;
+} __attribute__((packed));
 
-	__builtin_memcpy(&f, from, FRAMEBUFFER_SIZE);
-	if (f.address)
-		add(f.address,
-		    (uint64_t)f.width << 40 | (uint64_t)f.height << 16 | (uint64_t)f.type << 8 |
-			    f.bits,
-		    (uint32_t)HIP_MEM_FRAMEBUFFER, f.pitch);
+static void framebuffer(const struct framebuffer *f)
+{
+	if (f->address)
+		add(f->address,
+		    (uint64_t)f->width << 40 | (uint64_t)f->height << 16 | (uint64_t)f->type << 8 |
+			    f->bits,
+		    HIP_MEM_FRAMEBUFFER, f->pitch);
 }
 
 bool boot_option(const char *word)
@@ -121,11 +102,12 @@ struct mb1_info {
 	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline;
 	uint32_t mods_count, mods_addr, syms[4], mmap_length, mmap_addr;
 	uint32_t drives[2], config_table, loader_name, apm_table, vbe[4];
-	char framebuffer[FRAMEBUFFER_SIZE];
+	struct framebuffer framebuffer;
 };
 
 static_assert(offsetof(struct mb1_info, mmap_length) == 44);
 static_assert(offsetof(struct mb1_info, framebuffer) == 88);
+static_assert(sizeof(struct framebuffer) == 22);
 
 enum { MB1_CMDLINE = 1 << 2, MB1_MODULES = 1 << 3, MB1_MMAP = 1 << 6, MB1_FRAMEBUFFER = 1 << 12 };
 
@@ -145,13 +127,14 @@ static bool mb1_parse(uint64_t info)
 	if (i->flags & MB1_MMAP)
 		ranges(boot_memory(i->mmap_addr, i->mmap_length), i->mmap_length, 0);
 	if (i->flags & MB1_FRAMEBUFFER)
-		framebuffer(i->framebuffer);
+		framebuffer(&i->framebuffer);
 	/* One more than there is room for, so that this is said. */
 	for (uint32_t n = 0; i->flags & MB1_MODULES && n < i->mods_count && n <= LOADER_MEMS; n++) {
 		m = boot_memory(i->mods_addr + n * sizeof(*m), sizeof(*m));
 		if (m == NULL)
 			break;
-		module(m->start, m->end, boot_memory(m->string, STRING_MAX), STRING_MAX);
+		add(m->start, (uint64_t)m->end - m->start, HIP_MEM_MODULE,
+		    kmem_image_phys(keep(boot_memory(m->string, STRING_MAX), STRING_MAX)));
 	}
 	return true;
 }
@@ -167,25 +150,25 @@ static void mb2_module(const void *tag, uint32_t size)
 {
 	const uint32_t *word = tag;
 
-	module(word[2], word[3], (const char *)&word[4], size - 16);
+	add(word[2], (uint64_t)word[3] - word[2], HIP_MEM_MODULE,
+	    kmem_image_phys(keep((const char *)&word[4], size - 16)));
 }
 
 static void mb2_mmap(const void *tag, uint32_t size)
 {
 	const uint32_t *word = tag;
 
-	if (word[2])
-		ranges((const char *)&word[4], size - 16, word[2]);
+	ranges((const char *)&word[4], size - 16, word[2]);
 }
 
 static void mb2_framebuffer(const void *tag, uint32_t)
 {
-	framebuffer((const char *)tag + 8);
+	framebuffer((const void *)((const char *)tag + 8));
 }
 
 static void mb2_efi(const void *tag, uint32_t)
 {
-	add(((const uint64_t *)tag)[1], 0, (uint32_t)HIP_MEM_EFI, 0);
+	add(((const uint64_t *)tag)[1], 0, HIP_MEM_EFI, 0);
 }
 
 /* Either version; the newer one has more, and is kept. */
@@ -204,7 +187,7 @@ static bool mb2_parse(uint64_t info)
 		.known = {{1, 8, mb2_cmdline},
 			  {3, 16, mb2_module},
 			  {6, 16, mb2_mmap},
-			  {8, 8 + FRAMEBUFFER_SIZE, mb2_framebuffer},
+			  {8, 8 + sizeof(struct framebuffer), mb2_framebuffer},
 			  {12, 16, mb2_efi},
 			  {14, 8, mb2_rsdp},
 			  {15, 8, mb2_rsdp}},

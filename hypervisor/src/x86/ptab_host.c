@@ -2,8 +2,7 @@
  * The format of threads' page tables. It is nested paging's as well, whose walk
  * is one of user mode, so that all is mapped for it.
  */
-#include "../ptab.h"
-#include "ptab_format.h"
+#include "kmem.h"
 
 struct ptab_format ptab_host = {
 	.table = PTE_P | PTE_W | PTE_U | PTE_A,
