@@ -21,9 +21,9 @@
 #include "tsc.h"
 
 enum {
-	INIT_US = 10000,    /* between INIT and STARTUP */
-	STARTUP_US = 200,   /* between the two STARTUPs */
-	ONLINE_US = 200000, /* for one CPU */
+	INIT_US = 10000,     /* between INIT and STARTUP */
+	STARTUP_US = 200,    /* between the two STARTUPs */
+	ONLINE_US = 2000000, /* for one CPU */
 	POLL_US = 20,
 	TRIES = 8,
 

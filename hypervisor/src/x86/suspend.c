@@ -14,6 +14,7 @@
 #include "../fpu.h"
 #include "../log.h"
 #include "../pd.h"
+#include "../time.h"
 #include "../tlb.h"
 #include "acpi.h"
 #include "apic.h"
@@ -99,14 +100,15 @@ static void sleep_machine(void)
 		wbinvd();
 		write_control(PM1_ENABLE);
 	}
-	for (uint64_t us = 0; !awake() && us < STAY_US; us++)
-		tsc_delay(1);
+	for (uint64_t end = rdtsc() + tsc_of_us(STAY_US); !awake() && rdtsc() < end;)
+		__builtin_ia32_pause();
 	machine_sleep.failed |= !awake();
 }
 
+/* Who has stopped is counted from 0, also if he joins before he is asked to. */
 static void end_round(void)
 {
-	smp_release();
+	stopped = 0;
 	__atomic_store_n(&round, (round & ~(uint32_t)ROUND_SLEEPER) + ROUND_NEXT, __ATOMIC_SEQ_CST);
 }
 
@@ -124,6 +126,7 @@ void sleep_here(struct cpu *cpu)
 	}
 	if (mine) {
 		sleep_machine();
+		smp_release();
 		end_round();
 	}
 }
@@ -159,7 +162,6 @@ enum status suspend(uint64_t type_a, uint64_t type_b)
 	vector = (uint32_t)smp_put_trampoline();
 	__builtin_memcpy(machine_sleep.facs + FACS_WAKING_VECTOR, &vector, 4);
 	__builtin_memset(machine_sleep.facs + FACS_X_WAKING_VECTOR, 0, 8);
-	stopped = 0;
 	machine_sleep.tsc = rdtsc();
 	for (uint32_t i = 0; i < cpu_count; i++)
 		if (i != cpu->id)
@@ -177,5 +179,7 @@ void suspend_wake(void)
 	irq_reset();
 	smp_restart();
 	log("suspend: awake\n");
+	/* The round is over before others run, lest they stop for it again. */
 	end_round();
+	smp_release();
 }
