@@ -10,7 +10,7 @@ HYPERVISOR_SRC := $(addprefix hypervisor/src/, \
 # The machine: boot, page tables, interrupts, VMX and SVM.
 HYPERVISOR_SRC += $(addprefix hypervisor/src/x86/, \
 	acpi.c amdvi.c apic.c boot.c desc.c entry.S exception.c hip.c \
-	iommu.c irq.c kmem.c madt.c mitigate.c multiboot.c \
+	iommu.c irq.c kmem.c mitigate.c multiboot.c \
 	ptab_host.c smp.c start.S suspend.c svm.c svm_entry.S \
 	svm_state.c topology.c tsc.c vcpu.c vtd.c vmx.c vmx_entry.S vmx_exit.c \
 	vmx_init.c vmx_state.c)

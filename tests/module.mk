@@ -102,7 +102,7 @@ $(foreach name,page slab space timeout item state rcu threads,\
 $(eval $(call hv_unit,mapping,tests/unit/hv_model.c))
 $(eval $(call hv_unit,elf,hypervisor/src/elf.c))
 # Firmware's tables are where they are.
-$(eval $(call hv_unit,boot,$(addprefix hypervisor/src/x86/,acpi.c madt.c \
+$(eval $(call hv_unit,boot,$(addprefix hypervisor/src/x86/,acpi.c \
 	multiboot.c),-fno-sanitize=alignment))
 $(eval $(call hv_unit,iommu,$(addprefix hypervisor/src/x86/,vtd.c amdvi.c),\
 	-fno-sanitize=alignment))
@@ -150,7 +150,7 @@ $(eval $(call fuzz_objects_rule,hv_core,$(HV_CORE),$(HV_FLAGS)))
 $(B)/fuzz/hv_core.a: $(call fuzz_objects,hv_core,$(HV_CORE))
 	$(Q)rm -f $@ && $(AR) rc $@ $^
 $(eval $(call fuzz,hv_mapping,tests/unit/hv_model.c,$(HV_FLAGS)))
-$(eval $(call fuzz,hv_boot,$(addprefix hypervisor/src/x86/,acpi.c madt.c \
+$(eval $(call fuzz,hv_boot,$(addprefix hypervisor/src/x86/,acpi.c \
 	multiboot.c),$(HV_FLAGS) -fno-sanitize=alignment))
 $(eval $(call fuzz,hv_elf,hypervisor/src/elf.c,$(HV_FLAGS)))
 $(addprefix $(B)/fuzz/hv_,mapping boot elf): $(B)/fuzz/hv_core.a

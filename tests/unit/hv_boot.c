@@ -17,7 +17,6 @@
 
 #include "x86/acpi.h"
 #include "x86/boot.h"
-#include "x86/madt.h"
 #include "../../hypervisor/src/x86/irq.c"
 
 enum {

@@ -24,7 +24,6 @@
 #include "iommu.h"
 #include "irq.h"
 #include "kmem.h"
-#include "madt.h"
 #include "mitigate.h"
 #include "smp.h"
 #include "suspend.h"

@@ -13,7 +13,6 @@
 #include "iommu.h"
 #include "irq.h"
 #include "kmem.h"
-#include "madt.h"
 #include "tsc.h"
 #include "vcpu.h"
 

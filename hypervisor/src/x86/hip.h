@@ -24,8 +24,6 @@ void hip_init(void);
 void hip_add_cpu(const struct cpu *cpu);
 /* topology.c: that, but for the microcode's version: it takes MSRs that not all have. */
 struct hip_cpu topology_of_this_cpu(void);
-/* topology.c: that, but for the microcode's version: it takes MSRs that not all have. */
-struct hip_cpu topology_of_this_cpu(void);
 /* Boot CPU, when all CPUs are there. */
 void hip_finish(void);
 

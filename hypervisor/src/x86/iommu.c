@@ -49,16 +49,14 @@ static struct {
 	uint32_t reserved;
 } config;
 
-/* NULL: it cannot be. */
-static struct iommu_unit *unit_at(uint64_t phys)
+void iommu_found(uint64_t phys, bool good, unsigned flags)
 {
 	struct iommu_unit *u = units;
 
 	while (u < units + unit_count && u->phys != phys)
 		u++;
-	if (u == units + MAX_IOMMUS || phys & PAGE_MASK)
-		return NULL;
-	if (u == units + unit_count) {
+	good = good && u < units + MAX_IOMMUS && !(phys & PAGE_MASK);
+	if (good && u == units + unit_count) {
 		unit_count++;
 		u->phys = phys;
 		u->registers = kmem_map(phys, MEMORY_UNCACHED);
@@ -67,14 +65,7 @@ static struct iommu_unit *unit_at(uint64_t phys)
 		hip_add(phys, UNIT_PAGES * PAGE_SIZE, HIP_MEM_KERNEL);
 		u->queue = page_alloc(NULL, 1, true);
 	}
-	return u->queue ? u : NULL;
-}
-
-void iommu_found(uint64_t phys, bool good, unsigned flags)
-{
-	struct iommu_unit *u = good ? unit_at(phys) : NULL;
-
-	if (u && iommu.vendor->check(u, unit_table)) {
+	if (good && u->queue && iommu.vendor->check(u, unit_table)) {
 		u->tail = reg32(u, iommu.vendor->tail);
 		u->flags = flags;
 	} else {

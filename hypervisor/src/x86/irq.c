@@ -1,4 +1,7 @@
 /*
+ * Interrupt controllers and what the multiple APIC description table says of
+ * them (MADT, ACPI 6.4, 5.2.12).
+ *
  * A GSI's vector is VECTOR_GSI + GSI on whichever CPU it goes to.
  *
  * Lines come through IOAPICs (the 82093AA and its successors), whose registers
@@ -14,8 +17,8 @@
 #include "../log.h"
 #include "../sm.h"
 #include "../timeout.h"
+#include "acpi.h"
 #include "apic.h"
-#include "cpu.h"
 #include "hip.h"
 #include "insn.h"
 #include "iommu.h"
@@ -34,6 +37,31 @@ static const uint8_t pics[][6] = {
 	{0x20, 0x11, VECTOR_PIC, 1 << 2, 0x01, 0xff},
 	{0xa0, 0x11, VECTOR_PIC + 8, 2, 0x01, 0xff},
 };
+
+enum { MADT_ENTRIES = 44 }; /* offset of the first */
+enum { ENTRY_LAPIC = 0, ENTRY_IOAPIC = 1, ENTRY_OVERRIDE = 2, ENTRY_X2APIC = 9 };
+enum { LAPIC_ENABLED = 1 << 0, ISA = 0 };
+/* Polarity, trigger: 0 the bus's, 1 high or edge */
+enum { INTI_POLARITY = 3, INTI_LOW = 3, INTI_TRIGGER = 3 << 2, INTI_LEVEL = 3 << 2 };
+enum { DEFAULT_IOAPIC = 0xfec00000l };
+
+/*
+ * What is used of an entry:
+ *		5.2.12	id	second	word
+ *   LAPIC	.2	ACPI's	APIC's	flags
+ *   IOAPIC	.3	its ID		address, first GSI
+ *   override	.5	bus	IRQ	GSI, flags (16 bits)
+ *   x2APIC	.12			APIC ID, flags, ACPI ID
+ */
+struct entry {
+	uint8_t type, length;
+	uint8_t id, second;
+	uint32_t word[];
+} __attribute__((packed));
+
+static_assert(sizeof(struct entry) == 4);
+
+struct machine machine;
 
 static struct ioapic {
 	volatile uint32_t *registers;
@@ -62,7 +90,21 @@ static void write(const struct ioapic *a, uint32_t reg, uint32_t value)
 	a->registers[DATA] = value;
 }
 
-void irq_ioapic(uint64_t phys, uint32_t gsi, uint8_t id)
+/* nobody: the APIC ID that stands for none. */
+static void add_cpu(uint32_t apic_id, uint32_t nobody, uint32_t acpi_id, uint32_t flags)
+{
+	if (!(flags & LAPIC_ENABLED) || apic_id == nobody)
+		return;
+	for (uint32_t i = 0; i < machine.cpus; i++)
+		if (machine.cpu[i].apic_id == apic_id)
+			return;
+	if (machine.cpus == MAX_CPUS)
+		log("madt: CPU with APIC ID %u is one too many\n", apic_id);
+	else
+		machine.cpu[machine.cpus++] = (struct madt_cpu){apic_id, (uint8_t)acpi_id};
+}
+
+static void add_ioapic(uint64_t phys, uint32_t gsi, uint8_t id)
 {
 	struct ioapic *a = &ioapics[ioapic_count];
 	uint32_t version;
@@ -78,10 +120,37 @@ void irq_ioapic(uint64_t phys, uint32_t gsi, uint8_t id)
 		log("irq: no IOAPIC at 0x%lx\n", phys);
 }
 
-void irq_mode(uint32_t gsi, unsigned flags)
+static void entry(const void *p, uint32_t)
 {
-	if (gsi < GSIS)
-		gsis[gsi].mode = (uint8_t)flags;
+	const struct entry *e = p;
+
+	if (e->type == ENTRY_LAPIC) {
+		add_cpu(e->second, 0xff, e->id, e->word[0]);
+	} else if (e->type == ENTRY_X2APIC) {
+		add_cpu(e->word[0], ~0u, e->word[2], e->word[1]);
+	} else if (e->type == ENTRY_IOAPIC) {
+		add_ioapic(e->word[0], e->word[1], e->id);
+	} else if (e->id == ISA && e->word[0] < GSIS) {
+		uint32_t mode = record_number((const char *)&e->word[1], 2);
+
+		gsis[e->word[0]].mode = ((mode & INTI_POLARITY) == INTI_LOW ? FLAG_GSI_LOW : 0) |
+					((mode & INTI_TRIGGER) == INTI_LEVEL ? FLAG_GSI_LEVEL : 0);
+	}
+}
+
+void madt_init(void)
+{
+	static const struct records entries = {
+		.layout = {1, 1, 1, 1},
+		.known = {{ENTRY_LAPIC, 8, entry},
+			  {ENTRY_IOAPIC, 12, entry},
+			  {ENTRY_OVERRIDE, 10, entry},
+			  {ENTRY_X2APIC, 16, entry}},
+	};
+
+	acpi_parse(acpi_find("APIC"), MADT_ENTRIES, &entries);
+	if (!ioapic_count)
+		add_ioapic(DEFAULT_IOAPIC, 0, 0);
 }
 
 void irq_source(uint8_t ioapic_id, uint32_t source)

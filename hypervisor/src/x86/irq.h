@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "../types.h"
+#include "cpu.h"
 
 enum {
 	GSIS = 192,
@@ -20,12 +20,20 @@ enum {
 	VECTOR_SPURIOUS = 0xff,
 };
 
-/*
- * ACPI says: an IOAPIC with its first GSI; mode of an ISA interrupt's GSI (flags
- * as of gsi_assign()); as whom an IOAPIC sends interrupts (iommu.h).
- */
-void irq_ioapic(uint64_t phys, uint32_t gsi, uint8_t id);
-void irq_mode(uint32_t gsi, unsigned flags);
+/* What the machine has of processors; without a MADT none is listed. */
+struct machine {
+	struct madt_cpu {
+		uint32_t apic_id;
+		uint8_t acpi_id;
+	} cpu[MAX_CPUS];
+	uint32_t cpus;
+};
+
+extern struct machine machine;
+
+/* Boot CPU: processors, and IOAPICs, without a MADT the one of a PC. */
+void madt_init(void);
+/* ACPI says as whom an IOAPIC sends interrupts (iommu.h). */
 void irq_source(uint8_t ioapic_id, uint32_t source);
 /* All IOAPICs' are known. */
 bool irq_sources_known(void);

@@ -16,7 +16,7 @@
 #include "boot.h"
 #include "hip.h"
 #include "kmem.h"
-#include "madt.h"
+#include "irq.h"
 #include "suspend.h"
 #include "tsc.h"
 
