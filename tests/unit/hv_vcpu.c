@@ -63,8 +63,9 @@ void fpu_load(struct ec *ec, const struct utcb *u)
 	(void)ec, (void)u;
 }
 
-void mitigate_guest(void)
+void mitigate_switch(bool guest)
 {
+	(void)guest;
 }
 
 struct ec *vcpu_interrupted(struct ec *ec)

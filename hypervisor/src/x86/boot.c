@@ -25,7 +25,6 @@
 #include "irq.h"
 #include "kmem.h"
 #include "mitigate.h"
-#include "smp.h"
 #include "suspend.h"
 #include "tsc.h"
 #include "vcpu.h"
@@ -61,17 +60,18 @@ void *boot_memory(uint64_t phys, uint64_t size)
 	return phys == 0 || phys >= limit || size > limit - phys ? NULL : (void *)phys;
 }
 
-bool setup_window(struct cpu *cpu)
+void setup_window(struct cpu *cpu)
 {
 	char *page = page_alloc(NULL, 3, true);
 
-	for (unsigned i = 0; page && i < CPU_PAGES; i++)
+	if (!page)
+		panic("no memory for CPU %u", cpu->id);
+	for (unsigned i = 0; i < CPU_PAGES; i++)
 		if ((CPU_STACKS | 1 << CPU_TSS) >> i & 1) {
 			kmem_cpu_map(cpu->id, i, pool_to_phys(page), true);
 			page += PAGE_SIZE;
 		}
 	cpu->start_sp = cpu->stack = kmem_cpu_page(cpu->id, CPU_STACK) + STACK_SIZE;
-	return page;
 }
 
 static void set_registers(struct cpu *cpu)
@@ -196,8 +196,7 @@ void boot_main(uint32_t magic, uint32_t info)
 	tsc_init();
 	apic_init(); /* whose timer the TSC measures */
 
-	if (!setup_window(&boot_cpu))
-		panic("no memory for the boot CPU");
+	setup_window(&boot_cpu);
 	setup_cpu(&boot_cpu);
 	suspend_init();
 	iommu_init(); /* from here on no device can do DMA */

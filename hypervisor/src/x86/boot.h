@@ -47,7 +47,21 @@ extern struct cpu boot_cpu;
 /* Its first way from start.S; tells what the rest of the boot does, step by step. */
 _Noreturn void boot_main(uint32_t magic, uint32_t info);
 
-/* A processor's window: TSS and stacks, out of the pool. False: no memory. */
-[[nodiscard]] bool setup_window(struct cpu *cpu);
+/* A processor's window: TSS and stacks, out of the pool. */
+void setup_window(struct cpu *cpu);
 /* On the CPU itself, at boot and after sleep: every register that is set once. */
 void setup_cpu(struct cpu *cpu);
+
+/* smp.c, on the boot CPU: start all that the machine lists, one after the other. */
+void smp_init(void);
+/* Everything is ready, they may go on. */
+void smp_release(void);
+
+/*
+ * To wake up: a page that a CPU which starts there in real mode leaves for
+ * cpu_main(), the boot CPU unless smp_restart() starts others; until released.
+ * 0: there is no such page.
+ */
+uint64_t smp_put_trampoline(void);
+/* Wake the others. */
+void smp_restart(void);

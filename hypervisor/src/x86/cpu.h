@@ -9,30 +9,16 @@
 #include "../lock.h"
 #include "../types.h"
 
-enum { MAX_CPUS = 64 };
-
-struct ec;
-struct pd;
-struct sc;
-struct mapping;
+enum { MAX_CPUS = 64, PRIORITIES = 128, STACK_SIZE = 8192 };
 
 /* SDM 3A 8.7; the I/O permission bitmap follows a page later. */
 struct tss {
 	uint32_t reserved0;
-	uint64_t rsp0, rsp1, rsp2;
-	uint64_t reserved1;
-	uint64_t ist[7];
-	uint64_t reserved2;
-	uint16_t reserved3;
-	uint16_t io_base;
+	uint64_t rsp0, rsp1, rsp2, reserved1, ist[7], reserved2;
+	uint16_t reserved3, io_base;
 } __attribute__((packed));
 
 static_assert(sizeof(struct tss) == 104);
-
-enum {
-	PRIORITIES = 128,
-	STACK_SIZE = 8192,
-};
 
 struct cpu {
 	struct cpu *self;	  /* at %gs:0 */
@@ -95,15 +81,9 @@ struct cpu {
 	struct tss *tss; /* at the start of the CPU's TSS window */
 };
 
-/* Selectors; SYSRET wants user data at user code 32 + 8, user code at + 16. */
-enum {
-	SEL_KERNEL_CODE = 0x08,
-	SEL_KERNEL_DATA = 0x10,
-	SEL_USER_BASE = 0x18, /* would be 32-bit code: stays null */
-	SEL_USER_DATA = 0x20 | 3,
-	SEL_USER_CODE = 0x28 | 3,
-	SEL_TSS = 0x30,
-};
+/* Selectors; SYSRET wants user data at the base, 32-bit code, + 8, user code at + 16. */
+enum { SEL_KERNEL_CODE = 0x08, SEL_KERNEL_DATA = 0x10, SEL_USER_BASE = 0x18, SEL_TSS = 0x30 };
+enum { SEL_USER_DATA = 0x20 | 3, SEL_USER_CODE = 0x28 | 3 };
 
 /* It has something to free, now or later: rcu.h. */
 static inline bool rcu_busy(const struct cpu *cpu)

@@ -102,7 +102,7 @@ void thread_switch(struct ec *ec)
 	if (cpu->pd != ec->pd) {
 		pd_load(ec->pd);
 		fpu_leave(cpu, ec);
-		mitigate_switch();
+		mitigate_switch(false);
 	}
 }
 

@@ -133,17 +133,12 @@ void mitigate_init(void)
 		wrmsr(MSR_SPEC_CTRL, mitigate_spec_ctrl);
 }
 
-void mitigate_switch(void)
+void mitigate_switch(bool guest)
 {
 	if (mitigate_on & MITIGATE_IBPB)
 		wrmsr(MSR_PRED_CMD, 1);
 	if (mitigate_on & MITIGATE_RETURNS)
 		stuff_returns();
-}
-
-void mitigate_guest(void)
-{
-	mitigate_switch();
-	if (mitigate_on & MITIGATE_L1D)
+	if (guest && mitigate_on & MITIGATE_L1D)
 		wrmsr(MSR_FLUSH_CMD, 1);
 }

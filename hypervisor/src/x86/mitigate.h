@@ -26,8 +26,7 @@ enum mitigation {
 void mitigate_init(void);
 
 /* Somebody else's code runs from now on: a thread of another PD, or a guest. */
-void mitigate_switch(void);
-void mitigate_guest(void);
+void mitigate_switch(bool guest);
 
 /* entry.S: entries of the return stack that are nobody's. */
 void stuff_returns(void);

@@ -7,28 +7,21 @@
  * The trampoline's page is borrowed from available memory, and given back as it
  * was.
  */
-#include "smp.h"
+#include "boot.h"
 
 #include "../kernel.h"
 #include "../log.h"
 #include "../panic.h"
 #include "apic.h"
-#include "boot.h"
 #include "hip.h"
 #include "kmem.h"
 #include "irq.h"
 #include "suspend.h"
 #include "tsc.h"
 
-enum {
-	INIT_US = 10000,     /* between INIT and STARTUP */
-	STARTUP_US = 200,    /* between the two STARTUPs */
-	ONLINE_US = 2000000, /* for one CPU */
-	POLL_US = 20,
-	TRIES = 8,
-
-	LOW_END = 0x9f000, /* of memory that real mode can run in */
-};
+/* Between INIT and STARTUP, and the two STARTUPs; for one CPU; between looks. */
+enum { INIT_US = 10000, STARTUP_US = 200, ONLINE_US = 2000000, POLL_US = 20, TRIES = 8 };
+enum { LOW_END = 0x9f000 }; /* of memory that real mode can run in */
 
 struct cpu *cpus[MAX_CPUS] = {&boot_cpu};
 uint32_t cpu_count = 1;
@@ -106,17 +99,6 @@ void smp_release(void)
 		__builtin_ia32_pause();
 }
 
-static struct cpu *new_cpu(uint32_t id)
-{
-	struct cpu *cpu = page_alloc(NULL, 0, true);
-
-	if (!cpu)
-		return NULL;
-	cpu->self = cpu;
-	cpu->id = id;
-	return setup_window(cpu) ? cpu : NULL;
-}
-
 /* SDM 3A 8.4.4.1: INIT, and STARTUP twice, if it needs that. */
 static bool start(struct cpu *cpu)
 {
@@ -134,25 +116,28 @@ static bool start(struct cpu *cpu)
 	return false;
 }
 
-/* A CPU that failed keeps its number's place for the next. */
-static void start_listed(const struct madt_cpu *m)
+/* One that fails leaves its number and what it was given to the next. */
+static void start_listed(uint32_t apic_id)
 {
 	static struct cpu *cpu;
 
-	if (!cpu || cpu->id != cpu_count)
-		cpu = new_cpu(cpu_count);
 	if (!cpu) {
-		log("smp: no memory for the CPU with APIC ID %u\n", m->apic_id);
-		return;
+		cpu = page_alloc(NULL, 0, true);
+		if (!cpu)
+			panic("no memory for CPU %u", cpu_count);
+		cpu->self = cpu;
+		cpu->id = cpu_count;
+		setup_window(cpu);
 	}
-	cpu->apic_id = m->apic_id;
-	cpus[cpu->id] = cpu;
+	cpu->apic_id = apic_id;
+	cpus[cpu_count] = cpu;
 	if (start(cpu)) {
 		cpu_count++;
+		cpu = NULL;
 		return;
 	}
-	cpus[cpu->id] = NULL;
-	log("smp: CPU with APIC ID %u does not start\n", m->apic_id);
+	cpus[cpu_count] = NULL;
+	log("smp: CPU with APIC ID %u does not start\n", apic_id);
 }
 
 void smp_init(void)
@@ -164,7 +149,7 @@ void smp_init(void)
 		if (machine.cpu[i].apic_id > apic_id_max)
 			log("smp: APIC ID %u needs an x2APIC\n", machine.cpu[i].apic_id);
 		else if (machine.cpu[i].apic_id != boot_cpu.apic_id)
-			start_listed(&machine.cpu[i]);
+			start_listed(machine.cpu[i].apic_id);
 	log("smp: %u CPUs\n", cpu_count);
 }
 

@@ -24,7 +24,6 @@
 #include "iommu.h"
 #include "irq.h"
 #include "kmem.h"
-#include "smp.h"
 #include "tsc.h"
 #include "vcpu.h"
 

@@ -151,7 +151,7 @@ unsigned vcpu_prepare(struct ec *ec)
 	v->generation = now;
 	if (this_cpu()->fpu_owner != ec) {
 		fpu_switch(ec);
-		mitigate_guest();
+		mitigate_switch(true);
 	}
 	if (v->debugs)
 		vcpu_take_debug(ec);
