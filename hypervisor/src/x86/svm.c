@@ -15,21 +15,16 @@
 #include "../pd.h"
 #include "insn.h"
 
-enum {
-	CPUID_FEATURES = 0x80000001,
-	CPUID_FEATURES_EDX_1G = 1 << 26,
-	CPUID_FEATURES_EDX_RDTSCP = 1 << 27,
-	CPUID_SVM = 0x8000000a,
-	CPUID_SVM_EDX_NP = 1 << 0,
-	CPUID_SVM_EDX_NRIP = 1 << 3,
-	CPUID_SVM_EDX_DECODE = 1 << 7,
+enum { CPUID_FEATURES = 0x80000001, CPUID_SVM = 0x8000000a };
+enum { FEATURES_EDX_1G = 1 << 26, FEATURES_EDX_RDTSCP = 1 << 27 };
+enum { SVM_EDX_NP = 1 << 0, SVM_EDX_NRIP = 1 << 3, SVM_EDX_DECODE = 1 << 7 };
+enum { MSR_VM_HSAVE_PA = 0xc0010117 };
 
-	MSR_VM_HSAVE_PA = 0xc0010117,
-
-	/* Two bits an MSR; FS_BASE, GS_BASE and KERNEL_GS_BASE are the guest's: APM 2 15.11. */
-	MSRS_HIGH = 0x800, /* those from 0xc0000000 on */
-	GUEST_MSRS = 0x3f,
-};
+/*
+ * The MSR bitmap has two bits for each, those from 0xc0000000 on at HIGH_MSRS:
+ * APM 2 15.11. FS_BASE, GS_BASE and KERNEL_GS_BASE are the guest's.
+ */
+enum { HIGH_MSRS = 0x800, GUEST_MSRS = 0x3f };
 
 static uint32_t asids, exceptions;
 static bool have_tsc_aux;
@@ -45,7 +40,7 @@ static const char *find_features(void)
 {
 	struct cpuid f = cpuid(CPUID_FEATURES, 0), s = cpuid(CPUID_SVM, 0);
 
-	if (!(s.edx & CPUID_SVM_EDX_NP))
+	if (!(s.edx & SVM_EDX_NP))
 		return "nested paging";
 	if (s.ebx < 2)
 		return "address space identifiers";
@@ -54,13 +49,13 @@ static const char *find_features(void)
 	/* A hypervisor below takes care of it, and emulators do not report it as processors do. */
 	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR))
 		exceptions |= 1 << VECTOR_DB;
-	svm_decode_assists = s.edx & CPUID_SVM_EDX_DECODE;
-	have_tsc_aux = f.edx & CPUID_FEATURES_EDX_RDTSCP;
-	vcpu_msr_bitmap[MSRS_HIGH + (MSR_FS_BASE & 0x1fff) / 4] = (uint8_t)~GUEST_MSRS;
+	svm_decode_assists = s.edx & SVM_EDX_DECODE;
+	have_tsc_aux = f.edx & FEATURES_EDX_RDTSCP;
+	vcpu_msr_bitmap[HIGH_MSRS + (MSR_FS_BASE & 0x1fff) / 4] = (uint8_t)~GUEST_MSRS;
 	log("svm: nested paging%s%s%s, %u ASIDs\n",
-	    f.edx & CPUID_FEATURES_EDX_1G ? " with 1 GiB pages" : "",
-	    s.edx & CPUID_SVM_EDX_NRIP ? ", NRIP save" : "",
-	    svm_decode_assists ? ", decode assists" : "", asids);
+	    f.edx & FEATURES_EDX_1G ? " with 1 GiB pages" : "",
+	    s.edx & SVM_EDX_NRIP ? ", NRIP save" : "", svm_decode_assists ? ", decode assists" : "",
+	    asids);
 	return NULL;
 }
 
@@ -70,13 +65,11 @@ static const char *turn_on(struct cpu *cpu, bool first)
 	const char *missing = NULL;
 
 	if (!wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME))
-		missing = "the firmware's permission";
-	else if (first)
+		return "the firmware's permission";
+	if (first)
 		missing = find_features();
-	if (missing)
-		return missing;
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
-	return NULL;
+	return missing;
 }
 
 /* After reset, as far as the VMM does not say. */

@@ -39,7 +39,7 @@ static ALWAYS_INLINE void save_injection(const struct ec *ec, const struct vmcb 
 {
 	bool entry = svm_not_entered(ec);
 	uint64_t event = entry ? b->event : b->exit_int_info;
-	uint32_t info = (uint32_t)event & EVENT_INFO;
+	uint32_t info = (uint32_t)event & INJECT_EVENT;
 
 	if (unlikely(info & INJECT_VALID) && !entry && is_instruction(info))
 		info = 0;
@@ -153,7 +153,7 @@ static void load_injection(struct ec *ec, struct svm *v, const struct utcb *u)
 		info ^= type ^ INJECT_EXCEPTION;
 	if (info & INJECT_VALID)
 		v->vmcb->event = (uint64_t)u->inject_error << EVENT_ERROR_SHIFT |
-				 (info & EVENT_INFO);
+				 (info & INJECT_EVENT);
 	else if (svm_not_entered(ec))
 		v->vmcb->event = 0;
 }

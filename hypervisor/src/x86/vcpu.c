@@ -50,16 +50,16 @@ enum status vcpu_create(struct ec *ec)
 {
 	struct pd *owner = ec->object.owner;
 	struct vcpu *v = page_alloc(owner, 0, true);
-	bool has_root;
+	bool complete;
 
 	if (!v)
 		return OUT_OF_MEMORY;
 	ec->vcpu = v;
-	lock(&mdb_lock);
-	has_root = ptab_table(&ec->pd->tables[PTAB_GUEST], ec->pd, 4);
-	unlock(&mdb_lock);
 	v->block = page_alloc(owner, vcpu_ops->block_order, true);
-	if (!v->block || !has_root) {
+	lock(&mdb_lock);
+	complete = v->block && ptab_table(&ec->pd->tables[PTAB_GUEST], ec->pd, 4);
+	unlock(&mdb_lock);
+	if (!complete) {
 		vcpu_destroy(ec);
 		return OUT_OF_MEMORY;
 	}
@@ -85,18 +85,17 @@ void vcpu_destroy(struct ec *ec)
 bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit)
 {
 	struct cpu *cpu = this_cpu();
-	bool flush = false;
+	bool all_used = cpu->asid_next == 0 || cpu->asid_next >= limit;
 
 	if (vcpu->asid && vcpu->asid_generation == cpu->asid_generation)
 		return false;
-	if (cpu->asid_next == 0 || cpu->asid_next >= limit) {
+	if (all_used) {
 		cpu->asid_next = 1; /* 0 is the host's */
 		cpu->asid_generation++;
-		flush = true;
 	}
 	vcpu->asid = cpu->asid_next++;
 	vcpu->asid_generation = cpu->asid_generation;
-	return flush;
+	return all_used;
 }
 
 /* Those that exits leave alone, and entries do not load: X(where it is kept, number). */
@@ -221,14 +220,12 @@ void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 		fpu_load(ec, u);
 }
 
-struct ec *vcpu_machine_check(struct ec *ec)
-{
-	__asm__ volatile("int $18" : : : "memory");
-	return vcpu_interrupted(ec);
-}
-
-struct ec *vcpu_let_in(struct ec *ec)
-{
-	__asm__ volatile("sti; nop; cli" : : : "memory");
-	return vcpu_interrupted(ec);
-}
+#define LET_IN(name, instructions)                             \
+	struct ec *name(struct ec *ec)                         \
+	{                                                      \
+		__asm__ volatile(instructions : : : "memory"); \
+		return vcpu_interrupted(ec);                   \
+	}
+LET_IN(vcpu_let_in, "sti; nop; cli")
+LET_IN(vcpu_nmi, "int $2") /* the handler's IRET lets the next one in */
+LET_IN(vcpu_machine_check, "int $18")

@@ -98,11 +98,17 @@ void vcpu_leave(struct ec *ec);
 void vcpu_leave_all(struct cpu *cpu);
 /* MTD_XSAVE and MTD_FPU from a VMM; a bad XCR0 or XSS is not taken. */
 void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd);
-#define PAT_RESET 0x0007040600070406ul /* the MSR after reset */
+/*
+ * The fields that report an event are as the UTCB has it, but for bits that
+ * say other things there (SDM 3C 25.9.3, APM 2 15.20); so are those that inject.
+ */
+#define INJECT_EVENT (INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
+#define PAT_RESET    0x0007040600070406ul /* the MSR after reset */
 
 /* What waits as an interrupt comes in through the IDT now, at the latest. */
 struct ec *vcpu_let_in(struct ec *ec);
 /* Exits through the kernel's own IDT, as the processor would have done it. */
+struct ec *vcpu_nmi(struct ec *ec);
 struct ec *vcpu_machine_check(struct ec *ec);
 /*
  * An external interrupt, NMI or machine check ended guest mode and has been

@@ -93,38 +93,19 @@ enum {
 	VINTR_MASKING = 1 << 24,		  /* RFLAGS.IF and CR8 are the guest's */
 };
 
-/* event, exit_int_info: APM 2 15.20; as in the UTCB, but for these. */
-#define EVENT_INFO (INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
-enum {
-	EVENT_ERROR_SHIFT = 32,
-	INTERRUPT_SHADOW = 1 << 0,
-	SEGMENT_DPL_SHIFT = 5,
-};
+/* Of event and exit_int_info, which are as INJECT_EVENT in the UTCB: APM 2 15.20. */
+enum { EVENT_ERROR_SHIFT = 32 };
+enum { INTERRUPT_SHADOW = 1 << 0, SEGMENT_DPL_SHIFT = 5, TLB_FLUSH_ALL = 1 };
 
-enum { TLB_FLUSH_ALL = 1 };
-
-/* clean: the processor may use what it has of these; 15.15.4 */
-enum {
-	CLEAN_INTERCEPTS = 1 << 0, /* and the TSC offset */
-	CLEAN_IOPM = 1 << 1,
-	CLEAN_ASID = 1 << 2,
-	CLEAN_TPR = 1 << 3, /* vintr */
-	CLEAN_CR = 1 << 5,  /* and EFER */
-	CLEAN_DR = 1 << 6,
-	CLEAN_TABLES = 1 << 7,
-	CLEAN_SEGMENTS = 1 << 8, /* CS, DS, ES, SS and CPL */
-	CLEAN_CR2 = 1 << 9,
-};
+/*
+ * clean: the processor may use what it has of these; 15.15.4. With the
+ * intercepts goes the TSC offset, with TPR vintr, with CR EFER, with the
+ * segments (CS, DS, ES, SS) CPL.
+ */
+enum { CLEAN_INTERCEPTS = 1 << 0, CLEAN_IOPM = 1 << 1, CLEAN_ASID = 1 << 2, CLEAN_TPR = 1 << 3 };
+enum { CLEAN_CR = 1 << 5, CLEAN_DR = 1 << 6, CLEAN_TABLES = 1 << 7 };
+enum { CLEAN_SEGMENTS = 1 << 8, CLEAN_CR2 = 1 << 9 };
 #define CLEAN_ALL (~0u)
 
-enum svm_exit_code {
-	EXIT_DR_FIRST = 0x20,
-	EXIT_DR_LAST = 0x3f,
-	EXIT_EXCEPTION = 0x40,
-	EXIT_INTR = 0x60,
-	EXIT_NMI = 0x61,
-	EXIT_INIT = 0x63,
-	EXIT_VINTR = 0x64,
-	EXIT_NPF = 0x400,
-	EXIT_INVALID = -1,
-};
+enum { EXIT_DR_FIRST = 0x20, EXIT_DR_LAST = 0x3f, EXIT_EXCEPTION = 0x40, EXIT_INTR = 0x60 };
+enum { EXIT_NMI = 0x61, EXIT_INIT = 0x63, EXIT_NPF = 0x400, EXIT_INVALID = -1 };

@@ -114,37 +114,17 @@ static inline uint32_t vmx_controls(unsigned kind, unsigned uses)
 	return set;
 }
 
-/* Basic exit reasons that the kernel knows: SDM 3D appendix C. */
-enum {
-	REASON_EXCEPTION_NMI = 0,
-	REASON_EXTERNAL_INTERRUPT = 1,
-	REASON_CR_ACCESS = 28,
-	REASON_MOV_DR = 29,
-	REASON_INVALID_STATE = 33,
-	REASON_MSR_LOADING = 34,
-	REASON_MACHINE_CHECK = 41,
-	REASON_EPT_VIOLATION = 48,
-	REASON_PREEMPTION_TIMER = 52,
-	REASON_BASIC = 0xff, /* all that there are */
-};
+/* Basic exit reasons that the kernel knows (SDM 3D appendix C); all fit into REASON_BASIC. */
+enum { REASON_EXCEPTION_NMI = 0, REASON_EXTERNAL_INTERRUPT = 1, REASON_CR_ACCESS = 28 };
+enum { REASON_MOV_DR = 29, REASON_INVALID_STATE = 33, REASON_MSR_LOADING = 34 };
+enum { REASON_MACHINE_CHECK = 41, REASON_EPT_VIOLATION = 48, REASON_PREEMPTION_TIMER = 52 };
+enum { REASON_BASIC = 0xff };
 #define REASON_ENTRY_FAILED (1u << 31)
 
-enum {
-	/* In interruption information and an EPT violation's qualification: SDM 3C 28.2.1, 25.9.2. */
-	NMI_UNBLOCKED = 1 << 12,
-
-	/* Qualification of an access to a control register */
-	CR_NUMBER = 15,
-	CR_TYPE = 3 << 4,
-	CR_MOV_TO = 0 << 4,
-	CR_REGISTER_SHIFT = 8,
-};
-
-/*
- * The fields that report an event are as the UTCB has it, but for bits that
- * say other things there (SDM 3C 25.9.3), and so is the one that injects.
- */
-#define INJECT_EVENT (INJECT_VALID | INJECT_ERROR_CODE | INJECT_TYPE | INJECT_VECTOR)
+/* In interruption information and an EPT violation's qualification: SDM 3C 28.2.1, 25.9.2. */
+enum { NMI_UNBLOCKED = 1 << 12 };
+/* Qualification of an access to a control register: SDM 3C 28.2.1. */
+enum { CR_NUMBER = 15, CR_TYPE = 3 << 4, CR_MOV_TO = 0 << 4, CR_REGISTER_SHIFT = 8 };
 
 /* An entry of an MSR area: SDM 3C 25.7.2. */
 struct vmx_msr {

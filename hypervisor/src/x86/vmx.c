@@ -15,13 +15,9 @@
 #include "../pd.h"
 #include "insn.h"
 
-enum {
-	VMCS_ORDER = 1, /* and the virtual-APIC page */
-	EPTP_WRITE_BACK = 6,
-	EPTP_4_LEVELS = 3 << 3,
-	VPIDS = 1 << 16,
-	EXCEPTIONS = 1 << VECTOR_DB | 1 << VECTOR_AC | 1 << VECTOR_MC,
-};
+enum { VMCS_ORDER = 1 /* and the virtual-APIC page */, VPIDS = 1 << 16 };
+enum { EPTP_WRITE_BACK = 6, EPTP_4_LEVELS = 3 << 3 };
+enum { EXCEPTIONS = 1 << VECTOR_DB | 1 << VECTOR_AC | 1 << VECTOR_MC };
 
 #define NO_VMCS (~0ul)
 
@@ -43,12 +39,12 @@ void vmx_unload(struct ec *ec)
 	struct vmx *v = vmx_of(ec);
 
 	vcpu_leave(ec);
-	if (v->active && !vmclear(v->vcpu.block_phys))
+	if (!v->active)
+		return;
+	if (!vmclear(v->vcpu.block_phys))
 		panic("VMCLEAR failed");
-	if (v->active)
-		list_remove(&v->vcpu.cached);
-	v->active = 0;
-	v->launched = 0;
+	list_remove(&v->vcpu.cached);
+	v->active = v->launched = 0;
 	v->host_cr3 = NO_VMCS;
 }
 
@@ -128,7 +124,7 @@ static void write_controls(struct vmx *v)
 
 static void write_msrs(struct vmx *v)
 {
-	/* As enum vmx_msrs has them. */
+	/* VMX_KERNEL_GS_BASE and so on */
 	static const uint32_t index[VMX_MSRS] = {MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR,
 						 MSR_SFMASK, MSR_TSC_AUX};
 

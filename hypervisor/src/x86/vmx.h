@@ -32,15 +32,8 @@ extern struct vmx_caps vmx_caps;
  * others count only while the guest can use them; CSTAR never: no Intel
  * processor does.
  */
-enum vmx_msrs {
-	VMX_KERNEL_GS_BASE,
-	VMX_STAR,
-	VMX_LSTAR,
-	VMX_SFMASK,
-	VMX_TSC_AUX,
-	VMX_MSRS,
-	VMX_CSTAR = VMX_MSRS,
-};
+enum { VMX_KERNEL_GS_BASE, VMX_STAR, VMX_LSTAR, VMX_SFMASK, VMX_TSC_AUX, VMX_MSRS };
+enum { VMX_CSTAR = VMX_MSRS };
 
 struct vmx {
 	struct vcpu vcpu; /* first; its block: VMCS, virtual APIC */
@@ -131,8 +124,8 @@ bool vmx_prepare(struct ec *ec);
 
 /* vmx_exit.c; they return the EC to run next. */
 struct ec *vmx_exit(struct ec *ec);
-/* VMLAUNCH or VMRESUME refused: VMfail. */
-struct ec *vmx_entry_refused(struct ec *ec);
+/* Also when VMLAUNCH or VMRESUME refused: VMfail. */
+struct ec *vmx_entry_failed(struct ec *ec, uint32_t reason);
 /* Debug registers are its own to use from now on, and switched. */
 void vmx_use_debug(struct ec *ec);
 

@@ -42,7 +42,8 @@
 /* VMfail: the guest's registers are loaded and did not change. */
 vmx_failed:
 	mov	%gs:CPU_CURRENT, %rdi
-	call	vmx_entry_refused
+	mov	$REASON_INVALID_STATE, %esi
+	call	vmx_entry_failed
 	jmp	switch_to
 
 /* HOST_RIP; HOST_RSP is the end of the general registers in the EC. */

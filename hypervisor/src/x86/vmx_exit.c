@@ -42,13 +42,6 @@ void vmx_use_debug(struct ec *ec)
 		vmx_set_primary(v, v->primary & ~PRIMARY_MOV_DR_EXITING);
 }
 
-/* The handler's IRET lets the next NMI in. */
-static struct ec *nmi(struct ec *ec)
-{
-	__asm__ volatile("int $2" : : : "memory");
-	return vcpu_interrupted(ec);
-}
-
 static void block_nmis(void)
 {
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
@@ -91,7 +84,7 @@ static struct ec *exception(struct ec *ec)
 	uint32_t info = vmread32(VMCS_EXIT_INTERRUPTION);
 
 	if ((info & INJECT_TYPE) == INJECT_NMI)
-		return nmi(ec);
+		return vcpu_nmi(ec);
 	if (info & NMI_UNBLOCKED)
 		block_nmis();
 	switch (info & INJECT_VECTOR) {
@@ -177,7 +170,7 @@ static struct ec *(*const kept[])(struct ec *) = {
  * The entry failed on the guest's state or MSRs (SDM 3C 27.8). The VMCS is not
  * launched if it was not before: let the next entry launch it anyway.
  */
-static struct ec *entry_failed(struct ec *ec, uint32_t reason)
+struct ec *vmx_entry_failed(struct ec *ec, uint32_t reason)
 {
 	vmx_unload(ec);
 	if (reason == REASON_MACHINE_CHECK)
@@ -192,13 +185,8 @@ struct ec *vmx_exit(struct ec *ec)
 	vmx_of(ec)->seen_mtd = 0;
 	if (likely(reason >= ARRAY_SIZE(kept) || !kept[reason])) {
 		if (unlikely(reason & REASON_ENTRY_FAILED))
-			return entry_failed(ec, reason & REASON_BASIC);
+			return vmx_entry_failed(ec, reason & REASON_BASIC);
 		return vcpu_event(ec, reason & REASON_BASIC);
 	}
 	return kept[reason](ec);
-}
-
-struct ec *vmx_entry_refused(struct ec *ec)
-{
-	return entry_failed(ec, REASON_INVALID_STATE);
 }

@@ -12,22 +12,11 @@
 #include "insn.h"
 #include "tsc.h"
 
-enum {
-	TIMER_MS = 2,
-	GUEST_MSRS = 7, /* FS_BASE, GS_BASE and KERNEL_GS_BASE, from the first on */
-
-	MSR_FEATURE_CONTROL = 0x3a,
-	MSR_VMX_BASIC = 0x480,
-	MSR_VMX_MISC = 0x485,
-	MSR_VMX_CR0_FIXED0 = 0x486,
-	MSR_VMX_CR4_FIXED0 = 0x488,
-	MSR_VMX_EPT_VPID_CAP = 0x48c,
-
-	MISC_TIMER_RATE = 0x1f,
-
-	FEATURE_CONTROL_LOCK = 1 << 0,
-	FEATURE_CONTROL_VMX = 1 << 2, /* outside SMX */
-};
+enum { MSR_FEATURE_CONTROL = 0x3a, MSR_VMX_BASIC = 0x480, MSR_VMX_MISC = 0x485 };
+enum { MSR_VMX_CR0_FIXED0 = 0x486, MSR_VMX_CR4_FIXED0 = 0x488, MSR_VMX_EPT_VPID_CAP = 0x48c };
+enum { FEATURE_CONTROL_LOCK = 1 << 0, FEATURE_CONTROL_VMX = 1 << 2 /* outside SMX */ };
+enum { TIMER_MS = 2, MISC_TIMER_RATE = 0x1f };
+enum { GUEST_MSRS = 7 /* FS_BASE, GS_BASE and KERNEL_GS_BASE, from the first on */ };
 
 #define BASIC_TRUE_CONTROLS (1ul << 55)
 
