@@ -178,12 +178,8 @@ static void end_early(struct ec *ec)
 
 	while (sc && !ec->blocked && !ec->callee && cpu->current != ec && cpu->sc != sc) {
 		sc_unqueue(sc);
-		if (ec->home) {
-			remote_cancel(ec);
-			return;
-		}
 		if (!ec->caller) {
-			sc_release(sc);
+			ec->home ? remote_cancel(ec) : sc_release(sc);
 			return;
 		}
 		ec = sc->leaf = abort_caller(ec);

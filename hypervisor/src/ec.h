@@ -14,7 +14,6 @@
 
 #include <abi/utcb.h>
 
-#include "list.h"
 #include "mapping.h"
 #include "object.h"
 #include "timeout.h"

@@ -14,6 +14,8 @@
 #include "x86/cpu.h"
 #include "x86/vcpu.h"
 
+enum { UNTYPED_MAX = 0xffff }; /* of word 0: typed items are above */
+
 /* The message of a call or a reply. items: the sender's word 0, read once. */
 static inline void copy_message(struct utcb *to, const struct utcb *from, uint64_t items)
 {
@@ -30,11 +32,6 @@ static inline void copy_message(struct utcb *to, const struct utcb *from, uint64
 static inline uint64_t items_of(const struct utcb *u)
 {
 	return __atomic_load_n(&u->items, __ATOMIC_RELAXED);
-}
-
-static inline bool has_typed(uint64_t items)
-{
-	return items > 0xffff;
 }
 
 /* `self` waits for `handler`, which runs on its SC. */
@@ -227,7 +224,7 @@ struct ec *sys_call(uint64_t id, struct ec *self)
 		return call_slow(id, self, m);
 	self->waits = WAITS_MESSAGE;
 	items = items_of(self->utcb);
-	if (unlikely(has_typed(items)))
+	if (unlikely(items > UNTYPED_MAX))
 		return call_typed(self, pt, items);
 	copy_message(handler->utcb, self->utcb, items);
 	join_chain(self, handler);
@@ -270,7 +267,7 @@ static inline enum status load_state(struct ec *self, struct ec *caller)
 	uint64_t items = items_of(self->utcb);
 	enum status s = SUCCESS;
 
-	if (unlikely(has_typed(items))) {
+	if (unlikely(items > UNTYPED_MAX)) {
 		s = reply_items(self, caller, NULL, items_fault_window(caller->fault_address),
 				items);
 	}
@@ -333,7 +330,7 @@ static inline struct ec *leave_chain(struct ec *self)
 	} else if (caller->waits == WAITS_MESSAGE) {
 		items = items_of(self->utcb);
 		copy_message(caller->utcb, self->utcb, items);
-		if (has_typed(items)) {
+		if (items > UNTYPED_MAX) {
 			s = reply_items(self, caller, caller->utcb, 0, items);
 			caller->utcb->items = items_header(items);
 		}
@@ -362,7 +359,7 @@ struct ec *sys_reply(uint64_t id, struct ec *self)
 	if (self->caller->waits == WAITS_STATE)
 		return reply_state(self, leave_chain(self));
 	items = items_of(self->utcb);
-	if (unlikely(has_typed(items)))
+	if (unlikely(items > UNTYPED_MAX))
 		return reply_slow(id, self);
 	caller = leave_chain(self);
 	caller->regs.rdi = SUCCESS;

@@ -17,7 +17,6 @@
 
 #include <abi/crd.h>
 
-#include "lock.h"
 #include "object.h"
 #include "ptab.h"
 #include "rcu.h"

@@ -7,7 +7,6 @@
  */
 #include "rcu.h"
 
-#include "time.h"
 #include "timeout.h"
 #include "tlb.h"
 #include "x86/cpu.h"

@@ -3,7 +3,6 @@
  */
 #pragma once
 
-#include "list.h"
 #include "object.h"
 
 struct cpu;

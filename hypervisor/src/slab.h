@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include "list.h"
 #include "types.h"
 
 struct pd;

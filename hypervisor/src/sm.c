@@ -240,16 +240,13 @@ static inline struct ec *down_done(struct ec *self, enum status s)
 /* entry.S holds the lock: somebody sleeps, or is to, since the count was 0. */
 struct ec *sys_sm_locked(struct sm *sm, struct ec *self)
 {
-	enum status s;
-
 	if (!(syscall_flags(self->regs.rdi) & SM_DOWN)) {
 		wake_first(sm);
 		return syscall_done(self, SUCCESS);
 	}
 	sm->count = 0; /* which entry.S has lowered */
 	self->sleeps = 1;
-	s = sleep(sm, self, deadline(self));
-	return s == SUCCESS ? ec_block(self) : syscall_done(self, s);
+	return down_done(self, sleep(sm, self, deadline(self)));
 }
 
 /* What entry.S does not know: a contended lock, interrupts, flags. */

@@ -8,8 +8,6 @@
  */
 #pragma once
 
-#include "list.h"
-#include "lock.h"
 #include "object.h"
 
 struct ec;

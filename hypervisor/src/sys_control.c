@@ -8,7 +8,7 @@
 #include "kernel.h"
 #include "sc.h"
 #include "state.h"
-#include "time.h"
+#include "timeout.h"
 #include "x86/cpu.h"
 #include "x86/irq.h"
 #include "x86/iommu.h"
@@ -191,29 +191,20 @@ static enum status tell_ec(struct ec *self, void *ec)
 /* Also how long those that are gone have run: asked of an idle SC. */
 static enum status tell_sc(struct ec *self, void *o)
 {
-	const struct sc *sc = o;
-	const struct cpu *cpu = cpus[sc->cpu];
-	unsigned what = syscall_flags(self->regs.rdi);
-	uint64_t ticks = what == SC_TIME_CROSS ? cpu->cross_time : cpu->killed_time;
-
-	if (what == SC_TIME)
-		ticks = sc_time(sc);
-	else if (sc != cpu->idle_sc)
-		return BAD_PARAMETER;
-	return tell(ticks, &self->regs.rsi, &self->regs.rdx);
-}
-
-static enum status tell_sc_ec(struct ec *self, void *o)
-{
 	struct regs *r = &self->regs;
 	const struct sc *sc = o;
 	const struct cpu *cpu = cpus[sc->cpu];
-	const struct ec *ec = pd_object(self->pd, r->rsi, OBJECT_EC, 0);
+	unsigned what = syscall_flags(r->rdi);
+	bool both = what == SC_TIME_EC;
+	const struct ec *ec = both ? pd_object(self->pd, r->rsi, OBJECT_EC, 0) : NULL;
+	uint64_t gone = what == SC_TIME_CROSS ? cpu->cross_time : cpu->killed_time;
+	bool its = what == SC_TIME || ec;
 
-	if (!ec && sc != cpu->idle_sc)
-		return BAD_CAPABILITY;
-	(void)tell(ec ? sc_time(sc) : cpu->killed_time, &r->rsi, &r->rdx);
-	return tell(ec ? ec_time(ec) : cpu->killed_ec_time, &r->rax, &r->r8);
+	if (!its && sc != cpu->idle_sc)
+		return both ? BAD_CAPABILITY : BAD_PARAMETER;
+	if (both)
+		(void)tell(ec ? ec_time(ec) : cpu->killed_ec_time, &r->rax, &r->r8);
+	return tell(its ? sc_time(sc) : gone, &r->rsi, &r->rdx);
 }
 
 static enum status set_id(struct ec *self, void *o)
@@ -266,10 +257,8 @@ static const struct operation {
 	[ONE(CALL_EC_CTRL, EC_GET_STATE)] = {vcpu_state, OBJECT_EC, EC_CONTROL},
 	[ONE(CALL_EC_CTRL, EC_SET_STATE)] = {vcpu_state, OBJECT_EC, EC_CONTROL},
 	[ONE(CALL_EC_CTRL, EC_MSR)] = {msr_access, OBJECT_SM, 0},
-	[ONE(CALL_SC_CTRL, SC_TIME)] = {tell_sc, OBJECT_SC, SC_CONTROL},
-	[ONE(CALL_SC_CTRL, SC_TIME_CROSS)] = {tell_sc, OBJECT_SC, SC_CONTROL},
-	[ONE(CALL_SC_CTRL, SC_TIME_KILLED)] = {tell_sc, OBJECT_SC, SC_CONTROL},
-	[ONE(CALL_SC_CTRL, SC_TIME_EC)] = {tell_sc_ec, OBJECT_SC, SC_CONTROL},
+	[ONE(CALL_SC_CTRL, SC_TIME)... ONE(CALL_SC_CTRL, SC_TIME_EC)] = {tell_sc, OBJECT_SC,
+									 SC_CONTROL},
 	[ALL(CALL_PT_CTRL)] = {set_id, OBJECT_PT, PT_CONTROL},
 	[ALL(CALL_ASSIGN_PCI)] = {assign_pci, OBJECT_PD, 0},
 	[ALL(CALL_ASSIGN_GSI)] = {assign_gsi, OBJECT_SM, 0},

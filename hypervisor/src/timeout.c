@@ -17,11 +17,10 @@ static uint32_t rank(const struct timeout *t)
 /* Restore the order of the subtrees; true if the rank changed. */
 static bool settle(struct timeout *t)
 {
+	struct timeout *left = t->left;
 	uint32_t old = t->rank;
 
-	if (rank(t->left) < rank(t->right)) {
-		struct timeout *left = t->left;
-
+	if (rank(left) < rank(t->right)) {
 		t->left = t->right;
 		t->right = left;
 	}
@@ -32,16 +31,10 @@ static bool settle(struct timeout *t)
 /* Recursion is as deep as two right spines: the logarithm of the number. */
 static struct timeout *merge(struct timeout *a, struct timeout *b)
 {
-	if (!a)
-		return b;
-	if (!b)
-		return a;
-	if (b->deadline < a->deadline) {
-		struct timeout *t = a;
-
-		a = b;
-		b = t;
-	}
+	if (!a || !b)
+		return a ? a : b;
+	if (b->deadline < a->deadline)
+		return merge(b, a);
 	a->right = merge(a->right, b);
 	a->right->parent = a;
 	settle(a);

@@ -1,10 +1,10 @@
 /*
- * Timeouts of one CPU: a leftist heap by deadline. Every operation takes
+ * Microseconds and ticks of the TSC; timeouts of one CPU: a leftist heap by deadline. Every operation takes
  * logarithmic time at worst, whoever else has timeouts here.
  */
 #pragma once
 
-#include "types.h"
+#include "x86/tsc.h"
 
 struct cpu;
 
@@ -21,3 +21,20 @@ void timeout_cancel(struct cpu *cpu, struct timeout *t);
 void timeout_run(struct cpu *cpu);
 /* The timer interrupts at `deadline` at the latest. */
 void timeout_arm(struct cpu *cpu, uint64_t deadline);
+
+/* Longer than any machine runs; sums of two do not overflow. */
+#define TICKS_MAX (1ul << 62)
+
+static inline uint64_t tsc_of_us(uint64_t us)
+{
+	uint64_t ticks;
+
+	if (__builtin_mul_overflow(us, tsc_khz, &ticks) || ticks > TICKS_MAX)
+		return TICKS_MAX;
+	return ticks / 1000;
+}
+
+static inline uint64_t us_of_tsc(uint64_t ticks)
+{
+	return ticks / tsc_khz * 1000 + ticks % tsc_khz * 1000 / tsc_khz;
+}

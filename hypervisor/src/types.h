@@ -24,3 +24,71 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof(*(a)))
 
 #define aligned_to(n) __attribute__((aligned(n)))
+
+/*
+ * A doubly linked ring with a head; the links are embedded in what it links.
+ */
+struct list {
+	struct list *next, *prev;
+};
+
+static inline void list_init(struct list *l)
+{
+	l->next = l->prev = l;
+}
+
+static inline bool list_empty(const struct list *l)
+{
+	return l->next == l;
+}
+
+/* At the end, when `head` is the ring's head; or before any element. */
+static inline void list_append(struct list *head, struct list *l)
+{
+	l->next = head;
+	l->prev = head->prev;
+	head->prev->next = l;
+	head->prev = l;
+}
+
+static inline void list_prepend(struct list *head, struct list *l)
+{
+	list_append(head->next, l);
+}
+
+/* For an element that will be inserted again before it is removed again. */
+static inline void list_unlink(struct list *l)
+{
+	l->next->prev = l->prev;
+	l->prev->next = l->next;
+}
+
+/* The element is linked to itself afterwards, so removing twice is harmless. */
+static inline void list_remove(struct list *l)
+{
+	list_unlink(l);
+	list_init(l);
+}
+
+/*
+ * Spinlocks. The kernel runs with interrupts off, so a holder is never
+ * interrupted; every critical section is short and bounded. Lock order:
+ * mapping database, then slabs of a PD or the list of dying objects, then page
+ * pool; a GSI, then its IOAPIC or the IOMMUs', which also comes after the first
+ * and before the last. A semaphore's is held alone, and so is the log's.
+ */
+struct lock {
+	uint32_t held;
+};
+
+static inline void lock(struct lock *l)
+{
+	while (unlikely(__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE)))
+		while (__atomic_load_n(&l->held, __ATOMIC_RELAXED))
+			__builtin_ia32_pause();
+}
+
+static inline void unlock(struct lock *l)
+{
+	__atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+}

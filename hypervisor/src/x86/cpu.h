@@ -5,8 +5,6 @@
  */
 #pragma once
 
-#include "../list.h"
-#include "../lock.h"
 #include "../types.h"
 
 enum { MAX_CPUS = 64, PRIORITIES = 128, STACK_SIZE = 8192 };
