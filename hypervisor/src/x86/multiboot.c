@@ -46,13 +46,13 @@ static const char *keep(const char *from, uint64_t size)
 	return start;
 }
 
-/* Each is so long; 0: before each stands how many bytes follow (version 1). */
+/*
+ * Each begins like the HIP's, and is so long; 0: before each stands how many bytes
+ * follow (version 1).
+ */
 static void ranges(const char *at, uint64_t left, uint32_t size)
 {
-	struct {
-		uint64_t address, size;
-		int type;
-	} r;
+	struct hip_mem r;
 
 	while (at && left >= RANGE_SIZE) {
 		uint64_t step = size ? size : 4ul + record_number(at, 4);
@@ -60,7 +60,7 @@ static void ranges(const char *at, uint64_t left, uint32_t size)
 		if (step < RANGE_SIZE || step > left)
 			return;
 		__builtin_memcpy(&r, size ? at : at + 4, RANGE_SIZE - 4);
-		add(r.address, r.size, r.type > 0 ? r.type : HIP_MEM_RESERVED, 0);
+		add(r.address, r.size, (int)r.type > 0 ? (int)r.type : HIP_MEM_RESERVED, 0);
 		at += step;
 		left -= step;
 	}
