@@ -38,7 +38,7 @@ static bool make_roots(struct pd *pd)
 {
 	uint64_t *host = page_alloc(pd, 0, true);
 
-	pd->obj.root = page_alloc(pd, 0, true);
+	pd->obj.root = pd->obj.low = page_alloc(pd, 0, true);
 	pd->tables[PTAB_HOST].root = host;
 	if (!pd->obj.root || !host)
 		return false;
@@ -95,6 +95,8 @@ void pd_destroy(struct pd *pd)
 	for (unsigned i = 0; i < ARRAY_SIZE(pd->spaces); i++)
 		if (pd->spaces[i].root)
 			page_free(pd, pd->spaces[i].root, 0);
+	if (pd->obj.low != pd->obj.root)
+		page_free(pd, pd->obj.low, 0);
 	if (pd->io_bitmap)
 		page_free(pd, pd->io_bitmap, IO_ORDER);
 	if (pd->guest_io)

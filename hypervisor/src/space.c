@@ -15,7 +15,7 @@ static uint64_t *table_of(uint64_t entry)
 
 struct mapping *space_find_far(struct space *s, uint64_t key)
 {
-	uint64_t *t = s->root;
+	uint64_t *t = key >> s->levels * TABLE_BITS ? NULL : s->root;
 
 	for (unsigned level = s->levels; t && level--;) {
 		uint64_t e = t[table_index(key, level)];
@@ -28,6 +28,32 @@ struct mapping *space_find_far(struct space *s, uint64_t key)
 		t = table_of(e);
 	}
 	return NULL;
+}
+
+struct mapping *space_object_high(const struct space *s, uint64_t selector)
+{
+	unsigned level = __atomic_load_n(&s->levels, __ATOMIC_ACQUIRE);
+	uint64_t e = (uint64_t)s->root + SPACE_TABLE;
+
+	if (selector >> level * TABLE_BITS)
+		return NULL;
+	while (level-- && e)
+		e = __atomic_load_n(&table_of(e)[table_index(selector, level)], __ATOMIC_RELAXED);
+	return (struct mapping *)e;
+}
+
+/* A root above the root, which had room for fewer selectors. */
+static bool grow(struct space *s, struct pd *payer)
+{
+	uint64_t *t = page_alloc(payer, 0, true);
+
+	if (!t)
+		return false;
+	t[0] = (uint64_t)s->root + SPACE_TABLE;
+	table_fill(t, 1);
+	__atomic_store_n(&s->root, t, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->levels, s->levels + 1, __ATOMIC_RELEASE);
+	return true;
 }
 
 struct mapping *space_next(const struct space *s, uint64_t first, uint64_t last)
@@ -61,9 +87,13 @@ struct mapping *space_next(const struct space *s, uint64_t first, uint64_t last)
 /* Where a mapping is to stand, with tables made on the way. */
 static enum status reach(struct space *s, const struct mapping *m, unsigned at, uint64_t **entry)
 {
-	unsigned level = s->levels - 1;
-	uint64_t *t = s->root;
+	unsigned level;
+	uint64_t *t;
 
+	if (unlikely(m->base >> s->levels * TABLE_BITS) && !grow(s, m->pd))
+		return OUT_OF_MEMORY;
+	level = s->levels - 1;
+	t = s->root;
 	if (unlikely(!t)) {
 		t = page_alloc(m->pd, 0, true);
 		if (!t)

@@ -387,6 +387,36 @@ static void many_sms(void)
 	wait_usage(SEL_ROOT_PD, before);
 }
 
+/* Selectors far up are like others, in every PD that uses them. */
+static void high_selectors(void)
+{
+	const unsigned long at[] = {(1ul << 18) - 1, 1ul << 18, 1ul << 20, hip->selectors - 1};
+	unsigned long low = make_sm(0);
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, echo);
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned long s = at[i], other = make_pd();
+		uint64_t crd = CRD(CRD_OBJ, RIGHTS_ALL, 0, s);
+
+		EQUAL(sm_up(s), BAD_CAPABILITY);
+		EQUAL(create_sm(s, SEL_ROOT_PD, 1), SUCCESS);
+		EQUAL(create_sm(s, SEL_ROOT_PD, 1), BAD_CAPABILITY);
+		EQUAL(sm_up(s), SUCCESS);
+		EQUAL(sm_down(s, 0), SUCCESS);
+		EQUAL(look(crd), crd);
+		EQUAL(give_at(other, crd, ITEM_DELEGATE, crd), SUCCESS);
+		EQUAL(give_at(other, CRD(CRD_OBJ, RIGHTS_ALL, 0, low), ITEM_DELEGATE, crd),
+		      SUCCESS);
+		EQUAL(revoke_self(crd), SUCCESS);
+		EQUAL(sm_down(s, 0), BAD_CAPABILITY);
+		EQUAL(look(crd), 0);
+		EQUAL(create_pt(s, SEL_ROOT_PD, h->ec, 0, (unsigned long)entry_portal), SUCCESS);
+		EQUAL(call(s), SUCCESS);
+		EQUAL(revoke_self(crd), SUCCESS);
+		EQUAL(call(s), BAD_CAPABILITY);
+	}
+}
+
 const struct test create_tests[] = {
 	{"create.pd", pd, 0},
 	{"create.ec", ec, 0},
@@ -395,6 +425,7 @@ const struct test create_tests[] = {
 	{"create.sm", sm, 0},
 	{"create.pd_quota_limit", pd_quota_limit, 0},
 	{"create.pd_hand_over", pd_hand_over, 0},
+	{"create.high_selectors", high_selectors, 0},
 	{"create.ec_cpu", ec_cpu, 0},
 	{"create.ec_utcb", ec_utcb, 0},
 	{"create.ec_utcb_goes", ec_utcb_goes, 0},

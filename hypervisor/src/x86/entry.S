@@ -90,9 +90,9 @@ entry_sm:
 	mov	%rdi, %rcx
 	shr	$(SELECTOR_SHIFT + TABLE_BITS), %rcx
 	cmp	$(TABLE_ENTRIES - 1), %rcx
-	ja	sm_bad
+	ja	entry_full
 	mov	EC_PD(%rsp), %r11
-	mov	PD_OBJ_ROOT(%r11), %r11
+	mov	PD_OBJ_LOW(%r11), %r11
 	mov	(%r11, %rcx, 8), %r11
 	test	%r11, %r11
 	jz	sm_bad
