@@ -522,18 +522,17 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 		if (m->type != CRD_OBJ)
 			frame += aligned(CRD_BASE(crd), order) - m->base;
 	}
-	for (; m && !found && left--; m = m->parent) {
-		const struct mapping *held = m;
+	for (const struct mapping *p = m; p && !found && left--; p = p->parent) {
+		const struct mapping *held = p->flags & MAPPING_GONE ? piece_of(p, frame) : p;
 
 		t->left--;
-		if (m->pd != t->to)
-			continue;
-		if (m->flags & MAPPING_GONE)
-			held = piece_of(m, frame);
 		/* Of the kernel's own nobody has rights. */
-		if (held && held->rights)
+		if (p->pd == t->to && held && held != m && held->rights)
 			found = part_of(held, frame, order, CRD_RIGHTS(crd), window);
 	}
+	/* Within a PD: itself, if it was derived from no other there. */
+	if (m && !found && m->pd == t->to && m->rights)
+		found = part_of(m, frame, order, CRD_RIGHTS(crd), window);
 	unlock(&mdb_lock);
 	return found;
 }

@@ -48,6 +48,12 @@ static void hip_cpus(void)
 	CHECK(boot_cpu < cpus);
 }
 
+static bool takes_room(const struct hip_mem *m)
+{
+	return m->type != HIP_MEM_AVAILABLE &&
+	       ((int)m->type >= HIP_MEM_MODULE || (int)m->type == HIP_MEM_LOG);
+}
+
 /* There is RAM, the kernel's own memory, and the module that runs. */
 static void hip_memory(void)
 {
@@ -61,6 +67,14 @@ static void hip_memory(void)
 		modules += m[i].type == (uint32_t)HIP_MEM_MODULE;
 	}
 	CHECK(available > 0 && kernel > 0);
+	/* Of the kernel, modules, the log and what the loader reserves nothing is in two. */
+	for (unsigned i = 0; i < n * n; i++) {
+		const struct hip_mem *a = &m[i / n], *b = &m[i % n];
+
+		if (a != b && takes_room(a) && takes_room(b))
+			CHECK(a->address + a->size <= b->address ||
+			      b->address + b->size <= a->address);
+	}
 	EQUAL(modules, 1);
 }
 

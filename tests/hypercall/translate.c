@@ -95,6 +95,33 @@ static void deep(void)
 	EQUAL(item_crd(my_utcb, 0), obj(RIGHTS_ALL, 0, sm));
 }
 
+/*
+ * Within a PD: what a capability was derived from comes before the capability,
+ * which is told if there is no such. What is gone is left out.
+ */
+static void same_pd(void)
+{
+	struct frame *s = make_servant(SEL_ROOT_PD);
+	unsigned long sm = make_sm(0), copy = sel(), last = sel();
+
+	SETUP(give_at(SEL_ROOT_PD, obj(RIGHTS_ALL, 0, sm), ITEM_DELEGATE,
+		      obj(RIGHTS_ALL, 0, copy)));
+	SETUP(give_at(SEL_ROOT_PD, obj(RIGHTS_ALL, 0, copy), ITEM_DELEGATE,
+		      obj(RIGHTS_ALL, 0, last)));
+	open_windows(s, ALL_OBJECTS, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		const unsigned long sent[] = {sm, copy, last, last};
+		const unsigned long found[] = {sm, sm, copy, sm};
+
+		if (i == 3)
+			SETUP(syscall_3(
+				CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF | FLAG_REVOKE_KEEP, 0),
+				obj(RIGHTS_ALL, 0, copy), 0));
+		send_item(s, obj(RIGHTS_ALL, 0, sent[i]), ITEM_TRANSLATE);
+		EQUAL(s->value[1], obj(RIGHTS_ALL, 0, found[i]));
+	}
+}
+
 /* Memory, from another address. */
 static void memory(void)
 {
@@ -168,13 +195,9 @@ static void revoked(void)
 }
 
 const struct test translate_tests[] = {
-	{"translate.object", object, 0},
-	{"translate.window", window, 0},
-	{"translate.not_derived", not_derived, 0},
-	{"translate.deep", deep, 0},
-	{"translate.memory", memory, 0},
-	{"translate.in_call", in_call, 0},
-	{"translate.or_delegate", or_delegate, 0},
-	{"translate.revoked", revoked, 0},
-	{0},
+	{"translate.object", object, 0},	   {"translate.window", window, 0},
+	{"translate.not_derived", not_derived, 0}, {"translate.deep", deep, 0},
+	{"translate.same_pd", same_pd, 0},	   {"translate.memory", memory, 0},
+	{"translate.in_call", in_call, 0},	   {"translate.or_delegate", or_delegate, 0},
+	{"translate.revoked", revoked, 0},	   {0},
 };

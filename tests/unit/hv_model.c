@@ -304,41 +304,49 @@ static unsigned order_at(struct pd *pd, uint8_t type, uint64_t at)
 	return space_find(pd_space(pd, type), at)->order;
 }
 
+/* What of `crd`, where it has this frame, is in a record and the window. */
+static bool part_of(const struct record *r, struct pd *to, uint64_t crd, unsigned order,
+		    uint64_t frame, uint64_t window, uint64_t *found)
+{
+	unsigned room = CRD_ORDER(window), o;
+	uint64_t first = CRD_BASE(window) >> room << room, base = r->base;
+	uint8_t type = (uint8_t)CRD_TYPE(crd);
+
+	if (r->pd != to || r->flags & MAPPING_FIXED)
+		return false;
+	if (type != CRD_OBJ)
+		base += frame - r->frame;
+	o = least(order, order_at(to, type, base));
+	base = base >> o << o;
+	if (base >> (o > room ? o : room) != first >> (o > room ? o : room))
+		return false;
+	*found = CRD(type, r->rights & CRD_RIGHTS(crd) & CRD_RIGHTS(window), least(o, room),
+		     o > room ? first : base);
+	return true;
+}
+
 /*
  * What of the mappings at `crd` has the window, where both are cut to what they
- * have in common.
+ * have in common: of the nearest that it was derived from, or at last of itself.
  */
 uint64_t model_translate(struct pd *from, uint64_t crd, struct pd *to, uint64_t window)
 {
 	uint8_t type = (uint8_t)CRD_TYPE(crd);
-	unsigned room = CRD_ORDER(window), order, o;
-	uint64_t first = CRD_BASE(window) >> room << room, at = CRD_BASE(crd);
-	int i;
+	uint64_t at = CRD_BASE(crd), frame, found = 0;
+	unsigned order;
+	int own;
 
 	if (CRD_TYPE(crd) != CRD_TYPE(window) || model_find(from, type, at) < 0)
 		return 0;
 	order = least(CRD_ORDER(crd), order_at(from, type, at));
 	at = at >> order << order;
-	i = model_find(from, type, at);
-	uint64_t frame = model[i].frame + (at - model[i].base);
-
-	for (; i >= 0; i = model[i].parent) {
-		const struct record *r = &model[i];
-		uint64_t base = r->base;
-
-		if (r->pd != to || r->flags & MAPPING_FIXED)
-			continue;
-		if (type != CRD_OBJ)
-			base += frame - r->frame;
-		o = least(order, order_at(to, type, base));
-		base = base >> o << o;
-
-		if (base >> (o > room ? o : room) != first >> (o > room ? o : room))
-			continue;
-		return CRD(type, r->rights & CRD_RIGHTS(crd) & CRD_RIGHTS(window), least(o, room),
-			   o > room ? first : base);
-	}
-	return 0;
+	own = model_find(from, type, at);
+	frame = model[own].frame + (at - model[own].base);
+	for (int i = model[own].parent; i >= 0; i = model[i].parent)
+		if (part_of(&model[i], to, crd, order, frame, window, &found))
+			return found;
+	(void)part_of(&model[own], to, crd, order, frame, window, &found);
+	return found;
 }
 
 /* Is it a piece of what was split there? */

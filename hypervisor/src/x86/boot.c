@@ -160,7 +160,7 @@ static void pool_init(void)
 		if (boot_info.mem[i].type == HIP_MEM_AVAILABLE)
 			size += boot_info.mem[i].size / RAM_PART;
 	hip_add(IMAGE_PHYS, shared - IMAGE_PHYS, HIP_MEM_KERNEL);
-	hip_add(shared, kmem_image_phys(image_end) - shared, HIP_MEM_RESERVED);
+	hip_add(shared, kmem_image_phys(log_ring) - shared, HIP_MEM_RESERVED);
 
 	size = size < MIN ? MIN : size > MAX ? MAX : (size + POOL_ALIGN - 1) & -POOL_ALIGN;
 	while (!(phys = find_block(size, 1ul << 32))) {
