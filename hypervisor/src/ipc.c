@@ -407,13 +407,3 @@ struct ec *ipc_event(struct ec *ec, uint32_t event)
 	}
 	return handler;
 }
-
-struct ec *vcpu_event(struct ec *ec, uint32_t event)
-{
-	return ipc_event(ec, event);
-}
-
-struct ec *vcpu_interrupted(struct ec *ec)
-{
-	return preempt(ec);
-}

@@ -168,9 +168,8 @@ struct ec *event(uint32_t number)
 
 	if (in_kernel(self))
 		return go(self);
-	if (ec_is_vcpu(self))
-		return go(vcpu_event(self, number));
-	self->resume = resume_iret;
+	if (!ec_is_vcpu(self))
+		self->resume = resume_iret;
 	return go(ipc_event(self, number));
 }
 

@@ -68,7 +68,7 @@ void mitigate_switch(bool guest)
 	(void)guest;
 }
 
-struct ec *vcpu_interrupted(struct ec *ec)
+struct ec *preempt(struct ec *ec)
 {
 	return ec;
 }

@@ -196,15 +196,15 @@ static struct ec *other(struct ec *ec, struct vmcb *b)
 	switch ((int32_t)b->exit_code) {
 	case EXIT_NPF:
 		ec->fault_address = b->exit_info[1];
-		return vcpu_event(ec, EVENT_SVM_NPF);
+		return ipc_event(ec, EVENT_SVM_NPF);
 	case EXIT_INVALID:
 		b->clean = 0;
 		svm_prepare_again();
 		if (b->tlb_control)
 			this_cpu()->asid_next = 0; /* flush again */
-		return vcpu_event(ec, EVENT_SVM_INVALID);
+		return ipc_event(ec, EVENT_SVM_INVALID);
 	default:
-		return vcpu_event(ec, EVENT_SVM_OTHER);
+		return ipc_event(ec, EVENT_SVM_OTHER);
 	}
 }
 
@@ -218,7 +218,7 @@ struct ec *svm_exit(struct ec *ec)
 		return other(ec, b);
 	if (code < ARRAY_SIZE(kept) && kept[code])
 		return kept[code](ec);
-	return vcpu_event(ec, (uint32_t)code);
+	return ipc_event(ec, (uint32_t)code);
 }
 
 const struct vcpu_ops svm_ops = {

@@ -224,7 +224,7 @@ void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 	struct ec *name(struct ec *ec)                         \
 	{                                                      \
 		__asm__ volatile(instructions : : : "memory"); \
-		return vcpu_interrupted(ec);                   \
+		return preempt(ec);                            \
 	}
 LET_IN(vcpu_let_in, "sti; nop; cli")
 LET_IN(vcpu_nmi, "int $2") /* the handler's IRET lets the next one in */

@@ -7,13 +7,14 @@
  * get at state). Its `resume` is the vendor's entry label, which enters the
  * guest. An exit comes back through the vendor's exit label to its exit
  * function, which handles what is the kernel's own business and hands all else
- * to vcpu_event().
+ * to ipc_event().
  */
 #pragma once
 
 #include <abi/event.h>
 
-#include "../ec.h"
+#include "../ipc.h"
+#include "../sc.h"
 #include "desc.h"
 
 struct ptab_format;
@@ -110,15 +111,3 @@ struct ec *vcpu_let_in(struct ec *ec);
 /* Exits through the kernel's own IDT, as the processor would have done it. */
 struct ec *vcpu_nmi(struct ec *ec);
 struct ec *vcpu_machine_check(struct ec *ec);
-/*
- * An external interrupt, NMI or machine check ended guest mode and has been
- * handled, or is pending: go on with the guest or with what is more urgent.
- */
-struct ec *vcpu_interrupted(struct ec *ec);
-
-/*
- * ipc.c: hand the exit of `ec` (the current EC) to the portal at its event base
- * + event. Returns the EC to run next (the portal's handler; or another EC,
- * when the vCPU had no such portal and is dead now).
- */
-struct ec *vcpu_event(struct ec *ec, uint32_t event);

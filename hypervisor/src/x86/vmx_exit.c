@@ -95,14 +95,14 @@ static struct ec *exception(struct ec *ec)
 	case VECTOR_MC:
 		return vcpu_machine_check(ec);
 	default:
-		return vcpu_event(ec, REASON_EXCEPTION_NMI);
+		return ipc_event(ec, REASON_EXCEPTION_NMI);
 	}
 }
 
 static struct ec *external_interrupt(struct ec *ec)
 {
 	irq_handle(vmread32(VMCS_EXIT_INTERRUPTION) & INJECT_VECTOR);
-	return vcpu_interrupted(ec);
+	return preempt(ec);
 }
 
 /*
@@ -135,14 +135,14 @@ static struct ec *cr_access(struct ec *ec)
 		return move_to_cr(ec, value & CR4_VMXE, &v->cr4_shadow, value & vmx_caps.cr4_host,
 				  VMCS_CR4_SHADOW);
 	default:
-		return vcpu_event(ec, REASON_CR_ACCESS);
+		return ipc_event(ec, REASON_CR_ACCESS);
 	}
 }
 
 static struct ec *mov_dr(struct ec *ec)
 {
 	if (vmx_of(ec)->asked & PRIMARY_MOV_DR_EXITING)
-		return vcpu_event(ec, REASON_MOV_DR);
+		return ipc_event(ec, REASON_MOV_DR);
 	vmx_use_debug(ec);
 	return ec;
 }
@@ -157,7 +157,7 @@ static struct ec *ept_violation(struct ec *ec)
 	if (unlikely(vmread(VMCS_EXIT_QUALIFICATION) & NMI_UNBLOCKED) &&
 	    !(vmread(VMCS_IDT_VECTORING) & INJECT_VALID))
 		block_nmis();
-	return vcpu_event(ec, REASON_EPT_VIOLATION);
+	return ipc_event(ec, REASON_EPT_VIOLATION);
 }
 
 static struct ec *(*const kept[])(struct ec *) = {
@@ -175,7 +175,7 @@ struct ec *vmx_entry_failed(struct ec *ec, uint32_t reason)
 	vmx_unload(ec);
 	if (reason == REASON_MACHINE_CHECK)
 		return vcpu_machine_check(ec);
-	return vcpu_event(ec, reason);
+	return ipc_event(ec, reason);
 }
 
 struct ec *vmx_exit(struct ec *ec)
@@ -186,7 +186,7 @@ struct ec *vmx_exit(struct ec *ec)
 	if (likely(reason >= ARRAY_SIZE(kept) || !kept[reason])) {
 		if (unlikely(reason & REASON_ENTRY_FAILED))
 			return vmx_entry_failed(ec, reason & REASON_BASIC);
-		return vcpu_event(ec, reason & REASON_BASIC);
+		return ipc_event(ec, reason & REASON_BASIC);
 	}
 	return kept[reason](ec);
 }
