@@ -95,6 +95,7 @@ static bool check(struct iommu_unit *u, const struct acpi_table *t)
 {
 	(void)u;
 	assert_non_null(t);
+	iommu.format = &ptab_host;
 	iommu.levels = 3;
 	iommu.domains = NUMBERS;
 	iommu.max_apic_id = 1000;
@@ -141,7 +142,6 @@ const struct iommu_vendor vtd = {
 	.device = device,
 	.faults = faults,
 	.interrupt = interrupt,
-	.format = &ptab_host,
 	.tail = QUEUE_END,
 	.wait = {0xf, 1},
 	.forget = {{{1}, 0}, {{2}, 1 << 16}, {{3}, 0}},

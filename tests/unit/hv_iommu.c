@@ -101,7 +101,7 @@ static bool find(const struct iommu_vendor *vendor)
 	memset(covered, 0, sizeof(covered));
 	memset(units, 0, sizeof(units));
 	unit_count = 0;
-	iommu.vendor = NULL;
+	iommu = (struct iommu){.domains = DOMAINS, .max_apic_id = ~0u, .complete = true};
 	ioapic_source = SOURCE_UNKNOWN;
 	fixture_init(2048, 1);
 	find_units(vendor);

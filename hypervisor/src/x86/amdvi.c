@@ -92,10 +92,11 @@ static bool parse_entries(const uint8_t *entry, uint32_t left)
 
 static bool check(struct iommu_unit *u, const struct acpi_table *)
 {
-	uint64_t features = *reg64(u, FEATURES);
+	uint64_t features = REG64(u, FEATURES);
 
 	if (!devices)
 		devices = page_alloc(NULL, DEVICES_ORDER, true);
+	iommu.format = &format;
 	iommu.levels = LEVELS;
 	iommu.remap_interrupts &= !!(features & FEATURE_GA);
 	if (!(features & FEATURE_XT))
@@ -118,10 +119,10 @@ static void ivhd(const void *record, uint32_t length)
 static void start_log(const struct iommu_unit *u)
 {
 	__builtin_memset(u->queue + IOMMU_QUEUE, 0, PAGE_SIZE);
-	*reg64(u, EVENTS) = (pool_to_phys(u->queue) + PAGE_SIZE) | LENGTH_256;
-	*reg64(u, EVENT_HEAD) = 0;
-	*reg64(u, EVENT_TAIL) = 0;
-	*reg64(u, STATUS) = STATUS_OVERFLOW;
+	REG64(u, EVENTS) = (pool_to_phys(u->queue) + PAGE_SIZE) | LENGTH_256;
+	REG64(u, EVENT_HEAD) = 0;
+	REG64(u, EVENT_TAIL) = 0;
+	REG64(u, STATUS) = STATUS_OVERFLOW;
 }
 
 static bool enable(struct iommu_unit *u)
@@ -132,16 +133,16 @@ static bool enable(struct iommu_unit *u)
 		devices[i][0] |= VALID;
 		devices[i][2] |= iommu.remap_interrupts ? INTERRUPTS_VALID : 0;
 	}
-	*reg64(u, CONTROL) = 0;
-	*reg64(u, DEVICE_TABLE) = pool_to_phys(devices) | DEVICES_512;
-	*reg64(u, COMMANDS) = pool_to_phys(u->queue) | LENGTH_256;
-	*reg64(u, COMMAND_HEAD) = 0;
-	*reg64(u, COMMAND_TAIL) = 0;
+	REG64(u, CONTROL) = 0;
+	REG64(u, DEVICE_TABLE) = pool_to_phys(devices) | DEVICES_512;
+	REG64(u, COMMANDS) = pool_to_phys(u->queue) | LENGTH_256;
+	REG64(u, COMMAND_HEAD) = 0;
+	REG64(u, COMMAND_TAIL) = 0;
 	start_log(u);
 	/* ACPI tells of HT tunnel, posted writes (2), isochronous, coherent. */
-	*reg64(u, CONTROL) = CONTROL_ON | CONTROL_EVENTS | CONTROL_COMMANDS | CONTROL_GA |
-			     (iommu.max_apic_id > 0xff ? CONTROL_XT : 0) |
-			     ((f & 1) << 1 | (f & 6) << 7 | (f & 8) << 8 | (f & 0x20) << 5);
+	REG64(u, CONTROL) = CONTROL_ON | CONTROL_EVENTS | CONTROL_COMMANDS | CONTROL_GA |
+			    (iommu.max_apic_id > 0xff ? CONTROL_XT : 0) |
+			    ((f & 1) << 1 | (f & 6) << 7 | (f & 8) << 8 | (f & 0x20) << 5);
 	return iommu_run(u, NULL);
 }
 
@@ -183,12 +184,12 @@ static void faults(struct iommu_unit *u)
 
 	if (!log[0][0])
 		return;
-	*reg64(u, CONTROL) &= ~(uint64_t)CONTROL_EVENTS;
+	REG64(u, CONTROL) &= ~(uint64_t)CONTROL_EVENTS;
 	for (unsigned i = 0; i < IOMMU_QUEUE && log[i][0]; i++)
 		iommu_fault(log[i][0] & 0xffff, log[i][1], log[i][0] & EVENT_WRITE,
 			    (unsigned)(log[i][0] >> 60));
 	start_log(u);
-	*reg64(u, CONTROL) |= CONTROL_EVENTS;
+	REG64(u, CONTROL) |= CONTROL_EVENTS;
 }
 
 const struct iommu_vendor amdvi = {
@@ -198,7 +199,6 @@ const struct iommu_vendor amdvi = {
 		    .known = {{IVHD_10, sizeof(struct ivhd), ivhd},
 			      {IVHD_11, IVHD_SIZE_LONG, ivhd},
 			      {IVHD_40, IVHD_SIZE_LONG, ivhd}}},
-	.format = &format,
 	.tail = COMMAND_TAIL,
 	.wait = {WAIT_STORE, 1},
 	.forget = {[CACHED_DEVICE] = {{FORGET_DEVICE}, 1},

@@ -24,7 +24,7 @@ enum { FAULTS_MS = 1000, FAULTS_TOLD = 2 }; /* between two looks for faults; at 
 enum { MAX_PHYSICAL_ID = 254 };		    /* of 8 bits, 255 is all */
 enum { UNIT_ENTRIES = 48, MCFG_ENTRIES = 44 };
 
-struct iommu iommu;
+struct iommu iommu = {.domains = DOMAINS, .max_apic_id = ~0u, .coherent = true, .complete = true};
 
 static struct lock iommu_lock; /* for the rest, and units' queues */
 static struct iommu_unit units[MAX_IOMMUS];
@@ -66,7 +66,7 @@ void iommu_found(uint64_t phys, bool good, unsigned flags)
 		u->queue = page_alloc(NULL, 1, true);
 	}
 	if (good && u->queue && iommu.vendor->check(u, unit_table)) {
-		u->tail = reg32(u, iommu.vendor->tail);
+		u->tail = &REG32(u, iommu.vendor->tail);
 		u->flags = flags;
 	} else {
 		log("iommu: unit at 0x%lx cannot be used\n", phys);
@@ -271,13 +271,8 @@ static void find_units(const struct iommu_vendor *v)
 	unit_table = acpi_find(v->signature);
 	if (iommu.vendor || !unit_table || unit_table->length < UNIT_ENTRIES)
 		return;
-	iommu = (struct iommu){.vendor = v,
-			       .format = v->format,
-			       .domains = DOMAINS,
-			       .max_apic_id = ~0u,
-			       .remap_interrupts = true,
-			       .coherent = true,
-			       .complete = true};
+	iommu.vendor = v;
+	iommu.remap_interrupts = true;
 	iommu.complete &= acpi_parse(unit_table, UNIT_ENTRIES, &v->records);
 	/* All units and all IOAPICs take part, or none does. */
 	iommu.remap_interrupts &= iommu.complete && irq_sources_known();

@@ -94,7 +94,6 @@ struct iommu_vendor {
 	const char *name;
 	char signature[5]; /* of the ACPI table, which has */
 	struct records records;
-	struct ptab_format *format;
 	unsigned tail; /* this register: where the queue ends */
 	/* A command that writes something to `done`, whose address goes to this word. */
 	iommu_command wait;
@@ -106,7 +105,7 @@ struct iommu_vendor {
 	} forget[CACHED];
 	uint64_t blocked; /* first word of an entry for a device that is nobody's */
 
-	/* Can a unit of this table be used, and what can it do? */
+	/* Can a unit of this table be used, and what can it do (iommu)? */
 	bool (*check)(struct iommu_unit *u, const struct acpi_table *t);
 	/* Block all devices, and if interrupts are remapped all of them. */
 	bool (*enable)(struct iommu_unit *u);
@@ -130,12 +129,5 @@ bool iommu_wait(const volatile uint32_t *word, uint32_t bit, bool on);
 bool iommu_run(struct iommu_unit *u, const uint64_t *command);
 void iommu_fault(uint32_t rid, uint64_t address, bool write, unsigned reason);
 
-static inline volatile uint32_t *reg32(const struct iommu_unit *u, unsigned at)
-{
-	return (volatile uint32_t *)(u->registers + at);
-}
-
-static inline volatile uint64_t *reg64(const struct iommu_unit *u, unsigned at)
-{
-	return (volatile uint64_t *)(u->registers + at);
-}
+#define REG32(unit, at) (*(volatile uint32_t *)((unit)->registers + (at)))
+#define REG64(unit, at) (*(volatile uint64_t *)((unit)->registers + (at)))

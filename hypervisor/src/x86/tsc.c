@@ -101,9 +101,16 @@ void tsc_init(void)
 	log("tsc: %u kHz\n", tsc_khz);
 }
 
-static bool can_adjust(void)
+void tsc_adjust(const struct cpu *cpu)
 {
-	return cpuid(0, 0).eax >= LEAF_FEATURES && cpuid(LEAF_FEATURES, 0).ebx & CPUID_TSC_ADJUST;
+	uint64_t *a = &adjust[cpu->id];
+
+	if (cpuid(0, 0).eax >= LEAF_FEATURES && cpuid(LEAF_FEATURES, 0).ebx & CPUID_TSC_ADJUST) {
+		*a = cpu->idle ? *a + lost : rdmsr(MSR_TSC_ADJUST);
+		wrmsr(MSR_TSC_ADJUST, *a);
+	} else if (lost) {
+		wrmsr(MSR_TSC, rdtsc() + lost);
+	}
 }
 
 /* Firmware and emulators that begin anew with the TSC may say so in that MSR. */
@@ -111,22 +118,10 @@ void tsc_resume(uint64_t then)
 {
 	uint64_t now;
 
-	if (can_adjust())
-		wrmsr(MSR_TSC_ADJUST, adjust[0]);
+	lost = 0;
+	tsc_adjust(this_cpu());
 	now = rdtsc();
 	lost = now < then ? then - now : 0;
-}
-
-void tsc_adjust(const struct cpu *cpu)
-{
-	if (can_adjust() && cpu->idle) {
-		adjust[cpu->id] += lost;
-		wrmsr(MSR_TSC_ADJUST, adjust[cpu->id]);
-	} else if (can_adjust()) {
-		adjust[cpu->id] = rdmsr(MSR_TSC_ADJUST);
-	} else if (lost) {
-		wrmsr(MSR_TSC, rdtsc() + lost);
-	}
 }
 
 void tsc_delay(uint64_t microseconds)

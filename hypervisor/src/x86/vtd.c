@@ -101,7 +101,7 @@ static void scope(const void *record, uint32_t length)
 
 static bool check(struct iommu_unit *u, const struct acpi_table *t)
 {
-	uint64_t cap = *reg64(u, CAP), ecap = *reg64(u, ECAP);
+	uint64_t cap = REG64(u, CAP), ecap = REG64(u, ECAP);
 	unsigned domains = 16u << 2 * (cap & 7);
 
 	if (!root) {
@@ -111,6 +111,7 @@ static bool check(struct iommu_unit *u, const struct acpi_table *t)
 	if (!root || !interrupts || cap == ~0ul || !(ecap & ECAP_QI) || !(sagaw & cap >> 8))
 		return false;
 	sagaw &= (unsigned)(cap >> 8);
+	iommu.format = &format;
 	iommu.levels = sagaw & 4 ? 4 : 3;
 	while (!(cap >> (33 + format.levels_large) & 1) && format.levels_large)
 		format.levels_large--;
@@ -144,10 +145,10 @@ static void drhd(const void *record, uint32_t length)
 /* Switch something on or off. */
 static bool command(const struct iommu_unit *u, uint32_t bit, bool on)
 {
-	uint32_t state = *reg32(u, GSTS) & GSTS_STATE;
+	uint32_t state = REG32(u, GSTS) & GSTS_STATE;
 
-	*reg32(u, GCMD) = on ? state | bit : state & ~bit;
-	return iommu_wait(reg32(u, GSTS), bit, on);
+	REG32(u, GCMD) = on ? state | bit : state & ~bit;
+	return iommu_wait(&REG32(u, GSTS), bit, on);
 }
 
 static bool enable(struct iommu_unit *u)
@@ -162,12 +163,12 @@ static bool enable(struct iommu_unit *u)
 	    !command(u, QIE, false))
 		return false;
 	*u->tail = 0;
-	*reg64(u, IQA) = pool_to_phys(u->queue);
-	*reg64(u, RTADDR) = pool_to_phys(root);
-	*reg64(u, IRTA) = pool_to_phys(interrupts) | IRTA_256 |
-			  (iommu.max_apic_id > 0xff ? IRTA_EIME : 0);
-	if (*reg64(u, CAP) & CAP_PMR)
-		*reg32(u, PMEN) = 0;
+	REG64(u, IQA) = pool_to_phys(u->queue);
+	REG64(u, RTADDR) = pool_to_phys(root);
+	REG64(u, IRTA) = pool_to_phys(interrupts) | IRTA_256 |
+			 (iommu.max_apic_id > 0xff ? IRTA_EIME : 0);
+	if (REG64(u, CAP) & CAP_PMR)
+		REG32(u, PMEN) = 0;
 	if (!command(u, QIE, true) || !command(u, SRTP, true) || !iommu_run(u, context) ||
 	    !iommu_run(u, tlb) || !command(u, TE, true))
 		return false;
@@ -203,26 +204,25 @@ static struct iommu_entry interrupt(unsigned gsi, uint32_t source, uint32_t apic
 
 static void faults(struct iommu_unit *u)
 {
-	uint64_t cap = *reg64(u, CAP);
+	uint64_t cap = REG64(u, CAP);
 	unsigned at = (cap >> 24 & 0x3ff) * 16;
 
 	for (unsigned n = (cap >> 40 & 0xff) + 1; n; n--, at += 16) {
-		uint64_t low = *reg64(u, at), high = *reg64(u, at + 8);
+		uint64_t low = REG64(u, at), high = REG64(u, at + 8);
 
 		if (high & FRCD_FAULT) {
 			iommu_fault(high & 0xffff, low & ~PAGE_MASK, !(high & FRCD_READ),
 				    high >> 32 & 0xff);
-			*reg32(u, at + 12) = FRCD_FAULT >> 32;
+			REG32(u, at + 12) = FRCD_FAULT >> 32;
 		}
 	}
-	*reg32(u, FSTS) = FSTS_OVERFLOW;
+	REG32(u, FSTS) = FSTS_OVERFLOW;
 }
 
 const struct iommu_vendor vtd = {
 	.name = "VT-d",
 	.signature = "DMAR",
 	.records = {{2, 2, 2, 1}, {{DRHD, sizeof(struct drhd), drhd}}},
-	.format = &format,
 	.tail = IQT,
 	.wait = {WAIT_WRITE | 1ul << 32},
 	.wait_address = 1,
