@@ -6,6 +6,7 @@
 
 #include "../log.h"
 #include "boot.h"
+#include "hip.h"
 
 enum { RSDP_OLD_SIZE = 20, TABLE_MAX = 1 << 20 }; /* bytes: longer is a lie */
 enum { BDA_EBDA = 0x40e, EBDA_SIZE = 1024 };	  /* segment of the extended BIOS data area */
@@ -25,8 +26,8 @@ struct rsdp {
 static_assert(sizeof(struct rsdp) == RSDP_SIZE);
 static_assert(offsetof(struct rsdp, xsdt) == 24);
 
-struct acpi_root acpi_root[2];
-static const struct acpi_table *fadt;
+static const struct acpi_table *root, *fadt; /* or NULL */
+static uint32_t entry_size;		     /* of the root's */
 
 static bool same(const char *a, const char *b, unsigned n)
 {
@@ -84,27 +85,30 @@ void acpi_init(void)
 		r = rsdp_in(boot_memory(BIOS_START, BIOS_SIZE), BIOS_SIZE);
 	if (!r)
 		log("acpi: none\n");
+	root = NULL;
 	for (unsigned i = 0; r && i < (r->revision >= 2 && sums_to_zero(r, RSDP_SIZE) ? 2 : 1);
 	     i++) {
 		uint64_t phys = i ? r->xsdt : r->rsdt;
 		const struct acpi_table *t = table_at(phys, i ? "XSDT" : "RSDT");
 
-		acpi_root[i] = (struct acpi_root){phys, t ? t->length : 0};
+		if (t) {
+			root = t;
+			entry_size = i ? 8 : 4;
+			hip_add(phys, t->length, i ? HIP_MEM_XSDT : HIP_MEM_RSDT);
+		}
 	}
 	fadt = acpi_find("FACP");
 }
 
 const struct acpi_table *acpi_find(const char signature[4])
 {
-	unsigned wide = acpi_root[1].size != 0;
-	uint32_t at = sizeof(struct acpi_table), size = wide ? 8 : 4;
 	const struct acpi_table *t = NULL;
+	uint64_t phys = 0;
 
 	/* Firmware leaves entries empty. */
-	for (; !t && at + size <= acpi_root[wide].size; at += size) {
-		uint64_t phys = 0;
-
-		__builtin_memcpy(&phys, boot_memory(acpi_root[wide].phys + at, size), size);
+	for (uint32_t at = sizeof(*t); root && !t && at + entry_size <= root->length;
+	     at += entry_size) {
+		__builtin_memcpy(&phys, (const char *)root + at, entry_size);
 		t = table_at(phys, signature);
 	}
 	return t;

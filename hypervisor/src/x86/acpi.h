@@ -19,13 +19,7 @@ struct acpi_table {
 
 static_assert(sizeof(struct acpi_table) == 36);
 
-/* Where the root tables are: RSDT, XSDT; size 0: there is none. */
-extern struct acpi_root {
-	uint64_t phys;
-	uint32_t size;
-} acpi_root[2];
-
-/* Find the root tables. Without ACPI all else here finds nothing. */
+/* Find the root tables, and tell the HIP. Without ACPI all else here finds nothing. */
 void acpi_init(void);
 
 /* The first table with this signature whose length and checksum are right. */

@@ -65,10 +65,6 @@ bool hip_is_free(uint64_t phys, uint64_t size)
 
 void hip_init(void)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(acpi_root); i++)
-		if (acpi_root[i].size)
-			hip_add(acpi_root[i].phys, acpi_root[i].size,
-				i ? HIP_MEM_XSDT : HIP_MEM_RSDT);
 	hip_add(kmem_image_phys(log_ring), LOG_SIZE, HIP_MEM_LOG);
 
 	hip_page = page_alloc(NULL, 0, true);
