@@ -28,7 +28,7 @@ enum { COM1 = 0x3f8, COM_INTERRUPTS, COM_FIFO, COM_LINE, COM_MODEM, COM_STATUS }
 /* ROOM: it can take a byte. A dead port must not stop the kernel for long. */
 enum { LINE_8N1 = 0x03, LINE_DIVISOR = 0x80, STATUS_ROOM = 0x20, WAIT_MAX = 1 << 16 };
 
-enum { BACKTRACE_MAX = 24, NOBODY = ~0u };
+enum { NOBODY = ~0u };
 
 static struct lock log_lock;
 static uint32_t next;
@@ -152,12 +152,11 @@ static bool follows_call(uint64_t address)
 static void backtrace(uint64_t rip, uint64_t rsp)
 {
 	const uint64_t *word = (const uint64_t *)(rsp & ~7ul);
-	unsigned n = 0;
 
 	print("backtrace:\n");
 	print_symbol(rip);
 	for (; (uint64_t)word < kmem_stack_end(rsp); word++)
-		if (follows_call(*word) && n++ < BACKTRACE_MAX)
+		if (follows_call(*word))
 			print_symbol(*word);
 }
 

@@ -24,7 +24,7 @@ typedef uint64_t table[ENTRIES] aligned_to(PAGE_SIZE);
 static table kernel_root, pdpt_pool, pdpt_kernel, pd_pool, pd_image, pd_windows, pt_image,
 	pt_cpu[2], pt_device;
 
-extern table boot_pml4, boot_pdpt; /* start.S */
+extern table boot_pml4; /* start.S */
 
 static_assert(MAX_CPUS * CPU_PAGES * PAGE_SIZE == 2 * LARGE_SIZE);
 static_assert(DEVICE_BASE == CPU_BASE + 2 * LARGE_SIZE);
@@ -65,11 +65,6 @@ void kmem_init(uint64_t pool_start, uint64_t pool_length)
 void kmem_load(void)
 {
 	write_cr3(kmem_image_phys(kernel_root));
-}
-
-void kmem_identity(bool on)
-{
-	boot_pml4[0] = on ? entry_of(boot_pdpt) : 0;
 }
 
 void kmem_share(uint64_t *root)

@@ -57,10 +57,11 @@ static inline uint64_t kmem_image_phys(const void *p)
  * the place of the boot page tables' higher half.
  */
 void kmem_init(uint64_t pool_start, uint64_t pool_length);
-/* On each CPU, at the end of boot: leave the boot page tables. */
+/*
+ * On each CPU, at the end of boot: leave the boot page tables, which nobody loads
+ * but CPUs on their way here.
+ */
 void kmem_load(void);
-/* Others need the identity map on their way here, or no more. */
-void kmem_identity(bool on);
 
 /* Enter the kernel's half into a PD's root table. */
 void kmem_share(uint64_t *root);

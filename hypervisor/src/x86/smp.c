@@ -81,7 +81,6 @@ uint64_t smp_put_trampoline(void)
 	if (!low)
 		return 0;
 	__atomic_store_n(&released, false, __ATOMIC_RELAXED);
-	kmem_identity(true);
 	__builtin_memcpy(saved, low, PAGE_SIZE);
 	__builtin_memcpy(low, trampoline_start, (uint64_t)(trampoline_end - trampoline_start));
 	starting_cpu = &boot_cpu;
@@ -92,7 +91,6 @@ void smp_release(void)
 {
 	if (low)
 		__builtin_memcpy(low, saved, PAGE_SIZE);
-	kmem_identity(false);
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 	/* A slow one must not miss it, should the next sleep begin at once. */
 	while (__atomic_load_n(&held, __ATOMIC_RELAXED))

@@ -174,7 +174,7 @@ high:
 
 	.data
 	.balign	4096
-	.globl	boot_pml4, boot_pdpt
+	.globl	boot_pml4
 boot_pml4:
 	.quad	boot_pdpt - KERNEL_BASE + TABLE
 	.fill	510, 8, 0
