@@ -305,8 +305,8 @@ static unsigned order_at(struct pd *pd, uint8_t type, uint64_t at)
 }
 
 /* What of `crd`, where it has this frame, is in a record and the window. */
-static bool part_of(const struct record *r, struct pd *to, uint64_t crd, unsigned order,
-		    uint64_t frame, uint64_t window, uint64_t *found)
+static bool translated(const struct record *r, struct pd *to, uint64_t crd, unsigned order,
+		       uint64_t frame, uint64_t window, uint64_t *found)
 {
 	unsigned room = CRD_ORDER(window), o;
 	uint64_t first = CRD_BASE(window) >> room << room, base = r->base;
@@ -343,9 +343,9 @@ uint64_t model_translate(struct pd *from, uint64_t crd, struct pd *to, uint64_t 
 	own = model_find(from, type, at);
 	frame = model[own].frame + (at - model[own].base);
 	for (int i = model[own].parent; i >= 0; i = model[i].parent)
-		if (part_of(&model[i], to, crd, order, frame, window, &found))
+		if (translated(&model[i], to, crd, order, frame, window, &found))
 			return found;
-	(void)part_of(&model[own], to, crd, order, frame, window, &found);
+	(void)translated(&model[own], to, crd, order, frame, window, &found);
 	return found;
 }
 
