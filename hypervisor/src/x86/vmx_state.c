@@ -17,7 +17,9 @@
 /* Parts of the MTD. */
 #define MTD_SEGMENTS (MTD_DS_ES | MTD_FS_GS | MTD_CS_SS | MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR)
 #define MTD_SEEN     (MTD_SEGMENTS | MTD_DR | MTD_EFER)
-#define MTD_MSRS     (MTD_SYSENTER | MTD_SYSCALL)
+/* What the VMCS does not have, or the kernel knows without looking. */
+#define MTD_KEPT \
+	(MTD_SYSENTER | MTD_SYSCALL | MTD_TPR | MTD_TSC | MTD_TSC_AUX | MTD_XSAVE | MTD_FPU)
 
 #define PRIMARY_CR8	(PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING)
 #define PRIMARY_WINDOWS (PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW)
@@ -122,10 +124,6 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint
 		SAVE(MTD_DR, dr7)
 		SAVE(MTD_EFER, efer)
 	}
-	if (mtd & MTD_MSRS) {
-		STATE_SYSENTER(SAVE)
-		STATE_SYSCALL(SAVE_MSR)
-	}
 	if (mtd & MTD_CR) {
 		u->cr0 = (vmread(VMCS_GUEST_CR0) & ~vmx_caps.cr0_host) | v->cr0_shadow;
 		u->cr2 = v->cr2;
@@ -135,6 +133,10 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint
 	if (mtd & MTD_PDPTE && unlikely(pae_paging(v)))
 		for (unsigned i = 0; i < 4; i++)
 			vmread_to(&u->pdpte[i], VMCS_GUEST_PDPTE0 + i);
+	if (!(mtd & MTD_KEPT))
+		return;
+	STATE_SYSENTER(SAVE)
+	STATE_SYSCALL(SAVE_MSR)
 	if (mtd & MTD_TPR) {
 		u->tpr = *vmx_tpr(v);
 		u->tpr_threshold = v->tpr_threshold;
@@ -265,6 +267,14 @@ void vmx_count_msrs(struct vmx *v)
 	}
 }
 
+static ALWAYS_INLINE void load_tpr(struct vmx *v, const struct utcb *u)
+{
+	*vmx_tpr(v) = u->tpr & 0xff;
+	v->tpr_threshold = u->tpr_threshold;
+	if (vmx_caps.may[VMX_PRIMARY] & PRIMARY_TPR_SHADOW)
+		vmwrite(VMCS_TPR_THRESHOLD, v->tpr_threshold);
+}
+
 /*
  * What seldom is different, or is much work anyway, comes last, so that nothing
  * need be kept for after it. Which paging mode it is, is known only when CR and
@@ -331,20 +341,16 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 	}
 	if (mtd & MTD_CR)
 		load_cr(v, u);
-	if (mtd & MTD_MSRS) {
+	if (mtd & MTD_KEPT) {
 		STATE_SYSENTER(LOAD)
 		STATE_SYSCALL(LOAD_MSR)
-	}
-	if (mtd & MTD_TPR) {
-		*vmx_tpr(v) = u->tpr & 0xff;
-		v->tpr_threshold = u->tpr_threshold;
-		if (vmx_caps.may[VMX_PRIMARY] & PRIMARY_TPR_SHADOW)
-			vmwrite(VMCS_TPR_THRESHOLD, v->tpr_threshold);
+		if (mtd & MTD_TPR)
+			load_tpr(v, u);
 	}
 	if ((mtd & MTD_INJ && (unlikely(u->inject | (v->primary & PRIMARY_WINDOWS)) ||
 			       unlikely(vmx_not_entered(ec)))) ||
 	    (mtd & MTD_EFER && u->efer != v->efer) || (mtd & MTD_PDPTE && pae_paging(v)) ||
-	    (mtd & MTD_REST && vcpu_differs(ec, &v->vcpu, u, all, mtd)))
+	    (mtd & (MTD_KEPT | MTD_DR | MTD_CTRL) && vcpu_differs(ec, &v->vcpu, u, all, mtd)))
 		load_different(ec, v, u, all);
 }
 
