@@ -44,8 +44,18 @@ def test_multiboot1(boot, images):
 def test_cpus(boot, cpus):
     """More processors change nothing for the guest."""
     console = boot(PLATFORM, BUILD / "micronova.iso", cpus=cpus)
+    console.expect(rf"smp: {cpus} CPUs\r\n")
     console.boot(120)
     assert console.output("uname -s", 40).strip() == "Linux"
+
+
+@pytest.mark.parametrize("cpus", [16, 64])
+def test_many_cpus(boot, images, cpus):
+    """As many as the kernel is made for start, and programs run."""
+    console = boot(PLATFORM, images.make(guest=False), cpus=cpus)
+    console.expect(rf"smp: {cpus} CPUs\r\n", 120)
+    for _ in range(2):
+        console.expect(r"\[counter\] [^\r\n]*primes", 60)
 
 
 def test_too_little_memory(boot, images):
