@@ -51,7 +51,3 @@
 #define SEL_FREE       0x1000 /* from here on sel_alloc's */
 #define SEL_END	       0x10000
 
-/* Shapes and limits of the tables above. */
-#define MAX_SERVICES   16
-#define MAX_CHANNELS   16
-#define MAX_INTERRUPTS 16

@@ -21,7 +21,6 @@ extern void (*log_sink)(const char *text, size_t n);
 #define log_error(...)	 log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)
 #define log_info(...)	 log_write(LOG_INFO, __VA_ARGS__)
-#define log_debug(...)	 log_write(LOG_DEBUG, __VA_ARGS__)
 
 /*
  * For messages that a guest or a client can cause: at most `burst` of them,

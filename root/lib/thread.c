@@ -39,16 +39,20 @@ static unsigned long event_base(unsigned cpu)
 /* A struct thread at the top of a new stack, without an EC. */
 static struct thread *stack_create(unsigned cpu)
 {
-	uint8_t *stack = heap_alloc_aligned(STACK_SIZE, STACK_SIZE);
+	/* An address is not used twice: an EC may die later than we think. */
+	unsigned long utcb = __atomic_fetch_add(&next_utcb, UTCB_SIZE, __ATOMIC_RELAXED);
+	uint8_t *stack;
 	struct thread *t;
 
+	if (utcb >= LAYOUT_UTCBS_END)
+		return NULL;
+	stack = heap_alloc_aligned(STACK_SIZE, STACK_SIZE);
 	if (!stack)
 		return NULL;
 	t = (struct thread *)(stack + STACK_SIZE - STACK_THREAD);
 	memset(t, 0, sizeof(*t));
 	t->cpu = cpu;
-	/* An address is not used twice: an EC may die later than we think. */
-	t->utcb = (struct utcb *)__atomic_fetch_add(&next_utcb, UTCB_SIZE, __ATOMIC_RELAXED);
+	t->utcb = (struct utcb *)utcb;
 	return t;
 }
 

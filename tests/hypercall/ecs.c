@@ -503,6 +503,21 @@ void ecs_init(void)
 	take_own_events();
 }
 
+void give_startup(unsigned long base, unsigned cpu)
+{
+	unsigned long common = common_events(SEL_ROOT_PD, cpu) + EVENT_THREAD_STARTUP;
+
+	SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, common), ITEM_DELEGATE,
+		      CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
+}
+
+void give_recall(unsigned long base, const struct frame *handler)
+{
+	give_startup(base, handler->cpu);
+	SETUP(create_pt(base + EVENT_THREAD_RECALL, SEL_ROOT_PD, handler->ec, 0,
+			(unsigned long)entry_portal));
+}
+
 void ecs_watchdog(function *run, unsigned priority)
 {
 	struct frame *f = make_ec(SEL_WATCHDOG, SEL_ROOT_PD, boot_cpu, EC_GLOBAL, run,

@@ -458,10 +458,7 @@ static void no_portal(void)
 	unsigned long base = sel_range(5), before;
 	struct frame *t;
 
-	SETUP(give_at(SEL_ROOT_PD,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
+	give_startup(base, boot_cpu);
 	before = usage_settled(SEL_ROOT_PD);
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0, base);
 	start_thread(t, PRIORITY, 1000);

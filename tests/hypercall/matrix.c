@@ -727,12 +727,7 @@ CASE(ec_ctrl, EC_RECALL)
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, recalled), *t;
 	unsigned long events = sel_range(5);
 
-	SETUP(create_pt(events + EVENT_THREAD_RECALL, SEL_ROOT_PD, h->ec, 0,
-			(unsigned long)entry_portal));
-	SETUP(give_at(SEL_ROOT_PD,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, events + EVENT_THREAD_STARTUP)));
+	give_recall(events, h);
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 0, events);
 	start_thread(t, 1, 1000);
 	WAIT(t->value[1]);

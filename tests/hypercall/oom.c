@@ -216,16 +216,30 @@ static void create(struct frame *f)
 	f->value[0] = 1;
 }
 
-/* Any call of an EC on its own PD's memory. */
-static void own(void)
+/*
+ * A thread that will make objects of its own PD's memory, of which there is none
+ * left, and who is asked for it then; the portal is at the thread's EC + 1.
+ */
+static struct frame *make_creator(function *asked, struct frame **h)
 {
 	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
-	struct frame *h = make_asked(pd, at + 1);
-	struct frame *t = make_at(at, pd, EC_GLOBAL, create);
+	struct frame *t;
 
+	*h = make_handler(SEL_ROOT_PD, boot_cpu, asked);
+	oom_portal(at + 1, *h);
+	t = make_at(at, pd, EC_GLOBAL, create);
 	t->argument = pd;
 	hand(pd, pd);
 	use_up(pd);
+	return t;
+}
+
+/* Any call of an EC on its own PD's memory. */
+static void own(void)
+{
+	struct frame *h, *t = make_creator(give_memory, &h);
+
+	h->argument = t->pd;
 	start_thread(t, 5, 1000);
 	WAIT(t->value[0]);
 	EQUAL(t->value[1], SUCCESS);
@@ -243,15 +257,9 @@ static void do_nothing(struct frame *f)
 /* The asked one dies: then there is no memory. */
 static void dies(void)
 {
-	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
-	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, do_nothing), *t;
+	struct frame *h, *t = make_creator(do_nothing, &h);
 
 	h->argument = make_sm(0);
-	oom_portal(at + 1, h);
-	t = make_at(at, pd, EC_GLOBAL, create);
-	t->argument = pd;
-	hand(pd, pd);
-	use_up(pd);
 	start_thread(t, 5, 1000);
 	WAIT(h->value[0]);
 	EQUAL(t->value[0], 0);
@@ -270,20 +278,14 @@ static void put_to_sleep(struct frame *f)
 /* Until there is memory the caller sleeps; then it tries again. */
 static void sleeps(void)
 {
-	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
-	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, put_to_sleep), *t;
+	struct frame *h, *t = make_creator(put_to_sleep, &h);
 
 	h->argument = make_sm(0);
-	oom_portal(at + 1, h);
-	t = make_at(at, pd, EC_GLOBAL, create);
-	t->argument = pd;
-	hand(pd, pd);
-	use_up(pd);
 	start_thread(t, 5, 1000);
 	WAIT(h->value[0] == 1);
 	quiesce();
 	EQUAL(t->value[0], 0);
-	SETUP(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_PD), pd, SMALL));
+	SETUP(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_PD), t->pd, SMALL));
 	SETUP(sm_up(h->argument));
 	WAIT(t->value[0]);
 	EQUAL(t->value[1], SUCCESS);
@@ -293,14 +295,10 @@ static void sleeps(void)
 /* Its portal is gone, or another thing is beside it: as without. */
 static void none(void)
 {
-	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
-	struct frame *h = make_asked(pd, at + 1);
-	struct frame *t = make_at(at, pd, EC_GLOBAL, create);
+	struct frame *h, *t = make_creator(give_memory, &h);
 
-	t->argument = pd;
-	hand(pd, pd);
-	use_up(pd);
-	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, at + 1)));
+	h->argument = t->pd;
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec + 1)));
 	start_thread(t, 5, 1000);
 	WAIT(t->value[0]);
 	EQUAL(t->value[1], OUT_OF_MEMORY);

@@ -387,12 +387,7 @@ static void recall(void)
 	struct frame *r = make_handler(SEL_ROOT_PD, boot_cpu, note), *t;
 
 	h->argument = make_sm(0);
-	SETUP(give_at(SEL_ROOT_PD,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
-	SETUP(create_pt(base + EVENT_THREAD_RECALL, SEL_ROOT_PD, r->ec, 0,
-			(unsigned long)entry_portal));
+	give_recall(base, r);
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, call_once, make_portal(h, 0, 0), base);
 	start_thread(t, 5, 1000);
 	WAIT(h->value[0]);

@@ -128,10 +128,7 @@ static void sleep_event(void)
 	h->argument = make_sm(0);
 	SETUP(create_pt(events + VECTOR_UD, SEL_ROOT_PD, h->ec, MTD_RIP_LEN,
 			(unsigned long)entry_portal));
-	SETUP(give_at(SEL_ROOT_PD,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, events + EVENT_THREAD_STARTUP)));
+	give_startup(events, boot_cpu);
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, illegal, 0, events);
 	start_thread(t, 1, 1000);
 	WAIT(h->value[0] == 1);

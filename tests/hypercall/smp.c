@@ -229,13 +229,7 @@ static void recall(void)
 		struct frame *h = make_handler(SEL_ROOT_PD, cpu, note), *t;
 		uint64_t before;
 
-		SETUP(give_at(SEL_ROOT_PD,
-			      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-				  common_events(SEL_ROOT_PD, cpu) + EVENT_THREAD_STARTUP),
-			      ITEM_DELEGATE,
-			      CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
-		SETUP(create_pt(base + EVENT_THREAD_RECALL, SEL_ROOT_PD, h->ec, 0,
-				(unsigned long)entry_portal));
+		give_recall(base, h);
 		t = make_idle_thread(SEL_ROOT_PD, cpu, spin, 0, base);
 		start_thread(t, 1, 1000);
 		WAIT(t->value[0]);

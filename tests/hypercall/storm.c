@@ -76,10 +76,7 @@ static struct frame *stormer(function *run, function *handler)
 		SETUP(pt_ctrl(base + i, i));
 	}
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
-	SETUP(give_at(SEL_ROOT_PD,
-		      CRD(CRD_OBJ, RIGHTS_ALL, 0,
-			  common_events(SEL_ROOT_PD, boot_cpu) + EVENT_THREAD_STARTUP),
-		      ITEM_DELEGATE, CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
+	give_startup(base, boot_cpu);
 	return make_idle_thread(SEL_ROOT_PD, boot_cpu, run, 0, base);
 }
 

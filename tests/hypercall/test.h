@@ -201,6 +201,12 @@ struct frame *make_idle_thread(unsigned long pd, unsigned cpu, function *run,
 void start_thread(struct frame *f, unsigned priority, unsigned quantum_us);
 /* The event base for ECs in pd on a CPU, as the functions above take it. */
 unsigned long common_events(unsigned long pd, unsigned cpu);
+/*
+ * At an event base of the test's own: the common handler's portal for the start;
+ * that, and one to a handler of the same CPU for recalls.
+ */
+void give_startup(unsigned long base, unsigned cpu);
+void give_recall(unsigned long base, const struct frame *handler);
 
 unsigned long make_sm(unsigned long count);
 
