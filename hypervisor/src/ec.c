@@ -10,7 +10,6 @@
 #include "fpu.h"
 #include "ipc.h"
 #include "sc.h"
-#include "x86/cpu.h"
 #include "x86/insn.h"
 #include "x86/irq.h"
 #include "x86/vcpu.h"

@@ -15,11 +15,9 @@
 #include <abi/utcb.h>
 
 #include "mapping.h"
-#include "object.h"
 #include "timeout.h"
-#include "x86/regs.h"
+#include "x86/cpu.h"
 
-struct cpu;
 struct ec;
 struct sm;
 struct vcpu;

@@ -8,7 +8,6 @@
  */
 #include "fpu.h"
 
-#include "x86/cpu.h"
 #include "x86/insn.h"
 #include "x86/vcpu.h"
 

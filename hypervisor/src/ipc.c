@@ -11,7 +11,6 @@
 #include "item.h"
 #include "sc.h"
 #include "state.h"
-#include "x86/cpu.h"
 #include "x86/vcpu.h"
 
 enum { UNTYPED_MAX = 0xffff }; /* of word 0: typed items are above */

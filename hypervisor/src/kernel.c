@@ -7,7 +7,6 @@
 #include "sc.h"
 #include "syscall.h"
 #include "x86/boot.h"
-#include "x86/cpu.h"
 #include "x86/hip.h"
 #include "x86/insn.h"
 

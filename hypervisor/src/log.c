@@ -20,7 +20,6 @@
 #include "x86/cpu.h"
 #include "x86/insn.h"
 #include "x86/kmem.h"
-#include "x86/regs.h"
 
 /* Ports of the 16550, one after the other. The first is for data. */
 enum { COM1 = 0x3f8, COM_INTERRUPTS, COM_FIFO, COM_LINE, COM_MODEM, COM_STATUS };

@@ -19,7 +19,6 @@
 
 #include "object.h"
 #include "ptab.h"
-#include "rcu.h"
 
 struct pd;
 

@@ -10,7 +10,6 @@
 
 #include "rcu.h"
 #include "slab.h"
-#include "types.h"
 
 enum object_type {
 	OBJECT_PD = 1,

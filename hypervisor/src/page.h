@@ -7,7 +7,6 @@
 #pragma once
 
 #include "rcu.h"
-#include "types.h"
 
 struct pd;
 

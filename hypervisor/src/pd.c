@@ -5,8 +5,6 @@
 
 #include "panic.h"
 #include "tlb.h"
-#include "x86/cpu.h"
-#include "x86/desc.h"
 #include "x86/insn.h"
 #include "x86/iommu.h"
 #include "x86/kmem.h"

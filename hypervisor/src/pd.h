@@ -4,10 +4,7 @@
  */
 #pragma once
 
-#include "object.h"
-#include "ptab.h"
 #include "quota.h"
-#include "slab.h"
 #include "space.h"
 
 struct cpu;

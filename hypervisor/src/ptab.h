@@ -5,7 +5,6 @@
 #pragma once
 
 #include "table.h"
-#include "types.h"
 
 struct mapping;
 struct pd;

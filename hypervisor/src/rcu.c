@@ -9,7 +9,6 @@
 
 #include "timeout.h"
 #include "tlb.h"
-#include "x86/cpu.h"
 #include "x86/insn.h"
 #include "x86/irq.h"
 

@@ -14,7 +14,6 @@
 #include "ipc.h"
 
 #include "sc.h"
-#include "x86/cpu.h"
 
 struct ec *remote_proxy(struct ec *home)
 {

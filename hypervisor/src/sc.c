@@ -10,7 +10,6 @@
 #include "ec.h"
 #include "fpu.h"
 #include "pd.h"
-#include "x86/cpu.h"
 #include "x86/insn.h"
 #include "x86/irq.h"
 

@@ -8,7 +8,6 @@
 
 #include "panic.h"
 #include "sc.h"
-#include "x86/cpu.h"
 #include "x86/irq.h"
 
 static struct sm *gsi_sm[GSIS];

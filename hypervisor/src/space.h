@@ -7,7 +7,6 @@
 #pragma once
 
 #include "mapping.h"
-#include "table.h"
 
 enum {
 	MEM_LEVELS = 4,

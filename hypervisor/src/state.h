@@ -7,7 +7,7 @@
 
 #include <abi/utcb.h>
 
-#include "x86/regs.h"
+#include "x86/cpu.h"
 
 struct ec;
 

@@ -8,8 +8,6 @@
 #include "kernel.h"
 #include "sc.h"
 #include "state.h"
-#include "timeout.h"
-#include "x86/cpu.h"
 #include "x86/irq.h"
 #include "x86/iommu.h"
 #include "x86/suspend.h"

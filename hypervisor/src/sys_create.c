@@ -8,7 +8,6 @@
 
 #include "item.h"
 #include "sc.h"
-#include "x86/cpu.h"
 #include "x86/irq.h"
 
 /* The new object; or the status, as an address that none has. NULL: no memory. */

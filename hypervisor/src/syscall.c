@@ -7,7 +7,6 @@
 #include "ipc.h"
 #include "item.h"
 #include "sc.h"
-#include "x86/cpu.h"
 
 syscall_function *const syscall_table[CALLS] = {
 	[CALL_CALL] = sys_call,

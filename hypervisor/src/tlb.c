@@ -5,7 +5,6 @@
 #include "tlb.h"
 
 #include "pd.h"
-#include "x86/cpu.h"
 #include "x86/insn.h"
 #include "x86/iommu.h"
 #include "x86/irq.h"

@@ -18,7 +18,6 @@
 #include "syscall.h"
 #include "tlb.h"
 #include "x86/apic.h"
-#include "x86/desc.h"
 #include "x86/hip.h"
 #include "x86/iommu.h"
 #include "x86/irq.h"

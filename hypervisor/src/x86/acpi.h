@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include "../types.h"
 #include "records.h"
 
 /* ACPI 6.4, 5.2.6 */

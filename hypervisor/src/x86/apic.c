@@ -5,7 +5,6 @@
  */
 #include "apic.h"
 
-#include "cpu.h"
 #include "insn.h"
 #include "irq.h"
 #include "kmem.h"

@@ -17,8 +17,6 @@
 #include "../sm.h"
 #include "acpi.h"
 #include "apic.h"
-#include "cpu.h"
-#include "desc.h"
 #include "hip.h"
 #include "insn.h"
 #include "iommu.h"
@@ -26,7 +24,6 @@
 #include "kmem.h"
 #include "mitigate.h"
 #include "suspend.h"
-#include "tsc.h"
 #include "vcpu.h"
 
 struct cpu boot_cpu = {.self = &boot_cpu, .start_sp = (uint64_t)boot_stack_end};

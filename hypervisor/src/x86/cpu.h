@@ -83,6 +83,30 @@ struct cpu {
 enum { SEL_KERNEL_CODE = 0x08, SEL_KERNEL_DATA = 0x10, SEL_USER_BASE = 0x18, SEL_TSS = 0x30 };
 enum { SEL_USER_DATA = 0x20 | 3, SEL_USER_CODE = 0x28 | 3 };
 
+/*
+ * A thread's registers, in the order in which entry.S pushes them below what the
+ * processor pushed. TSS.RSP0 points at the end of this in the current EC, so that
+ * an entry saves into the EC directly.
+ */
+enum { RFLAGS_USER = 0x202 }; /* IF, and the bit that is always 1 */
+
+struct regs {
+	uint64_t r15, r14, r13, r12, rbp, rbx; /* kept by C functions */
+	uint64_t r11, r10, r9, r8;
+	uint64_t rax, rcx, rdx, rsi, rdi;
+	uint64_t vector;
+	uint64_t error;
+	uint64_t rip, cs, rflags, rsp, ss; /* pushed by the processor */
+};
+
+static_assert(sizeof(struct regs) == 22 * 8);
+
+enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_BP = 3, VECTOR_OF = 4, VECTOR_NM = 7, VECTOR_DF = 8 };
+enum { VECTOR_GP = 13, VECTOR_PF = 14, VECTOR_AC = 17, VECTOR_MC = 18 };
+
+/* Offset of the I/O permission bitmap in the TSS: in place, or beyond it. */
+enum { TSS_BITMAP = 0x1000, TSS_NO_BITMAP = 0xffff };
+
 /* It has something to free, now or later: rcu.h. */
 static inline bool rcu_busy(const struct cpu *cpu)
 {
@@ -106,3 +130,16 @@ static inline struct cpu *this_cpu(void)
 #else
 struct cpu *this_cpu(void);
 #endif
+
+/* desc.c. Once: the table of interrupt entries, good for the boot CPU so far. */
+void idt_init(void);
+/* Per CPU, on it. Its window (kmem.h) has its stacks mapped. */
+void desc_init(struct cpu *cpu);
+
+/*
+ * The I/O permission bitmap of the PD that runs here, two pages; NULL: no port is
+ * allowed. The window keeps the last one. False: it was so already. After a VM
+ * exit on VMX (SDM 3C 28.5.2) it is not: the TSS ends before the bitmap, which
+ * cpu->tss_short says, and is loaded again to its full length.
+ */
+bool tss_set_io(struct cpu *cpu, const uint8_t *bitmap);

@@ -3,10 +3,8 @@
  * GDT and TSS are each CPU's own. Segments do nothing in 64-bit mode but say
  * which privilege level it is.
  */
-#include "desc.h"
-
-#include "../page.h"
 #include "cpu.h"
+
 #include "kmem.h"
 
 enum { VECTORS = 256, IST_NMI = 1, IST_DF = 2, IST_MC = 3, IO_BITMAP_PAGES = 2 };

@@ -1,15 +1,11 @@
 /*
  * Exceptions and interrupts, as entry.S hands them over.
  */
-#include "../ec.h"
 #include "../fpu.h"
 #include "../ipc.h"
 #include "../panic.h"
-#include "../pd.h"
 #include "../sc.h"
 #include "../tlb.h"
-#include "cpu.h"
-#include "desc.h"
 #include "insn.h"
 #include "irq.h"
 #include "mitigate.h"

@@ -9,11 +9,9 @@
 #include "../space.h"
 #include "acpi.h"
 #include "boot.h"
-#include "cpu.h"
 #include "iommu.h"
 #include "irq.h"
 #include "kmem.h"
-#include "tsc.h"
 #include "vcpu.h"
 
 struct hip *hip_page;

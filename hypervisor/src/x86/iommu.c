@@ -11,12 +11,10 @@
 #include "../timeout.h"
 #include "acpi.h"
 #include "apic.h"
-#include "cpu.h"
 #include "hip.h"
 #include "insn.h"
 #include "irq.h"
 #include "kmem.h"
-#include "tsc.h"
 
 enum { UNIT_PAGES = 3, DOMAINS = 256 }; /* of registers; of all units together */
 enum { TIMEOUT_MS = 500 };

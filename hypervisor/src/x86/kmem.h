@@ -11,7 +11,6 @@
  */
 #pragma once
 
-#include "../page.h"
 #include "../ptab.h"
 
 #define CPU_BASE    0xffffffffc0000000ul

@@ -2,11 +2,8 @@
  * Offsets and constants for assembly: compiled to text, of which the build
  * makes offsets.h. FIELDS(ec, regs.rax) becomes EC_REGS_RAX.
  */
-#include "../ec.h"
 #include "../pd.h"
 #include "../sm.h"
-#include "cpu.h"
-#include "desc.h"
 #include "mitigate.h"
 #include "svm.h"
 #include "vmx.h"

@@ -19,12 +19,10 @@
 #include "acpi.h"
 #include "apic.h"
 #include "boot.h"
-#include "cpu.h"
 #include "insn.h"
 #include "iommu.h"
 #include "irq.h"
 #include "kmem.h"
-#include "tsc.h"
 #include "vcpu.h"
 
 /* PM1 registers, ACPI 6.4, 4.8.3; the firmware's control structure, 5.2.10 */

@@ -5,7 +5,6 @@
  */
 #pragma once
 
-#include "cpu.h"
 #include "vcpu.h"
 #include "vmcb.h"
 

@@ -7,7 +7,6 @@
 #include "../fpu.h"
 #include "../log.h"
 #include "../pd.h"
-#include "cpu.h"
 #include "insn.h"
 #include "mitigate.h"
 

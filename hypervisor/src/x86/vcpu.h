@@ -15,7 +15,6 @@
 
 #include "../ipc.h"
 #include "../sc.h"
-#include "desc.h"
 
 struct ptab_format;
 

@@ -6,7 +6,6 @@
 
 #include "../fpu.h"
 #include "../state.h"
-#include "cpu.h"
 #include "insn.h"
 #include "vcpu.h"
 

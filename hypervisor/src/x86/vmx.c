@@ -13,7 +13,6 @@
 
 #include "../panic.h"
 #include "../pd.h"
-#include "insn.h"
 
 enum { VMCS_ORDER = 1 /* and the virtual-APIC page */, VPIDS = 1 << 16 };
 enum { EPTP_WRITE_BACK = 6, EPTP_4_LEVELS = 3 << 3 };

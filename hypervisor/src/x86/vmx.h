@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include "cpu.h"
 #include "insn.h"
 #include "vcpu.h"
 #include "vmcs.h"

@@ -3,7 +3,7 @@
  *
  * Nothing is touched here that did not change: six comparisons stand for all
  * that may have. General registers are loaded from the EC, and pushed there at
- * the exit, for which HOST_RSP points behind them (regs.h). RSP, RIP and RFLAGS
+ * the exit, for which HOST_RSP points behind them (cpu.h). RSP, RIP and RFLAGS
  * are in the VMCS.
  */
 #include "entry.h"

@@ -9,8 +9,6 @@
 
 #include "../fpu.h"
 #include "../log.h"
-#include "insn.h"
-#include "tsc.h"
 
 enum { MSR_FEATURE_CONTROL = 0x3a, MSR_VMX_BASIC = 0x480, MSR_VMX_MISC = 0x485 };
 enum { MSR_VMX_CR0_FIXED0 = 0x486, MSR_VMX_CR4_FIXED0 = 0x488, MSR_VMX_EPT_VPID_CAP = 0x48c };
