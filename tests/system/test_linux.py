@@ -123,11 +123,18 @@ def test_memory(linux):
 
 
 def test_clock(linux):
-    """A second is a second: sleeping and counting agree."""
-    text = linux.output("cut -d' ' -f1 /proc/uptime; sleep 3; "
-                        "cut -d' ' -f1 /proc/uptime")
-    before, after = map(float, text.split())
-    assert 2.9 < after - before < 4.5
+    """A second is a second: sleeping and counting agree.
+
+    A machine that is away sleeps longer, but not each time.
+    """
+    for _ in range(10):
+        text = linux.output("cut -d' ' -f1 /proc/uptime; sleep 3; "
+                            "cut -d' ' -f1 /proc/uptime")
+        before, after = map(float, text.split())
+        assert after - before > 2.9
+        if after - before < 4.5:
+            return
+    assert False, f"3 s took {after - before} s"
 
 
 def test_job_control(linux):
