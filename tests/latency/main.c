@@ -1,7 +1,7 @@
 /*
  * Long work for the kernel, whose instructions run.py counts: between two marks
  * a range of 2^SMALL or 2^LARGE capabilities is delegated, revoked, handed over
- * to a new PD, and goes with it. A mark is a pt_ctrl, which nothing else here
+ * to a new PD, and goes with it. A mark is a lookup, which nothing else here
  * makes.
  *
  * It boots in the place of root.
@@ -23,7 +23,9 @@ _Noreturn void latency_main(unsigned long cpu, const struct hip *hip);
 
 static void mark(void)
 {
-	(void)pt_ctrl(0, 0);
+	uint64_t crd = 0;
+
+	(void)!lookup(&crd);
 }
 
 static void out(uint16_t port, uint8_t value)

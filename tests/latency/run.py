@@ -53,7 +53,7 @@ class Stretches:
         self.ends = ends
         names = {name: at for at, name in functions.items()}
         self.begin = names["entry_syscall"]
-        self.mark = names["set_id"]         # pt_ctrl
+        self.mark = names["lookup"]
         self.functions = functions
         self.longest = []
 
