@@ -235,6 +235,19 @@ void tree_free(struct tree *t)
 	}
 }
 
+struct mapping *space_object_high(const struct tree *s, uint64_t selector)
+{
+	unsigned level = __atomic_load_n(&s->levels, __ATOMIC_ACQUIRE);
+	uint64_t e = (uint64_t)s->root + SPACE_TABLE;
+
+	if (selector >> level * TABLE_BITS)
+		return NULL;
+	while (level-- && e)
+		e = __atomic_load_n((uint64_t *)(e - SPACE_TABLE) + index_at(selector, level),
+				    __ATOMIC_RELAXED);
+	return (struct mapping *)e;
+}
+
 struct mapping *space_next(const struct tree *s, uint64_t first, uint64_t last)
 {
 	const uint64_t *path[MEM_LEVELS];
