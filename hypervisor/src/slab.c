@@ -41,24 +41,25 @@ static struct slab *slab_of(const void *object)
 	return (struct slab *)((uint64_t)object & ~PAGE_MASK);
 }
 
-/* One slab more, and again. The lock is held. */
-[[gnu::noinline]] static void *grow(struct pd *pd, enum slab_kind kind)
+/* One slab more. */
+[[gnu::noinline]] static bool grow(struct pd *pd, struct slab_cache *cache)
 {
-	struct slab_cache *cache = &pd->slabs[kind];
 	struct slab *s = page_alloc(pd, 0, false);
 
-	if (s) {
-		*s = (struct slab){.pd = pd, .cache = cache};
-		for (uint64_t at = FIRST; at + cache->size <= PAGE_SIZE; at += cache->size) {
-			void **object = (void **)((char *)s + at);
+	if (!s)
+		return false;
+	s->pd = pd;
+	s->cache = cache;
+	s->free = NULL;
+	s->used = 0;
+	for (uint64_t at = FIRST; at + cache->size <= PAGE_SIZE; at += cache->size) {
+		void **object = (void **)((char *)s + at);
 
-			*object = s->free;
-			s->free = object;
-		}
-		list_prepend(&cache->partial, &s->link);
+		*object = s->free;
+		s->free = object;
 	}
-	unlock(&pd->slab_lock);
-	return s ? slab_alloc(pd, kind) : NULL;
+	list_prepend(&cache->partial, &s->link);
+	return true;
 }
 
 void *slab_alloc(struct pd *pd, enum slab_kind kind)
@@ -68,8 +69,10 @@ void *slab_alloc(struct pd *pd, enum slab_kind kind)
 	void *object;
 
 	lock(&pd->slab_lock);
-	if (unlikely(list_empty(&cache->partial)))
-		return grow(pd, kind);
+	if (unlikely(list_empty(&cache->partial)) && !grow(pd, cache)) {
+		unlock(&pd->slab_lock);
+		return NULL;
+	}
 	s = container_of(cache->partial.next, struct slab, link);
 	object = s->free;
 	s->free = *(void **)object;

@@ -4,16 +4,14 @@
  */
 #pragma once
 
-#include "x86/cpu.h"
+#include "types.h"
+
+struct cpu;
+struct pd;
 
 /* Entries were taken from the PD's tables of these kinds (MAPPING_TABLES). */
 void tlb_stale(struct pd *pd, unsigned tables);
-void tlb_shootdown_asked(void);
-static inline void tlb_shootdown(void)
-{
-	if (unlikely(this_cpu()->flush_asked))
-		tlb_shootdown_asked();
-}
+void tlb_shootdown(void);
 /* A PD without threads ends: no CPU keeps its tables loaded. */
 void tlb_unload(struct pd *pd);
 /* This CPU was asked to flush. */

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "../tree.h"
+#include "../ptab.h"
 #include "records.h"
 
 struct acpi_table;
