@@ -30,18 +30,6 @@ struct mapping *space_find_far(struct space *s, uint64_t key)
 	return NULL;
 }
 
-struct mapping *space_object_high(const struct space *s, uint64_t selector)
-{
-	unsigned level = __atomic_load_n(&s->levels, __ATOMIC_ACQUIRE);
-	uint64_t e = (uint64_t)s->root + SPACE_TABLE;
-
-	if (selector >> level * TABLE_BITS)
-		return NULL;
-	while (level-- && e)
-		e = __atomic_load_n(&table_of(e)[table_index(selector, level)], __ATOMIC_RELAXED);
-	return (struct mapping *)e;
-}
-
 /* A root above the root, which had room for fewer selectors. */
 static bool grow(struct space *s, struct pd *payer)
 {

@@ -63,8 +63,22 @@ struct mapping *space_next(const struct space *s, uint64_t first, uint64_t last)
 [[nodiscard]] enum status space_insert(struct space *s, struct mapping *m);
 void space_remove(struct space *s, struct mapping *m);
 
+/* No call: one would make each lookup cost more, also of the usual, low selectors. */
+static inline struct mapping *space_object_high(const struct space *s, uint64_t selector)
+{
+	unsigned level = __atomic_load_n(&s->levels, __ATOMIC_ACQUIRE);
+	uint64_t e = (uint64_t)s->root + SPACE_TABLE;
+
+	if (selector >> level * TABLE_BITS)
+		return NULL;
+	while (level-- && e)
+		e = __atomic_load_n((uint64_t *)(e - SPACE_TABLE) +
+					    (selector >> level * TABLE_BITS) % TABLE_ENTRIES,
+				    __ATOMIC_RELAXED);
+	return (struct mapping *)e;
+}
+
 /* The object at a selector, without a lock. */
-struct mapping *space_object_high(const struct space *s, uint64_t selector);
 static inline struct mapping *space_object(const struct space *s, uint64_t selector)
 {
 	uint64_t table;
