@@ -104,6 +104,9 @@ void thread_switch(struct ec *ec)
 
 bool irq_poll(void)
 {
+	/* An interrupt of the idle EC does not come back: it is let in there. */
+	if (this_cpu()->current == this_cpu()->idle)
+		return true;
 	__asm__ volatile("sti; nop; cli" : : : "memory");
 	return this_cpu()->resched;
 }
@@ -119,8 +122,8 @@ _Noreturn void idle_enter(void)
 	struct cpu *cpu = this_cpu();
 
 	rcu_run(cpu);
-	if (cpu->resched)
-		/* Somebody has waited for what is free now. */
+	/* What ends where who ended it was killed; somebody has waited for what is free now. */
+	if (!object_reap() || cpu->resched)
 		ipi_send(cpu->id);
 	if (cpu->pd != &pd_kernel)
 		pd_load(&pd_kernel);
