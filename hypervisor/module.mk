@@ -3,9 +3,9 @@
 # Everything that knows nothing of the machine.
 HYPERVISOR_SRC := $(addprefix hypervisor/src/, \
 	ec.c elf.c fpu.c ipc.c item.c kernel.c log.c mapping.c msr_access.c object.c page.c \
-	pd.c ptab.c rcu.c remote.c revoke.c sc.c slab.c sm.c string.c space.c \
+	pd.c rcu.c remote.c revoke.c sc.c slab.c sm.c string.c \
 	state.c sys_control.c sys_create.c syscall.c \
-	table.c timeout.c tlb.c)
+	timeout.c tlb.c tree.c)
 
 # The machine: boot, page tables, interrupts, VMX and SVM.
 HYPERVISOR_SRC += $(addprefix hypervisor/src/x86/, \

@@ -87,8 +87,8 @@ HV_FLAGS	:= -DHOST_TEST -fno-builtin-log -include tests/unit/hv_fake.h \
 		   -iquote hypervisor/src -iquote tests/unit
 HV_CORE		:= tests/unit/hv_fixture.c tests/unit/hv_pool.c \
 		   $(addprefix hypervisor/src/,ec.c ipc.c item.c mapping.c \
-		   object.c pd.c ptab.c rcu.c remote.c revoke.c sc.c \
-		   sm.c space.c table.c state.c sys_control.c \
+		   object.c pd.c rcu.c remote.c revoke.c sc.c \
+		   sm.c tree.c state.c sys_control.c \
 		   sys_create.c syscall.c timeout.c tlb.c x86/ptab_host.c)
 $(eval $(call unit_objects_rule,hv_core,$(HV_CORE),$(HV_FLAGS)))
 $(B)/unit/hv_core.a: $(call unit_objects,hv_core,$(HV_CORE))

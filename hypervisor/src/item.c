@@ -10,8 +10,12 @@
 #include "ec.h"
 #include "pd.h"
 #include "tlb.h"
+#include "x86/hip.h"
 
-enum { ORDER_FAULT = 31 }; /* pages of the window of an event's reply */
+enum {
+	ORDER_FAULT = 31, /* pages of the window of an event's reply */
+	STEPS_PIECE = 16, /* that one mapping more counts for */
+};
 
 enum { ITEM_WHAT = 0xfff }; /* of an item's second word: all but hotspot */
 
@@ -30,6 +34,132 @@ struct progress {
 };
 
 static_assert(sizeof(struct progress) <= PAGE_SIZE);
+
+/* The largest block at `at` that does not go beyond `end`. */
+static unsigned order_at(const struct transfer *t, uint64_t at, uint64_t end)
+{
+	unsigned order = 63 - (unsigned)__builtin_clzl(end - at);
+	unsigned max = (unsigned)__builtin_ctzl(at | 1ul << 63);
+
+	order = order < max ? order : max;
+	if (unlikely(order > TABLE_BITS && t->type == CRD_MEM)) {
+		max = ptab_order_max(t->to, MAPPING_HOST | t->flags);
+		order = order < max ? order : max;
+	}
+	return order;
+}
+
+/* Memory and ports that the kernel gives to root: the rights, and the type. */
+[[gnu::noinline]] static uint8_t take_from_kernel(const struct transfer *t, uint32_t *flags)
+{
+	uint64_t phys = t->source << PAGE_BITS;
+
+	if (t->type == CRD_PIO)
+		return t->rights & PIO_ACCESS;
+	if (t->flags & MAPPING_COMBINE)
+		*flags |= MEMORY_COMBINING << MAPPING_TYPE_SHIFT;
+	else if (!hip_is_ram(phys))
+		*flags |= MEMORY_UNCACHED << MAPPING_TYPE_SHIFT;
+	return hip_is_kernel(phys, PAGE_SIZE << t->order) ? 0 : t->rights & (MEM_R | MEM_W | MEM_X);
+}
+
+/*
+ * One mapping more, of the largest block that is free of what comes next; or past
+ * what the source has not, or the target has already. `one`: order 0, and not from
+ * the kernel.
+ */
+[[gnu::always_inline]] static inline enum status transfer(struct transfer *t, bool one)
+{
+	enum crd_type type = t->type;
+	struct tree *from = pd_space(t->kernel && !one ? &pd_kernel : t->from, type);
+	struct tree *to = pd_space(t->to, type);
+	uint64_t end = one ? 1 : 1ul << t->order, key = t->source + (one ? 0 : t->done);
+	uint64_t at, base, *e;
+	struct mapping *parent = NULL, *m;
+	uint32_t attributes = 0;
+	unsigned order = 0;
+	uint8_t rights = 0;
+	enum status s;
+
+	if (!one && t->kernel && type != CRD_OBJ) {
+		rights = take_from_kernel(t, &attributes);
+	} else {
+		parent = space_find(from, key);
+		if (!one && !parent && (parent = space_next(from, key, t->source + end - 1)))
+			key = parent->base;
+		if (likely(parent))
+			rights = parent->rights & t->rights;
+		if (!one && parent && mapping_last(parent) - t->source < end)
+			end = mapping_last(parent) - t->source + 1;
+	}
+	if (unlikely(!rights)) {
+		t->done = end;
+		return SUCCESS;
+	}
+	at = one ? 0 : key - t->source;
+	base = t->target + at;
+	order = one ? 0 : order_at(t, at, end);
+	e = one ? tree_near(to, base) : NULL;
+	m = likely(e) ? (struct mapping *)*e : space_next(to, base, base + (1ul << order) - 1);
+	if (unlikely(m)) {
+		if (one || m->base <= base) {
+			t->done = mapping_last(m) + 1 - t->target;
+			return SUCCESS;
+		}
+		order = 63 - (unsigned)__builtin_clzl(m->base - base);
+	}
+	m = slab_alloc(t->to, SLAB_MAPPING);
+	t->done = at;
+	if (unlikely(!m))
+		return OUT_OF_MEMORY;
+	m->parent = parent;
+	m->frame = key;
+	m->object_type = 0;
+	if (likely(parent)) {
+		attributes = parent->flags & MAPPING_TYPE;
+		m->frame = parent->frame + (type == CRD_OBJ ? 0 : key - parent->base);
+		m->object_type = parent->object_type;
+	}
+	m->base = base;
+	m->pd = t->to;
+	m->type = (uint8_t)type;
+	m->rights = rights;
+	m->order = (uint8_t)order;
+	m->flags = (t->flags & MAPPING_OTHERS) | MAPPING_HOST | attributes;
+	s = mapping_settle(to, e, m, type, rights);
+	if (likely(s == SUCCESS)) {
+		t->got = rights;
+		t->done = at + (1ul << order);
+	}
+	return s;
+}
+
+enum status mapping_delegate(struct transfer *t)
+{
+	enum status s = SUCCESS;
+
+	lock(&mdb_lock);
+	while (!t->to->object.dying && s == SUCCESS && !(t->done >> t->order)) {
+		s = transfer(t, false);
+		t->left -= STEPS_PIECE;
+		if (t->left < 0 && !(t->done >> t->order) && s == SUCCESS)
+			s = AGAIN;
+	}
+	unlock(&mdb_lock);
+	return s;
+}
+
+[[gnu::always_inline]] static inline enum status delegate_one(struct transfer *t)
+{
+	enum status s = SUCCESS;
+
+	t->left -= STEPS_PIECE;
+	lock(&mdb_lock);
+	if (likely(!t->to->object.dying))
+		s = transfer(t, true);
+	unlock(&mdb_lock);
+	return s;
+}
 
 static struct item read(const struct utcb *u, unsigned i)
 {
@@ -92,51 +222,44 @@ static bool cut(struct transfer *t, uint64_t crd, uint64_t window, uint64_t hots
 		t->source = from | (hotspot & sent_low & ~room_low);
 		t->target = to;
 	}
-	if (unlikely(t->type == CRD_PIO)) {
-		t->source = t->target = sent <= room ? from : to;
-		return ((from ^ to) & ~(sent_low | room_low)) == 0;
-	}
-	return true;
+	if (unlikely(t->type == CRD_PIO))
+		t->source = t->target = CRD_BASE(mapping_common(crd, window));
+	return t->type != CRD_PIO || mapping_common(crd, window);
 }
 
-/* User addresses, ports and selectors; but any frame from the kernel. */
-static inline bool fits(const struct transfer *t)
-{
-	static const uint64_t limits[] = {
-		[CRD_NULL] = 0,
-		[CRD_MEM] = USER_END >> PAGE_BITS,
-		[CRD_PIO] = PORTS,
-		[CRD_OBJ] = SELECTORS,
-	};
-	uint64_t last = low(t->order), limit = limits[t->type];
-	uint64_t frames = t->kernel ? 1ul << (52 - PAGE_BITS) : limit;
-
-	return t->target + last < limit && t->source + last < frames;
-}
+/* User addresses, ports and selectors. */
+static const uint64_t limits[] = {
+	[CRD_NULL] = 0,
+	[CRD_MEM] = USER_END >> PAGE_BITS,
+	[CRD_PIO] = PORTS,
+	[CRD_OBJ] = SELECTORS,
+};
 
 static inline enum status delegate(struct transfer *t, struct item item, uint64_t window,
 				   const struct pd *sender)
 {
-	t->type = (uint8_t)CRD_TYPE(item.crd);
-	t->kernel = item.how & ITEM_KERNEL && sender == pd_root;
-	if (t->type == CRD_NULL || t->type != CRD_TYPE(window))
+	unsigned type = CRD_TYPE(item.crd);
+	bool kernel = item.how & ITEM_KERNEL && sender == pd_root;
+	uint64_t limit = limits[type], frames = kernel ? 1ul << (52 - PAGE_BITS) : limit;
+
+	if (type == CRD_NULL || type != CRD_TYPE(window))
 		return SUCCESS;
-	if (likely(!(CRD_ORDER(item.crd) | CRD_ORDER(window)))) {
-		t->order = 0;
-		t->source = CRD_BASE(item.crd);
-		t->target = CRD_BASE(window);
-		if (t->type == CRD_PIO && t->source != t->target)
+	t->type = (uint8_t)type;
+	t->rights = (uint8_t)(CRD_RIGHTS(item.crd & window));
+	t->flags = item.how >> ITEM_FLAGS & (MAPPING_DMA | MAPPING_GUEST | MAPPING_COMBINE);
+	t->kernel = kernel;
+	t->order = 0;
+	t->source = CRD_BASE(item.crd);
+	t->target = CRD_BASE(window);
+	if (likely(!CRD_ORDER(item.crd | window))) {
+		if (type == CRD_PIO && t->source != t->target)
 			return SUCCESS;
 	} else if (!cut(t, item.crd, window, item.how >> PAGE_BITS)) {
 		return SUCCESS;
 	}
-	if (!fits(t))
+	if (t->target + low(t->order) >= limit || t->source + low(t->order) >= frames)
 		return SUCCESS;
-	t->rights = (uint8_t)(CRD_RIGHTS(item.crd) & CRD_RIGHTS(window));
-	t->flags = (item.how & ITEM_DMA ? MAPPING_DMA : 0u) |
-		   (item.how & ITEM_GUEST ? MAPPING_GUEST : 0u) |
-		   (item.how & ITEM_WC ? MAPPING_COMBINE : 0u);
-	return likely(!t->order && !t->kernel) ? mapping_delegate_one(t) : mapping_delegate(t);
+	return likely(!t->order && !kernel) ? delegate_one(t) : mapping_delegate(t);
 }
 
 /* As the receiver is told. */
@@ -209,7 +332,7 @@ enum status items_send(struct ec *self, struct pd *from, struct pd *to, struct u
 	t.got = 0;
 	if (unlikely(self->progress))
 		i = resume(self, &t, receiver);
-	for (; i < n; i++) {
+	while (i < n) {
 		struct item item = read(self->utcb, i);
 		unsigned kind = receiver ? item.how & ITEM_KIND_MASK : ITEM_DELEGATE;
 		uint64_t found = 0;
@@ -226,10 +349,12 @@ enum status items_send(struct ec *self, struct pd *from, struct pd *to, struct u
 		}
 		if (unlikely(s == AGAIN || (s != SUCCESS && !(items & ITEMS_ALL))))
 			return pause(self, &t, receiver, i, s);
+		if (likely(++i == n))
+			break;
 		t.done = 0;
 		t.got = 0;
-		if (unlikely(t.left <= 0 && i + 1 < n))
-			return pause(self, &t, receiver, i + 1, AGAIN);
+		if (unlikely(t.left <= 0))
+			return pause(self, &t, receiver, i, AGAIN);
 	}
 	tlb_shootdown();
 	if (unlikely(self->progress))

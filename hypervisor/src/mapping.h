@@ -2,7 +2,7 @@
  * The mapping database: who holds what, derived from whom.
  *
  * A mapping is a range of 2^order pages or ports, or one object, in one PD. It
- * is in the radix tree of its PD (space.h) and in the tree of what was derived
+ * is in the radix tree of its PD (tree.h) and in the tree of what was derived
  * from what. Base and frame are aligned to the order: so of two mappings of
  * the same frames, one has all frames of the other, and what is derived has no
  * frames that its parent has not.
@@ -18,7 +18,7 @@
 #include <abi/crd.h>
 
 #include "object.h"
-#include "ptab.h"
+#include "tree.h"
 
 struct pd;
 
@@ -31,21 +31,26 @@ struct pd;
 #define NO_QUOTA ((enum status)(16 | BAD_PARAMETER))
 enum { STATUS_MASK = 15 }; /* what of these a program sees */
 
+enum { ITEM_FLAGS = 7 };
+
 enum {
-	/* The page tables that it is in; the host's always. */
+	/* The page tables that it is in; the host's always. As in an item, shifted. */
 	MAPPING_HOST = 1 << PTAB_HOST,
-	MAPPING_GUEST = 1 << PTAB_GUEST,
-	MAPPING_DMA = 1 << PTAB_DMA,
+	MAPPING_DMA = ITEM_DMA >> ITEM_FLAGS,
+	MAPPING_GUEST = ITEM_GUEST >> ITEM_FLAGS,
 	MAPPING_TABLES = (1 << PTABS) - 1,
-	MAPPING_FIXED = 1 << PTABS, /* the kernel's, in a user's space */
-	MAPPING_COMBINE = 1 << 4,   /* in a transfer: write-combining */
-	MAPPING_TYPE = 3 << 5,	    /* enum memory_type */
+	MAPPING_OTHERS = MAPPING_DMA | MAPPING_GUEST,
+	MAPPING_COMBINE = ITEM_WC >> ITEM_FLAGS, /* in a transfer: write-combining */
+	MAPPING_FIXED = 1 << 4,			 /* the kernel's, in a user's space */
+	MAPPING_TYPE = 3 << 5,			 /* enum memory_type */
 	MAPPING_TYPE_SHIFT = 5,
 	MAPPING_GONE = 1 << 7,	  /* see above */
 	MAPPING_HELD = 1 << 8,	  /* gone, it has a reference to its PD */
 	MAPPING_PIECE = 1 << 9,	  /* of its parent, which was split */
 	MAPPING_ORPHAN = 1 << 10, /* gone, and in revoke.c's list */
 };
+
+static_assert(MAPPING_DMA == 1 << PTAB_DMA && MAPPING_GUEST == 1 << PTAB_GUEST);
 
 struct mapping {
 	union {
@@ -110,8 +115,6 @@ struct transfer {
  * Or AGAIN: `done` and `got` say how far it came, at first 0.
  */
 [[nodiscard]] enum status mapping_delegate(struct transfer *t);
-/* The same for a transfer of order 0 that is not from the kernel. */
-[[nodiscard]] enum status mapping_delegate_one(struct transfer *t);
 
 /*
  * A page of the kernel's in a PD's address space, such as a UTCB: nobody can
@@ -134,6 +137,9 @@ uint64_t mapping_lookup(struct pd *pd, uint64_t crd);
  */
 uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window);
 
+/* What two descriptors of a type have in common, or 0. */
+uint64_t mapping_common(uint64_t a, uint64_t b);
+
 /*
  * Remove rights from all that was derived from a range of a PD, and with
  * `self` from the range as well; or with `keep` all from the range alone.
@@ -147,7 +153,6 @@ void mapping_revoke_drop(struct revocation *r);
 [[nodiscard]] bool mapping_clear(struct pd *pd);
 
 /* For revoke.c; mdb_lock is held. */
-struct mapping *mapping_new(struct pd *pd);
 void mapping_link(struct mapping *parent, struct mapping *m);
 void mapping_unlink(struct mapping *m);
 /* Make hardware agree with the mapping's rights, or with none at all. */
@@ -159,4 +164,15 @@ void mapping_release(struct mapping *m);
 static inline uint64_t mapping_last(const struct mapping *m)
 {
 	return m->base + (1ul << m->order) - 1;
+}
+
+/* It has a free place in a space. OUT_OF_MEMORY: nothing is changed. */
+[[nodiscard]] static inline enum status space_insert(struct tree *s, struct mapping *m)
+{
+	return tree_set(s, m->pd, m->base, m->order, (uint64_t)m, 0);
+}
+
+static inline void space_remove(struct tree *s, const struct mapping *m)
+{
+	(void)!tree_set(s, m->pd, m->base, m->order, 0, 0);
 }

@@ -17,17 +17,21 @@ struct pd *pd_root;
 
 static void init(struct pd *pd, struct pd *owner, uint64_t quota)
 {
+	const struct ptab_format *formats[PTABS] = {
+		[PTAB_HOST] = &ptab_host,
+		[PTAB_GUEST] = vcpu_ops ? vcpu_ops->guest : NULL,
+		[PTAB_DMA] = iommu.format,
+	};
+
 	__builtin_memset(pd, 0, sizeof(*pd));
 	object_init(&pd->object, OBJECT_PD, owner);
 	pd->quota.limit = quota;
-	pd->mem.levels = MEM_LEVELS;
-	pd->pio.levels = PIO_LEVELS;
-	pd->obj.levels = OBJ_LEVELS;
-	pd->tables[PTAB_HOST].format = &ptab_host;
-	pd->tables[PTAB_GUEST].format = vcpu_ops ? vcpu_ops->guest : NULL;
-	pd->tables[PTAB_DMA].format = iommu.format;
+	tree_init(&pd->mem, &space_format, MEM_LEVELS, 0);
+	tree_init(&pd->pio, &space_format, PIO_LEVELS, 0);
+	tree_init(&pd->obj, &space_format, OBJ_LEVELS, 0);
+	for (unsigned i = 0; i < PTABS; i++)
+		tree_init(&pd->tables[i], formats[i], PTAB_LEVELS, 1u << i);
 	pd->clearing = CRD_MEM;
-	table_forget_near(pd);
 	slab_init(pd);
 }
 
@@ -88,13 +92,8 @@ void pd_destroy(struct pd *pd)
 	tlb_unload(pd);
 	if (pd->tables[PTAB_DMA].root)
 		iommu_release(pd);
-	for (unsigned i = 0; i < PTABS; i++)
-		ptab_free(&pd->tables[i], pd);
-	for (unsigned i = 0; i < ARRAY_SIZE(pd->spaces); i++)
-		if (pd->spaces[i].root)
-			page_free(pd, pd->spaces[i].root, 0);
-	if (pd->obj.low != pd->obj.root)
-		page_free(pd, pd->obj.low, 0);
+	for (unsigned i = 0; i < TREES; i++)
+		tree_free(&pd->trees[i]);
 	if (pd->io_bitmap)
 		page_free(pd, pd->io_bitmap, IO_ORDER);
 	if (pd->guest_io)

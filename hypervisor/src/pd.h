@@ -4,21 +4,22 @@
  */
 #pragma once
 
+#include "mapping.h"
 #include "quota.h"
-#include "space.h"
 
 struct cpu;
+
+enum { TREES = CRD_OBJ + PTABS };
 
 struct pd {
 	struct object object;
 	struct quota quota;
 	union {
 		struct {
-			struct space mem, pio, obj;
+			struct tree mem, pio, obj, tables[PTABS];
 		};
-		struct space spaces[CRD_OBJ];
+		struct tree trees[TREES];
 	};
-	struct ptab tables[PTABS];
 	uint64_t cr3;		   /* of the host's */
 	uint64_t guest_generation; /* atomic: guest tables lost entries */
 
@@ -43,9 +44,9 @@ void pd_init_kernel(void);
 [[nodiscard]] bool pd_unlink(struct pd *pd);
 void pd_destroy(struct pd *pd);
 
-static inline struct space *pd_space(struct pd *pd, enum crd_type type)
+static inline struct tree *pd_space(struct pd *pd, enum crd_type type)
 {
-	return &pd->spaces[type - CRD_MEM];
+	return &pd->trees[type - CRD_MEM];
 }
 
 /* Access to ports, for threads and with MAPPING_GUEST for vCPUs. */
@@ -80,4 +81,39 @@ static inline void *pd_object(const struct pd *pd, uint64_t selector, enum objec
 	if (!m->object)
 		__builtin_unreachable();
 	return m->object;
+}
+
+/*
+ * In its place, which is at `e` if that is known, and in the page tables with the
+ * rights; or gone.
+ */
+[[gnu::always_inline]] static inline enum status mapping_settle(struct tree *space, uint64_t *e,
+								struct mapping *m,
+								enum crd_type type, unsigned rights)
+{
+	enum status s = SUCCESS;
+
+	if (likely(e)) {
+		__atomic_store_n(e, (uint64_t)m, __ATOMIC_RELEASE);
+		table_count(e, 1, 0);
+	} else {
+		s = tree_set(space, m->pd, m->base, m->order, (uint64_t)m, 0);
+	}
+	if (unlikely(s != SUCCESS)) {
+		slab_free(m);
+		return s;
+	}
+	mapping_link(m->parent, m);
+	if (type == CRD_OBJ) {
+		m->object->caps++;
+		return s;
+	}
+	s = likely(type == CRD_MEM && !(m->flags & MAPPING_OTHERS))
+		    ? ptab_map(m->pd->tables, m, rights)
+		    : mapping_apply(m, rights);
+	if (unlikely(s != SUCCESS)) {
+		mapping_leave(m);
+		mapping_release(m);
+	}
+	return s;
 }

@@ -65,123 +65,82 @@ static void free_orphans(int *left)
 	}
 }
 
-/* The pages that the split needs for page tables; false: there are too few. */
-static bool take_pages(struct pd *pd, void **pages, unsigned n)
+/* It is in a tree of its PD: its space, the page tables that it was delegated for. */
+static bool is_in(const struct mapping *m, unsigned tree)
 {
-	for (unsigned i = 0; i < n; i++) {
-		pages[i] = page_alloc(pd, 0, false);
-		if (!pages[i]) {
-			while (i--)
-				page_free(pd, pages[i], 0);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* As many mappings, linked by `next`; NULL: too few. */
-static struct mapping *take_mappings(struct pd *pd, unsigned n)
-{
-	struct mapping *list = NULL, *m;
-
-	while (n--) {
-		m = mapping_new(pd);
-		if (!m) {
-			while ((m = list)) {
-				list = m->next;
-				slab_free(m);
-			}
-			return NULL;
-		}
-		m->next = list;
-		list = m;
-	}
-	return list;
-}
-
-/* Which page tables it is in, and where there are such. */
-static bool is_in(const struct mapping *m, unsigned i)
-{
-	return m->type == CRD_MEM && m->flags & 1u << i && m->pd->tables[i].format;
+	if (tree < CRD_OBJ)
+		return &m->pd->trees[tree] == pd_space(m->pd, m->type);
+	return m->type == CRD_MEM && m->flags >> (tree - CRD_OBJ) & 1 && m->pd->trees[tree].format;
 }
 
 /*
- * The first piece, in the place of the whole, makes all tables of the space
- * that others need.
+ * A piece becomes its half that has the frame; the other is a piece as well. Where
+ * halves stand at a lower level than the whole, tables are made of its leaves.
+ * False: no memory for that, nothing was changed.
  */
-static bool replace(struct mapping *m, struct mapping *piece)
+static bool halve(struct mapping *m, uint64_t frame)
 {
-	struct space *s = pd_space(m->pd, m->type);
+	uint64_t *made[TREES] = {NULL}, size = 1ul << (m->order - 1);
+	struct mapping *other = slab_alloc(m->pd, SLAB_MAPPING);
+	bool enough = other;
 
-	space_remove(s, m);
-	if (space_insert(s, piece) == SUCCESS)
-		return true;
-	if (space_insert(s, m) != SUCCESS)
-		panic("no way back from a split");
-	return false;
-}
+	for (unsigned i = 0; i < TREES; i++) {
+		const struct tree *t = &m->pd->trees[i];
 
-static void make_piece(const struct mapping *m, struct mapping *piece, uint64_t offset,
-		       unsigned order)
-{
-	piece->frame = m->frame + offset;
-	piece->base = m->base + offset;
-	piece->type = m->type;
-	piece->object_type = 0;
-	piece->rights = m->rights;
-	piece->order = (uint8_t)order;
-	piece->flags = (m->flags & (MAPPING_TABLES | MAPPING_TYPE)) | MAPPING_PIECE;
+		if (is_in(m, i) && tree_level(t, m->order) > tree_level(t, m->order - 1u)) {
+			made[i] = enough ? page_alloc(m->pd, 0, false) : NULL;
+			enough = made[i];
+		}
+	}
+	for (unsigned i = 0; i < TREES; i++) {
+		struct tree *t = &m->pd->trees[i];
+
+		if (made[i] && enough)
+			tree_split(t, m->base, tree_level(t, m->order), made[i],
+				   i < CRD_OBJ ? 0 : PAGE_SIZE);
+		else if (made[i])
+			page_free(m->pd, made[i], 0);
+	}
+	if (!enough) {
+		if (other)
+			slab_free(other);
+		return false;
+	}
+	m->order--;
+	*other = *m;
+	if (frame - m->frame >= size) {
+		m->base += size;
+		m->frame += size;
+	} else {
+		other->base += size;
+		other->frame += size;
+	}
+	mapping_link(m->parent, other);
+	return tree_set(pd_space(m->pd, m->type), m->pd, other->base, other->order, (uint64_t)other,
+			0) == SUCCESS;
 }
 
 /*
- * So that a piece has just the 2^order frames that `frame` is in. False: no
- * memory for that, nothing was changed.
+ * So that a piece has just the 2^order frames that `frame` is in, or more for want
+ * of memory. False: nothing was changed.
  */
 static bool split(struct mapping *m, uint64_t frame, unsigned order)
 {
-	void *pages[PTABS * 2];
-	unsigned needed[PTABS] = {0}, n = 0;
-	uint64_t offset = frame - m->frame;
-	struct mapping *list, *next;
+	struct mapping *piece = slab_alloc(m->pd, SLAB_MAPPING);
 
-	for (unsigned i = 0; i < PTABS; i++) {
-		if (is_in(m, i)) {
-			needed[i] = ptab_split_levels(&m->pd->tables[i], m->order, order);
-			n += needed[i];
-		}
-	}
-	if (!take_pages(m->pd, pages, n))
+	if (!piece)
 		return false;
-	list = take_mappings(m->pd, m->order - order + 1u);
-	if (list)
-		make_piece(m, list, offset, order);
-	if (!list || !replace(m, list)) {
-		for (; list; list = next) {
-			next = list->next;
-			slab_free(list);
-		}
-		while (n--)
-			page_free(m->pd, pages[n], 0);
+	*piece = *m;
+	piece->parent = m;
+	piece->flags = (m->flags & (MAPPING_TABLES | MAPPING_TYPE)) | MAPPING_PIECE;
+	if (!halve(piece, frame)) {
+		slab_free(piece);
 		return false;
 	}
-	for (unsigned i = 0; i < PTABS; i++) {
-		if (needed[i]) {
-			n -= needed[i];
-			ptab_split(&m->pd->tables[i], m->pd, m->base + offset, m->order, order,
-				   &pages[n]);
-		}
+	while (piece->order > order && halve(piece, frame)) {
 	}
-	for (unsigned o = order; list; list = next) {
-		next = list->next;
-		mapping_link(m, list);
-		if (next) {
-			uint64_t other = (offset ^ 1ul << o) & ~0ul << o;
-
-			make_piece(m, next, other, o++);
-			if (space_insert(pd_space(m->pd, m->type), next) != SUCCESS)
-				panic("no room for a piece");
-		}
-	}
+	mapping_link(m, piece);
+	(void)!space_insert(pd_space(m->pd, m->type), piece);
 	m->rights = 0;
 	m->flags |= MAPPING_GONE | MAPPING_HELD;
 	object_get(&m->pd->object);
@@ -301,7 +260,7 @@ static bool walk_on(struct revocation *r, int *left)
 }
 
 /* Done with what was derived from a part of the range. */
-static bool finish(const struct revocation *r, const struct space *space)
+static bool finish(const struct revocation *r, struct tree *space)
 {
 	struct mapping *m = space_find(space, r->own);
 
@@ -313,7 +272,7 @@ static bool finish(const struct revocation *r, const struct space *space)
 }
 
 /* A mapping in the range. */
-static bool begin(struct revocation *r, const struct space *space, struct mapping *m, uint64_t crd,
+static bool begin(struct revocation *r, struct tree *space, struct mapping *m, uint64_t crd,
 		  bool self, bool keep, int *left)
 {
 	bool part = CRD_ORDER(crd) < m->order;
@@ -355,7 +314,7 @@ static bool begin(struct revocation *r, const struct space *space, struct mappin
 static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint64_t last, bool self,
 			bool keep)
 {
-	struct space *space = pd_space(pd, CRD_TYPE(crd));
+	struct tree *space = pd_space(pd, CRD_TYPE(crd));
 	struct mapping *m = NULL;
 	int left = STEPS;
 
@@ -363,7 +322,7 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 	bool done = !r->cursor.parent || (walk_on(r, &left) && finish(r, space));
 
 	while (done && r->key <= last) {
-		m = space_find_near(space, r->key);
+		m = space_find(space, r->key);
 		if (!m)
 			m = space_next(space, r->key, last);
 		if (!m || left <= 0)
@@ -431,7 +390,7 @@ bool mapping_clear(struct pd *pd)
 	bool done = true;
 
 	for (; done && pd->clearing <= CRD_OBJ; pd->clearing += done) {
-		const struct space *s = pd_space(pd, pd->clearing);
+		struct tree *s = pd_space(pd, pd->clearing);
 		uint64_t size = 1ul << s->levels * TABLE_BITS;
 		uint64_t crd = CRD(pd->clearing, RIGHTS_ALL, 31, 0);
 

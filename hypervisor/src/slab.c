@@ -41,25 +41,24 @@ static struct slab *slab_of(const void *object)
 	return (struct slab *)((uint64_t)object & ~PAGE_MASK);
 }
 
-/* One slab more. */
-[[gnu::noinline]] static bool grow(struct pd *pd, struct slab_cache *cache)
+/* One slab more, and again. The lock is held. */
+[[gnu::noinline]] static void *grow(struct pd *pd, enum slab_kind kind)
 {
+	struct slab_cache *cache = &pd->slabs[kind];
 	struct slab *s = page_alloc(pd, 0, false);
 
-	if (!s)
-		return false;
-	s->pd = pd;
-	s->cache = cache;
-	s->free = NULL;
-	s->used = 0;
-	for (uint64_t at = FIRST; at + cache->size <= PAGE_SIZE; at += cache->size) {
-		void **object = (void **)((char *)s + at);
+	if (s) {
+		*s = (struct slab){.pd = pd, .cache = cache};
+		for (uint64_t at = FIRST; at + cache->size <= PAGE_SIZE; at += cache->size) {
+			void **object = (void **)((char *)s + at);
 
-		*object = s->free;
-		s->free = object;
+			*object = s->free;
+			s->free = object;
+		}
+		list_prepend(&cache->partial, &s->link);
 	}
-	list_prepend(&cache->partial, &s->link);
-	return true;
+	unlock(&pd->slab_lock);
+	return s ? slab_alloc(pd, kind) : NULL;
 }
 
 void *slab_alloc(struct pd *pd, enum slab_kind kind)
@@ -69,10 +68,8 @@ void *slab_alloc(struct pd *pd, enum slab_kind kind)
 	void *object;
 
 	lock(&pd->slab_lock);
-	if (unlikely(list_empty(&cache->partial)) && !grow(pd, cache)) {
-		unlock(&pd->slab_lock);
-		return NULL;
-	}
+	if (unlikely(list_empty(&cache->partial)))
+		return grow(pd, kind);
 	s = container_of(cache->partial.next, struct slab, link);
 	object = s->free;
 	s->free = *(void **)object;

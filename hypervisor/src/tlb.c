@@ -63,12 +63,10 @@ void tlb_unload(struct pd *pd)
 	tlb_shootdown();
 }
 
-void tlb_shootdown(void)
+void tlb_shootdown_asked(void)
 {
 	struct cpu *self = this_cpu();
 
-	if (likely(!self->flush_asked))
-		return;
 	self->flush_asked = 0;
 	if (unlikely(self->dma_stale)) {
 		iommu_flush(self->dma_stale);

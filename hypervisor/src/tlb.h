@@ -4,14 +4,16 @@
  */
 #pragma once
 
-#include "types.h"
-
-struct cpu;
-struct pd;
+#include "x86/cpu.h"
 
 /* Entries were taken from the PD's tables of these kinds (MAPPING_TABLES). */
 void tlb_stale(struct pd *pd, unsigned tables);
-void tlb_shootdown(void);
+void tlb_shootdown_asked(void);
+static inline void tlb_shootdown(void)
+{
+	if (unlikely(this_cpu()->flush_asked))
+		tlb_shootdown_asked();
+}
 /* A PD without threads ends: no CPU keeps its tables loaded. */
 void tlb_unload(struct pd *pd);
 /* This CPU was asked to flush. */

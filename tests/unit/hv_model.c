@@ -446,7 +446,7 @@ void check_spaces(struct pd *pd)
 }
 
 /* A leaf says what the mapping says that has its page. */
-static void check_leaf(struct pd *pd, const struct ptab *t, uint64_t entry, uint64_t page,
+static void check_leaf(struct pd *pd, const struct tree *t, uint64_t entry, uint64_t page,
 		       unsigned level)
 {
 	const struct ptab_format *f = t->format;
@@ -467,7 +467,7 @@ static void check_leaf(struct pd *pd, const struct ptab *t, uint64_t entry, uint
 }
 
 /* How many pages the leaves below a table map; only the user's half. */
-static uint64_t check_table(struct pd *pd, const struct ptab *t, const uint64_t *table,
+static uint64_t check_table(struct pd *pd, const struct tree *t, const uint64_t *table,
 			    uint64_t page, unsigned level)
 {
 	uint64_t mapped = 0;
@@ -489,7 +489,7 @@ static uint64_t check_table(struct pd *pd, const struct ptab *t, const uint64_t 
 
 static void check_ptab(struct pd *pd, enum ptab_kind kind)
 {
-	const struct ptab *t = &pd->tables[kind];
+	const struct tree *t = &pd->tables[kind];
 	const struct mapping *m;
 	uint64_t expected = 0;
 

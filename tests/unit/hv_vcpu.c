@@ -12,7 +12,7 @@
 #include "log.h"
 #include "mapping.h"
 #include "page.h"
-#include "ptab.h"
+#include "tree.h"
 #include "x86/cpu.h"
 #include "x86/mitigate.h"
 #include "x86/vcpu.h"
@@ -46,7 +46,7 @@ void page_free(struct pd *payer, void *page, unsigned order)
 	(void)payer, (void)page, (void)order;
 }
 
-uint64_t *ptab_table(struct ptab *t, struct pd *payer, unsigned level)
+uint64_t *tree_table(struct tree *t, struct pd *payer, unsigned level)
 {
 	(void)t, (void)payer, (void)level;
 	return NULL;

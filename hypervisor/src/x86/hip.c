@@ -6,7 +6,7 @@
 
 #include "../log.h"
 #include "../panic.h"
-#include "../space.h"
+#include "../tree.h"
 #include "acpi.h"
 #include "boot.h"
 #include "iommu.h"

@@ -153,7 +153,7 @@ static uint64_t root_of(struct pd *pd)
 	void *table;
 
 	lock(&mdb_lock);
-	table = ptab_table(&pd->tables[PTAB_DMA], pd, iommu.levels);
+	table = tree_table(&pd->tables[PTAB_DMA], pd, iommu.levels);
 	unlock(&mdb_lock);
 	return table ? pool_to_phys(table) : 0;
 }

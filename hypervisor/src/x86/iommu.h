@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "../ptab.h"
+#include "../tree.h"
 #include "records.h"
 
 struct acpi_table;

@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "../ptab.h"
+#include "../tree.h"
 
 #define CPU_BASE    0xffffffffc0000000ul
 #define DEVICE_BASE 0xffffffffc0400000ul

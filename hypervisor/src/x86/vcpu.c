@@ -56,7 +56,7 @@ enum status vcpu_create(struct ec *ec)
 	ec->vcpu = v;
 	v->block = page_alloc(owner, vcpu_ops->block_order, true);
 	lock(&mdb_lock);
-	complete = v->block && ptab_table(&ec->pd->tables[PTAB_GUEST], ec->pd, 4);
+	complete = v->block && tree_table(&ec->pd->tables[PTAB_GUEST], ec->pd, 4);
 	unlock(&mdb_lock);
 	if (!complete) {
 		vcpu_destroy(ec);
