@@ -182,18 +182,20 @@ $(B)/$(1).iso: $(B)/hypervisor.elf $(B)/$(1).elf tests/platform/image.py
 endef
 
 # Every call, every status, every right.
+MATRIX_SRC := $(addprefix tests/hypercall/,matrix.c matrix_ipc.c matrix_create.c \
+	matrix_memory.c matrix_control.c matrix_device.c)
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 	machine.c ecs.c boot.c call.c reply.c create.c \
 	semaphore.c delegate.c translate.c revoke.c exception.c recall.c \
 	schedule.c time.c gsi.c quota.c fpu.c smp.c remote.c signal.c \
 	control.c oom.c vm.c vcpu.c \
 	vcpu_state.c vcpu_inject.c vcpu_hostile.c leak.c guest.S hostile.c \
-	suspend.c matrix.c storm.c storm_code.S topics.c)
+	suspend.c storm.c storm_code.S topics.c) $(MATRIX_SRC)
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 # Devices, with and without IOMMU.
 $(eval $(call hypercall,device,tests/hypercall/device.c $(filter-out \
-	%/topics.c %/matrix.c,$(HYPERCALL_SRC))))
+	%/topics.c $(MATRIX_SRC),$(HYPERCALL_SRC))))
 
 # The same with all mitigations, needed or not: the paths that boot patches.
 HYPERCALL_TESTS	+= $(B)/hypercall_mitigated.iso
@@ -207,9 +209,9 @@ $(B)/user/tests/hypercall/matrix.inc: tests/hypercall/matrix.py docs/abi.md \
 		$(wildcard hypervisor/include/abi/*.h)
 	@mkdir -p $(@D); $(call say,GEN)
 	$(Q)$(PYTHON) $< > $@
-$(B)/user/tests/hypercall/matrix.o: $(B)/user/tests/hypercall/matrix.inc
-$(B)/user/tests/hypercall/matrix.o: USER_EXTRA := \
-	-I$(B)/user/tests/hypercall
+MATRIX_OBJ := $(MATRIX_SRC:%.c=$(B)/user/%.o)
+$(MATRIX_OBJ): $(B)/user/tests/hypercall/matrix.inc
+$(MATRIX_OBJ): USER_EXTRA := -I$(B)/user/tests/hypercall
 
 # The hypercall fuzzer and who stands beside it: programs of a manifest.
 TEST_PROGRAMS	+= $(B)/fuzz.elf $(B)/watchdog.elf

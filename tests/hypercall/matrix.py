@@ -5,8 +5,8 @@ In the section of a call ("### create_pd", "### misc lookup") every status,
 right, operation and flag that is named is a case, and success is one. So is
 what the introduction to its chapter names, for all calls of the chapter, and a
 bad capability where RDI is one. What comes out is C: a line MATRIX(call, NAME)
-a case, which matrix.c makes a test of. A case without a function of its name
-does not compile, nor does a function without a case.
+a case, which matrix.h declares and matrix.c makes a test of. A case without a
+function of its name does not link, a function without a case does not compile.
 """
 import pathlib
 import re
