@@ -65,7 +65,8 @@ VMM_SAMPLE	:= tests/unit/vmm_sample.c tests/unit/vmm_sample_native.S
 $(eval $(call unit,vmm_emulate,tests/unit/vmm_emulate.c \
 	$(VMM_SAMPLE) $(VMM_FIXTURE) $(VMM_EMULATOR)))
 $(eval $(call unit,vmm_quick,tests/unit/vmm_quick.c $(VMM_SAMPLE) \
-	$(VMM_FIXTURE) $(VMM_EMULATOR) vmm/src/quick.c vmm/src/quick_step.c))
+	$(VMM_FIXTURE) $(VMM_EMULATOR) $(addprefix vmm/src/,quick.c \
+	quick_data.c quick_flow.c quick_decode.c)))
 $(eval $(call unit,vmm_emulate_modes,tests/unit/vmm_emulate_modes.c \
 	$(VMM_FIXTURE) $(VMM_EMULATOR)))
 $(eval $(call unit,vmm_walk,tests/unit/vmm_walk.c $(VMM_FIXTURE) \

@@ -1,20 +1,19 @@
 /*
  * Runs: their state, the pages and the decoded instructions that they use.
- * What the instructions do is in quick_step.c.
+ * What the instructions do is in quick_data.c and quick_flow.c.
  *
  * An op counts for the run whose number it has; q->run is counted up to forget
  * them all, when code may have been written. In between it is not: a page with
  * code of this run is not given for writing, one that was written not for
  * code.
  */
-#include "quick.h"
+#include "quick_step.h"
 
 #include <string.h>
 
 #include "emulate.h"
 
 enum {
-	PAGE = 4096,
 	NO_PAGE = 1,
 	DR7_ENABLES = 0xff,
 	SHADOWS = 3, /* of STI and MOV SS */
@@ -105,14 +104,14 @@ static void note_code(struct quick *q, const uint8_t *page)
 /* The address's page; code and what is written are kept apart. */
 uint8_t *quick_fill(struct quick *q, struct quick_page *tlb, uint64_t gva, unsigned access)
 {
-	uint64_t page = gva & ~(uint64_t)(PAGE - 1);
+	uint64_t page = gva & ~(uint64_t)(QUICK_PAGE - 1);
 	struct quick_page *p = quick_page(tlb, gva);
 	struct translation to;
 	uint8_t *at;
 
 	if (!quick_is_canonical(gva) || !walk(q->mem, &q->paging, page, access | ACCESS_PROBE, &to))
 		return NULL;
-	at = gmem_at(q->mem, to.gpa, PAGE);
+	at = gmem_at(q->mem, to.gpa, QUICK_PAGE);
 	if (at == NULL || (tlb == q->write && is_code(q, at)) ||
 	    (tlb == q->code && is_written(q, at)))
 		return NULL;
@@ -122,14 +121,20 @@ uint8_t *quick_fill(struct quick *q, struct quick_page *tlb, uint64_t gva, unsig
 	return at;
 }
 
+bool quick_again(struct quick *q, const struct quick_op *o, uint64_t gva, struct quick_page *tlb)
+{
+	return quick_page(tlb, gva)->page != (gva & ~(uint64_t)(QUICK_PAGE - 1)) &&
+	       quick_fill(q, tlb, gva, tlb == q->write ? ACCESS_WRITE : 0) && o->step(q, o);
+}
+
 static const uint8_t *code_at(struct quick *q, uint64_t gva)
 {
 	const struct quick_page *p = quick_page(q->code, gva);
-	const uint8_t *at = p->page == (gva & ~(uint64_t)(PAGE - 1))
+	const uint8_t *at = p->page == (gva & ~(uint64_t)(QUICK_PAGE - 1))
 				    ? p->at
 				    : quick_fill(q, q->code, gva, ACCESS_FETCH);
 
-	return at != NULL ? at + gva % PAGE : NULL;
+	return at != NULL ? at + gva % QUICK_PAGE : NULL;
 }
 
 /* struct code */
@@ -137,7 +142,7 @@ static enum outcome fetch(void *opaque, unsigned offset, uint8_t *to, unsigned m
 {
 	struct quick *q = opaque;
 	uint64_t gva = q->rip + offset;
-	unsigned here = PAGE - (unsigned)(gva % PAGE);
+	unsigned here = QUICK_PAGE - (unsigned)(gva % QUICK_PAGE);
 	const uint8_t *at = code_at(q, gva);
 
 	if (at == NULL)

@@ -55,6 +55,7 @@ enum quick_operation {
 };
 
 enum {
+	QUICK_PAGE = 4096,
 	QUICK_SETS = 1024, /* powers of two */
 	QUICK_WAYS = 2,
 	QUICK_TLB = 32,
@@ -162,5 +163,5 @@ static inline const struct quick_op *quick_find(struct quick *q)
 	return quick_fetch(q, set);
 }
 
-/* quick_step.c: what an instruction of these bytes at op->rip does. */
+/* quick_decode.c: what an instruction of these bytes at op->rip does. */
 void quick_decode(struct quick_op *op, const struct insn *insn);
