@@ -17,7 +17,6 @@ enum object_type {
 	OBJECT_SC,
 	OBJECT_PT,
 	OBJECT_SM,
-	OBJECT_TYPES,
 };
 
 struct pd;

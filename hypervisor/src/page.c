@@ -126,23 +126,3 @@ void page_free(struct pd *payer, void *page, unsigned order)
 	join(f, order);
 	unlock(&pool.lock);
 }
-
-static void free_later(struct deferred *d)
-{
-	struct frame *f = container_of(d, struct frame, deferred);
-	struct pd *payer = f->payer;
-
-	page_free(payer, frame_page(f), f->order);
-	if (payer)
-		object_put(&payer->object);
-}
-
-void page_free_deferred(struct pd *payer, void *page, unsigned order)
-{
-	struct frame *f = page_frame(page);
-
-	assert(f->state == STATE_USED && f->order == order);
-	if (payer)
-		object_get(&payer->object);
-	rcu_defer(&f->deferred, free_later);
-}

@@ -25,16 +25,14 @@ uint64_t page_overhead(void);
 /* 2^order pages, aligned to their size, zeroed on request; NULL if none. */
 void *page_alloc(struct pd *payer, unsigned order, bool zero);
 void page_free(struct pd *payer, void *page, unsigned order);
-/* The same, once no CPU can be using it any more. */
-void page_free_deferred(struct pd *payer, void *page, unsigned order);
 
 extern uint64_t pool_phys, pool_size;
 
 /* One a page of the pool, at its start; of a block, the first page's counts. */
 struct frame {
-	struct deferred deferred; /* page_free_deferred, or table.c */
+	struct deferred deferred; /* a table's, tree.c */
 	struct pd *payer;	  /* for it */
-	uint64_t *above;	  /* the rest is table.h's */
+	uint64_t *above;	  /* the rest is tree.c's */
 	uint16_t used;
 	uint8_t kinds;
 	uint8_t waits;

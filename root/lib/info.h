@@ -26,7 +26,6 @@ enum info_area_kind {
 	AREA_HEAP = 1, /* memory for its heap (the runtime takes it) */
 	AREA_GUEST,    /* a VM's RAM, see below */
 	AREA_MODULE,   /* a boot module, read-only; name: its role */
-	AREA_DEVICE,   /* memory-mapped registers */
 };
 
 /*

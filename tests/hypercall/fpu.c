@@ -9,9 +9,7 @@ enum {
 	CPUID_1_ECX_OSXSAVE = 1 << 27,
 	CPUID_1_ECX_AVX = 1 << 28,
 
-	FPU_MXCSR = 24, /* offsets in the FXSAVE image */
-	FPU_XMM0 = 160,
-	FPU_XSTATE_BV = 512,
+	FPU_XMM0 = 160, /* offset in the FXSAVE image */
 };
 
 static const uint64_t pattern = 0x0123456789ab0000;

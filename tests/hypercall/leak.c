@@ -25,7 +25,6 @@ enum {
 	CR4_OSXSAVE = 1 << 18,
 	CR4_OSFXSR = 1 << 9,
 	SECRET_AUX = 0x5ec0a0c5,
-	DR6_CLEAR = 0xffff0ff0,
 	RDTSCP_EDX = 1 << 27,
 };
 

@@ -57,12 +57,7 @@ static bool allocate(struct block *b, unsigned char tag)
 static void release(struct block *b)
 {
 	claim(b, b->tag, 0);
-	if (rnd(4)) {
-		page_free(&pd_kernel, b->p, b->order);
-	} else {
-		page_free_deferred(&pd_kernel, b->p, b->order);
-		run_grace_periods();
-	}
+	page_free(&pd_kernel, b->p, b->order);
 	b->p = NULL;
 }
 

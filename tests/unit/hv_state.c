@@ -12,13 +12,8 @@ enum { STEPS = 20000 };
 enum {
 	RFLAGS_1 = 1 << 1,
 	RFLAGS_IF = 1 << 9,
-	RFLAGS_IOPL = 3 << 12,
 	RFLAGS_NT = 1 << 14,
-	RFLAGS_RF = 1 << 16,
-	RFLAGS_VM = 1 << 17,
 	RFLAGS_AC = 1 << 18,
-	RFLAGS_VIF = 1 << 19,
-	RFLAGS_VIP = 1 << 20,
 	RFLAGS_ID = 1 << 21,
 
 	/* CF PF AF ZF SF TF DF OF NT AC ID */

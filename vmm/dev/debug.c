@@ -74,11 +74,6 @@ void debug_init(struct debug *debug, const struct power *power,
 	};
 }
 
-void debug_reset(struct debug *debug)
-{
-	flush(debug);
-}
-
 enum bus_status debug_attach(struct debug *debug, struct bus *ports)
 {
 	const struct bus_region console = {

@@ -23,5 +23,4 @@ struct debug {
 
 void debug_init(struct debug *debug, const struct power *power,
 		void (*print)(void *opaque, const char *line), void *opaque);
-void debug_reset(struct debug *debug);
 [[nodiscard]] enum bus_status debug_attach(struct debug *debug, struct bus *ports);

@@ -9,10 +9,6 @@
 #define PLATFORM_LOW_RAM_END 0xc0000000ull
 #define PLATFORM_HIGH_RAM    0x100000000ull
 
-/* Where the guest may put its PCI devices' memory. */
-#define PLATFORM_PCI_BASE 0xc0000000ull
-#define PLATFORM_PCI_END  0xfec00000ull
-
 /* ACPI tables, RSDP first: where firmware would be; reserved in the E820. */
 #define PLATFORM_ACPI_BASE 0xe0000ull
 #define PLATFORM_ACPI_SIZE 0x20000ull

@@ -58,7 +58,6 @@ enum {
 
 	LSR_DR = 1 << 0,
 	LSR_OE = 1 << 1,
-	LSR_ERRORS = 0x1e,
 	LSR_THRE = 1 << 5,
 	LSR_TEMT = 1 << 6,
 

@@ -54,15 +54,6 @@ bool gmem_write(const struct gmem *mem, uint64_t gpa, const void *from, size_t b
 	return to != NULL;
 }
 
-bool gmem_zero(const struct gmem *mem, uint64_t gpa, size_t bytes)
-{
-	void *to = gmem_at(mem, gpa, bytes);
-
-	if (to != NULL)
-		memset(to, 0, bytes);
-	return to != NULL;
-}
-
 bool gmem_run(const struct gmem *mem, unsigned index, struct gmem_run *run)
 {
 	const uint64_t start[] = {0, GMEM_VGA_END, GMEM_HIGH};

@@ -46,7 +46,6 @@ static inline void *gmem_at(const struct gmem *mem, uint64_t gpa, uint64_t bytes
 /* false: not all RAM; nothing was copied. */
 [[nodiscard]] bool gmem_read(const struct gmem *mem, uint64_t gpa, void *to, size_t bytes);
 [[nodiscard]] bool gmem_write(const struct gmem *mem, uint64_t gpa, const void *from, size_t bytes);
-[[nodiscard]] bool gmem_zero(const struct gmem *mem, uint64_t gpa, size_t bytes);
 
 /*
  * The RAM as runs of guest-physical addresses, in order: the one with that

@@ -24,7 +24,6 @@ enum vm_end {
 	VM_OFF,	  /* powered off */
 	VM_RESET, /* to be started anew */
 	VM_EXIT,  /* by the debug port, with a code */
-	VM_FAILED,
 };
 
 struct vm {
