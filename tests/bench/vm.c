@@ -3,6 +3,7 @@
  * handler, in root, steps it over that. One vCPU for each set of state that is
  * transferred both ways.
  */
+#include "../hypercall/reset.h"
 #include "bench.h"
 
 #include <lib/print.h>
@@ -13,13 +14,6 @@ enum {
 	MSR_APIC_BASE = 0x1b,
 	NAME = 40,
 
-	INTERCEPT_CPUID = 1 << 18,
-	INTERCEPT_VMRUN = 1 << 0,
-	INTERCEPT_VMMCALL = 1 << 1,
-
-	MTD_GPR = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15,
-	MTD_SEGMENTS = MTD_DS_ES | MTD_FS_GS | MTD_CS_SS,
-	MTD_TABLES = MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR,
 	/* All but controls and FPU; what a vendor has not is ignored. */
 	MTD_ALL = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS | MTD_TABLES |
 		  MTD_CR | MTD_DR | MTD_SYSENTER | MTD_QUAL | MTD_INJ | MTD_STA | MTD_TSC |
@@ -74,29 +68,11 @@ static uint64_t loop(unsigned kind)
 	return (uint64_t)((is_svm() ? kinds[kind].svm : kinds[kind].vmx) - vm_page);
 }
 
-static void set_segment(struct segment *s, unsigned rights)
-{
-	*s = (struct segment){0, (uint16_t)rights, 0xffff, 0};
-}
-
 /* A processor after reset, but at the first loop. */
 static void set_reset_state(struct utcb *u)
 {
-	memset(u->word, 0, (uint64_t)((char *)u->fpu - (char *)u->word));
-	set_segment(&u->cs, 0x9b);
-	set_segment(&u->ss, 0x93);
-	set_segment(&u->ds, 0x93);
-	set_segment(&u->es, 0x93);
-	set_segment(&u->fs, 0x93);
-	set_segment(&u->gs, 0x93);
-	set_segment(&u->ldtr, 0x82);
-	set_segment(&u->tr, 0x8b);
-	set_segment(&u->gdtr, 0);
-	set_segment(&u->idtr, 0);
+	reset_state(u);
 	u->rip = loop(0);
-	u->rflags = 2;
-	u->cr0 = 0x30;
-	u->dr7 = 0x400;
 	u->rcx = MSR_APIC_BASE;
 	u->rdx = PORT;
 	u->ctrl[0] = is_svm() ? INTERCEPT_CPUID : 0;

@@ -1,6 +1,8 @@
 /*
  * What the tests need to be said exactly.
  */
+#include "saved.h"
+
 #define CALL_REPLY 1
 
 	.text
@@ -100,12 +102,7 @@ insn_in16:
  */
 	.globl	insn_state, insn_state_ud
 insn_state:
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_saved
 	mov	%rsp, state_sp
 	mov	$0x100, %eax
 	mov	$0x101, %ecx
@@ -147,12 +144,7 @@ insn_state_ud:
 	mov	%r13, registers_seen + 13 * 8
 	mov	%r14, registers_seen + 14 * 8
 	mov	%r15, registers_seen + 15 * 8
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
+	pop_saved
 	ret
 
 /* With the trap flag set: a step for each instruction until it is cleared. */

@@ -7,6 +7,7 @@
  */
 #include <lib/string.h>
 
+#include "random.h"
 #include "test.h"
 
 enum {
@@ -17,42 +18,11 @@ enum {
 	HOSTILE_SELS = 64,
 };
 
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t x = *state;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	*state = x;
-	return x * 0x2545f4914f6cdd1d;
-}
-
 /* Numbers at the edges, numbers that mean something, and any numbers. */
 static uint64_t some_number(uint64_t *state)
 {
 	static const uint64_t edges[] = {
-		0,
-		1,
-		2,
-		3,
-		0xfff,
-		0x1000,
-		0xffff,
-		0x10000,
-		1 << 18,
-		1ul << 31,
-		1ul << 32,
-		USER_END - 4096,
-		USER_END,
-		ROOT_UTCB,
-		1ul << 47,
-		0xffff800000000000,
-		0xffffffff80000000,
-		0xffffff0000000000,
-		~0ul,
-		~0ul - 4095,
-		1ul << 63,
+		EDGES,
 		0x1000000,
 		0x1000040,
 	};

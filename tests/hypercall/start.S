@@ -4,6 +4,8 @@
  * A handler's or thread's first stack pointer is the address of its struct
  * frame (test.h).
  */
+#include "saved.h"
+
 #define CALL_REPLY	1
 #define FRAME_ID	8
 #define FRAME_REPLY	16
@@ -41,12 +43,7 @@ thread_end:
 /* void test_enter(void (*run)(void)): returns after test_abandon, too. */
 	.globl	test_enter, test_abandon
 test_enter:
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_saved
 	sub	$8, %rsp
 	mov	%rsp, test_sp(%rip)
 	call	*%rdi
@@ -54,12 +51,7 @@ test_abandon:
 	mov	test_sp(%rip), %rsp
 	cld
 	add	$8, %rsp
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
+	pop_saved
 	ret
 
 /*
@@ -114,12 +106,7 @@ probe_end:
 /* void syscall_registers(struct registers *r) */
 	.globl	syscall_registers
 syscall_registers:
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_saved
 	push	%rdi
 	mov	%rdi, %rax
 	pushq	15 * 8(%rax)
@@ -163,12 +150,7 @@ syscall_registers:
 	popfq
 	cld
 	pop	%rdi
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
+	pop_saved
 	ret
 
 	.data

@@ -6,13 +6,11 @@
  */
 #include <lib/string.h>
 
+#include "random.h"
 #include "test.h"
 
 enum {
 	PRIORITY = 5,
-	RFLAGS_TF = 1 << 8,
-	RFLAGS_IF = 1 << 9,
-	RFLAGS_1 = 1 << 1,
 	CODE_USER = 0x2b,
 	DATA_USER = 0x23,
 	INSTRUCTIONS = 20000,
@@ -224,10 +222,7 @@ static uint64_t state_of_random;
 
 static uint64_t random(void)
 {
-	state_of_random ^= state_of_random << 13;
-	state_of_random ^= state_of_random >> 7;
-	state_of_random ^= state_of_random << 17;
-	return state_of_random * 0x2545f4914f6cdd1d;
+	return next_random(&state_of_random);
 }
 
 /* Any bytes; privileged instructions, and those of two bytes, more often. */

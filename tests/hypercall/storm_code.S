@@ -2,15 +2,12 @@
  * What storm.c has the processor do. Each function comes back by itself, or its
  * exception's handler sets RIP to storm_back, which knows the stack.
  */
+#include "saved.h"
+
 	.text
 
 	.macro	enter
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_saved
 	mov	%rsp, storm_sp
 	.endm
 
@@ -49,12 +46,7 @@ storm_back:
 1:	mov	storm_sp, %rsp
 	pushq	$0x202
 	popfq
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
+	pop_saved
 	ret
 
 	.data

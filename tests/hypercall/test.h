@@ -257,6 +257,18 @@ unsigned probe_call(void (*f)(void));	    /* f: of a single instruction */
 unsigned probe_segments(unsigned selector); /* into DS, ES, FS, GS */
 
 enum {
+	RFLAGS_CF = 1 << 0,
+	RFLAGS_1 = 1 << 1, /* always */
+	RFLAGS_TF = 1 << 8,
+	RFLAGS_IF = 1 << 9,
+	RFLAGS_IOPL = 3 << 12,
+	RFLAGS_RF = 1 << 16,
+	RFLAGS_VM = 1 << 17,
+	RFLAGS_VIF = 1 << 19,
+	RFLAGS_VIP = 1 << 20,
+};
+
+enum {
 	VECTOR_DE = 0,
 	VECTOR_DB = 1,
 	VECTOR_BP = 3,

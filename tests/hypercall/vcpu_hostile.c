@@ -1,6 +1,7 @@
 /*
  * vCPUs: state that no processor enters with, or that nobody would think of.
  */
+#include "random.h"
 #include "vm.h"
 
 #include <abi/call.h>
@@ -87,10 +88,7 @@ static uint64_t random_state;
 
 static uint64_t random(void)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state * 0x2545f4914f6cdd1d;
+	return next_random(&random_state);
 }
 
 /* Entries of a VM, each VM with a seed of its own. */

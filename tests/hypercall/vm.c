@@ -25,29 +25,11 @@ uint64_t guest_ip(const char *code)
 	return GUEST_CODE + (uint64_t)(code - guest_page);
 }
 
-static void set_segment(struct segment *s, unsigned rights, uint32_t limit)
-{
-	*s = (struct segment){0, (uint16_t)rights, limit, 0};
-}
-
 void set_reset_state(struct utcb *u)
 {
-	memset(u->word, 0, (uint64_t)((char *)u->fpu - (char *)u->word));
-	set_segment(&u->cs, 0x9b, 0xffff);
-	set_segment(&u->ss, 0x93, 0xffff);
-	set_segment(&u->ds, 0x93, 0xffff);
-	set_segment(&u->es, 0x93, 0xffff);
-	set_segment(&u->fs, 0x93, 0xffff);
-	set_segment(&u->gs, 0x93, 0xffff);
-	set_segment(&u->ldtr, 0x82, 0xffff);
-	set_segment(&u->tr, 0x8b, 0xffff);
-	set_segment(&u->gdtr, 0, 0xffff);
-	set_segment(&u->idtr, 0, 0xffff);
+	reset_state(u);
 	u->rip = guest_ip(vm.entry);
 	u->rsp = GUEST_STACK;
-	u->rflags = RFLAGS_1;
-	u->cr0 = CR0_ET | CR0_NE;
-	u->dr7 = 0x400;
 	u->rcx = MSR_APIC_BASE;
 	u->rdx = PORT;
 	u->ctrl[0] = is_svm() ? INTERCEPT_CPUID : 0;

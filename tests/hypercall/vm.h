@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "reset.h"
 #include "test.h"
 
 enum {
@@ -23,20 +24,10 @@ enum {
 	MSR_APIC_BASE = 0x1b,
 	PORT = 0x300,
 
-	RFLAGS_1 = 1 << 1,
-	RFLAGS_IF = 1 << 9,
 	CR0_ET = 1 << 4,
 	CR0_NE = 1 << 5,
 	EFER_SVME = 1 << 12,
 
-	/* Intercepts of SVM's words. */
-	INTERCEPT_CPUID = 1 << 18,
-	INTERCEPT_VMRUN = 1 << 0,
-	INTERCEPT_VMMCALL = 1 << 1,
-
-	MTD_SEGMENTS = MTD_DS_ES | MTD_FS_GS | MTD_CS_SS,
-	MTD_TABLES = MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR,
-	MTD_GPR = MTD_GPR_ACDB | MTD_GPR_BSD | MTD_GPR_R8_R15,
 	MTD_ALL = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS | MTD_TABLES |
 		  MTD_CR | MTD_DR | MTD_SYSENTER | MTD_QUAL | MTD_INJ | MTD_STA | MTD_TSC |
 		  MTD_EFER | MTD_SYSCALL | MTD_TSC_AUX,

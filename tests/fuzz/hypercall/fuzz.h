@@ -11,6 +11,8 @@
 
 #include <lib/syscall.h>
 
+#include "../../hypercall/random.h"
+
 /* What an attacker's PD has, at the same places in each. */
 enum {
 	AT_SELF = 1, /* its PD */
@@ -58,17 +60,6 @@ _Static_assert(sizeof(struct attacker) <= FRAME_SIZE, "layout");
 static inline struct attacker *attacker_at(void *page)
 {
 	return (struct attacker *)((uint8_t *)page + PAGE_SIZE - FRAME_SIZE);
-}
-
-static inline uint64_t next_random(uint64_t *state)
-{
-	uint64_t x = *state;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	*state = x;
-	return x * 0x2545f4914f6cdd1d;
 }
 
 /* attack.c: make calls until the limit, then end by an exception. */

@@ -4,17 +4,16 @@
 #include <lib/info.h>
 #include <lib/string.h>
 
+#include "../../hypercall/reset.h"
 #include "fuzz.h"
 
 #define CR0_SOME 0xe005003ful
 
 enum {
 	EXITS = 300, /* of a CPU in a round */
-	INTERCEPT_VMRUN = 1 << 0,
 	EFER_SVME = 1 << 12,
 	EFER_SOME = EFER_SVME | 1 << 11 | 1,
 	CR4_SOME = 0x3ff,
-	CR0_RESET = 1 << 4 | 1 << 5,
 	FIRST = 1, /* words of the state, from rip on */
 	LAST = 70,
 };
@@ -35,28 +34,10 @@ uint64_t vcpu_exits(void)
 	return all_exits;
 }
 
-static void set_segment(struct segment *s, unsigned rights)
-{
-	*s = (struct segment){0, (uint16_t)rights, 0xffff, 0};
-}
-
 static void reset(struct utcb *u)
 {
-	memset(u->word, 0, (uint64_t)((char *)u->fpu - (char *)u->word));
-	set_segment(&u->cs, 0x9b);
-	set_segment(&u->ss, 0x93);
-	set_segment(&u->ds, 0x93);
-	set_segment(&u->es, 0x93);
-	set_segment(&u->fs, 0x93);
-	set_segment(&u->gs, 0x93);
-	set_segment(&u->ldtr, 0x82);
-	set_segment(&u->tr, 0x8b);
-	set_segment(&u->gdtr, 0);
-	set_segment(&u->idtr, 0);
+	reset_state(u);
 	u->cs.base = ARENA;
-	u->rflags = 2;
-	u->cr0 = CR0_RESET;
-	u->dr7 = 0x400;
 	u->efer = program_info->features & HIP_SVM ? EFER_SVME : 0;
 	u->mtd = VCPU_MTD;
 }
