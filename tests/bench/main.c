@@ -25,22 +25,11 @@ static void (*const topics_several[])(void) = {
 	NULL,
 };
 
-extern char main_stack[], main_stack_end[];
-void test_enter(void (*run)(void));
-_Noreturn void test_abandon(void);
 _Noreturn void test_main(unsigned long cpu, const struct hip *page_);
 
 void put_text(const char *text)
 {
 	say("%s", text);
-}
-
-static bool is_main(void)
-{
-	char here;
-
-	return (unsigned long)&here - (unsigned long)main_stack <
-	       (unsigned long)(main_stack_end - main_stack);
 }
 
 /* The benchmark cannot do what it needs: the topic ends. */

@@ -473,16 +473,21 @@ static void on_event(struct frame *f)
 	}
 }
 
+void event_portals(unsigned long base, const struct frame *handler, unsigned long mtd)
+{
+	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
+		SETUP(create_pt(base + i, SEL_ROOT_PD, handler->ec, mtd,
+				(unsigned long)entry_portal));
+		SETUP(pt_ctrl(base + i, i));
+	}
+}
+
 static void make_events(unsigned cpu)
 {
 	unsigned long first = SEL_EVENTS + EVENTS_THREAD * cpu;
 	struct frame *f = make_ec(SEL_EVENT_ECS + cpu, SEL_ROOT_PD, cpu, EC_LOCAL, on_event, 0);
 
-	for (unsigned long i = 0; i < EVENTS_THREAD; i++) {
-		SETUP(create_pt(first + i, SEL_ROOT_PD, f->ec, MTD_EVENT,
-				(unsigned long)entry_portal));
-		SETUP(pt_ctrl(first + i, i));
-	}
+	event_portals(first, f, MTD_EVENT);
 }
 
 /* Root's event base is 0. */
@@ -516,6 +521,34 @@ void give_recall(unsigned long base, const struct frame *handler)
 	give_startup(base, handler->cpu);
 	SETUP(create_pt(base + EVENT_THREAD_RECALL, SEL_ROOT_PD, handler->ec, 0,
 			(unsigned long)entry_portal));
+}
+
+unsigned long events_replaced(uint64_t mask, unsigned long pt)
+{
+	unsigned long first = sel_range(5);
+
+	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
+		unsigned long from = mask >> i & 1 ? pt : common_events(SEL_ROOT_PD, boot_cpu) + i;
+
+		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, from), ITEM_DELEGATE,
+			      CRD(CRD_OBJ, RIGHTS_ALL, 0, first + i)));
+	}
+	return first;
+}
+
+void start_at(struct frame *f)
+{
+	struct utcb *u = f->utcb;
+
+	if (f->id == EVENT_THREAD_STARTUP) {
+		u->rip = f->argument;
+		u->mtd = MTD_RIP_LEN;
+	} else {
+		f->value[0] = f->id;
+		f->value[1] = u->rip;
+		u->mtd = 0;
+		f->reply = SEL_FOREVER;
+	}
 }
 
 void ecs_watchdog(function *run, unsigned priority)

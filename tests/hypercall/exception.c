@@ -31,20 +31,6 @@ void insn_sysret(void), insn_sysenter(void), insn_vmcall(void);
 void insn_wrgsbase(void), insn_invd(void);
 void insn_mf(void), insn_fninit(void);
 
-/* A copy of the boot CPU's event portals, some of them replaced. */
-static unsigned long events(uint64_t mask, unsigned long pt)
-{
-	unsigned long first = sel_range(5);
-
-	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
-		unsigned long from = mask >> i & 1 ? pt : common_events(SEL_ROOT_PD, boot_cpu) + i;
-
-		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, from), ITEM_DELEGATE,
-			      CRD(CRD_OBJ, RIGHTS_ALL, 0, first + i)));
-	}
-	return first;
-}
-
 /* A thread in root's PD, one of whose events has a handler of its own. */
 static struct frame *thread_with(function *run, unsigned event, function *handler,
 				 unsigned long mtd, struct frame **handler_frame)
@@ -53,7 +39,7 @@ static struct frame *thread_with(function *run, unsigned event, function *handle
 	unsigned long pt = make_portal(h, mtd, event);
 
 	*handler_frame = h;
-	return make_idle_thread(SEL_ROOT_PD, boot_cpu, run, 0, events(1ul << event, pt));
+	return make_idle_thread(SEL_ROOT_PD, boot_cpu, run, 0, events_replaced(1ul << event, pt));
 }
 
 /* Every vector that a program can cause ends at the portal of its number. */
@@ -296,9 +282,9 @@ static void set_rip(struct frame *f)
 static void rip(void)
 {
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, set_rip);
-	unsigned long base = events(1 << VECTOR_UD | 1 << VECTOR_PF | 1 << VECTOR_GP |
-					    1 << VECTOR_SS,
-				    make_portal(h, MTD_ALL, 0));
+	unsigned long base = events_replaced(1 << VECTOR_UD | 1 << VECTOR_PF | 1 << VECTOR_GP |
+						     1 << VECTOR_SS,
+					     make_portal(h, MTD_ALL, 0));
 
 	for (unsigned i = 0; i < BAD; i++) {
 		struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_state, 0, base);
@@ -331,32 +317,14 @@ static void rsp(void)
 	}
 }
 
-static void start_at(struct frame *f)
-{
-	struct utcb *u = f->utcb;
-
-	if (f->id == EVENT_THREAD_STARTUP) {
-		u->rip = f->argument;
-		u->mtd = MTD_RIP_LEN;
-	} else {
-		f->value[0] = f->id;
-		u->mtd = 0;
-		f->reply = SEL_FOREVER;
-	}
-}
-
 /* The same for the first instruction and the first stack pointer. */
 static void startup(void)
 {
 	for (unsigned i = 0; i < BAD; i++) {
-		unsigned long base = sel_range(5), ec = sel();
 		struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, start_at);
+		unsigned long base = sel_range(5), ec = sel();
 
-		for (unsigned e = 0; e < EVENTS_THREAD; e++) {
-			SETUP(create_pt(base + e, SEL_ROOT_PD, h->ec, MTD_RIP_LEN,
-					(unsigned long)entry_portal));
-			SETUP(pt_ctrl(base + e, e));
-		}
+		event_portals(base, h, MTD_RIP_LEN);
 		h->argument = bad_addresses[i];
 		SETUP(create_ec(ec, SEL_ROOT_PD, EC_GLOBAL, free_pages(0), boot_cpu,
 				bad_addresses[i], base));
@@ -394,7 +362,7 @@ static void touch(struct frame *f)
 static void pager(void)
 {
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, map), *t;
-	unsigned long base = events(1 << VECTOR_PF, make_portal(h, MTD_QUAL, 0));
+	unsigned long base = events_replaced(1 << VECTOR_PF, make_portal(h, MTD_QUAL, 0));
 	unsigned long at = free_pages(4), pd = make_pd();
 
 	SETUP(give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, 5, base), ITEM_DELEGATE,
@@ -486,7 +454,7 @@ static void busy_handler(void)
 {
 	enum { N = 8 };
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, slow_skip);
-	unsigned long base = events(1 << VECTOR_UD, make_portal(h, MTD_RIP_LEN, 0));
+	unsigned long base = events_replaced(1 << VECTOR_UD, make_portal(h, MTD_RIP_LEN, 0));
 	struct frame *t[N];
 
 	h->argument = make_sm(0);

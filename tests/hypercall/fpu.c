@@ -152,16 +152,10 @@ static void only_ud(struct frame *f)
 
 static struct frame *ud_thread(function *run, function *handler, struct frame **h)
 {
-	unsigned long base = sel_range(5), pt;
+	unsigned long base;
 
 	*h = make_handler(SEL_ROOT_PD, boot_cpu, handler);
-	pt = make_portal(*h, MTD_RIP_LEN | MTD_FPU, 0);
-	for (unsigned v = 0; v < EVENTS_THREAD; v++) {
-		unsigned long from = v == VECTOR_UD ? pt : common_events(SEL_ROOT_PD, boot_cpu) + v;
-
-		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, from), ITEM_DELEGATE,
-			      CRD(CRD_OBJ, RIGHTS_ALL, 0, base + v)));
-	}
+	base = events_replaced(1 << VECTOR_UD, make_portal(*h, MTD_RIP_LEN | MTD_FPU, 0));
 	return make_idle_thread(SEL_ROOT_PD, boot_cpu, run, 0, base);
 }
 

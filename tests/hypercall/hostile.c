@@ -135,11 +135,7 @@ static unsigned long victim(unsigned cpu)
 	SETUP(create_pt(first + 3, SEL_ROOT_PD, h->ec, 0, (unsigned long)entry_portal));
 	SETUP(create_pd(first + 4, SEL_ROOT_PD, 0, 30));
 	SETUP(create_ec(first + 5, first + 4, EC_LOCAL, free_pages(0), cpu, 0, 0));
-	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
-		SETUP(create_pt(events + i, SEL_ROOT_PD, e->ec, MTD_RIP_LEN,
-				(unsigned long)entry_portal));
-		SETUP(pt_ctrl(events + i, i));
-	}
+	event_portals(events, e, MTD_RIP_LEN);
 	SETUP(create_pd(pd, SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 6, first), HOSTILE_QUOTA));
 	SETUP(give(pd, CRD(CRD_MEM, RIGHTS_ALL, 9, 0x1000)));
 	SETUP(give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, pd), ITEM_DELEGATE,
@@ -300,27 +296,12 @@ static void rflags(void)
 	}
 }
 
-static void start_and_note(struct frame *f)
-{
-	struct utcb *u = f->utcb;
-
-	if (f->id == EVENT_THREAD_STARTUP) {
-		u->rip = f->argument;
-		u->mtd = MTD_RIP_LEN;
-	} else {
-		f->value[0] = f->id;
-		f->value[1] = u->rip;
-		u->mtd = 0;
-		f->reply = SEL_FOREVER;
-	}
-}
-
 /* A call at the very end of user addresses returns to where nothing is. */
 static void call_at_end(void)
 {
 	static const uint16_t syscall_opcode = 0x050f;
 	unsigned long pd = make_empty_pd(QUOTA), ec = sel(), at, events;
-	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, start_and_note);
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, start_at);
 	uint64_t rwx = CRD(CRD_MEM, RIGHTS_ALL, 0, 0);
 
 	at = free_pages(0);
@@ -328,11 +309,7 @@ static void call_at_end(void)
 	*(volatile uint16_t *)(at + PAGE_SIZE - 2) = syscall_opcode;
 	SETUP(give_at(pd, rwx | at, ITEM_DELEGATE, rwx | (USER_END - PAGE_SIZE)));
 	events = sel_range(5);
-	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
-		SETUP(create_pt(events + i, SEL_ROOT_PD, h->ec, MTD_RIP_LEN,
-				(unsigned long)entry_portal));
-		SETUP(pt_ctrl(events + i, i));
-	}
+	event_portals(events, h, MTD_RIP_LEN);
 	SETUP(give(pd, CRD(CRD_OBJ, RIGHTS_ALL, 5, events)));
 	h->argument = USER_END - 2;
 	SETUP(create_ec(ec, pd, EC_GLOBAL, free_pages(0), boot_cpu, 0, events));

@@ -23,18 +23,7 @@ static const struct test *volatile current;
 static volatile unsigned tests_run;
 static unsigned passed, failed;
 
-extern char main_stack[], main_stack_end[];
-void test_enter(void (*run)(void));
-_Noreturn void test_abandon(void);
 _Noreturn void test_main(unsigned long cpu, const struct hip *page);
-
-static bool is_main(void)
-{
-	char here;
-
-	return (unsigned long)&here - (unsigned long)main_stack <
-	       (unsigned long)(main_stack_end - main_stack);
-}
 
 void test_failed(bool error, const char *file, int line, const char *text, uint64_t is,
 		 uint64_t expected)

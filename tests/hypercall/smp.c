@@ -273,28 +273,37 @@ static void wait_for_them(struct frame *const *t)
 			__asm__ volatile("pause");
 }
 
+/* A page of all CPUs' threads, which use it, loses rights. Their PD comes back. */
+static unsigned long take_back(struct frame *t[], function *use, unsigned given, unsigned taken)
+{
+	unsigned long pd = make_pd(), at = free_pages(0);
+
+	SETUP(give_at(pd, CRD(CRD_MEM, given, 0, page_number(page)), ITEM_DELEGATE,
+		      CRD(CRD_MEM, given, 0, at / PAGE_SIZE)));
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
+		t[cpu] = make_thread(pd, cpu, 1, use, at);
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
+		WAIT(t[cpu]->value[0]);
+	EQUAL(revoke(CRD(CRD_MEM, taken, 0, page_number(page))), SUCCESS);
+	return pd;
+}
+
 /* After a revoke no CPU has the page: nobody reads what is written then. */
 static void shootdown(void)
 {
 	may_fault = true; /* once the PD is gone */
 	for (unsigned i = 0; i < 8; i++) {
 		struct frame *t[MAX_CPUS];
-		unsigned long pd = make_pd(), at = free_pages(0);
+		unsigned long pd;
 
 		*(uint64_t *)page[0] = 1;
-		SETUP(give_at(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM_DELEGATE,
-			      CRD(CRD_MEM, MEM_R, 0, at / PAGE_SIZE)));
-		for (unsigned cpu = 0; cpu < cpus; cpu++)
-			t[cpu] = make_thread(pd, cpu, 1, reader, at);
-		for (unsigned cpu = 0; cpu < cpus; cpu++)
-			WAIT(t[cpu]->value[0]);
-		EQUAL(revoke(CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page))), SUCCESS);
+		pd = take_back(t, reader, MEM_R, RIGHTS_ALL);
 		*(volatile uint64_t *)page[0] = 2;
 		wait_for_them(t);
 		for (unsigned cpu = 0; cpu < cpus; cpu++) {
 			WAIT(t[cpu]->value[3]);
 			EQUAL(t[cpu]->value[1], 1);
-			EQUAL(t[cpu]->value[2], at);
+			EQUAL(t[cpu]->value[2], t[cpu]->argument);
 		}
 		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, pd)));
 		for (unsigned cpu = 0; cpu < cpus; cpu++)
@@ -314,15 +323,8 @@ static void writer(struct frame *f)
 static void shootdown_write(void)
 {
 	struct frame *t[MAX_CPUS];
-	unsigned long pd = make_pd(), at = free_pages(0);
 
-	SETUP(give_at(pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page)), ITEM_DELEGATE,
-		      CRD(CRD_MEM, RIGHTS_ALL, 0, at / PAGE_SIZE)));
-	for (unsigned cpu = 0; cpu < cpus; cpu++)
-		t[cpu] = make_thread(pd, cpu, 1, writer, at);
-	for (unsigned cpu = 0; cpu < cpus; cpu++)
-		WAIT(t[cpu]->value[0]);
-	EQUAL(revoke(CRD(CRD_MEM, MEM_W, 0, page_number(page))), SUCCESS);
+	(void)take_back(t, writer, RIGHTS_ALL, MEM_W);
 	*(volatile uint64_t *)page[0] = ~0ul;
 	wait_for_them(t);
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {

@@ -68,11 +68,7 @@ static struct frame *stormer(function *run, function *handler)
 	unsigned long base = sel_range(5);
 
 	memset((void *)(uintptr_t)&seen, 0, sizeof(seen));
-	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
-		SETUP(create_pt(base + i, SEL_ROOT_PD, h->ec, MTD_RIP_LEN | MTD_RFLAGS,
-				(unsigned long)entry_portal));
-		SETUP(pt_ctrl(base + i, i));
-	}
+	event_portals(base, h, MTD_RIP_LEN | MTD_RFLAGS);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, base + EVENT_THREAD_STARTUP)));
 	give_startup(base, boot_cpu);
 	return make_idle_thread(SEL_ROOT_PD, boot_cpu, run, 0, base);
@@ -274,10 +270,7 @@ static void any_instruction(void)
 	state_of_random = 0x9e3779b97f4a7c15;
 	h->argument = at;
 	h->value[1] = (uint64_t)code_page();
-	for (unsigned i = 0; i < EVENTS_THREAD; i++) {
-		SETUP(create_pt(base + i, SEL_ROOT_PD, h->ec, 0, (unsigned long)entry_portal));
-		SETUP(pt_ctrl(base + i, i));
-	}
+	event_portals(base, h, 0);
 	SETUP(give(pd, CRD(CRD_OBJ, RIGHTS_ALL, 5, base)));
 	SETUP(give_at(pd, CRD(CRD_MEM, MEM_R | MEM_X, 0, h->value[1] / PAGE_SIZE), ITEM_DELEGATE,
 		      CRD(CRD_MEM, MEM_R | MEM_X, 0, at / PAGE_SIZE)));

@@ -208,6 +208,16 @@ unsigned long common_events(unsigned long pd, unsigned cpu);
 void give_startup(unsigned long base, unsigned cpu);
 void give_recall(unsigned long base, const struct frame *handler);
 
+/* All of a thread's events, to be at a base, go to a handler, with their number as id. */
+void event_portals(unsigned long base, const struct frame *handler, unsigned long mtd);
+/* A base with the boot CPU's common events, but those of the mask go to a portal. */
+unsigned long events_replaced(uint64_t mask, unsigned long pt);
+/*
+ * Such a handler: the thread begins at f->argument. With its next event, told in
+ * value[0] and its RIP in value[1], it stops.
+ */
+void start_at(struct frame *f);
+
 unsigned long make_sm(unsigned long count);
 
 enum { QUOTA = 80 };
