@@ -103,8 +103,10 @@ $(foreach name,page slab space timeout item state rcu threads,\
 $(eval $(call hv_unit,mapping,tests/unit/hv_model.c))
 $(eval $(call hv_unit,elf,hypervisor/src/elf.c))
 # Firmware's tables are where they are.
-$(eval $(call hv_unit,boot,$(addprefix hypervisor/src/x86/,acpi.c \
-	multiboot.c),-fno-sanitize=alignment))
+HV_LOADER	:= tests/unit/hv_firmware.c hypervisor/src/x86/multiboot.c
+HV_FIRMWARE	:= $(HV_LOADER) hypervisor/src/x86/acpi.c
+$(eval $(call hv_unit,multiboot,$(HV_LOADER),-fno-sanitize=alignment))
+$(eval $(call hv_unit,acpi,$(HV_FIRMWARE),-fno-sanitize=alignment))
 $(eval $(call hv_unit,iommu,$(addprefix hypervisor/src/x86/,vtd.c amdvi.c),\
 	-fno-sanitize=alignment))
 $(eval $(call hv_unit,devices))
@@ -151,8 +153,8 @@ $(eval $(call fuzz_objects_rule,hv_core,$(HV_CORE),$(HV_FLAGS)))
 $(B)/fuzz/hv_core.a: $(call fuzz_objects,hv_core,$(HV_CORE))
 	$(Q)rm -f $@ && $(AR) rc $@ $^
 $(eval $(call fuzz,hv_mapping,tests/unit/hv_model.c,$(HV_FLAGS)))
-$(eval $(call fuzz,hv_boot,$(addprefix hypervisor/src/x86/,acpi.c \
-	multiboot.c),$(HV_FLAGS) -fno-sanitize=alignment))
+$(eval $(call fuzz,hv_boot,$(HV_FIRMWARE),$(HV_FLAGS) \
+	-fno-sanitize=alignment))
 $(eval $(call fuzz,hv_elf,hypervisor/src/elf.c,$(HV_FLAGS)))
 $(addprefix $(B)/fuzz/hv_,mapping boot elf): $(B)/fuzz/hv_core.a
 $(eval $(call fuzz,root_elf,root/src/elf.c,-Iroot))

@@ -3,8 +3,11 @@
  * information that is changed by the rest of the input (address and byte), or
  * the input itself in its place. Checksums are put right mostly.
  */
-#define main unit_main
-#include "../unit/hv_boot.c"
+#define main multiboot_main
+#include "../unit/hv_multiboot.c"
+#undef main
+#define main acpi_main
+#include "../unit/hv_acpi.c"
 #undef main
 
 #include "input.h"
