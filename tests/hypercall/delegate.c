@@ -1,39 +1,24 @@
 /*
- * Delegation: in messages and by misc/delegate; ranges, rights, windows; and
- * that what arrived can be used, and nothing else.
+ * Delegation: ranges, rights, windows; and that what arrived can be used, and
+ * nothing else.
  */
-#include "test.h"
+#include "pages.h"
 
-enum {
-	RW = MEM_R | MEM_W,
-	PORTS = 0x300, /* nobody's */
-	TEXT_ORDER = 3,
-};
+enum { TEXT_ORDER = 3 };
 
-static const uint64_t magic = 0x6d6963726f6e6f76;
-
-/* code.S: inw from PORTS. */
-void insn_in16(void);
-
-static void fill_pages(void)
+void fill_pages(void)
 {
 	for (unsigned i = 0; i < PAGES; i++)
 		*(uint64_t *)page[i] = magic + i;
 }
 
-static uint64_t page_crd(unsigned rights, unsigned order, unsigned long at)
-{
-	return CRD(CRD_MEM, rights, order, at / PAGE_SIZE);
-}
-
-/* The servant sees page `n` at an address. */
-static void sees(const struct frame *s, unsigned long at, unsigned n)
+void sees(const struct frame *s, unsigned long at, unsigned n)
 {
 	EQUAL(ask(s, OP_READ, at, 0), 0);
 	EQUAL(my_utcb->word[1], magic + n);
 }
 
-static void faults(const struct frame *s, unsigned long at)
+void faults(const struct frame *s, unsigned long at)
 {
 	EQUAL(ask(s, OP_READ, at, 0), FAULT(VECTOR_PF));
 	EQUAL(last_fault[boot_cpu].address, at);
@@ -343,77 +328,6 @@ static void kernel_by_others(void)
 	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0), 0);
 }
 
-static uint64_t port_crd(unsigned order, unsigned base)
-{
-	return CRD(CRD_PIO, RIGHTS_ALL, order, base);
-}
-
-/* Ports can be used where they were given, and fault elsewhere. */
-static void ports(void)
-{
-	struct frame *s = make_servant(make_pd());
-	uint64_t value;
-
-	SETUP(take(port_crd(4, PORTS), 0, port_crd(4, PORTS)));
-	EQUAL(probe_in(PORTS, &value), 0);
-	EQUAL(probe_in(PORTS + 15, &value), 0);
-	EQUAL(probe_in(PORTS + 16, &value), FAULT(VECTOR_GP));
-	EQUAL(probe_in(PORTS - 1, &value), FAULT(VECTOR_GP));
-	EQUAL(ask(s, OP_IN, PORTS, 0), FAULT(VECTOR_GP));
-	EQUAL(give_at(s->pd, port_crd(1, PORTS + 2), ITEM_DELEGATE, port_crd(16, 0)), SUCCESS);
-	for (unsigned i = 0; i < 8; i++) {
-		unsigned expected = i == 2 || i == 3 ? 0 : FAULT(VECTOR_GP);
-
-		EQUAL(ask(s, OP_IN, PORTS + i, 0), expected);
-		EQUAL(ask(s, OP_OUT, PORTS + i, 0), expected);
-	}
-	EQUAL(ask(s, OP_LOOKUP, port_crd(0, PORTS + 3), 0), CRD(CRD_PIO, PIO_ACCESS, 1, PORTS + 2));
-	SETUP(revoke_self(port_crd(4, PORTS)));
-	EQUAL(ask(s, OP_IN, PORTS + 2, 0), FAULT(VECTOR_GP));
-	EQUAL(probe_in(PORTS + 15, &value), FAULT(VECTOR_GP));
-}
-
-/* Ports keep their numbers: what item and window both have arrives. */
-static void ports_cut(void)
-{
-	struct frame *s = make_servant(make_pd());
-
-	SETUP(take(port_crd(4, PORTS), 0, port_crd(16, 0)));
-	SETUP(give_at(s->pd, port_crd(4, PORTS), ITEM(ITEM_DELEGATE, 0, 1),
-		      port_crd(2, PORTS + 8)));
-	SETUP(give_at(s->pd, port_crd(2, PORTS), ITEM_DELEGATE, port_crd(2, PORTS + 4)));
-	for (unsigned i = 0; i < 16; i++)
-		EQUAL(ask(s, OP_IN, PORTS + i, 0), i >= 8 && i < 12 ? 0 : FAULT(VECTOR_GP));
-	SETUP(revoke_self(port_crd(4, PORTS)));
-}
-
-/* A 16-bit access needs both ports. */
-static void ports_wide(void)
-{
-	SETUP(take(port_crd(0, PORTS), 0, port_crd(16, 0)));
-	EQUAL(probe_in(PORTS, &(uint64_t){0}), 0);
-	EQUAL(probe_call(insn_in16), FAULT(VECTOR_GP));
-	SETUP(take(port_crd(0, PORTS + 1), 0, port_crd(16, 0)));
-	EQUAL(probe_call(insn_in16), 0);
-	SETUP(revoke_self(port_crd(1, PORTS)));
-	EQUAL(probe_call(insn_in16), FAULT(VECTOR_GP));
-}
-
-/* The last port, and none beyond. */
-static void ports_end(void)
-{
-	uint64_t value;
-
-	SETUP(take(port_crd(0, 0xffff), 0, port_crd(16, 0)));
-	EQUAL(probe_in(0xffff, &value), 0);
-	SETUP(revoke_self(port_crd(0, 0xffff)));
-	EQUAL(probe_in(0xffff, &value), FAULT(VECTOR_GP));
-	EQUAL(take(port_crd(0, 0x10000), 0, port_crd(0, 0x10000)), SUCCESS);
-	EQUAL(take(port_crd(17, 0), 0, port_crd(17, 0)), SUCCESS);
-	EQUAL(look(port_crd(0, 0x10000)), 0);
-	EQUAL(look(port_crd(0, PORTS)), 0);
-}
-
 /* An object's rights get fewer on the way. */
 static void object_rights(void)
 {
@@ -434,133 +348,6 @@ static void object_twice(void)
 	EQUAL(sm_up(sm), SUCCESS);
 	EQUAL(sm_down(other, 1), SUCCESS);
 	EQUAL(sm_down(sm, 1), TIMEOUT);
-}
-
-/* misc/delegate: two PDs, and no UTCB changed. */
-static void by_misc(void)
-{
-	unsigned long a = make_pd(), b = make_pd(), at = free_pages(0);
-	struct frame *s = make_servant(b);
-	unsigned long sm = make_sm(0), b2 = with_rights(b, PD_CREATE_SM);
-
-	set_item(page_crd(RW, 0, at), ITEM_DELEGATE);
-	EQUAL(delegate(sel(), page_crd(RW, 0, at), b), BAD_CAPABILITY);
-	EQUAL(delegate(a, page_crd(RW, 0, at), sel()), BAD_CAPABILITY);
-	EQUAL(delegate(sm, page_crd(RW, 0, at), b), BAD_CAPABILITY);
-	EQUAL(delegate(a, page_crd(RW, 0, at), sm), BAD_CAPABILITY);
-	EQUAL(delegate(hip->selectors, 0, b), BAD_CAPABILITY);
-
-	fill_pages();
-	SETUP(give_at(a, page_crd(RW, 0, (unsigned long)page[5]), ITEM_DELEGATE,
-		      page_crd(RW, 0, at)));
-	set_item(page_crd(RW, 0, at), ITEM_DELEGATE);
-	EQUAL(delegate(a, page_crd(MEM_R, 0, at), b2), SUCCESS);
-	EQUAL(my_utcb->items, UTCB_ITEMS(0, 1));
-	EQUAL(item_crd(my_utcb, 0), page_crd(RW, 0, at));
-	EQUAL(item_how(my_utcb, 0), ITEM_DELEGATE);
-	sees(s, at, 5);
-	EQUAL(syscall_3(CALL_ID(CALL_MISC, 3, 0), 0, 0), BAD_PARAMETER);
-	EQUAL(syscall_3(CALL_ID(CALL_MISC, 15, 0), 0, 0), BAD_PARAMETER);
-}
-
-/* Several items at once; a null one, or one of another type, is nothing. */
-static void many_items(void)
-{
-	struct frame *s = make_servant(make_pd());
-	unsigned long at = free_pages(3);
-
-	fill_pages();
-	my_utcb->items = UTCB_ITEMS(0, 8);
-	for (unsigned i = 0; i < 8; i++) {
-		put_item(my_utcb, i, page_crd(RW, 0, (unsigned long)page[i]),
-			 ITEM(ITEM_DELEGATE, 0, i));
-	}
-	put_item(my_utcb, 3, 0, ITEM_DELEGATE);
-	put_item(my_utcb, 4, CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_ROOT_PD), ITEM_DELEGATE);
-	put_item(my_utcb, 5, port_crd(3, 0x3f8), ITEM_DELEGATE);
-	EQUAL(delegate(SEL_ROOT_PD, page_crd(RW, 3, at), s->pd), SUCCESS);
-	for (unsigned i = 0; i < 8; i++)
-		if (i >= 3 && i <= 5)
-			faults(s, at + i * PAGE_SIZE);
-		else
-			sees(s, at + i * PAGE_SIZE, i);
-}
-
-/* With a call: the receiver is told what came, and where. */
-static void in_call(void)
-{
-	struct frame *s = make_servant(make_pd());
-	unsigned long at = free_pages(2);
-
-	fill_pages();
-	send_item(s, page_crd(RW, 0, (unsigned long)page[2]), ITEM(ITEM_DELEGATE, 0, 3));
-	EQUAL(s->value[0], UTCB_ITEMS(1, 1));
-	EQUAL(s->value[1], 0);
-
-	open_windows(s, 0, page_crd(MEM_R, 2, at));
-	send_item(s, page_crd(RW, 0, (unsigned long)page[2]), ITEM(ITEM_DELEGATE, ITEM_GUEST, 3));
-	EQUAL(s->value[0], UTCB_ITEMS(1, 1));
-	EQUAL(s->value[1], page_crd(MEM_R, 0, at + 3 * PAGE_SIZE));
-	EQUAL(s->value[2], ITEM_DELEGATE | ITEM_GUEST);
-	sees(s, at + 3 * PAGE_SIZE, 2);
-
-	/* Not a second time: that place is taken. */
-	send_item(s, page_crd(RW, 0, (unsigned long)page[4]), ITEM(ITEM_DELEGATE, 0, 3));
-	EQUAL(s->value[1], 0);
-	sees(s, at + 3 * PAGE_SIZE, 2);
-
-	/* Nothing to be sent. */
-	send_item(s, page_crd(RW, 0, free_pages(0)), ITEM(ITEM_DELEGATE, 0, 2));
-	EQUAL(s->value[1], 0);
-	faults(s, at + 2 * PAGE_SIZE);
-}
-
-/* With a reply, into the caller's window. */
-static void in_reply(void)
-{
-	struct frame *s = make_servant(make_pd());
-	unsigned long at = free_pages(0), there = free_pages(1);
-	uint64_t value;
-
-	fill_pages();
-	SETUP(give_at(s->pd, page_crd(RW, 0, (unsigned long)page[6]), ITEM_DELEGATE,
-		      page_crd(RW, 0, at)));
-	my_utcb->delegate = page_crd(MEM_R, 1, there);
-	ask(s, OP_SEND, page_crd(RW, 0, at), ITEM(ITEM_DELEGATE, 0, 1));
-	EQUAL(my_utcb->items, UTCB_ITEMS(5, 1));
-	EQUAL(item_crd(my_utcb, 0), page_crd(MEM_R, 0, there + PAGE_SIZE));
-	EQUAL(item_how(my_utcb, 0), ITEM_DELEGATE);
-	EQUAL(probe_read((void *)(there + PAGE_SIZE), &value), 0);
-	EQUAL(value, magic + 6);
-	EQUAL(probe_write((void *)(there + PAGE_SIZE), 0), FAULT(VECTOR_PF));
-	EQUAL(probe_read((void *)there, &value), FAULT(VECTOR_PF));
-}
-
-/* As many items as there can be, and words that leave no room for them. */
-static void item_limits(void)
-{
-	struct frame *s = make_servant(make_pd());
-	unsigned long at = free_pages(8);
-
-	fill_pages();
-	open_windows(s, 0, page_crd(RW, 8, at));
-	for (unsigned i = 0; i < UTCB_WORDS / 2; i++) {
-		put_item(my_utcb, i, page_crd(RW, 0, (unsigned long)page[0]),
-			 ITEM(ITEM_DELEGATE, 0, i));
-	}
-	my_utcb->items = UTCB_ITEMS(0, UTCB_WORDS / 2);
-	s->function = NULL;
-	EQUAL(call(s->pt), SUCCESS);
-	EQUAL(s->items, UTCB_ITEMS(0, UTCB_WORDS / 2));
-	my_utcb->items = UTCB_ITEMS(UTCB_WORDS, 0xffff);
-	EQUAL(call(s->pt), SUCCESS);
-	EQUAL(s->items, UTCB_WORDS);
-	my_utcb->items = ~0ul;
-	EQUAL(call(s->pt), SUCCESS);
-	EQUAL(s->items, UTCB_WORDS);
-	my_utcb->items = UTCB_ITEMS(507, 0xffff);
-	EQUAL(call(s->pt), SUCCESS);
-	EQUAL(s->items, 507);
 }
 
 /* A PD that may use no more kernel memory: told, and nothing breaks. */
@@ -615,17 +402,8 @@ const struct test delegate_tests[] = {
 	{"delegate.huge_page", huge_page, 0},
 	{"delegate.kernel_memory", kernel_memory, 0},
 	{"delegate.kernel_by_others", kernel_by_others, 0},
-	{"delegate.ports", ports, 0},
-	{"delegate.ports_cut", ports_cut, 0},
-	{"delegate.ports_wide", ports_wide, 0},
-	{"delegate.ports_end", ports_end, 0},
 	{"delegate.object_rights", object_rights, 0},
 	{"delegate.object_twice", object_twice, 0},
-	{"delegate.by_misc", by_misc, 0},
-	{"delegate.many_items", many_items, 0},
-	{"delegate.in_call", in_call, 0},
-	{"delegate.in_reply", in_reply, 0},
-	{"delegate.item_limits", item_limits, 0},
 	{"delegate.out_of_memory", out_of_memory, 0},
 	{"delegate.lookups", lookups, 0},
 	{0},

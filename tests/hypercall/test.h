@@ -28,11 +28,12 @@ struct test {
 
 /* By topic, each ended by one without a name. */
 extern const struct test boot_tests[], call_tests[], reply_tests[], create_tests[],
-	delegate_tests[], translate_tests[], revoke_tests[], semaphore_tests[], exception_tests[],
-	recall_tests[], schedule_tests[], time_tests[], gsi_tests[], quota_tests[], fpu_tests[],
-	smp_tests[], remote_tests[], signal_tests[], control_tests[], oom_tests[], vcpu_tests[],
-	vcpu_state_tests[], vcpu_inject_tests[], vcpu_hostile_tests[], leak_tests[],
-	hostile_tests[], matrix_tests[], storm_tests[], suspend_tests[];
+	delegate_tests[], ports_tests[], items_tests[], translate_tests[], revoke_tests[],
+	semaphore_tests[], exception_tests[], recall_tests[], schedule_tests[], time_tests[],
+	gsi_tests[], quota_tests[], fpu_tests[], smp_tests[], remote_tests[], signal_tests[],
+	control_tests[], oom_tests[], vcpu_tests[], vcpu_state_tests[], vcpu_inject_tests[],
+	vcpu_hostile_tests[], leak_tests[], hostile_tests[], matrix_tests[], storm_tests[],
+	suspend_tests[];
 /* Those of this program, ended by NULL. */
 extern const struct test *const topics[];
 

@@ -10,6 +10,8 @@ const struct test *const topics[] = {
 	reply_tests,
 	semaphore_tests,
 	delegate_tests,
+	ports_tests,
+	items_tests,
 	translate_tests,
 	revoke_tests,
 	exception_tests,
