@@ -197,8 +197,9 @@ HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
 $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 
 # Devices, with and without IOMMU.
-$(eval $(call hypercall,device,tests/hypercall/device.c $(filter-out \
-	%/topics.c $(MATRIX_SRC),$(HYPERCALL_SRC))))
+$(eval $(call hypercall,device,$(addprefix tests/hypercall/,device.c \
+	device_interrupt.c edu.c) \
+	$(filter-out %/topics.c $(MATRIX_SRC),$(HYPERCALL_SRC))))
 
 # The same with all mitigations, needed or not: the paths that boot patches.
 HYPERCALL_TESTS	+= $(B)/hypercall_mitigated.iso
