@@ -49,7 +49,10 @@ class Run:
             self.machine = self.start_qemu(platform, options, trace,
                                            arguments)
         else:
-            self.machine = self.start_bochs(platform, options, trace)
+            # What it traces is said to its debugger.
+            self.machine = bochs.start(
+                platform, options, trace or "c\n", clock=0,
+                more="magic_break: enabled=1\n" if trace else "")
 
     def start_qemu(self, platform, options, trace, arguments):
         """QEMU with a monitor; what it traces goes to the file `trace`."""
@@ -73,28 +76,6 @@ class Run:
         if platform == "qemu-kvm":
             pin(process.pid, options.cpus)
         return machine.Machine(process, ours)
-
-    def start_bochs(self, platform, options, trace):
-        """Bochs; `trace` is the commands to its debugger."""
-        configuration = bochs.CONFIGURATION
-        if trace:
-            configuration += "magic_break: enabled=1\n"
-        server, port = machine.listen()
-        logs = options.logs.resolve()
-        (logs / "bochsrc").write_text(configuration.format(
-            model=bochs.MODELS[platform], cpus=options.cpus,
-            memory=options.memory, image=options.image, port=port, logs=logs,
-            time=0))
-        (logs / "commands").write_text(trace or "c\n")
-        process = machine.start(
-            ["bochs", "-q", "-f", logs / "bochsrc", "-rc", logs / "commands"],
-            logs / "emulator")
-        server.settimeout(20)
-        try:
-            serial, _ = server.accept()
-        finally:
-            server.close()
-        return machine.Machine(process, serial)
 
     def command(self, text):
         """Give QEMU's monitor a command, and wait until it is done."""

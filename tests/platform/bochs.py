@@ -42,16 +42,19 @@ COMPLAINT = re.compile(
     r"(>>PANIC<<|VMFAIL|VMENTER FAIL|VMABORT|VMRUN|VMCB|(RD|WR)MSR|.*(VMCS|HOST STATE).*(invalid|fail|corrupt|bad))", re.I)
 
 
-def start(platform, options, commands="c\n"):
-    """Start Bochs; its debugger does what is in commands."""
+def start(platform, options, commands="c\n", more="", clock=None):
+    """Start Bochs; its debugger does what is in commands.
+
+    more: of its configuration. clock: the date, in seconds; now without it.
+    """
     if not options.image:
         raise SystemExit("run: Bochs boots from an image only")
     server, port = machine.listen()
     logs = options.logs.resolve()
-    (logs / "bochsrc").write_text(CONFIGURATION.format(
+    (logs / "bochsrc").write_text((CONFIGURATION + more).format(
         model=options.model or MODELS[platform], cpus=options.cpus,
         memory=options.memory, image=options.image, port=port, logs=logs,
-        time=int(time.time())))
+        time=int(time.time()) if clock is None else clock))
     (logs / "commands").write_text(commands)
     process = machine.start(
         ["bochs", "-q", "-f", logs / "bochsrc", "-rc", logs / "commands"],

@@ -53,6 +53,20 @@ void *boot_memory(uint64_t phys, uint64_t length)
 	return copy;
 }
 
+static struct program_header loaded(uint32_t flags, uint64_t offset, uint64_t vaddr,
+				    uint64_t length)
+{
+	return (struct program_header){
+		.type = 1,
+		.flags = flags,
+		.offset = offset,
+		.vaddr = vaddr,
+		.filesz = length,
+		.memsz = length,
+		.align = 4096,
+	};
+}
+
 static void make_good(void)
 {
 	memset(&image, 0, sizeof(image));
@@ -67,26 +81,10 @@ static void make_good(void)
 		.phentsize = sizeof(image.p[0]),
 		.phnum = HEADERS,
 	};
-	image.p[0] = (struct program_header){
-		.type = 1,
-		.flags = 5,
-		.offset = 0x123,
-		.vaddr = 0x400123,
-		.filesz = 0x1000,
-		.memsz = 0x1000,
-		.align = 4096,
-	};
+	image.p[0] = loaded(5, 0x123, 0x400123, 0x1000);
 	image.p[1] = (struct program_header){.type = 0x6474e551, .flags = 6};
 	image.p[2] = (struct program_header){.type = 1, .flags = 4};
-	image.p[3] = (struct program_header){
-		.type = 1,
-		.flags = 6,
-		.offset = 0x2000,
-		.vaddr = 0x500000,
-		.filesz = 0x1064,
-		.memsz = 0x1064,
-		.align = 4096,
-	};
+	image.p[3] = loaded(6, 0x2000, 0x500000, 0x1064);
 	size = SIZE;
 }
 

@@ -28,68 +28,79 @@ static void test_reset_state(void **state)
 	assert_int_equal(mmio(lapic, 0x350), 0x10040);
 }
 
-/* Priorities: a list of what is pending and what is in service. */
+/* What is pending and what is in service, as a list. */
+struct model {
+	bool irr[256], isr[256];
+	unsigned tpr;
+};
+
+/* Something happens, to the local APIC and to the model. The vector it was about. */
+static uint8_t any_step(struct lapic *lapic, struct model *m, uint32_t r)
+{
+	uint8_t vector = (uint8_t)(16 + (r >> 8) % 240);
+
+	switch (r % 4) {
+	case 0:
+		self_ipi(lapic, vector);
+		m->irr[vector] = true;
+		break;
+	case 1:
+		m->tpr = r >> 16 & 0xff;
+		if (r & 0x100) {
+			lapic_cr8_write(lapic, (uint8_t)(m->tpr >> 4));
+			m->tpr &= 0xf0;
+		} else {
+			wrmsr(lapic, 0x808, m->tpr);
+		}
+		break;
+	case 2:
+		wrmsr(lapic, 0x80b, 0);
+		for (int v = 255; v >= 0; v--) {
+			if (m->isr[v]) {
+				m->isr[v] = false;
+				break;
+			}
+		}
+		break;
+	default:
+		if (lapic_pending(lapic) >= 0) {
+			vector = (uint8_t)lapic_pending(lapic);
+			lapic_accept(lapic, vector);
+			assert_true(m->irr[vector]);
+			m->irr[vector] = false;
+			m->isr[vector] = true;
+		}
+		break;
+	}
+	return vector;
+}
+
 static void test_priorities(void **state)
 {
 	struct rig *rig = apics_start_x2apic();
 	struct lapic *lapic = &rig->cpu[0].lapic;
-	bool irr[256] = {0}, isr[256] = {0};
+	struct model m = {0};
 	uint32_t seed = 17;
-	unsigned tpr = 0;
 
 	(void)state;
 	for (unsigned i = 0; i < 200000; i++) {
-		uint32_t r = random32(&seed);
-		uint8_t vector = (uint8_t)(16 + (r >> 8) % 240);
+		uint8_t vector = any_step(lapic, &m, random32(&seed));
 		int top = 0, serving = 0, expected;
 		unsigned ppr;
 
-		switch (r % 4) {
-		case 0:
-			self_ipi(lapic, vector);
-			irr[vector] = true;
-			break;
-		case 1:
-			tpr = r >> 16 & 0xff;
-			if (r & 0x100) {
-				lapic_cr8_write(lapic, (uint8_t)(tpr >> 4));
-				tpr &= 0xf0;
-			} else {
-				wrmsr(lapic, 0x808, tpr);
-			}
-			break;
-		case 2:
-			wrmsr(lapic, 0x80b, 0);
-			for (int v = 255; v >= 0; v--) {
-				if (isr[v]) {
-					isr[v] = false;
-					break;
-				}
-			}
-			break;
-		default:
-			if (lapic_pending(lapic) >= 0) {
-				vector = (uint8_t)lapic_pending(lapic);
-				lapic_accept(lapic, vector);
-				assert_true(irr[vector]);
-				irr[vector] = false;
-				isr[vector] = true;
-			}
-			break;
-		}
 		for (int v = 0; v < 256; v++) {
-			top = irr[v] ? v : top;
-			serving = isr[v] ? v : serving;
+			top = m.irr[v] ? v : top;
+			serving = m.isr[v] ? v : serving;
 		}
-		ppr = tpr >> 4 >= (unsigned)serving >> 4 ? tpr : (unsigned)serving & 0xf0;
+		ppr = m.tpr >> 4 >= (unsigned)serving >> 4 ? m.tpr : (unsigned)serving & 0xf0;
 		expected = (unsigned)top >> 4 > ppr >> 4 ? top : -1;
 		assert_int_equal(lapic_pending(lapic), expected);
 		assert_int_equal(rdmsr(lapic, 0x80a), ppr);
-		assert_int_equal(lapic_cr8_read(lapic), tpr >> 4);
+		assert_int_equal(lapic_cr8_read(lapic), m.tpr >> 4);
 		assert_int_equal(rdmsr(lapic, 0x820 + vector / 32u) >> vector % 32 & 1,
-				 irr[vector]);
+				 m.irr[vector]);
 		assert_int_equal(rdmsr(lapic, 0x810 + vector / 32u) >> vector % 32 & 1,
-				 isr[vector]);
+				 m.isr[vector]);
 	}
 }
 

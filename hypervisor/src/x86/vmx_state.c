@@ -81,37 +81,10 @@ static ALWAYS_INLINE void see(struct vmx *v, uint64_t mtd)
 		vmread_to(&v->efer, VMCS_GUEST_EFER);
 }
 
-/* mtd: what is saved; bits of `all`, or a constant that they are. */
-static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint64_t mtd)
+/* What few exits have. */
+static ALWAYS_INLINE void save_rest(struct ec *ec, struct vmx *v, struct utcb *u, uint64_t all,
+				    uint64_t mtd)
 {
-	struct vmx *v = vmx_of(ec);
-
-	u->mtd = all;
-	u->exit_reason = ec->event;
-	if (mtd & MTD_RIP_LEN) {
-		vmread_to(&u->rip, VMCS_GUEST_RIP);
-		vmread_to(&u->length, VMCS_EXIT_INSTRUCTION_LENGTH);
-	}
-	if (mtd & MTD_GPRS)
-		state_save_gprs(&ec->regs, &ec->regs.rax, u, mtd);
-	if (mtd & MTD_SOME) {
-		if (mtd & MTD_RSP)
-			vmread_to(&u->rsp, VMCS_GUEST_RSP);
-		if (mtd & MTD_RFLAGS)
-			vmread_to(&u->rflags, VMCS_GUEST_RFLAGS);
-		if (mtd & MTD_QUAL) {
-			vmread_to(&u->qual[0], VMCS_EXIT_QUALIFICATION);
-			vmread_to(&u->qual[1], VMCS_GUEST_PHYSICAL_ADDRESS);
-		}
-		if (mtd & MTD_INJ)
-			save_injection(ec, u);
-		if (mtd & MTD_STA) {
-			u->interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
-			u->activity = v->activity ? vmread32(VMCS_GUEST_ACTIVITY) : 0;
-		}
-	}
-	if (!(mtd & MTD_REST))
-		return;
 #define SAVE(bit, name, ...) \
 	if (mtd & (bit))     \
 		MOVE(u->name, v->name);
@@ -142,6 +115,39 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint
 		u->tpr_threshold = v->tpr_threshold;
 	}
 	vcpu_save_kept(ec, &v->vcpu, u, all, mtd);
+}
+
+/* mtd: what is saved; bits of `all`, or a constant that they are. */
+static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint64_t mtd)
+{
+	struct vmx *v = vmx_of(ec);
+
+	u->mtd = all;
+	u->exit_reason = ec->event;
+	if (mtd & MTD_RIP_LEN) {
+		vmread_to(&u->rip, VMCS_GUEST_RIP);
+		vmread_to(&u->length, VMCS_EXIT_INSTRUCTION_LENGTH);
+	}
+	if (mtd & MTD_GPRS)
+		state_save_gprs(&ec->regs, &ec->regs.rax, u, mtd);
+	if (mtd & MTD_SOME) {
+		if (mtd & MTD_RSP)
+			vmread_to(&u->rsp, VMCS_GUEST_RSP);
+		if (mtd & MTD_RFLAGS)
+			vmread_to(&u->rflags, VMCS_GUEST_RFLAGS);
+		if (mtd & MTD_QUAL) {
+			vmread_to(&u->qual[0], VMCS_EXIT_QUALIFICATION);
+			vmread_to(&u->qual[1], VMCS_GUEST_PHYSICAL_ADDRESS);
+		}
+		if (mtd & MTD_INJ)
+			save_injection(ec, u);
+		if (mtd & MTD_STA) {
+			u->interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
+			u->activity = v->activity ? vmread32(VMCS_GUEST_ACTIVITY) : 0;
+		}
+	}
+	if (mtd & MTD_REST)
+		save_rest(ec, v, u, all, mtd);
 }
 
 /*
