@@ -12,13 +12,10 @@
 #include <lib/string.h>
 #include <lib/time.h>
 
-enum log_level log_limit = LOG_INFO;
-
 static const char *const prefix[] = {
 	[LOG_ERROR] = "error: ",
 	[LOG_WARNING] = "warning: ",
 	[LOG_INFO] = "",
-	[LOG_DEBUG] = "debug: ",
 };
 
 static void write_console(const char *text, size_t length)
@@ -57,8 +54,6 @@ void log_write(enum log_level level, const char *format, ...)
 	va_list list;
 	size_t n;
 
-	if (level > log_limit)
-		return;
 	n = string_copy(text, prefix[level], sizeof(text));
 	va_start(list, format);
 	n = append(text, n, format, list);

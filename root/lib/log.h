@@ -8,10 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
-
-/* Messages above it are dropped; LOG_INFO at first. */
-extern enum log_level log_limit;
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO };
 
 /* Where text goes: the program's console. Root has other ideas at times. */
 extern void (*log_sink)(const char *text, size_t n);
@@ -28,9 +25,8 @@ extern void (*log_sink)(const char *text, size_t n);
  *
  *	static struct log_rate rate = LOG_RATE(10, NS_PER_S);
  *
- *	if (log_allowed(&rate)) {
+ *	if (log_allowed(&rate))
  *		log_warning(...);
- *	}
  */
 struct log_rate {
 	uint64_t interval; /* ns */
