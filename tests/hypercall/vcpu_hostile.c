@@ -58,6 +58,62 @@ static void invalid_state(void)
 	}
 }
 
+static void bad_cr4(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->cr4 = 1ul << 30;
+}
+
+/*
+ * What is refused is as it was, or gone: nothing of the kernel's, which some
+ * processors have in their registers then. Put right, it goes on.
+ */
+static void shows_nothing(struct utcb *u, unsigned event)
+{
+	if (vm.count > 0)
+		return;
+	EQUAL(event, number(INVALID));
+	/* QEMU may put VMRUN's offset into the guest's page. */
+	CHECK(!u->rip || u->rip >> 12 == guest_ip(vm.entry) >> 12);
+	CHECK(!u->rsp || u->rsp == GUEST_STACK);
+	EQUAL(u->cr3, 0);
+	EQUAL(u->rax, 0);
+	EQUAL(u->rdi, 0);
+	EQUAL(u->gdtr.base, 0);
+	EQUAL(u->idtr.base, 0);
+	EQUAL(u->tr.base, 0);
+	EQUAL(u->gs.base, 0);
+	EQUAL(u->lstar, 0);
+	EQUAL(u->efer & ~(uint64_t)EFER_SVME, 0);
+	set_reset_state(u);
+	u->efer = is_svm() ? EFER_SVME : 0;
+	u->mtd |= MTD_EFER;
+	interruptible(u, event);
+	vm.sleep = false;
+}
+
+/* And what the kernel has set up is as it was: interrupts end the guest. */
+static void refused_state(void)
+{
+	exit_function *const bad[2][3] = {{bad_cr0, bad_segment, bad_cr4},
+					  {bad_intercept, bad_efer, bad_cr4}};
+
+	for (unsigned i = 0; i < 3; i++) {
+		make_vm(boot_cpu, MTD_ALL);
+		*data(0) = 0;
+		vm.entry = guest_spin;
+		vm.exit = shows_nothing;
+		vm.reset = bad[is_svm()][i];
+		vm.sc = sel();
+		SETUP(create_sc(vm.sc, SEL_ROOT_PD, vm.ec, QPD(1, 1000)));
+		WAIT(*data(0) > 100);
+		EQUAL(vm.count, 1);
+		SETUP(ec_recall(vm.ec));
+		WAIT(vm.count == 2);
+		EQUAL(vm.event[1], EVENT_VCPU_RECALL);
+	}
+}
+
 /*
  * In some activity states of VMX nothing ends a guest that the kernel could
  * rely on: only active and halted are there.
@@ -112,7 +168,7 @@ static void random_reset(struct utcb *u, unsigned event)
 			       : r >> 60 < 12 ? 1ul << (random() & 63)
 					      : words[r % n] ^ 1ul << (random() & 63);
 	}
-	u->mtd = is_svm() || random() & 3 ? 0x7ffffff : u->mtd | (random() & 0x7ffffff);
+	u->mtd = random() & 3 ? 0x7ffffff : random() & 0x7ffffff;
 	interruptible(u, event);
 	if (is_svm()) {
 		/* Without it nothing is entered. */
@@ -214,7 +270,11 @@ static void msr_loading(void)
 }
 
 const struct test vcpu_hostile_tests[] = {
-	{"vcpu.invalid_state", invalid_state, 0},	{"vcpu.activity", activity, 0},
-	{"vcpu.host_is_restored", host_is_restored, 0}, {"vcpu.msr_loading", msr_loading, 0},
-	{"vcpu.hostile_state", hostile_state, 0},	{0},
+	{"vcpu.invalid_state", invalid_state, 0},
+	{"vcpu.refused_state", refused_state, 0},
+	{"vcpu.activity", activity, 0},
+	{"vcpu.host_is_restored", host_is_restored, 0},
+	{"vcpu.msr_loading", msr_loading, 0},
+	{"vcpu.hostile_state", hostile_state, 0},
+	{0},
 };

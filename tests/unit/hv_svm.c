@@ -45,9 +45,10 @@ void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 	}
 }
 
-void svm_use_debug(struct ec *ec)
+struct ec *svm_use_debug(struct ec *ec)
 {
 	ec->vcpu->debugs = 1;
+	return ec;
 }
 
 void fpu_save(struct ec *ec, struct utcb *u)

@@ -30,11 +30,6 @@ static uint32_t asids, exceptions;
 static bool have_tsc_aux;
 bool svm_decode_assists;
 
-static void vmsave(uint64_t phys)
-{
-	__asm__ volatile("vmsave %0" : : "a"(phys) : "memory");
-}
-
 /* The first CPU; the others have the same. NULL: all is there. */
 static const char *find_features(void)
 {
@@ -69,6 +64,7 @@ static const char *turn_on(struct cpu *cpu, bool first)
 	if (first)
 		missing = find_features();
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
+	__asm__ volatile("vmsave %0" : : "a"(cpu->vcpu_host_phys + PAGE_SIZE) : "memory");
 	return missing;
 }
 
@@ -79,6 +75,7 @@ static void init(struct ec *ec)
 	struct vmcb *b = v->vcpu.block;
 
 	v->vmcb = b;
+	v->host_phys = cpus[ec->cpu]->vcpu_host_phys + PAGE_SIZE;
 	b->intercept_dr = INTERCEPT_DR_ALL;
 	b->intercept_exception = exceptions;
 	b->msrpm = pool_to_phys(vcpu_msr_bitmap);
@@ -122,11 +119,6 @@ void svm_prepare(struct ec *ec)
 	struct svm *v = svm_of(ec);
 	unsigned changes;
 
-	if (!v->vcpu.made) {
-		v->vcpu.made = 1;
-		v->host_phys = cpu->vcpu_host_phys + PAGE_SIZE;
-		vmsave(v->host_phys);
-	}
 	vcpu_set_loaded(ec);
 	changes = vcpu_prepare(ec);
 	/* CR0.TS comes back from the guest as it is now. */
@@ -160,18 +152,13 @@ static struct ec *reflect(struct ec *ec)
 	return ec;
 }
 
-void svm_use_debug(struct ec *ec)
+struct ec *svm_use_debug(struct ec *ec)
 {
 	struct vmcb *b = svm_of(ec)->vmcb;
 
 	vcpu_take_debug(ec);
 	b->intercept_dr = 0;
 	svm_dirty(b, CLEAN_INTERCEPTS);
-}
-
-static struct ec *debug_register(struct ec *ec)
-{
-	svm_use_debug(ec);
 	return ec;
 }
 
@@ -181,7 +168,7 @@ static struct ec *debug_register(struct ec *ec)
  * register. All else goes to the VMM.
  */
 static struct ec *(*const kept[])(struct ec *) = {
-	[EXIT_DR_FIRST... EXIT_DR_LAST] = debug_register,
+	[EXIT_DR_FIRST... EXIT_DR_LAST] = svm_use_debug,
 	[EXIT_EXCEPTION + VECTOR_DB] = reflect,
 	[EXIT_EXCEPTION + VECTOR_AC] = reflect,
 	[EXIT_EXCEPTION + VECTOR_MC] = vcpu_machine_check,
@@ -198,6 +185,16 @@ static struct ec *other(struct ec *ec, struct vmcb *b)
 		ec->fault_address = b->exit_info[1];
 		return ipc_event(ec, EVENT_SVM_NPF);
 	case EXIT_INVALID:
+		/*
+		 * QEMU refuses most before it has loaded anything of the guest,
+		 * and saves what it has: the kernel's registers, which the VMM
+		 * must not see nor the guest have, and no V_INTR_MASKING,
+		 * without which no interrupt ends a guest that wants none.
+		 */
+		if (b->rip == (uint64_t)svm_vmrun) {
+			__builtin_memset(&b->es, 0, sizeof(*b) - offsetof(struct vmcb, es));
+			init(ec);
+		}
 		b->clean = 0;
 		svm_prepare_again();
 		if (b->tlb_control)

@@ -50,8 +50,8 @@ extern bool svm_decode_assists;
 void svm_prepare(struct ec *ec);
 /* and at an exit. Returns the EC to run next. */
 struct ec *svm_exit(struct ec *ec);
-/* Debug registers are its own to use from now on, and switched. */
-void svm_use_debug(struct ec *ec);
+/* Debug registers are its own to use from now on, and switched. Returns the EC. */
+struct ec *svm_use_debug(struct ec *ec);
 
 /* svm_state.c */
 void svm_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);
@@ -62,4 +62,4 @@ void svm_set_intercepts(struct svm *v);
 bool svm_illegal(const struct vmcb *b);
 
 /* svm_entry.S */
-extern const char svm_resume[];
+extern const char svm_resume[], svm_vmrun[];

@@ -30,7 +30,9 @@
 	clgi
 	sti
 	vmload	%rax
-	vmrun	%rax
+	.globl	svm_vmrun
+svm_vmrun:
+	vmrun	%rax			/* an entry that fails may save this as the guest's RIP */
 	vmsave	%rax
 	push_gprs			/* RAX: the guest's is in the VMCB */
 	lea	-EC_REGS(%rsp), %rdi

@@ -30,7 +30,6 @@ struct vcpu {
 	void *block;	     /* VMCB, or VMCS and virtual APIC */
 	uint64_t block_phys;
 	uint8_t debugs;	    /* has touched a debug register */
-	uint8_t made;	    /* the block is written */
 	struct list cached; /* VMX: in cpu->vcpus if active there */
 	struct ec *ec;	    /* that it is of, if so */
 };

@@ -163,8 +163,8 @@ void vmx_make_current(struct ec *ec)
 		list_append(&this_cpu()->vcpus, &v->vcpu.cached);
 	}
 	vcpu_set_loaded(ec);
-	if (!v->vcpu.made) {
-		v->vcpu.made = 1;
+	if (!v->made) {
+		v->made = 1;
 		write_zeroes();
 		write_controls(v);
 		write_host(ec, v);

@@ -58,7 +58,8 @@ struct vmx {
 	struct vmx_msr guest_msr[VMX_MSRS + 1] aligned_to(16);
 	struct vmx_msr host_msr[VMX_MSRS] aligned_to(16);
 
-	uint8_t active; /* this CPU may cache the VMCS */
+	uint8_t made;	/* the VMCS is written */
+	uint8_t active; /* this CPU may cache it */
 	uint8_t launched;
 };
 
