@@ -3,7 +3,7 @@
  *
  * An object lives as long as something refers to it: each capability is one
  * reference, each pointer from another object is one. With the last capability
- * it stops working (object_unlink: a PD is emptied, an EC dies); with the last
+ * it stops working (object_unlinked: a PD is emptied, an EC dies); with the last
  * reference its memory goes back after a grace period.
  */
 #pragma once

@@ -1,6 +1,7 @@
 /*
- * Microseconds and ticks of the TSC; timeouts of one CPU: a leftist heap by deadline. Every operation takes
- * logarithmic time at worst, whoever else has timeouts here.
+ * Microseconds and ticks of the TSC; timeouts of one CPU: a leftist heap by
+ * deadline. Every operation takes logarithmic time at worst, whoever else has
+ * timeouts here.
  */
 #pragma once
 

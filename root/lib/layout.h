@@ -50,4 +50,3 @@
 #define SEL_CLIENTS    0xc00  /* the console service's clients */
 #define SEL_FREE       0x1000 /* from here on sel_alloc's */
 #define SEL_END	       0x10000
-

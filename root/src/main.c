@@ -33,7 +33,7 @@ static struct manifest manifest;
 _Noreturn void root_main(unsigned long cpu, const struct hip *page);
 _Noreturn void __stack_chk_fail(void);
 
-/* libfdt is built with stack protection; see parse_manifest. */
+/* libfdt is built with stack protection; see read_manifest. */
 void __stack_chk_fail(void)
 {
 	panic("stack overrun in libfdt");

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+/* clang-format off */
 	.macro	push_saved
 	push	%rbx
 	push	%rbp

@@ -22,7 +22,7 @@ struct iret_frame {
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 
-/* storm.S */
+/* storm_code.S */
 void storm_iret(const struct iret_frame *f);
 void storm_run(const void *code);
 uint64_t storm_call_stepped(uint64_t rdi, uint64_t rsi, uint64_t rdx, uint64_t rax);

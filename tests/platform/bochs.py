@@ -39,7 +39,8 @@ debug: action=ignore
 # is no mistake.
 COMPLAINT = re.compile(
     r"^\d+[ep]\[[^]]*\] (?!.*CPL != 0)"
-    r"(>>PANIC<<|VMFAIL|VMENTER FAIL|VMABORT|VMRUN|VMCB|(RD|WR)MSR|.*(VMCS|HOST STATE).*(invalid|fail|corrupt|bad))", re.I)
+    r"(>>PANIC<<|VMFAIL|VMENTER FAIL|VMABORT|VMRUN|VMCB|(RD|WR)MSR|"
+    r".*(VMCS|HOST STATE).*(invalid|fail|corrupt|bad))", re.I)
 
 
 def start(platform, options, commands="c\n", more="", clock=None):

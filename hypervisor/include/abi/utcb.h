@@ -182,7 +182,7 @@ UTCB_AT(fpu, 0x238);
 #undef UTCB_AT
 
 /*
- * Typed item i (from 0): word[item_word(i)] is its CRD, the word after it the
+ * Typed item i (from 0): word[utcb_item_word(i)] is its CRD, the word after it the
  * kind, flags and hotspot. Items grow down from the end of the page.
  */
 static inline unsigned utcb_item_word(unsigned i)

@@ -16,7 +16,7 @@
 #define MTD_REST (~(uint64_t)(MTD_SOME | MTD_RIP_LEN | MTD_GPRS))
 
 /* clang-format off */
-/* X(MTD bit, name, ...). The UTCB has segments and tables in the order in which VMX numbers them. */
+/* X(MTD bit, name, ...). Segments and tables are in the UTCB in the order of VMX' numbers. */
 #define STATE_SEGMENTS(X)                                                                     \
 	X(MTD_DS_ES, es) X(MTD_CS_SS, cs) X(MTD_CS_SS, ss) X(MTD_DS_ES, ds) X(MTD_FS_GS, fs)  \
 	X(MTD_FS_GS, gs) X(MTD_LDTR, ldtr) X(MTD_TR, tr) X(MTD_GDTR, gdtr) X(MTD_IDTR, idtr)

@@ -18,7 +18,7 @@ enum { GUEST_MSRS = 7 /* FS_BASE, GS_BASE and KERNEL_GS_BASE, from the first on 
 
 #define BASIC_TRUE_CONTROLS (1ul << 55)
 
-/* Of MSR_VMX_EPT_VPID_CAP (SDM 3D A.10): 4 levels, write-back, 2 MiB pages, INVEPT, of a context. */
+/* Of MSR_VMX_EPT_VPID_CAP, SDM 3D A.10: 4 levels, write-back, 2 MiB, INVEPT, of a context. */
 #define EPT_NEEDED  (1ul << 6 | 1ul << 14 | 1ul << 16 | 1ul << 20 | 1ul << 25)
 #define EPT_1G	    (1ul << 17)
 #define VPID_NEEDED (1ul << 32 | 1ul << 42) /* INVVPID, of all contexts */
