@@ -195,7 +195,8 @@ static void end_early(struct ec *ec)
 [[gnu::noinline]] static void kill(struct ec *ec)
 {
 	if (!ec->dead) {
-		ec->dead = 1;
+		/* Before `own_sc` is read: sc_cancel() */
+		__atomic_store_n(&ec->dead, 1, __ATOMIC_SEQ_CST);
 		ec->idle_on = IDLE_NOWHERE;
 		this_cpu()->resched |= ec == this_cpu()->current;
 		ec_set_work(ec, ec->home ? remote_return : ec_die);
@@ -331,14 +332,6 @@ void ec_post(struct ec *ec, uint32_t what)
 					    __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
 	}
 	ipi_send(cpu->id);
-}
-
-void ec_unlink(struct ec *ec)
-{
-	if (likely(ec->cpu == this_cpu()->id))
-		kill(ec);
-	else
-		ec_post(ec, PENDING_KILL);
 }
 
 void ec_inbox(struct cpu *cpu)

@@ -48,10 +48,7 @@ void mapping_link(struct mapping *parent, struct mapping *m)
 
 void mapping_leave(struct mapping *m)
 {
-	if (m->type == CRD_OBJ) {
-		if (--m->object->caps == 0)
-			object_unlinked(m->object);
-	} else {
+	if (m->type != CRD_OBJ) {
 		/* Without rights nothing is allocated, so nothing fails. */
 		if (mapping_apply(m, 0) != SUCCESS)
 			panic("unmap failed");
@@ -59,6 +56,9 @@ void mapping_leave(struct mapping *m)
 			tlb_stale(m->pd, m->flags & MAPPING_TABLES);
 	}
 	space_remove(pd_space(m->pd, m->type), m);
+	/* Whoever ends it now begins a grace period in which nobody finds it. */
+	if (m->type == CRD_OBJ && --m->object->caps == 0)
+		object_unlinked(m->object);
 	m->rights = 0;
 	m->flags |= MAPPING_GONE;
 	if (m->child || m->type == CRD_OBJ) {

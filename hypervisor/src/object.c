@@ -12,6 +12,8 @@
 static struct {
 	struct lock lock;
 	struct object *first;
+	struct deferred rest; /* of it, and of what was revoked */
+	bool waits;	      /* atomic: for that */
 } dying;
 
 /* In `refs`: its end waits for a grace period. */
@@ -88,11 +90,29 @@ void object_unlinked(struct object *o)
 	unlock(&dying.lock);
 }
 
+/* Who revokes nothing does a little of what others have left. */
+static void do_rest(struct deferred *rest)
+{
+	struct revocation none = {0};
+
+	(void)rest;
+	__atomic_store_n(&dying.waits, false, __ATOMIC_RELEASE);
+	if (!mapping_revoke(&none, &pd_kernel, CRD(CRD_OBJ, 0, 0, 0), false, false))
+		object_rest();
+}
+
+void object_rest(void)
+{
+	if (!__atomic_exchange_n(&dying.waits, true, __ATOMIC_ACQUIRE))
+		rcu_defer(&dying.rest, do_rest);
+}
+
 void object_abandon(struct object *o)
 {
 	lock(&mdb_lock);
 	object_unlinked(o);
 	unlock(&mdb_lock);
+	object_rest();
 }
 
 static struct object *next_dying(void)
@@ -111,9 +131,9 @@ static bool end(struct object *o)
 {
 	switch (o->type) {
 	case OBJECT_PD:
-		return pd_unlink(container_of(o, struct pd, object));
+		return mapping_clear(container_of(o, struct pd, object));
 	case OBJECT_EC:
-		ec_unlink(container_of(o, struct ec, object));
+		ec_post(container_of(o, struct ec, object), PENDING_KILL);
 		break;
 	case OBJECT_SC:
 		sc_unlink(container_of(o, struct sc, object));
@@ -125,7 +145,10 @@ static bool end(struct object *o)
 	return true;
 }
 
-/* A PD's end may take long: it is put back to go on with. */
+/*
+ * A PD's end may take long: it is put back to go on with, by who calls this, or
+ * should that one be killed first, by any CPU.
+ */
 bool object_reap(void)
 {
 	struct object *o;
@@ -135,6 +158,7 @@ bool object_reap(void)
 	while ((o = next_dying())) {
 		if (!end(o)) {
 			object_unlinked(o);
+			object_rest();
 			return false;
 		}
 		object_put(o);

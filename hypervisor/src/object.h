@@ -17,6 +17,7 @@ enum object_type {
 	OBJECT_SC,
 	OBJECT_PT,
 	OBJECT_SM,
+	OBJECT_NONE, /* of a capability without rights, which no call is to find */
 };
 
 struct pd;
@@ -70,7 +71,9 @@ static inline bool object_ended(const struct object *o)
 
 /* Its last capability is gone; mdb_lock is held. */
 void object_unlinked(struct object *o);
-/* It is not to get one: what follows is for object_reap(). */
+/* It is not to get one: what follows is left to object_rest(). */
 void object_abandon(struct object *o);
 /* Do what follows from that; no lock is held. False: interrupted, call again. */
 [[nodiscard]] bool object_reap(void);
+/* Nobody may come to do it: this CPU does, at times. */
+void object_rest(void);

@@ -76,11 +76,6 @@ enum status pd_create(struct pd **out, struct pd *owner, uint64_t quota)
 	return SUCCESS;
 }
 
-bool pd_unlink(struct pd *pd)
-{
-	return mapping_clear(pd);
-}
-
 /*
  * After a grace period without references. Its tables may still be loaded where
  * a guest has run ever since its last thread.

@@ -40,8 +40,6 @@ extern struct pd *pd_root;
 
 void pd_init_kernel(void);
 [[nodiscard]] enum status pd_create(struct pd **out, struct pd *owner, uint64_t quota);
-/* With its last capability: all that it holds goes. False: call it again. */
-[[nodiscard]] bool pd_unlink(struct pd *pd);
 void pd_destroy(struct pd *pd);
 
 static inline struct tree *pd_space(struct pd *pd, enum crd_type type)

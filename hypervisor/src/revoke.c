@@ -156,7 +156,7 @@ static void strip(struct mapping *m, unsigned rights)
 {
 	m->rights &= (uint8_t)~rights;
 	if (!m->rights)
-		m->object_type = 0;
+		m->object_type = OBJECT_NONE;
 	/* Fewer rights in place: nothing is allocated. */
 	if (m->type != CRD_OBJ)
 		(void)!mapping_apply(m, m->rights);
@@ -379,6 +379,7 @@ void mapping_revoke_drop(struct revocation *r)
 		mapping_unlink(&r->cursor);
 		r->cursor.parent = NULL;
 		orphan(parent);
+		object_rest();
 	}
 	r->active = false;
 	unlock(&mdb_lock);

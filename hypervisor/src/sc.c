@@ -37,6 +37,17 @@ void sc_start(struct sc *sc)
 	ec_post(sc->ec, PENDING_START);
 }
 
+/*
+ * If the EC was killed while it was bound, it waits for its SC. Here this is read after
+ * that was written, in kill() the other way round: one of the two ends the EC.
+ */
+void sc_cancel(struct sc *sc)
+{
+	__atomic_store_n(&sc->ec->own_sc, NULL, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&sc->ec->dead, __ATOMIC_SEQ_CST))
+		ec_post(sc->ec, PENDING_KILL);
+}
+
 /* On its CPU, out of every queue: it and its EC part. */
 [[gnu::noinline]] void sc_release(struct sc *sc)
 {
@@ -58,23 +69,16 @@ void sc_start(struct sc *sc)
  */
 void sc_unlink(struct sc *sc)
 {
-	struct cpu *cpu = cpus[sc->cpu];
-
 	sc->ended = 1;
-	if (__atomic_load_n(&cpu->sc, __ATOMIC_RELAXED) == sc) {
-		if (cpu == this_cpu())
-			cpu->resched = 1;
-		else
-			ipi_send(sc->cpu);
-	}
+	if (__atomic_load_n(&cpus[sc->cpu]->sc, __ATOMIC_RELAXED) == sc)
+		ipi_send(sc->cpu);
 }
 
 void sc_destroy(struct sc *sc)
 {
-	if (sc->ec) {
+	if (sc->ec)
 		/* Created, but never started. */
 		object_put(&sc->ec->object);
-	}
 	__atomic_add_fetch(&cpus[sc->cpu]->killed_time, sc->time, __ATOMIC_RELAXED);
 	slab_free(sc);
 }

@@ -32,6 +32,8 @@ struct sc {
 struct sc *sc_create(struct pd *owner, struct ec *ec, unsigned priority, uint64_t us);
 /* It is bound to its EC, which may run from now on. */
 void sc_start(struct sc *sc);
+/* It is not to be started: its EC is free for another. */
+void sc_cancel(struct sc *sc);
 void sc_unlink(struct sc *sc);
 void sc_release(struct sc *sc);
 void sc_destroy(struct sc *sc);

@@ -130,10 +130,8 @@ struct ec *sys_create(uint64_t id, struct ec *self)
 		sc_start(o);
 	if (unlikely(s != SUCCESS && (uint64_t)o >= PAGE_SIZE)) {
 		if (id % CALLS == CALL_CREATE_SC)
-			((struct sc *)o)->ec->own_sc = NULL;
+			sc_cancel(o);
 		object_abandon(o);
 	}
-	if (unlikely(s != SUCCESS))
-		(void)!object_reap();
 	return syscall_done(self, s);
 }

@@ -440,6 +440,54 @@ static void kill_from_afar(void)
 	interrupt_kernel();
 }
 
+/* While an SC is made its EC is killed; its CPU learns of it, and then the SC fails. */
+static bool kill_unstarted(enum slab_kind kind)
+{
+	if (kind == SLAB_SC)
+		revoke_own(EC + 2);
+	if (kind != SLAB_MAPPING)
+		return false;
+	slab_hook = NULL;
+	cpu_now = 1;
+	interrupt_kernel();
+	cpu_now = 0;
+	return true;
+}
+
+/* What is bound to an SC that cannot be created is free again, and may die. */
+static void test_create_sc_fails(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	machine_start(PAGES, 2, QUOTA);
+	make_sm(0, 0);
+	before = slab_live[SLAB_EC];
+	for (unsigned cpu = 0; cpu < 2; cpu++) {
+		make_ec(cpu, SEL_PD, true, cpu);
+		must(hypercall(CALL_CREATE_SC, 0, SM, SEL_PD, EC + cpu, QPD(1, 1000), 0),
+		     BAD_CAPABILITY);
+		must(hypercall(CALL_CREATE_SC, 0, SC, SEL_PD, EC + cpu, QPD(1, 1000), 0), SUCCESS);
+		must(revoke(SC), SUCCESS);
+		must(revoke(EC + cpu), SUCCESS);
+	}
+	on_cpu(1);
+	interrupts();
+	on_cpu(0);
+	make_ec(2, SEL_PD, true, 1);
+	slab_hook = kill_unstarted;
+	hypercall(CALL_CREATE_SC, 0, SC, SEL_PD, EC + 2, QPD(1, 1000), 0);
+	assert_null(slab_hook);
+	assert_int_not_equal(status_of(running()), SUCCESS);
+	for (unsigned n = 0; n < 8; n++) {
+		on_cpu(n % 2);
+		tick(1000);
+		interrupts();
+	}
+	assert_int_equal(slab_live[SLAB_EC], before);
+	machine_finish();
+}
+
 /* Its death comes in a call that fails: it is not back in user mode. */
 static void test_dies_in_call(void **state)
 {
@@ -455,6 +503,144 @@ static void test_dies_in_call(void **state)
 		assert_ptr_equal(ec, poll_hook ? thread : root);
 		machine_finish();
 	}
+}
+
+/* On a CPU that is never idle, until no more PDs are left than these. */
+static void busy_until_gone(struct ec *busy, unsigned pds)
+{
+	for (unsigned n = 0; n < 100 && slab_live[SLAB_PD] != pds; n++)
+		assert_ptr_equal(tick(50), busy);
+	assert_int_equal(slab_live[SLAB_PD], pds);
+}
+
+/* A PD with many objects; interrupts are wanted after each step from now on. */
+static void make_large_pd(void)
+{
+	for (unsigned i = 0; i < 128; i++)
+		make_sm(512 - SM + i, 0);
+	must(hypercall(CALL_CREATE_PD, 0, PD, SEL_PD, CRD(CRD_OBJ, RIGHTS_ALL, 7, 512), 100ul << 32,
+		       0),
+	     SUCCESS);
+	poll_period = 1;
+}
+
+/* Who ends a PD is killed meanwhile: the PD ends, though nobody else revokes anything. */
+static void test_dies_in_revoke(void **state)
+{
+	struct ec *root = machine_start(PAGES, 2, QUOTA);
+
+	(void)state;
+	make_large_pd();
+	make_thread(1, 2);
+	poll_hook = kill_from_afar;
+	assert_ptr_equal(revoke(PD), root);
+	assert_null(poll_hook);
+	assert_int_equal(slab_live[SLAB_PD], 2);
+	busy_until_gone(root, 1);
+	machine_finish();
+}
+
+/* From CPU 1: a PD ends, and who revokes what that had passed on. */
+static void end_from_afar(void)
+{
+	poll_hook = NULL;
+	cpu_now = 1;
+	revoke_own(PD);
+	revoke_own(EC + 1);
+	cpu_now = 0;
+	interrupt_kernel();
+}
+
+/*
+ * Who revokes is killed when all is revoked, and only the way back up is left: a
+ * mapping there keeps the PD that had it.
+ */
+static void test_dies_on_the_way_back(void **state)
+{
+	unsigned found = 0;
+
+	(void)state;
+	for (unsigned n = 20; n < 40; n++) {
+		struct ec *root = machine_start(PAGES, 2, QUOTA);
+		struct transfer t = {.to = pd_root, .type = CRD_OBJ, .source = SM};
+
+		make_sm(0, 0);
+		must(hypercall(CALL_CREATE_PD, 0, PD, SEL_PD, 0, 100ul << 32, 0), SUCCESS);
+		t.from = container_of(root_object(PD), struct pd, object);
+		share(t.from, SM);
+		t.rights = RIGHTS_ALL;
+		for (t.target = 600; t.target < 600 + n; t.target++) {
+			t.done = 0;
+			t.left = TRANSFER_STEPS;
+			assert_int_equal(mapping_delegate(&t), SUCCESS);
+		}
+		make_thread(1, 2);
+		poll_hook = end_from_afar;
+		hypercall(CALL_REVOKE, 0, 0, CRD(CRD_OBJ, RIGHTS_ALL, 0, SM), 0, 0, 0);
+		if (!poll_hook && !root_object(600)) {
+			found++;
+			busy_until_gone(root, 1);
+		}
+		machine_finish();
+	}
+	assert_int_not_equal(found, 0);
+}
+
+/* What a revocation that was not finished has left of a capability is good for nothing. */
+static void test_dead_capability(void **state)
+{
+	struct transfer t = {.type = CRD_OBJ, .source = SM, .rights = RIGHTS_ALL};
+	struct ec *root = machine_start(PAGES, 2, QUOTA);
+
+	(void)state;
+	make_sm(0, 0);
+	t.from = t.to = pd_root;
+	for (t.target = 600; t.target < 700; t.target++) {
+		t.done = 0;
+		t.left = TRANSFER_STEPS;
+		assert_int_equal(mapping_delegate(&t), SUCCESS);
+	}
+	make_thread(1, 2);
+	poll_hook = kill_from_afar;
+	assert_ptr_equal(revoke(SM), root);
+	assert_non_null(root_object(SM));
+	assert_non_null(root_object(600));
+	must(up(0), BAD_CAPABILITY);
+	must(hypercall(CALL_MISC, 15, SM, 0, 0, 0, 0), BAD_PARAMETER);
+	must(hypercall(CALL_EC_CTRL, 15, SM, 0, 0, 0, 0), BAD_PARAMETER);
+	must(hypercall(CALL_PD_CTRL, 15, SM, 0, 0, 0, 0), BAD_PARAMETER);
+	machine_finish();
+}
+
+static bool kill_while_delegating(enum slab_kind kind)
+{
+	static unsigned more = 50;
+
+	if (kind == SLAB_MAPPING && --more == 0) {
+		slab_hook = NULL;
+		cpu_now = 1;
+		ec_post(root_ec(EC + 1), PENDING_KILL);
+		cpu_now = 0;
+	}
+	return false;
+}
+
+/* Who makes a PD is killed before it has handed all over. */
+static void test_dies_in_create_pd(void **state)
+{
+	struct ec *root = machine_start(PAGES, 2, QUOTA);
+
+	(void)state;
+	make_large_pd();
+	make_thread(1, 2);
+	slab_hook = kill_while_delegating;
+	assert_ptr_equal(hypercall(CALL_CREATE_PD, 0, PD + 1, SEL_PD,
+				   CRD(CRD_OBJ, RIGHTS_ALL, 7, 512), 100ul << 32, 0),
+			 root);
+	assert_null(slab_hook);
+	assert_int_equal(slab_live[SLAB_PD], 3);
+	busy_until_gone(root, 2);
+	machine_finish();
 }
 
 static void recall_from_afar(void)
@@ -543,7 +729,12 @@ int main(void)
 		cmocka_unit_test(test_semaphore_race),
 		cmocka_unit_test(test_reference_race),
 		cmocka_unit_test(test_create_pd_fails),
+		cmocka_unit_test(test_create_sc_fails),
 		cmocka_unit_test(test_dies_in_call),
+		cmocka_unit_test(test_dies_in_revoke),
+		cmocka_unit_test(test_dies_on_the_way_back),
+		cmocka_unit_test(test_dead_capability),
+		cmocka_unit_test(test_dies_in_create_pd),
 		cmocka_unit_test(test_recalled_in_call),
 		cmocka_unit_test(test_loaded_tables),
 	};

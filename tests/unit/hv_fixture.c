@@ -271,6 +271,7 @@ void fixture_init(unsigned pages, unsigned cpu_number)
 	ipi_sent = 0;
 	poll_period = 0;
 	poll_hook = NULL;
+	slab_hook = NULL;
 	cpus_are_threads = false;
 	memset(slab_live, 0, sizeof(slab_live));
 	for (unsigned i = 0; i < cpu_number; i++)

@@ -52,6 +52,9 @@ extern void (*poll_hook)(void);
 /* Objects in use, of each kind. */
 extern unsigned slab_live[SLABS];
 
+/* What happens before one is allocated, or NULL. True: there is no memory for it. */
+extern bool (*slab_hook)(enum slab_kind kind);
+
 /* Does what rcu_run() does on all CPUs until nothing is deferred. */
 void run_grace_periods(void);
 

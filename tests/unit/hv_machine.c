@@ -105,6 +105,8 @@ static struct ec *go(struct ec *ec)
 			tsc_now += 100;
 			timeout_run(cpu);
 		}
+		if (ipi_sent >> cpu->id & 1)
+			interrupt_kernel();
 		ec = cpu->resched ? preempt(ec) : ec->work(ec);
 		check_loaded();
 		if (n > 1000)

@@ -31,6 +31,7 @@ void plain_slab_free(void *object);
 enum { LINKS = sizeof(struct list) };
 
 unsigned slab_live[SLABS];
+bool (*slab_hook)(enum slab_kind kind);
 
 void page_init(uint64_t phys, uint64_t size);
 void *page_alloc(struct pd *payer, unsigned order, bool zero);
@@ -77,7 +78,7 @@ void poisoned_page_free(struct pd *payer, void *page, unsigned order)
 
 void *slab_alloc(struct pd *pd, enum slab_kind kind)
 {
-	void *object = plain_slab_alloc(pd, kind);
+	void *object = slab_hook && slab_hook(kind) ? NULL : plain_slab_alloc(pd, kind);
 
 	if (object) {
 		__atomic_add_fetch(&slab_live[kind], 1, __ATOMIC_RELAXED);

@@ -122,8 +122,8 @@ _Noreturn void idle_enter(void)
 	struct cpu *cpu = this_cpu();
 
 	rcu_run(cpu);
-	/* What ends where who ended it was killed; somebody has waited for what is free now. */
-	if (!object_reap() || cpu->resched)
+	if (cpu->resched)
+		/* Somebody has waited for what is free now. */
 		ipi_send(cpu->id);
 	if (cpu->pd != &pd_kernel)
 		pd_load(&pd_kernel);
