@@ -55,8 +55,10 @@ struct pt *pt_create(struct pd *owner, struct ec *ec, uint64_t mtd, uint64_t ip)
 	return pt;
 }
 
-void pt_destroy(struct pt *pt)
+void pt_destroy(struct object *o)
 {
+	struct pt *pt = container_of(o, struct pt, object);
+
 	object_put(&pt->ec->object);
 	slab_free(pt);
 }
@@ -104,8 +106,9 @@ enum status ec_create(struct ec **out, const struct ec_parameters *p)
 	return s;
 }
 
-void ec_destroy(struct ec *ec)
+void ec_destroy(struct object *o)
 {
+	struct ec *ec = container_of(o, struct ec, object);
 	struct pd *owner = ec->object.owner;
 
 	ec_set_oom(ec, NULL);

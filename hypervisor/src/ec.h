@@ -33,7 +33,7 @@ struct pt {
 
 /* NULL: no memory. */
 struct pt *pt_create(struct pd *owner, struct ec *ec, uint64_t mtd, uint64_t ip);
-void pt_destroy(struct pt *pt);
+void pt_destroy(struct object *o);
 
 /* What others ask of an EC through its CPU's inbox. */
 enum {
@@ -126,7 +126,7 @@ struct ec_parameters {
 [[nodiscard]] enum status ec_create(struct ec **out, const struct ec_parameters *p);
 /* One that goes nowhere yet, and has neither UTCB nor FPU; NULL: no memory. */
 struct ec *ec_alloc(struct pd *pd, uint32_t cpu);
-void ec_destroy(struct ec *ec);
+void ec_destroy(struct object *o);
 
 /* Its CPU is to do `what` (PENDING_) to it; from any CPU. */
 void ec_post(struct ec *ec, uint32_t what);

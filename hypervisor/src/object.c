@@ -23,23 +23,12 @@ static void queue(struct object *o);
 
 static void destroy(struct object *o)
 {
-	switch (o->type) {
-	case OBJECT_PD:
-		pd_destroy(container_of(o, struct pd, object));
-		break;
-	case OBJECT_EC:
-		ec_destroy(container_of(o, struct ec, object));
-		break;
-	case OBJECT_SC:
-		sc_destroy(container_of(o, struct sc, object));
-		break;
-	case OBJECT_PT:
-		pt_destroy(container_of(o, struct pt, object));
-		break;
-	case OBJECT_SM:
-		sm_destroy(container_of(o, struct sm, object));
-		break;
-	}
+	static void (*const of[])(struct object *) = {
+		[OBJECT_PD] = pd_destroy, [OBJECT_EC] = ec_destroy, [OBJECT_SC] = sc_destroy,
+		[OBJECT_PT] = pt_destroy, [OBJECT_SM] = sm_destroy,
+	};
+
+	of[o->type](o);
 }
 
 /*

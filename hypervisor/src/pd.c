@@ -80,8 +80,9 @@ enum status pd_create(struct pd **out, struct pd *owner, uint64_t quota)
  * After a grace period without references. Its tables may still be loaded where
  * a guest has run ever since its last thread.
  */
-void pd_destroy(struct pd *pd)
+void pd_destroy(struct object *o)
 {
+	struct pd *pd = container_of(o, struct pd, object);
 	struct pd *owner = pd->object.owner;
 
 	tlb_unload(pd);

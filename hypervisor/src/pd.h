@@ -40,7 +40,7 @@ extern struct pd *pd_root;
 
 void pd_init_kernel(void);
 [[nodiscard]] enum status pd_create(struct pd **out, struct pd *owner, uint64_t quota);
-void pd_destroy(struct pd *pd);
+void pd_destroy(struct object *o);
 
 static inline struct tree *pd_space(struct pd *pd, enum crd_type type)
 {

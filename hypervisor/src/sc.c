@@ -74,8 +74,10 @@ void sc_unlink(struct sc *sc)
 		ipi_send(sc->cpu);
 }
 
-void sc_destroy(struct sc *sc)
+void sc_destroy(struct object *o)
 {
+	struct sc *sc = container_of(o, struct sc, object);
+
 	if (sc->ec)
 		/* Created, but never started. */
 		object_put(&sc->ec->object);

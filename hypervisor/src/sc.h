@@ -36,7 +36,7 @@ void sc_start(struct sc *sc);
 void sc_cancel(struct sc *sc);
 void sc_unlink(struct sc *sc);
 void sc_release(struct sc *sc);
-void sc_destroy(struct sc *sc);
+void sc_destroy(struct object *o);
 
 /* It may run; on its CPU. `head`: before others of its priority. */
 void sc_ready(struct sc *sc, bool head);

@@ -35,8 +35,10 @@ struct sm *sm_create(struct pd *owner, uint64_t count, struct sm *chain)
 	return sm;
 }
 
-void sm_destroy(struct sm *sm)
+void sm_destroy(struct object *o)
 {
+	struct sm *sm = container_of(o, struct sm, object);
+
 	if (sm->chain)
 		object_put(&sm->chain->object);
 	slab_free(sm);
