@@ -7,17 +7,12 @@
 
 	.text
 
-/*
- * A handler without a stack: stores its registers in registers_seen, gives
- * them new values (0x100 + their number) and replies.
- */
-	.globl	entry_registers
-entry_registers:
+/* Into registers_seen: all but RSP. */
+	.macro	note_registers
 	mov	%rax, registers_seen + 0 * 8
 	mov	%rcx, registers_seen + 1 * 8
 	mov	%rdx, registers_seen + 2 * 8
 	mov	%rbx, registers_seen + 3 * 8
-	mov	%rsp, registers_seen + 4 * 8
 	mov	%rbp, registers_seen + 5 * 8
 	mov	%rsi, registers_seen + 6 * 8
 	mov	%rdi, registers_seen + 7 * 8
@@ -29,6 +24,16 @@ entry_registers:
 	mov	%r13, registers_seen + 13 * 8
 	mov	%r14, registers_seen + 14 * 8
 	mov	%r15, registers_seen + 15 * 8
+	.endm
+
+/*
+ * A handler without a stack: stores its registers in registers_seen, gives
+ * them new values (0x100 + their number) and replies.
+ */
+	.globl	entry_registers
+entry_registers:
+	note_registers
+	mov	%rsp, registers_seen + 4 * 8
 	mov	$0x100, %eax
 	mov	$0x102, %edx
 	mov	$0x103, %ebx
@@ -129,21 +134,7 @@ insn_state_ud:
 	popq	rflags_seen
 	pushq	$0x202
 	popfq
-	mov	%rax, registers_seen + 0 * 8
-	mov	%rcx, registers_seen + 1 * 8
-	mov	%rdx, registers_seen + 2 * 8
-	mov	%rbx, registers_seen + 3 * 8
-	mov	%rbp, registers_seen + 5 * 8
-	mov	%rsi, registers_seen + 6 * 8
-	mov	%rdi, registers_seen + 7 * 8
-	mov	%r8, registers_seen + 8 * 8
-	mov	%r9, registers_seen + 9 * 8
-	mov	%r10, registers_seen + 10 * 8
-	mov	%r11, registers_seen + 11 * 8
-	mov	%r12, registers_seen + 12 * 8
-	mov	%r13, registers_seen + 13 * 8
-	mov	%r14, registers_seen + 14 * 8
-	mov	%r15, registers_seen + 15 * 8
+	note_registers
 	pop_saved
 	ret
 

@@ -13,6 +13,7 @@
 
 #include "ec.h"
 #include "fpu.h"
+#include "hv_parts.h"
 #include "x86/insn.h"
 #include "x86/svm.h"
 #include "x86/vcpu_state.h"
@@ -91,29 +92,8 @@ static void loaded_is_saved(uint64_t mtd)
 	} parts[] = {
 #define PART(bit, first, last) \
 	{bit, offsetof(struct utcb, first), offsetof(struct utcb, last) + sizeof(utcb.last)}
-		PART(MTD_GPR_ACDB, rax, rbx),
-		PART(MTD_GPR_BSD, rbp, rdi),
-		PART(MTD_RSP, rsp, rsp),
-		PART(MTD_RIP_LEN, rip, rip),
-		PART(MTD_RFLAGS, rflags, rflags),
-		PART(MTD_DS_ES, es, es),
-		PART(MTD_DS_ES, ds, ds),
-		PART(MTD_FS_GS, fs, gs),
-		PART(MTD_CS_SS, cs, ss),
-		PART(MTD_TR, tr, tr),
-		PART(MTD_LDTR, ldtr, ldtr),
-		PART(MTD_GDTR, gdtr, gdtr),
-		PART(MTD_IDTR, idtr, idtr),
-		PART(MTD_CR, cr0, cr4),
-		PART(MTD_CR, cr8, cr8),
-		PART(MTD_DR, dr7, dr7),
-		PART(MTD_SYSENTER, sysenter_cs, sysenter_rip),
-		PART(MTD_STA, interruptibility, activity),
-		PART(MTD_EFER, efer, efer),
-		PART(MTD_GPR_R8_R15, r8, r15),
-		PART(MTD_SYSCALL, star, kernel_gs_base),
-		PART(MTD_TSC_AUX, tsc_aux, tsc_aux),
-		PART(MTD_XSAVE, xcr0, xss),
+		PART(MTD_GDTR, gdtr, gdtr), PART(MTD_IDTR, idtr, idtr), PART(MTD_CR, cr8, cr8),
+		PART(MTD_XSAVE, xcr0, xss), PARTS(PART)
 #undef PART
 	};
 	static struct utcb in, out;

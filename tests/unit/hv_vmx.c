@@ -16,6 +16,7 @@
 
 #include "ec.h"
 #include "fpu.h"
+#include "hv_parts.h"
 #include "x86/vmx.h"
 
 enum { RANDOM_ROUNDS = 200 };
@@ -254,29 +255,8 @@ static void compare(const struct utcb *a, const struct utcb *b, uint64_t mtd)
 	} parts[] = {
 #define PART(bit, first, last) \
 	{bit, offsetof(struct utcb, first), offsetof(struct utcb, last) + sizeof(a->last)}
-		PART(MTD_GPR_ACDB, rax, rbx),
-		PART(MTD_GPR_BSD, rbp, rdi),
-		PART(MTD_RSP, rsp, rsp),
-		PART(MTD_RIP_LEN, rip, rip),
-		PART(MTD_RFLAGS, rflags, rflags),
-		PART(MTD_DS_ES, es, es),
-		PART(MTD_DS_ES, ds, ds),
-		PART(MTD_FS_GS, fs, gs),
-		PART(MTD_CS_SS, cs, ss),
-		PART(MTD_TR, tr, tr),
-		PART(MTD_LDTR, ldtr, ldtr),
-		PART(MTD_GDTR, gdtr.limit, gdtr.base),
-		PART(MTD_IDTR, idtr.limit, idtr.base),
-		PART(MTD_CR, cr0, cr4),
-		PART(MTD_DR, dr7, dr7),
-		PART(MTD_SYSENTER, sysenter_cs, sysenter_rip),
-		PART(MTD_STA, interruptibility, activity),
-		PART(MTD_EFER, efer, efer),
-		PART(MTD_GPR_R8_R15, r8, r15),
-		PART(MTD_SYSCALL, star, kernel_gs_base),
-		PART(MTD_TPR, tpr, tpr_threshold),
-		PART(MTD_TSC_AUX, tsc_aux, tsc_aux),
-		PART(MTD_XSAVE, xcr0, xcr0),
+		PART(MTD_GDTR, gdtr.limit, gdtr.base), PART(MTD_IDTR, idtr.limit, idtr.base),
+		PART(MTD_TPR, tpr, tpr_threshold), PART(MTD_XSAVE, xcr0, xcr0), PARTS(PART)
 #undef PART
 	};
 
