@@ -3,6 +3,7 @@
  */
 #include <stdarg.h>
 
+#include <lib/io.h>
 #include <lib/print.h>
 
 #include "test.h"
@@ -21,19 +22,6 @@ enum {
 
 const struct hip *hip;
 unsigned boot_cpu, cpus;
-
-static inline uint8_t in8(uint16_t port)
-{
-	uint8_t value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline void out8(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
 
 static void put(char c)
 {

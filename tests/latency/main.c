@@ -6,6 +6,7 @@
  *
  * It boots in the place of root.
  */
+#include <lib/io.h>
 #include <lib/syscall.h>
 
 #include <abi/hip.h>
@@ -28,15 +29,10 @@ static void mark(void)
 	(void)!lookup(&crd);
 }
 
-static void out(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
 static void must(enum status status)
 {
 	if (status != SUCCESS)
-		out(DEBUG_EXIT, (uint8_t)(0x10 + status));
+		out8(DEBUG_EXIT, (uint8_t)(0x10 + status));
 }
 
 static void give(uint64_t crd, uint64_t how, uint64_t window)
@@ -96,7 +92,7 @@ void latency_main(unsigned long cpu, const struct hip *hip)
 	work(SMALL);
 	work(LARGE);
 	mark();
-	out(DEBUG_EXIT, 0);
+	out8(DEBUG_EXIT, 0);
 	for (;;) {
 	}
 }
