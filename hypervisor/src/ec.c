@@ -337,6 +337,14 @@ void ec_post(struct ec *ec, uint32_t what)
 	ipi_send(cpu->id);
 }
 
+void ec_unlink(struct ec *ec)
+{
+	if (likely(ec->cpu == this_cpu()->id))
+		kill(ec);
+	else
+		ec_post(ec, PENDING_KILL);
+}
+
 void ec_inbox(struct cpu *cpu)
 {
 	struct ec *ec = __atomic_exchange_n(&cpu->inbox, NULL, __ATOMIC_ACQUIRE);

@@ -38,7 +38,7 @@ void pt_destroy(struct object *o);
 /* What others ask of an EC through its CPU's inbox. */
 enum {
 	PENDING_WAKE = 1 << 0,
-	PENDING_KILL = 1 << 1, /* its last capability is gone */
+	PENDING_KILL = 1 << 1,
 	PENDING_RECALL = 1 << 2,
 	PENDING_START = 1 << 3, /* it has an SC now */
 };
@@ -127,6 +127,8 @@ struct ec_parameters {
 /* One that goes nowhere yet, and has neither UTCB nor FPU; NULL: no memory. */
 struct ec *ec_alloc(struct pd *pd, uint32_t cpu);
 void ec_destroy(struct object *o);
+/* The last capability is gone: it dies, on its own CPU. */
+void ec_unlink(struct ec *ec);
 
 /* Its CPU is to do `what` (PENDING_) to it; from any CPU. */
 void ec_post(struct ec *ec, uint32_t what);

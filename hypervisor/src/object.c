@@ -21,22 +21,16 @@ static struct {
 
 static void queue(struct object *o);
 
-static void destroy(struct object *o)
-{
-	static void (*const of[])(struct object *) = {
-		[OBJECT_PD] = pd_destroy, [OBJECT_EC] = ec_destroy, [OBJECT_SC] = sc_destroy,
-		[OBJECT_PT] = pt_destroy, [OBJECT_SM] = sm_destroy,
-	};
-
-	of[o->type](o);
-}
-
 /*
  * Nothing referred to it before the grace period. But a CPU that had looked it
  * up until then may have taken a reference.
  */
 static void destroy_later(struct deferred *d)
 {
+	static void (*const destroy[])(struct object *) = {
+		[OBJECT_PD] = pd_destroy, [OBJECT_EC] = ec_destroy, [OBJECT_SC] = sc_destroy,
+		[OBJECT_PT] = pt_destroy, [OBJECT_SM] = sm_destroy,
+	};
 	struct object *o = container_of(d, struct object, deferred);
 	struct pd *owner = o->owner;
 	uint32_t refs = REFS_QUEUED;
@@ -47,7 +41,7 @@ static void destroy_later(struct deferred *d)
 			queue(o);
 		return;
 	}
-	destroy(o);
+	destroy[o->type](o);
 	if (owner)
 		object_put(&owner->object);
 }
@@ -98,9 +92,7 @@ void object_rest(void)
 
 void object_abandon(struct object *o)
 {
-	lock(&mdb_lock);
 	object_unlinked(o);
-	unlock(&mdb_lock);
 	object_rest();
 }
 
@@ -122,7 +114,7 @@ static bool end(struct object *o)
 	case OBJECT_PD:
 		return mapping_clear(container_of(o, struct pd, object));
 	case OBJECT_EC:
-		ec_post(container_of(o, struct ec, object), PENDING_KILL);
+		ec_unlink(container_of(o, struct ec, object));
 		break;
 	case OBJECT_SC:
 		sc_unlink(container_of(o, struct sc, object));
@@ -146,8 +138,7 @@ bool object_reap(void)
 		return true;
 	while ((o = next_dying())) {
 		if (!end(o)) {
-			object_unlinked(o);
-			object_rest();
+			object_abandon(o);
 			return false;
 		}
 		object_put(o);

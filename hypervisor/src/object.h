@@ -69,9 +69,9 @@ static inline bool object_ended(const struct object *o)
 	return __atomic_load_n(&o->refs, __ATOMIC_RELAXED) == 0;
 }
 
-/* Its last capability is gone; mdb_lock is held. */
+/* Its last capability is gone; mdb_lock is held, should others know the object. */
 void object_unlinked(struct object *o);
-/* It is not to get one: what follows is left to object_rest(). */
+/* Nobody can find it: what follows from that is left to object_rest(). */
 void object_abandon(struct object *o);
 /* Do what follows from that; no lock is held. False: interrupted, call again. */
 [[nodiscard]] bool object_reap(void);

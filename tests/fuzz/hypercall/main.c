@@ -27,6 +27,7 @@ enum {
 	SPARES = HANDLER + CPUS,
 	CALLS_A_ROUND = 20000, /* an attacker's */
 	QUOTA = 300,
+	ROUND_QUOTA = VICTIMS * QUOTA + 100,
 	IMAGE_ORDER = 8,
 
 	SEL_SHARED = 0x7000, /* portals, as the attackers have them */
@@ -281,12 +282,50 @@ static void report_seen(void)
 	}
 }
 
+struct memory {
+	unsigned long limit, used;
+};
+
+static struct memory memory(void)
+{
+	struct memory m;
+
+	must(pd_quota(SEL_PD, &m.limit, &m.used), "read the quota");
+	return m;
+}
+
+/* Some time after it is revoked there is so much again. */
+static bool back(unsigned long limit, unsigned long unused, struct memory *m)
+{
+	for (unsigned ms = 0; ms < LEAK_S * 1000; ms += LOOK_MS) {
+		*m = memory();
+		if (m->limit >= limit && m->limit - m->used >= unused)
+			return true;
+		time_sleep(LOOK_MS * NS_PER_MS);
+	}
+	return false;
+}
+
+/* All is given back. */
+static bool gone(const struct memory *before)
+{
+	struct memory m;
+
+	if (back(before->limit, before->limit - before->used, &m))
+		return true;
+	log_error("fuzz: LEAK: %lu of %lu pages used, before %lu of %lu", m.used, m.limit,
+		  before->used, before->limit);
+	return false;
+}
+
 static uint64_t run(uint64_t seed, bool wild)
 {
 	uint64_t now = 0, before;
+	struct memory m;
 	unsigned same = 0;
 	bool done;
 
+	(void)back(0, ROUND_QUOTA, &m);
 	vcpu_round(seed);
 	for (unsigned v = 0; v < VICTIMS; v++)
 		make_pd(v);
@@ -305,34 +344,6 @@ static uint64_t run(uint64_t seed, bool wild)
 	end();
 	count();
 	return now;
-}
-
-struct memory {
-	unsigned long limit, used;
-};
-
-static struct memory memory(void)
-{
-	struct memory m;
-
-	must(pd_quota(SEL_PD, &m.limit, &m.used), "read the quota");
-	return m;
-}
-
-/* All is given back some time after it is revoked. */
-static bool gone(const struct memory *before)
-{
-	struct memory m;
-
-	for (unsigned ms = 0; ms < LEAK_S * 1000; ms += LOOK_MS) {
-		m = memory();
-		if (m.used <= before->used && m.limit == before->limit)
-			return true;
-		time_sleep(LOOK_MS * NS_PER_MS);
-	}
-	log_error("fuzz: LEAK: %lu of %lu pages used, before %lu of %lu", m.used, m.limit,
-		  before->used, before->limit);
-	return false;
 }
 
 /* A PD's page tables stay with it: those of the window are made first. */
