@@ -233,6 +233,9 @@ static enum status assign_gsi(struct ec *self, void *o)
 	if (r->rsi && !iommu_device(mapping_frame(self->pd, r->rsi), &device))
 		return BAD_DEVICE;
 	s = gsi_assign(sm->gsi, device, (uint32_t)r->rdx, syscall_flags(r->rdi), &r->rsi, &r->rdx);
+	/* A message's semaphore is given back to itself: whose message it is does not matter. */
+	if (s == BAD_DEVICE && !r->rsi && signal == sm)
+		s = SUCCESS;
 	if (s == SUCCESS)
 		sm_set_signal(sm, signal && signal->gsi == SM_SIGNAL ? signal : NULL);
 	return s;

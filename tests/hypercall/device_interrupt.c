@@ -98,6 +98,37 @@ static void message_status(void)
 	EQUAL(data, 0);
 }
 
+/*
+ * A message ups a signal. To take that away no device needs to be named, whether one was or not;
+ * the device goes on sending.
+ */
+static void message_signal(void)
+{
+	struct edu *e = edu_start(0);
+	unsigned long sm = gsi_sm(MSI_GSI), other = make_sm(0), signal = sel();
+	struct syscall s = {0, boot_cpu, 0, sm};
+
+	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
+	SETUP(create_signal(signal, SEL_ROOT_PD, 77, other));
+	s = (struct syscall){(unsigned long)e->config, boot_cpu, 0, signal};
+	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
+	send_messages(e, s.rsi, (uint32_t)s.rdx);
+	raise(e);
+	acknowledge(e);
+	EQUAL(sm_down(other, in_us(LONG_US)), SUCCESS);
+	/* A signal can only be given to a device's. */
+	s = (struct syscall){0, boot_cpu, 0, signal};
+	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), BAD_DEVICE);
+	s = (struct syscall){0, boot_cpu, 0, sm};
+	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
+	EQUAL(s.rsi, 0);
+	raise(e);
+	acknowledge(e);
+	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
+	EQUAL(sm_down(other, 1), TIMEOUT);
+	use_pin(e);
+}
+
 /* A device cannot send what another one may. */
 static void message_of_other(void)
 {
@@ -201,6 +232,7 @@ static void slept(void)
 const struct test device_interrupt_tests[] = {
 	{"device.message", message, 0},
 	{"device.message_status", message_status, 0},
+	{"device.message_signal", message_signal, 0},
 	{"device.message_of_other", message_of_other, 0},
 	{"device.message_by_dma", message_by_dma, 0},
 	{"device.pin", pin, 0},

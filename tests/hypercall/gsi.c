@@ -169,6 +169,11 @@ static void capability(void)
 	EQUAL(assign_gsi(sm, cpus, 0), BAD_CPU);
 	EQUAL(assign_gsi(sm, ~0u, 0), BAD_CPU);
 	EQUAL(assign_gsi(none, boot_cpu, 0), BAD_DEVICE);
+	/* To have no signal a message need not be a device's. */
+	struct syscall detach = {0, boot_cpu, 0, none}, other = {0, boot_cpu, 0, sm};
+
+	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, none), &detach), SUCCESS);
+	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, none), &other), BAD_DEVICE);
 	EQUAL(assign_gsi(with_rights(sm, SM_RIGHT_UP), boot_cpu, 0), SUCCESS);
 	/* As a semaphore it has rights like any. */
 	EQUAL(sm_down(with_rights(sm, SM_RIGHT_UP), 1), BAD_CAPABILITY);
