@@ -11,9 +11,6 @@
 
 struct ec;
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#define NOINLINE      __attribute__((noinline))
-
 /*
  * One register after the other: the compiler would load many at once, and then
  * save and restore its own around that on every path, used or not.

@@ -129,6 +129,27 @@ guest_page:
 	label	guest_rdtscp
 	rdtscp
 	hlt
+
+/*
+ * In long mode, 32 bits: paging is changed in ways that are nothing, and then
+ * turned off, and PAE with it.
+ */
+	.code32
+	label	guest_modes
+	mov	%cr0, %ebx
+	mov	%cr4, %ecx
+	.rept	3
+	btc	$7, %ecx		/* PGE */
+	mov	%ecx, %cr4
+	btc	$16, %ebx		/* WP */
+	mov	%ebx, %cr0
+	.endr
+	btc	$31, %ebx		/* PG */
+	mov	%ebx, %cr0
+	btc	$5, %ecx		/* PAE */
+	label	guest_modes_end
+	mov	%ecx, %cr4
+	hlt
 	.balign	4096
 	.code64
 

@@ -6,6 +6,10 @@
 
 #include <abi/call.h>
 
+extern char guest_modes[], guest_modes_end[];
+
+enum { EXIT_CR4_WRITE = 0x14 };
+
 /* State that no processor enters with is an event of its own. */
 static void bad_cr0(struct utcb *u, unsigned event)
 {
@@ -112,6 +116,52 @@ static void refused_state(void)
 		WAIT(vm.count == 2);
 		EQUAL(vm.event[1], EVENT_VCPU_RECALL);
 	}
+}
+
+/*
+ * A guest leaves long mode and turns PAE off, but not LME, from which one
+ * emulator does not come back into its host: emulators ask the VMM. Whatever
+ * else happens to CR0 and CR4 is the guest's own business.
+ */
+static void long_mode(struct utcb *u, unsigned event)
+{
+	enum { CS_32 = 0xc9b, CR0_PG_PE = 1u << 31 | 1, CR4_PAE = 1 << 5, EFER_LONG = 5 << 8 };
+
+	(void)event;
+	u->cs.rights = CS_32;
+	u->cs.limit = ~0u;
+	u->cr0 |= CR0_PG_PE;
+	u->cr3 = GUEST_DATA;
+	u->cr4 |= CR4_PAE;
+	u->efer = EFER_LONG | (is_svm() ? EFER_SVME : 0);
+	u->mtd |= MTD_EFER;
+}
+
+static void leaves_long_mode(struct utcb *u, unsigned event)
+{
+	if (event == number(HLT))
+		return;
+	EQUAL(event, EXIT_CR4_WRITE);
+	EQUAL(u->rip, guest_ip(guest_modes_end));
+	EQUAL(u->cr0 >> 31, 0);
+	u->efer = EFER_SVME;
+	u->mtd = MTD_EFER;
+	vm.sleep = false;
+}
+
+static void modes(void)
+{
+	enum { PRESENT_WRITE = 3 };
+
+	make_vm(boot_cpu, MTD_ALL);
+	/* A table of each level: what is at 0 is itself, behind it the code. */
+	*data(0) = GUEST_DATA | PRESENT_WRITE;
+	*data(4) = 0;
+	*data(8) = GUEST_CODE | PRESENT_WRITE;
+	*data(12) = 0;
+	run(guest_modes, leaves_long_mode, long_mode);
+	EQUAL(vm.last, number(HLT));
+	CHECK(vm.count == 1 || (is_svm() && vm.event[0] == EXIT_CR4_WRITE));
 }
 
 /*
@@ -272,6 +322,7 @@ static void msr_loading(void)
 const struct test vcpu_hostile_tests[] = {
 	{"vcpu.invalid_state", invalid_state, 0},
 	{"vcpu.refused_state", refused_state, 0},
+	{"vcpu.modes", modes, 0},
 	{"vcpu.activity", activity, 0},
 	{"vcpu.host_is_restored", host_is_restored, 0},
 	{"vcpu.msr_loading", msr_loading, 0},

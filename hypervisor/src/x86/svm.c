@@ -163,6 +163,27 @@ struct ec *svm_use_debug(struct ec *ec)
 }
 
 /*
+ * QEMU, which has no decode assists, does not find back to its host from LME
+ * without PAE and paging. So where LME is set, either CR4 is not written without
+ * an exit, or there is paging and it is not turned off without one. The
+ * instruction then runs while the other register is watched; but what would lead
+ * there is the VMM's.
+ */
+static struct ec *change_cr(struct ec *ec)
+{
+	struct svm *v = svm_of(ec);
+	struct vmcb *b = v->vmcb;
+	bool cr0 = b->exit_code == EXIT_CR0_CHANGE;
+
+	if ((cr0 && v->asked[0] & INTERCEPT_CR0_CHANGE) ||
+	    (b->efer & EFER_LME && !(cr0 ? b->cr4 & CR4_PAE : b->cr0 & CR0_PG)))
+		return ipc_event(ec, (uint32_t)b->exit_code);
+	v->watch_cr4 = cr0;
+	svm_set_intercepts(v);
+	return ec;
+}
+
+/*
  * What the kernel keeps for itself (abi.md): interrupts, NMIs, machine checks,
  * exceptions that could come without end, and the first use of a debug
  * register. All else goes to the VMM.
@@ -175,34 +196,37 @@ static struct ec *(*const kept[])(struct ec *) = {
 	[EXIT_INTR] = vcpu_let_in,
 	[EXIT_NMI] = vcpu_let_in,
 	[EXIT_INIT] = vcpu_let_in,
+	[EXIT_CR4_WRITE] = change_cr,
+	[EXIT_CR0_CHANGE] = change_cr,
 };
+
+/*
+ * QEMU refuses most before it has loaded anything of the guest, and saves what
+ * it has: the kernel's registers, which the VMM must not see nor the guest have,
+ * and no V_INTR_MASKING, without which no interrupt ends a guest that wants none.
+ */
+static NOINLINE struct ec *refused(struct ec *ec, struct vmcb *b)
+{
+	if (b->rip == (uint64_t)svm_vmrun) {
+		__builtin_memset(&b->es, 0, sizeof(*b) - offsetof(struct vmcb, es));
+		init(ec);
+	}
+	b->clean = 0;
+	svm_prepare_again();
+	if (b->tlb_control)
+		this_cpu()->asid_next = 0; /* flush again */
+	return ipc_event(ec, EVENT_SVM_INVALID);
+}
 
 /* The codes are negative numbers above some; emulators store 32 bits of them. */
 static struct ec *other(struct ec *ec, struct vmcb *b)
 {
-	switch ((int32_t)b->exit_code) {
-	case EXIT_NPF:
-		ec->fault_address = b->exit_info[1];
-		return ipc_event(ec, EVENT_SVM_NPF);
-	case EXIT_INVALID:
-		/*
-		 * QEMU refuses most before it has loaded anything of the guest,
-		 * and saves what it has: the kernel's registers, which the VMM
-		 * must not see nor the guest have, and no V_INTR_MASKING,
-		 * without which no interrupt ends a guest that wants none.
-		 */
-		if (b->rip == (uint64_t)svm_vmrun) {
-			__builtin_memset(&b->es, 0, sizeof(*b) - offsetof(struct vmcb, es));
-			init(ec);
-		}
-		b->clean = 0;
-		svm_prepare_again();
-		if (b->tlb_control)
-			this_cpu()->asid_next = 0; /* flush again */
-		return ipc_event(ec, EVENT_SVM_INVALID);
-	default:
+	if ((int32_t)b->exit_code == EXIT_INVALID)
+		return refused(ec, b);
+	if ((int32_t)b->exit_code != EXIT_NPF)
 		return ipc_event(ec, EVENT_SVM_OTHER);
-	}
+	ec->fault_address = b->exit_info[1];
+	return ipc_event(ec, EVENT_SVM_NPF);
 }
 
 struct ec *svm_exit(struct ec *ec)

@@ -15,6 +15,7 @@ struct svm {
 	uint64_t host_phys; /* VMLOAD's: the kernel's state */
 	uint32_t asked[2];  /* intercept words, as the VMM has them */
 	uint8_t window;	    /* an exit was asked for */
+	uint8_t watch_cr4;  /* its writes exit, or CR0's changes: change_cr() */
 };
 
 static inline struct svm *svm_of(const struct ec *ec)

@@ -114,6 +114,10 @@ void svm_set_intercepts(struct svm *v)
 		if (!svm_decode_assists)
 			b->intercept_cr = INTERCEPT_CR8_WRITE;
 	}
+	if (!svm_decode_assists && b->efer & EFER_LME) {
+		b->intercept_cr |= v->watch_cr4 ? INTERCEPT_CR4_WRITE : 0;
+		b->intercept[0] |= v->watch_cr4 ? 0 : INTERCEPT_CR0_CHANGE;
+	}
 	svm_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
 }
 
@@ -217,6 +221,11 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 			b->vintr = (b->vintr & ~(uint64_t)VINTR_TPR) | (u->cr8 & VINTR_TPR);
 		if (mtd & (MTD_CR | MTD_DR | MTD_EFER | MTD_CS_SS) && unlikely(svm_illegal(b)))
 			svm_prepare_again();
+		if (mtd & (MTD_CR | MTD_EFER) &&
+		    unlikely(b->efer & EFER_LME && !svm_decode_assists)) {
+			v->watch_cr4 = 1;
+			svm_set_intercepts(v);
+		}
 	}
 	if ((mtd & MTD_INJ && (u->inject | v->window || svm_not_entered(ec))) ||
 	    (mtd & MTD_SVM_REST && vcpu_differs(ec, &v->vcpu, u, all, mtd)))

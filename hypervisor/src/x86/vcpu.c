@@ -13,18 +13,8 @@
 const struct vcpu_ops *vcpu_ops;
 uint8_t *vcpu_io_bitmap, *vcpu_msr_bitmap;
 
-/* As large as the vendor's is that needs more: SVM. */
-enum { IO_ORDER = 2, MSR_ORDER = 1, HOST_ORDER = 1 };
-
-static bool make_bitmap(uint8_t **bitmap, unsigned order)
-{
-	if (*bitmap)
-		return true;
-	*bitmap = page_alloc(NULL, order, false);
-	if (*bitmap)
-		__builtin_memset(*bitmap, 0xff, PAGE_SIZE << order);
-	return *bitmap;
-}
+/* As large as the vendor's is that needs more: SVM. The bitmap for MSRs follows that for I/O. */
+enum { BITMAPS_ORDER = 3, IO_BYTES = PAGE_SIZE << 2, HOST_ORDER = 1 };
 
 bool vcpu_init(struct cpu *cpu, const struct vcpu_ops *ops)
 {
@@ -32,8 +22,13 @@ bool vcpu_init(struct cpu *cpu, const struct vcpu_ops *ops)
 
 	if (!cpu->vcpu_host)
 		cpu->vcpu_host = page_alloc(NULL, HOST_ORDER, true);
-	if (cpu->vcpu_host && make_bitmap(&vcpu_io_bitmap, IO_ORDER) &&
-	    make_bitmap(&vcpu_msr_bitmap, MSR_ORDER)) {
+	if (!vcpu_io_bitmap)
+		vcpu_io_bitmap = page_alloc(NULL, BITMAPS_ORDER, false);
+	if (cpu->vcpu_host && vcpu_io_bitmap) {
+		if (!vcpu_ops) {
+			__builtin_memset(vcpu_io_bitmap, 0xff, PAGE_SIZE << BITMAPS_ORDER);
+			vcpu_msr_bitmap = vcpu_io_bitmap + IO_BYTES;
+		}
 		cpu->vcpu_host_phys = pool_to_phys(cpu->vcpu_host);
 		missing = ops->turn_on(cpu, !vcpu_ops);
 	}

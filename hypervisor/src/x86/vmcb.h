@@ -65,7 +65,9 @@ VMCB_AT(rax, 0x5f8);
 VMCB_AT(pat, 0x668);
 #undef VMCB_AT
 
-enum { INTERCEPT_CR8_WRITE = 1 << (16 + 8), INTERCEPT_VINTR = 1 << 4 /* intercept[0] */ };
+enum { INTERCEPT_CR4_WRITE = 1 << (16 + 4), INTERCEPT_CR8_WRITE = 1 << (16 + 8) };
+/* In intercept[0]; CR0: more than TS and MP would change. */
+enum { INTERCEPT_VINTR = 1 << 4, INTERCEPT_CR0_CHANGE = 1 << 5 };
 #define INTERCEPT_DR_ALL (~0u)
 
 /* clang-format off */
@@ -109,3 +111,4 @@ enum { CLEAN_SEGMENTS = 1 << 8, CLEAN_CR2 = 1 << 9 };
 
 enum { EXIT_DR_FIRST = 0x20, EXIT_DR_LAST = 0x3f, EXIT_EXCEPTION = 0x40, EXIT_INTR = 0x60 };
 enum { EXIT_NMI = 0x61, EXIT_INIT = 0x63, EXIT_NPF = 0x400, EXIT_INVALID = -1 };
+enum { EXIT_CR4_WRITE = 0x14, EXIT_CR0_CHANGE = 0x65 };

@@ -111,16 +111,6 @@ static struct ec *external_interrupt(struct ec *ec)
  * now it changes nothing but the guest's own bits, and the processor itself
  * does all that goes with them.
  */
-static struct ec *move_to_cr(struct ec *ec, bool refused, uint64_t *shadow, uint64_t value,
-			     unsigned field)
-{
-	if (refused)
-		return inject(ec, VECTOR_GP, 0);
-	*shadow = value;
-	vmwrite(field, value);
-	return ec;
-}
-
 static struct ec *cr_access(struct ec *ec)
 {
 	struct vmx *v = vmx_of(ec);
@@ -129,11 +119,17 @@ static struct ec *cr_access(struct ec *ec)
 
 	switch (q & (CR_TYPE | CR_NUMBER)) {
 	case CR_MOV_TO | 0:
-		return move_to_cr(ec, (value & (CR0_NW | CR0_CD)) == CR0_NW, &v->cr0_shadow,
-				  value & vmx_caps.cr0_host, VMCS_CR0_SHADOW);
+		if ((value & (CR0_NW | CR0_CD)) == CR0_NW)
+			return inject(ec, VECTOR_GP, 0);
+		v->cr0_shadow = value & vmx_caps.cr0_host;
+		vmwrite(VMCS_CR0_SHADOW, v->cr0_shadow);
+		return ec;
 	case CR_MOV_TO | 4:
-		return move_to_cr(ec, value & CR4_VMXE, &v->cr4_shadow, value & vmx_caps.cr4_host,
-				  VMCS_CR4_SHADOW);
+		if (value & CR4_VMXE)
+			return inject(ec, VECTOR_GP, 0);
+		v->cr4_shadow = value & vmx_caps.cr4_host;
+		vmwrite(VMCS_CR4_SHADOW, v->cr4_shadow);
+		return ec;
 	default:
 		return ipc_event(ec, REASON_CR_ACCESS);
 	}
