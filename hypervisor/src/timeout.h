@@ -23,8 +23,8 @@ void timeout_run(struct cpu *cpu);
 /* The timer interrupts at `deadline` at the latest. */
 void timeout_arm(struct cpu *cpu, uint64_t deadline);
 
-/* Longer than any machine runs; sums of two do not overflow. */
-#define TICKS_MAX (1ul << 62)
+/* Some seconds: who has a long quantum is interrupted now and then, for others' grace periods. */
+#define TICKS_MAX (1ul << 34)
 
 static inline uint64_t tsc_of_us(uint64_t us)
 {

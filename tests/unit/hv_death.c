@@ -540,6 +540,29 @@ static void test_dies_in_revoke(void **state)
 	machine_finish();
 }
 
+/* With the longest quantum, too, there are interrupts, without which nothing is freed. */
+static void test_long_quantum(void **state)
+{
+	struct ec *thread;
+
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	make_large_pd();
+	thread = make_ec(1, SEL_PD, true, 0);
+	thread->resume = resume_iret;
+	assert_ptr_equal(
+		hypercall(CALL_CREATE_SC, 0, SC + 1, SEL_PD, EC + 1, QPD(2, (1ul << 52) - 1), 0),
+		thread);
+	poll_period = 0;
+	revoke_own(PD);
+	for (unsigned n = 0; n < 100 && slab_live[SLAB_PD] != 1; n++) {
+		assert_true(this_cpu()->timer_armed - tsc_now <= 1ul << 34);
+		assert_ptr_equal(tick(this_cpu()->timer_armed - tsc_now), thread);
+	}
+	assert_int_equal(slab_live[SLAB_PD], 1);
+	machine_finish();
+}
+
 /* From CPU 1: a PD ends, and who revokes what that had passed on. */
 static void end_from_afar(void)
 {
@@ -733,6 +756,7 @@ int main(void)
 		cmocka_unit_test(test_dies_in_call),
 		cmocka_unit_test(test_dies_in_revoke),
 		cmocka_unit_test(test_dies_on_the_way_back),
+		cmocka_unit_test(test_long_quantum),
 		cmocka_unit_test(test_dead_capability),
 		cmocka_unit_test(test_dies_in_create_pd),
 		cmocka_unit_test(test_recalled_in_call),
