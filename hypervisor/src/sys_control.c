@@ -222,7 +222,7 @@ static enum status assign_pci(struct ec *self, void *pd)
 static enum status assign_gsi(struct ec *self, void *o)
 {
 	struct regs *r = &self->regs;
-	struct sm *sm = o, *signal = pd_object(self->pd, r->r8, OBJECT_SM, 0);
+	struct sm *sm = o, *signal = pd_object(self->pd, r->rax, OBJECT_SM, 0);
 	uint32_t device = SOURCE_UNKNOWN;
 	enum status s;
 

@@ -106,20 +106,20 @@ static void message_signal(void)
 {
 	struct edu *e = edu_start(0);
 	unsigned long sm = gsi_sm(MSI_GSI), other = make_sm(0), signal = sel();
-	struct syscall s = {0, boot_cpu, 0, sm};
+	struct syscall s = {0, boot_cpu, sm, 0};
 
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
 	SETUP(create_signal(signal, SEL_ROOT_PD, 77, other));
-	s = (struct syscall){(unsigned long)e->config, boot_cpu, 0, signal};
+	s = (struct syscall){(unsigned long)e->config, boot_cpu, signal, 0};
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
 	send_messages(e, s.rsi, (uint32_t)s.rdx);
 	raise(e);
 	acknowledge(e);
 	EQUAL(sm_down(other, in_us(LONG_US)), SUCCESS);
 	/* A signal can only be given to a device's. */
-	s = (struct syscall){0, boot_cpu, 0, signal};
+	s = (struct syscall){0, boot_cpu, signal, 0};
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), BAD_DEVICE);
-	s = (struct syscall){0, boot_cpu, 0, sm};
+	s = (struct syscall){0, boot_cpu, sm, 0};
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
 	EQUAL(s.rsi, 0);
 	raise(e);

@@ -93,10 +93,9 @@ static void clock(void)
 static void with_signal(void)
 {
 	unsigned long sm = gsi_sm(RTC_GSI), other = make_sm(0), signal = sel();
-	struct syscall s = {0, boot_cpu, signal, 0};
+	struct syscall s = {0, boot_cpu, signal, ~0ul};
 
 	SETUP(create_signal(signal, SEL_ROOT_PD, 77, other));
-	s = (struct syscall){0, boot_cpu, 0, signal};
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
 	rtc_start();
 	for (unsigned i = 0; i < 8; i++) {
@@ -110,7 +109,7 @@ static void with_signal(void)
 		rtc_read(RTC_C);
 	}
 	/* Its own semaphore again: what is no signal takes it away. */
-	s = (struct syscall){0, boot_cpu, 0, sm};
+	s = (struct syscall){0, boot_cpu, sm, 0};
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
 	(void)!sm_down(other, 1);
 	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
@@ -170,7 +169,7 @@ static void capability(void)
 	EQUAL(assign_gsi(sm, ~0u, 0), BAD_CPU);
 	EQUAL(assign_gsi(none, boot_cpu, 0), BAD_DEVICE);
 	/* To have no signal a message need not be a device's. */
-	struct syscall detach = {0, boot_cpu, 0, none}, other = {0, boot_cpu, 0, sm};
+	struct syscall detach = {0, boot_cpu, none, 0}, other = {0, boot_cpu, sm, 0};
 
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, none), &detach), SUCCESS);
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, none), &other), BAD_DEVICE);
