@@ -188,7 +188,7 @@ endef
 MATRIX_SRC := $(addprefix tests/hypercall/,matrix.c matrix_ipc.c matrix_create.c \
 	matrix_memory.c matrix_control.c matrix_device.c)
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
-	machine.c ecs.c boot.c call.c reply.c create.c \
+	machine.c ecs.c events.c servant.c settle.c boot.c call.c reply.c create.c \
 	semaphore.c delegate.c ports.c items.c translate.c revoke.c exception.c recall.c \
 	schedule.c time.c gsi.c quota.c fpu.c smp.c remote.c signal.c \
 	control.c oom.c vm.c vcpu.c \

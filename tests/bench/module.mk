@@ -1,6 +1,7 @@
 # The benchmark: docs/benchmark.md.
 comma := ,
-BENCH_SRC := $(addprefix tests/hypercall/,start.S machine.c ecs.c) \
+BENCH_SRC := $(addprefix tests/hypercall/,start.S machine.c ecs.c \
+		events.c servant.c settle.c) \
 	     $(addprefix tests/bench/,stubs.S main.c stats.c ipc.c object.c \
 	     schedule.c vm.c)
 
