@@ -9,6 +9,7 @@
 extern char guest_modes[], guest_modes_end[];
 
 enum { EXIT_CR4_WRITE = 0x14 };
+enum { CR0_PG_PE = 1u << 31 | 1, CR4_PAE = 1 << 5, EFER_LONG = 5 << 8 };
 
 /* State that no processor enters with is an event of its own. */
 static void bad_cr0(struct utcb *u, unsigned event)
@@ -125,7 +126,7 @@ static void refused_state(void)
  */
 static void long_mode(struct utcb *u, unsigned event)
 {
-	enum { CS_32 = 0xc9b, CR0_PG_PE = 1u << 31 | 1, CR4_PAE = 1 << 5, EFER_LONG = 5 << 8 };
+	enum { CS_32 = 0xc9b };
 
 	(void)event;
 	u->cs.rights = CS_32;
@@ -218,6 +219,12 @@ static void random_reset(struct utcb *u, unsigned event)
 			       : r >> 60 < 12 ? 1ul << (random() & 63)
 					      : words[r % n] ^ 1ul << (random() & 63);
 	}
+	/* Bits of modes, which chance seldom finds. */
+	if (random() % 4 == 0) {
+		u->cr0 ^= random() & CR0_PG_PE;
+		u->cr4 ^= random() & CR4_PAE;
+		u->efer ^= random() & EFER_LONG;
+	}
 	u->mtd = random() & 3 ? 0x7ffffff : random() & 0x7ffffff;
 	interruptible(u, event);
 	if (is_svm()) {
@@ -247,18 +254,20 @@ static void hostile_state(void)
 	stops_bochs();
 	entries = refused = 0;
 	for (unsigned i = 0; i < VMS; i++) {
+		unsigned cpu = i % cpus;
+
 		random_state = SEED + i;
-		make_vm(boot_cpu, MTD_ALL);
+		make_vm(cpu, MTD_ALL);
 		vm.entry = guest_compute;
 		vm.exit = hostile_exit;
 		vm.reset = random_reset;
 		vm.sc = sel();
 		SETUP(create_sc(vm.sc, SEL_ROOT_PD, vm.ec, QPD(1, 1000)));
 		for (unsigned n = 0; n < 6 && vm.count < ENTRIES; n++) {
-			take_turn(boot_cpu);
+			take_turn(cpu);
 			SETUP(ec_recall(vm.ec));
 		}
-		take_turn(boot_cpu);
+		take_turn(cpu);
 		clean();
 	}
 	say("# seed %lx: %lu entries, %lu refused\n", SEED, entries, refused);
