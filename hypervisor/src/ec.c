@@ -337,8 +337,10 @@ void ec_post(struct ec *ec, uint32_t what)
 	ipi_send(cpu->id);
 }
 
-void ec_unlink(struct ec *ec)
+void ec_unlink(struct object *o)
 {
+	struct ec *ec = container_of(o, struct ec, object);
+
 	if (likely(ec->cpu == this_cpu()->id))
 		kill(ec);
 	else

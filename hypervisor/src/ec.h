@@ -128,7 +128,7 @@ struct ec_parameters {
 struct ec *ec_alloc(struct pd *pd, uint32_t cpu);
 void ec_destroy(struct object *o);
 /* The last capability is gone: it dies, on its own CPU. */
-void ec_unlink(struct ec *ec);
+void ec_unlink(struct object *o);
 
 /* Its CPU is to do `what` (PENDING_) to it; from any CPU. */
 void ec_post(struct ec *ec, uint32_t what);

@@ -8,6 +8,9 @@
 #include "pd.h"
 #include "sc.h"
 #include "sm.h"
+#include "x86/irq.h"
+
+enum { AT_ONCE = 64 }; /* objects that end between two looks for interrupts */
 
 static struct {
 	struct lock lock;
@@ -74,11 +77,10 @@ void object_unlinked(struct object *o)
 }
 
 /* Who revokes nothing does a little of what others have left. */
-static void do_rest(struct deferred *rest)
+static void do_rest(struct deferred *)
 {
 	struct revocation none = {0};
 
-	(void)rest;
 	__atomic_store_n(&dying.waits, false, __ATOMIC_RELEASE);
 	if (!mapping_revoke(&none, &pd_kernel, CRD(CRD_OBJ, 0, 0, 0), false, false))
 		object_rest();
@@ -110,25 +112,19 @@ static struct object *next_dying(void)
 /* What its last capability's end means to a type. False: not all done. */
 static bool end(struct object *o)
 {
-	switch (o->type) {
-	case OBJECT_PD:
+	static void (*const unlink[])(struct object *) = {
+		[OBJECT_EC] = ec_unlink, [OBJECT_SC] = sc_unlink, [OBJECT_SM] = sm_unlink};
+
+	if (o->type == OBJECT_PD)
 		return mapping_clear(container_of(o, struct pd, object));
-	case OBJECT_EC:
-		ec_unlink(container_of(o, struct ec, object));
-		break;
-	case OBJECT_SC:
-		sc_unlink(container_of(o, struct sc, object));
-		break;
-	case OBJECT_SM:
-		sm_unlink(container_of(o, struct sm, object));
-		break;
-	}
+	if (o->type != OBJECT_PT)
+		unlink[o->type](o);
 	return true;
 }
 
 /*
- * A PD's end may take long: it is put back to go on with, by who calls this, or
- * should that one be killed first, by any CPU.
+ * A PD's end may take long: it is put back to go on with. That is done by who
+ * calls this, or should that one be killed first, by any CPU.
  */
 bool object_reap(void)
 {
@@ -136,12 +132,17 @@ bool object_reap(void)
 
 	if (likely(!__atomic_load_n(&dying.first, __ATOMIC_RELAXED)))
 		return true;
-	while ((o = next_dying())) {
-		if (!end(o)) {
-			object_abandon(o);
+	for (unsigned n = 1; (o = next_dying()); n++) {
+		bool done = end(o);
+
+		if (likely(done))
+			object_put(o);
+		else
+			object_unlinked(o);
+		if (unlikely(!done || (n % AT_ONCE == 0 && irq_poll()))) {
+			object_rest();
 			return false;
 		}
-		object_put(o);
 	}
 	return true;
 }

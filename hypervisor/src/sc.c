@@ -67,8 +67,10 @@ void sc_cancel(struct sc *sc)
  * The scheduler drops it when it comes to it. If it runs at the moment, that is
  * to be soon.
  */
-void sc_unlink(struct sc *sc)
+void sc_unlink(struct object *o)
 {
+	struct sc *sc = container_of(o, struct sc, object);
+
 	sc->ended = 1;
 	if (__atomic_load_n(&cpus[sc->cpu]->sc, __ATOMIC_RELAXED) == sc)
 		ipi_send(sc->cpu);

@@ -34,7 +34,7 @@ struct sc *sc_create(struct pd *owner, struct ec *ec, unsigned priority, uint64_
 void sc_start(struct sc *sc);
 /* It is not to be started: its EC is free for another. */
 void sc_cancel(struct sc *sc);
-void sc_unlink(struct sc *sc);
+void sc_unlink(struct object *o);
 void sc_release(struct sc *sc);
 void sc_destroy(struct object *o);
 

@@ -209,8 +209,10 @@ bool sm_dequeue(struct ec *ec)
 }
 
 /* Nobody can up it any more: who sleeps on it is told. */
-void sm_unlink(struct sm *sm)
+void sm_unlink(struct object *o)
 {
+	struct sm *sm = container_of(o, struct sm, object);
+
 	if (sm->gsi == SM_SIGNAL) {
 		lock(&sm->chain->lock);
 		list_remove(&sm->signals);

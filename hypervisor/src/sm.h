@@ -36,7 +36,7 @@ struct sm {
 
 /* With `chain`, which is neither one nor an interrupt's: a signal. NULL: no memory. */
 struct sm *sm_create(struct pd *owner, uint64_t count, struct sm *chain);
-void sm_unlink(struct sm *sm);
+void sm_unlink(struct object *o);
 void sm_destroy(struct object *o);
 
 void sm_up(struct sm *sm);

@@ -25,7 +25,7 @@ BUILD = pathlib.Path(os.environ.get("B", "build"))
 KEEP = 80               # inputs of a corpus
 KEEP_BYTES = 200        # of an input
 BOOTED_SHARE = 0.5      # of the time, for the hypercall fuzzer
-CALLS_A_MINUTE = 600000
+CALLS_A_MINUTE = 1000000
 
 
 def unpack(name, directory):

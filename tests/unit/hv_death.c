@@ -540,6 +540,20 @@ static void test_dies_in_revoke(void **state)
 	machine_finish();
 }
 
+/* Many objects end in steps, between which interrupts come in. */
+static void test_many_end(void **state)
+{
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	for (unsigned i = 0; i < 200; i++)
+		object_abandon(&sm_create(pd_root, 0, NULL)->object);
+	poll_period = 1;
+	assert_false(object_reap());
+	while (!object_reap()) {
+	}
+	machine_finish();
+}
+
 /* With the longest quantum, too, there are interrupts, without which nothing is freed. */
 static void test_long_quantum(void **state)
 {
@@ -756,6 +770,7 @@ int main(void)
 		cmocka_unit_test(test_dies_in_call),
 		cmocka_unit_test(test_dies_in_revoke),
 		cmocka_unit_test(test_dies_on_the_way_back),
+		cmocka_unit_test(test_many_end),
 		cmocka_unit_test(test_long_quantum),
 		cmocka_unit_test(test_dead_capability),
 		cmocka_unit_test(test_dies_in_create_pd),
