@@ -29,6 +29,7 @@ HYPERCALL_RUNS = [
     ("bochs-vmx", 1, 900),
     ("qemu-tcg", 1, 900),
     ("qemu-tcg", 2, 900),
+    ("bochs-vmx", 4, 900),
     ("bochs-vmx", 2, 900),
     ("qemu-tcg", 4, 900),
     ("bochs-svm", 1, 900),

@@ -308,6 +308,7 @@ static inline struct ec *leave_chain(struct ec *self)
 
 /*
  * Typed items; or who was asked for memory, so that the message is nothing; or
+ * the caller was sent to another CPU, which it is not to leave unseen; or
  * the caller is to sleep on a semaphore before it goes on: it makes its call
  * again then, or if this was an event, just runs.
  */
@@ -344,8 +345,9 @@ static inline struct ec *leave_chain(struct ec *self)
 	/* Nobody would wake a dead one: it goes on to its end. */
 	if (sm && !caller->dead)
 		(void)sm_down(sm, caller, false, 0);
+	this_cpu()->resched |= caller->own_sc && caller->own_sc->moves;
 	return caller->blocked && caller->sc == this_cpu()->sc ? ec_block(caller)
-							       : ipc_return(caller);
+							       : preempt(ipc_return(caller));
 }
 
 struct ec *sys_reply(uint64_t id, struct ec *self)

@@ -53,14 +53,15 @@ static unsigned order_at(const struct transfer *t, uint64_t at, uint64_t end)
 [[gnu::noinline]] static uint8_t take_from_kernel(const struct transfer *t, uint32_t *flags)
 {
 	uint64_t phys = t->source << PAGE_BITS;
+	uint8_t rights = t->rights & (MEM_R | MEM_W | MEM_X);
 
 	if (t->type == CRD_PIO)
 		return t->rights & PIO_ACCESS;
 	if (t->flags & MAPPING_COMBINE)
 		*flags |= MEMORY_COMBINING << MAPPING_TYPE_SHIFT;
-	else if (!hip_is_ram(phys))
+	else if (!hip_has(HIP_MEM_AVAILABLE, phys, 1))
 		*flags |= MEMORY_UNCACHED << MAPPING_TYPE_SHIFT;
-	return hip_is_kernel(phys, PAGE_SIZE << t->order) ? 0 : t->rights & (MEM_R | MEM_W | MEM_X);
+	return hip_has(HIP_MEM_KERNEL, phys, PAGE_SIZE << t->order) ? 0 : rights;
 }
 
 /*

@@ -12,6 +12,7 @@
 #include "pd.h"
 #include "x86/insn.h"
 #include "x86/irq.h"
+#include "x86/vcpu.h"
 
 struct sc *sc_create(struct pd *owner, struct ec *ec, unsigned priority, uint64_t us)
 {
@@ -24,10 +25,11 @@ struct sc *sc_create(struct pd *owner, struct ec *ec, unsigned priority, uint64_
 	sc->leaf = ec;
 	list_init(&sc->queue);
 	sc->quantum = sc->left = tsc_of_us(us);
-	sc->since = sc->time = 0;
+	sc->since = sc->time = sc->waits = 0;
 	sc->cpu = ec->cpu;
 	sc->priority = (uint8_t)priority;
 	sc->odd = 0;
+	sc->guest = ec_is_vcpu(ec);
 	return sc;
 }
 
@@ -116,6 +118,8 @@ static void put(struct cpu *cpu, struct sc *sc, bool head)
 
 	if (next && (sc->priority > next->priority || (head && sc->priority == next->priority))) {
 		cpu->next = sc;
+		if (unlikely(next->guest))
+			next->waits = next->waits ?: rdtsc();
 		sc = next;
 		head = true;
 	}
@@ -162,15 +166,17 @@ void sc_ready(struct sc *sc, bool head)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (cpu->sc && sc->priority <= cpu->sc->priority) {
-		put(cpu, sc, head);
-		return;
+	if (!cpu->sc || sc->priority > cpu->sc->priority) {
+		cpu->resched = 1;
+		if (likely(!cpu->next)) {
+			cpu->next = sc;
+			return;
+		}
+		head = false;
 	}
-	cpu->resched = 1;
-	if (unlikely(cpu->next))
-		put(cpu, sc, false);
-	else
-		cpu->next = sc;
+	if (unlikely(sc->guest))
+		sc->waits = sc->waits ?: rdtsc(); /* it will not run at once */
+	put(cpu, sc, head);
 }
 
 static void account(struct cpu *cpu, uint64_t now)
@@ -188,31 +194,44 @@ static void account(struct cpu *cpu, uint64_t now)
 	sc->left = ran < sc->left ? sc->left - ran : 0;
 }
 
-/* With its EC, which goes on on the other CPU. */
-[[gnu::noinline]] static void move(struct sc *sc)
+/* What is to be done with it before it goes on. It, or NULL: it does not, here. */
+[[gnu::noinline]] static struct sc *settle(struct sc *sc)
 {
-	struct ec *ec = sc->ec;
+	struct ec *ec = sc->leaf;
+	bool own = ec == sc->ec && !ec->callee;
 
+	if (own && sc->ended) {
+		sc_release(sc);
+		return NULL;
+	}
+	if (sc->guest && sc->waits) {
+		/* The guest's TSC stood still. */
+		vcpu_ops->add_tsc(sc->ec, sc->waits - rdtsc());
+		sc->waits = 0;
+	}
+	if (!own || !sc->moves || ec->blocked)
+		return sc;
+	/* With its EC, which goes on on the other CPU. */
 	fpu_drop(ec);
+	if (sc->guest)
+		vcpu_ops->unload(ec);
 	sc->cpu = sc->moves - 1u;
 	sc->moves = 0;
 	__atomic_store_n(&ec->cpu, sc->cpu, __ATOMIC_RELEASE);
 	ec_post(ec, PENDING_START);
+	return NULL;
 }
 
 /* `sc`, if not NULL, or the best that can run; what its chain goes on with. */
 static struct ec *pick(struct cpu *cpu, uint64_t now, struct sc *sc)
 {
 	for (; sc || (sc = dequeue(cpu)); sc = NULL) {
+		if (unlikely(sc->odd) && !(sc = settle(sc)))
+			continue;
 		struct ec *ec = sc->leaf;
-		bool odd = unlikely(sc->odd) && ec == sc->ec && !ec->callee;
 
-		if (odd && sc->ended) {
-			sc_release(sc);
-		} else if (unlikely(ec->blocked)) {
+		if (unlikely(ec->blocked)) {
 			list_append(&ec->parked, &sc->queue);
-		} else if (odd) {
-			move(sc);
 		} else {
 			if (!sc->left)
 				sc->left = sc->quantum;
@@ -257,6 +276,7 @@ struct ec *schedule_away(struct ec *ec)
 		ec->sc->leaf = ec;
 	if (!sc)
 		return pick(cpu, now, NULL);
+	sc->waits = now;
 	if (next && next->priority > sc->priority && sc->left) {
 		/* It comes before all that is queued, as it did until now. */
 		cpu->next = sc;

@@ -17,14 +17,16 @@ struct sc {
 	uint64_t left;	   /* of the quantum */
 	uint64_t since;	   /* TSC at which it began to run */
 	uint64_t time;	   /* TSC ticks run in all */
+	uint64_t waits;	   /* of a vCPU: TSC at which it was not run at once; or 0 */
 	uint32_t cpu;
 	uint8_t priority;
 	union {
 		struct {
 			uint8_t ended; /* revoked, or its EC died */
 			uint8_t moves; /* 1 + the CPU, once its EC is awake and in no call */
+			uint8_t guest; /* its EC is a vCPU */
 		};
-		uint16_t odd; /* one of these */
+		uint32_t odd; /* one of these */
 	};
 };
 

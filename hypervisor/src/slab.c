@@ -36,11 +36,6 @@ void slab_init(struct pd *pd)
 	}
 }
 
-static struct slab *slab_of(const void *object)
-{
-	return (struct slab *)((uint64_t)object & ~PAGE_MASK);
-}
-
 /* One slab more, and again. The lock is held. */
 [[gnu::noinline]] static void *grow(struct pd *pd, enum slab_kind kind)
 {
@@ -82,7 +77,7 @@ void *slab_alloc(struct pd *pd, enum slab_kind kind)
 
 void slab_free(void *object)
 {
-	struct slab *s = slab_of(object);
+	struct slab *s = (struct slab *)((uint64_t)object & ~PAGE_MASK);
 	struct pd *pd = s->pd;
 
 	lock(&pd->slab_lock);

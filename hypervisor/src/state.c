@@ -10,12 +10,6 @@
 /* SDM 1 3.4.3: what user mode may have in RFLAGS. */
 #define RFLAGS_ALLOWED 0x244dd5ul /* ID AC NT OF DF TF SF ZF AF PF CF */
 
-/* IRET faults in the kernel if it is to go to an address that is none. */
-static uint64_t canonical(uint64_t address)
-{
-	return (uint64_t)((int64_t)(address << 16) >> 16);
-}
-
 void state_save(struct ec *ec, struct utcb *u, uint64_t mtd)
 {
 	const struct regs *r = &ec->regs;
@@ -45,8 +39,9 @@ void state_load(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
 	struct regs *r = &ec->regs;
 
+	/* Made canonical: IRET faults in the kernel if it is to go to an address that is none. */
 	if (mtd & MTD_RIP_LEN)
-		r->rip = canonical(u->rip);
+		r->rip = (uint64_t)((int64_t)(u->rip << 16) >> 16);
 	if (mtd & (MTD_RSP | MTD_RFLAGS)) {
 		if (mtd & MTD_RSP)
 			r->rsp = u->rsp;

@@ -141,15 +141,19 @@ static enum status migrate(struct ec *self, void *o)
 	struct ec *ec = o;
 	enum status s;
 
-	if (r->rsi >= cpu_count || ec->cpu != self->cpu)
+	if (r->rsi >= cpu_count || ec->cpu != self->cpu ||
+	    (ec_is_vcpu(ec) && !cpus[r->rsi]->has_vcpu))
 		return BAD_CPU;
-	if (!ec->own_sc || ec->dead || ec_is_vcpu(ec))
+	if (!ec->own_sc || ec->dead)
 		return BAD_CAPABILITY;
 	s = give(self, ec, r->rdx);
 	if (s == SUCCESS) {
 		ec_set_oom(ec, oom_portal_at(self));
 		ec->own_sc->moves = (uint8_t)(r->rsi + 1);
 		this_cpu()->resched |= ec == self;
+		/* The reply looks whether it is to stay. */
+		if (ec->callee)
+			ec->callee->odd_reply = 1;
 	}
 	return s;
 }

@@ -204,12 +204,15 @@ static bool stands(const struct frame *t)
 /* A thread that runs elsewhere is stopped by the end of its EC, SC or PD. */
 static void destroyed_thread(void)
 {
-	for (unsigned i = 0; i < 6; i++) {
+	may_fault = true; /* without its PD's memory */
+	for (unsigned i = 0; i < 9; i++) {
 		unsigned long pd = make_pd();
-		struct frame *t = make_thread(pd, 1 + i % (cpus - 1), 5, spin, 0);
+		struct frame *t = make_thread(pd, (boot_cpu + 1 + i % (cpus - 1)) % cpus, 5, spin,
+					      0);
+		const unsigned long ends[] = {t->ec, t->sc, pd};
 
 		WAIT(t->value[0]);
-		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, i % 2 ? t->ec : t->sc)));
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, ends[i % 3])));
 		CHECK(stands(t));
 	}
 }

@@ -186,6 +186,56 @@ static void tsc(void)
 	EQUAL(vm.count, 2);
 }
 
+static struct {
+	uint64_t offset, guest;
+} tsc_at[2];
+
+static void tsc_note(struct utcb *u, unsigned event)
+{
+	EQUAL(event, number(HLT));
+	if (vm.count < 2) {
+		tsc_at[vm.count].offset = u->tsc_offset;
+		tsc_at[vm.count].guest = u->rdx << 32 | (u->rax & 0xffffffff);
+	}
+	u->rip = guest_ip(guest_rdtsc);
+	u->length = 0;
+	u->mtd = MTD_RIP_LEN;
+}
+
+/* Keeps the CPU from a vCPU that is awake. */
+static void keep(struct frame *f)
+{
+	f->value[0] = rdtsc();
+	SETUP(sm_up(vm.wake));
+	f->value[1] = rdtsc();
+	spin_us(f->argument);
+	f->value[2] = rdtsc();
+}
+
+/*
+ * The time that a vCPU is ready and does not run is none of its TSC's, by as much
+ * is the offset less; the time that it sleeps is.
+ */
+static void tsc_stands(void)
+{
+	enum { WAIT_US = 20000 };
+	struct frame *t;
+	uint64_t less, end;
+
+	make_vm(boot_cpu, MTD_GPR_ACDB | MTD_TSC | MTD_RIP_LEN);
+	run(guest_rdtsc, tsc_note, NULL);
+	EQUAL(vm.count, 1);
+	spin_us(2 * WAIT_US);
+	t = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY + 1, keep, WAIT_US);
+	WAIT(vm.count == 2);
+	end = rdtsc();
+	less = tsc_at[0].offset - tsc_at[1].offset;
+	CHECK(less >= t->value[2] - t->value[1]);
+	CHECK(less <= end - t->value[0]);
+	CHECK(tsc_at[1].guest - tsc_at[1].offset >= t->value[2]);
+	CHECK(tsc_at[1].guest - tsc_at[1].offset <= end);
+}
+
 /* A guest's FPU registers are its own. */
 
 static void fpu_check(struct utcb *u, unsigned event)
@@ -208,11 +258,74 @@ static void fpu(void)
 	EQUAL(fpu_compare(0x4242424242424242), 0);
 }
 
+enum { SECRET = 0x5ec0de00, MOVES = 9 };
+
+extern char guest_fill_dr[], guest_read_dr[];
+
+static unsigned long exits_of[MAX_CPUS];
+
+/* Its next event is to be another CPU's. */
+static void send_to(struct utcb *u, unsigned cpu)
+{
+	uint64_t all = CRD(CRD_OBJ, RIGHTS_ALL, 8, 0);
+
+	SETUP(revoke_remote(vm.pd, all));
+	put_item(u, 0, all | exits_of[cpu] << 12, ITEM_DELEGATE);
+	u->items = UTCB_ITEMS(0, 1);
+	SETUP(delegate(SEL_ROOT_PD, all, vm.pd));
+	u->items = 0;
+	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_MIGRATE, vm.ec), cpu, 0), SUCCESS);
+}
+
+/* Wherever it is, it has all its registers, and is sent to the next CPU. */
+static void send_on(struct utcb *u, unsigned event)
+{
+	static const uint8_t one[10] = {0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f};
+
+	EQUAL(event, number(HLT));
+	CHECK(memcmp(u->fpu + 32, one, sizeof(one)) == 0);
+	EQUAL(u->r15, SECRET + 2);
+	EQUAL(u->star, SECRET + 3);
+	EQUAL(u->sysenter_rsp, SECRET + 4);
+	EQUAL(u->tsc_aux, vm.count ? SECRET + 1 : 0);
+	for (unsigned n = 0; vm.count > 1 && n < 4; n++)
+		EQUAL(*data(4 * n), SECRET);
+	*data(0) = 0;
+	u->rbx = SECRET;
+	u->tsc_aux = SECRET + 1;
+	u->rip = guest_ip(vm.count ? guest_read_dr : guest_fill_dr);
+	u->length = 0;
+	u->mtd = MTD_RIP_LEN | MTD_GPR_ACDB | MTD_TSC_AUX;
+	vm.cpu = (vm.cpu + 1) % cpus;
+	if (vm.count + 1 < MOVES) {
+		send_to(u, vm.cpu);
+		vm.sleep = false;
+	}
+}
+
+static void travel_start(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->r15 = SECRET + 2;
+	u->star = SECRET + 3;
+	u->sysenter_rsp = SECRET + 4;
+}
+
+/* A vCPU goes round all CPUs, and all its registers with it. */
+static void migrate(void)
+{
+	make_vm(boot_cpu, MTD_ALL | MTD_FPU);
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
+		exits_of[cpu] = make_exits(cpu);
+	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_MIGRATE, vm.ec), boot_cpu, 0), BAD_CAPABILITY);
+	run(guest_fpu, send_on, travel_start);
+	WAIT(vm.count == MOVES);
+	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_MIGRATE, vm.ec), cpus, 0), BAD_CPU);
+}
+
 const struct test vcpu_state_tests[] = {
-	{"vcpu.registers", registers, 0},
-	{"vcpu.all_state", all_state, 0},
-	{"vcpu.no_state", no_state, 0},
-	{"vcpu.tsc", tsc, 0},
-	{"vcpu.fpu", fpu, 0},
-	{0},
+	{"vcpu.registers", registers, 0},   {"vcpu.all_state", all_state, 0},
+	{"vcpu.no_state", no_state, 0},	    {"vcpu.tsc", tsc, 0},
+	{"vcpu.tsc_stands", tsc_stands, 0}, {"vcpu.fpu", fpu, 0},
+	{"vcpu.migrate", migrate, 2},	    {0},
 };

@@ -63,22 +63,32 @@ static void on_exit(struct frame *f)
 		f->reply = vm.wake;
 }
 
-void make_vm(unsigned cpu, unsigned long mtd)
+unsigned long make_exits(unsigned cpu)
 {
 	unsigned long first = sel_range(8);
+
+	vm.h = make_handler(SEL_ROOT_PD, cpu, on_exit);
+	for (unsigned i = 0; i < EVENTS_VCPU; i++) {
+		SETUP(create_pt(first + i, SEL_ROOT_PD, vm.h->ec,
+				i == EVENT_VCPU_STARTUP ? 0 : vm.mtd, (unsigned long)entry_portal));
+		SETUP(pt_ctrl(first + i, i));
+	}
+	return first;
+}
+
+void make_vm(unsigned cpu, unsigned long mtd)
+{
+	unsigned long first;
 
 	if (!(hip->features & (HIP_VMX | HIP_SVM)))
 		test_skip("no virtualisation");
 	memset(&vm, 0, sizeof(vm));
 	vm.cpu = cpu;
+	vm.mtd = mtd;
+	/* They have the first selectors, so that at the end they go first. */
+	first = make_exits(cpu);
 	vm.pd = make_empty_pd(QUOTA);
 	vm.wake = make_sm(0);
-	vm.h = make_handler(SEL_ROOT_PD, cpu, on_exit);
-	for (unsigned i = 0; i < EVENTS_VCPU; i++) {
-		SETUP(create_pt(first + i, SEL_ROOT_PD, vm.h->ec, i == EVENT_VCPU_STARTUP ? 0 : mtd,
-				(unsigned long)entry_portal));
-		SETUP(pt_ctrl(first + i, i));
-	}
 	SETUP(give_at(vm.pd, CRD(CRD_OBJ, RIGHTS_ALL, 8, first), ITEM_DELEGATE,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 8, 0)));
 	SETUP(give_at(vm.pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(guest_page)),

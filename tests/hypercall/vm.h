@@ -50,7 +50,7 @@ typedef void exit_function(struct utcb *u, unsigned event);
 
 struct vm {
 	struct frame *h;
-	unsigned long pd, ec, sc, wake;
+	unsigned long pd, ec, sc, wake, mtd;
 	unsigned cpu;
 	const char *entry;
 	exit_function *exit;	 /* not for startup */
@@ -78,6 +78,8 @@ void make_vm(unsigned cpu, unsigned long mtd);
 void run(const char *entry, exit_function *at_exit, exit_function *reset);
 /* Started in round robin with the main thread. */
 void run_on(const char *entry, exit_function *at_exit);
+/* Portals to a handler of a CPU for all exits, as the VM has them. */
+unsigned long make_exits(unsigned cpu);
 /* It goes on after its sleep; on another CPU, wait. */
 void wake_vm(void);
 

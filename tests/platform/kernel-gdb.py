@@ -133,16 +133,38 @@ def state(ec):
     return f"goes on at {label(ec['resume'])}"
 
 
+def sees_kernel():
+    """Whether the CPU that gdb looks at has the kernel mapped: in a guest it has
+    something else there, or nothing. What is constant is as in the file."""
+    found = []
+    for trusts_file in ("on", "off"):
+        gdb.execute(f"set trust-readonly-sections {trusts_file}")
+        try:
+            found.append(words(int(gdb.parse_and_eval("(unsigned long)&syscall_table")), 8))
+        except gdb.MemoryError:
+            found.append(None)
+    return found[0] == found[1]
+
+
 def command(function):
-    """Make a gdb command of a function of its arguments."""
+    """Make a gdb command of a function of its arguments. If the CPU that gdb looks
+    at is in a guest, another one is taken."""
     class Command(gdb.Command):
         __doc__ = function.__doc__
 
         def invoke(self, text, _from_tty):
+            selected = gdb.selected_thread()
+            threads = [selected, *gdb.selected_inferior().threads()]
+            for thread in threads:
+                thread.switch()
+                if sees_kernel():
+                    break
+            else:
+                raise gdb.GdbError("All CPUs are in guests: go on, and stop again.")
             try:
                 function(*gdb.string_to_argv(text))
-            except gdb.MemoryError as error:
-                raise gdb.GdbError(f"{error}: is this CPU in a guest?")
+            finally:
+                selected.switch()
 
     Command(function.__name__, gdb.COMMAND_DATA)
     return function

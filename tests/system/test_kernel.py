@@ -66,7 +66,8 @@ def system():
 
 
 def test_objects(system):
-    """gdb shows CPUs, PDs, ECs and capabilities."""
+    """gdb shows CPUs, PDs, ECs and capabilities, also while a CPU is in a guest."""
+    busy = system.output("while :; do :; done & echo $!").split()[-1]
     cpus = system.gdb("kcpus")
     assert re.findall(r"^CPU (\d): PD \w+", cpus, re.M) == ["0", "1"]
     assert re.search(r"^  EC 0x[0-9a-f]+: (idle EC|thread|vCPU|handler) of ",
@@ -83,6 +84,7 @@ def test_objects(system):
                      system.gdb("kcaps pd_root mem"), re.M)
     assert re.search(r"^EC 0x[0-9a-f]+: idle EC of kernel, CPU 1",
                      system.gdb("kec cpus[1]->idle"), re.M)
+    system.output(f"kill {busy}")
 
 
 def test_log(system):

@@ -112,14 +112,11 @@ void timer_set(uint64_t deadline)
 	assert_true(deadline == this_cpu()->timer_armed);
 }
 
-bool hip_is_kernel(uint64_t phys, uint64_t size)
+bool hip_has(int type, uint64_t phys, uint64_t size)
 {
+	if (type == HIP_MEM_AVAILABLE)
+		return phys <= RAM_END;
 	return phys < POOL_PHYS + pool_size && POOL_PHYS < phys + size;
-}
-
-bool hip_is_ram(uint64_t phys)
-{
-	return phys <= RAM_END;
 }
 
 bool tss_set_io(struct cpu *cpu, const uint8_t *bitmap)

@@ -24,6 +24,13 @@ static void guest_load(struct ec *ec, const struct utcb *utcb, uint64_t mtd)
 	(void)ec, (void)utcb, (void)mtd;
 }
 
+/* Only time that has passed is taken from a guest. */
+static void guest_add_tsc(struct ec *ec, uint64_t ticks)
+{
+	assert_true(ec_is_vcpu(ec) && !ec->ended);
+	assert_true(-ticks <= tsc_now);
+}
+
 static void guest_unload(struct ec *ec)
 {
 	(void)ec;
@@ -34,6 +41,7 @@ static const struct vcpu_ops ops = {
 	.resume = resume_guest,
 	.save = guest_save,
 	.load = guest_load,
+	.add_tsc = guest_add_tsc,
 	.unload = guest_unload,
 };
 

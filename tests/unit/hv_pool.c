@@ -90,7 +90,7 @@ void *slab_alloc(struct pd *pd, enum slab_kind kind)
 
 void slab_free(void *object)
 {
-	struct slab *s = slab_of(object);
+	struct slab *s = (struct slab *)((uint64_t)object & ~PAGE_MASK);
 	struct slab_cache *cache = s->cache;
 
 	__atomic_sub_fetch(&slab_live[cache - s->pd->slabs], 1, __ATOMIC_RELAXED);

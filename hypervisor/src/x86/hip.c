@@ -30,23 +30,13 @@ static bool overlap(const struct hip_mem *m, uint64_t phys, uint64_t size)
 	return phys < m->address + m->size && m->address < phys + size;
 }
 
-static bool is_any(int type, uint64_t phys, uint64_t size)
+bool hip_has(int type, uint64_t phys, uint64_t size)
 {
 	for (uint32_t i = 0; i < boot_info.mems; i++)
 		if (boot_info.mem[i].type == (uint32_t)type &&
 		    overlap(&boot_info.mem[i], phys, size))
 			return true;
 	return false;
-}
-
-bool hip_is_kernel(uint64_t phys, uint64_t size)
-{
-	return is_any(HIP_MEM_KERNEL, phys, size);
-}
-
-bool hip_is_ram(uint64_t phys)
-{
-	return is_any(HIP_MEM_AVAILABLE, phys, 1);
 }
 
 bool hip_is_free(uint64_t phys, uint64_t size)

@@ -28,11 +28,10 @@ struct hip_cpu topology_of_this_cpu(void);
 void hip_finish(void);
 
 /*
- * Does the range overlap the kernel's memory (image, pool) or the registers of
- * its interrupt controllers and IOMMUs? No program gets any of that.
+ * Is any of it of this type (HIP_MEM_)? The kernel's, of which no program gets any:
+ * image, pool, registers of interrupt controllers and IOMMUs. RAM (available); else
+ * it is a device's, or nothing's.
  */
-bool hip_is_kernel(uint64_t phys, uint64_t size);
-/* Is this the address of RAM? Else it is a device's, or nothing's. */
-bool hip_is_ram(uint64_t phys);
+bool hip_has(int type, uint64_t phys, uint64_t size);
 /* Is all of it RAM that nothing is in? */
 bool hip_is_free(uint64_t phys, uint64_t size);

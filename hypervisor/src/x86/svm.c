@@ -75,7 +75,6 @@ static void init(struct ec *ec)
 	struct vmcb *b = v->vcpu.block;
 
 	v->vmcb = b;
-	v->host_phys = cpus[ec->cpu]->vcpu_host_phys + PAGE_SIZE;
 	b->intercept_dr = INTERCEPT_DR_ALL;
 	b->intercept_exception = exceptions;
 	b->msrpm = pool_to_phys(vcpu_msr_bitmap);
@@ -119,6 +118,10 @@ void svm_prepare(struct ec *ec)
 	struct svm *v = svm_of(ec);
 	unsigned changes;
 
+	v->host_phys = cpu->vcpu_host_phys + PAGE_SIZE;
+	/* Another CPU may know nothing of the VMCB: APM 2 15.15.4. */
+	if (!v->vcpu.asid)
+		v->vmcb->clean = 0;
 	vcpu_set_loaded(ec);
 	changes = vcpu_prepare(ec);
 	/* CR0.TS comes back from the guest as it is now. */
@@ -251,5 +254,6 @@ const struct vcpu_ops svm_ops = {
 	.init = init,
 	.save = svm_save,
 	.load = svm_load,
+	.add_tsc = svm_add_tsc,
 	.unload = vcpu_leave,
 };

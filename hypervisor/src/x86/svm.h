@@ -57,6 +57,7 @@ struct ec *svm_use_debug(struct ec *ec);
 /* svm_state.c */
 void svm_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);
 void svm_load(struct ec *ec, const struct utcb *utcb, uint64_t mtd);
+void svm_add_tsc(struct ec *ec, uint64_t ticks);
 /* The intercepts that are in force: the kernel's and the VMM's. */
 void svm_set_intercepts(struct svm *v);
 /* State that no processor is asked to enter. */

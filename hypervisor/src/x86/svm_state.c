@@ -162,6 +162,14 @@ static void load_injection(struct ec *ec, struct svm *v, const struct utcb *u)
 		v->vmcb->event = 0;
 }
 
+void svm_add_tsc(struct ec *ec, uint64_t ticks)
+{
+	struct svm *v = svm_of(ec);
+
+	v->vmcb->tsc_offset = v->vcpu.tsc_offset += ticks;
+	svm_dirty(v->vmcb, CLEAN_INTERCEPTS);
+}
+
 /*
  * What seldom is different, or is much work anyway, comes last, so that nothing
  * need be kept for after it.
@@ -178,11 +186,8 @@ static NOINLINE void load_different(struct ec *ec, struct svm *v, const struct u
 		load_injection(ec, v, u);
 	if (mtd & MTD_DR && u->dr7 & DR7_ENABLED)
 		svm_use_debug(ec);
-	if (mtd & MTD_TSC) {
-		v->vcpu.tsc_offset += u->tsc_offset;
-		v->vmcb->tsc_offset = v->vcpu.tsc_offset;
-		svm_dirty(v->vmcb, CLEAN_INTERCEPTS);
-	}
+	if (mtd & MTD_TSC)
+		svm_add_tsc(ec, u->tsc_offset);
 	if (mtd & MTD_TSC_AUX) {
 		v->vcpu.tsc_aux = (uint32_t)u->tsc_aux;
 		svm_prepare_again();

@@ -165,6 +165,7 @@ void vcpu_leave(struct ec *ec)
 	struct cpu *cpu = this_cpu();
 
 	vcpu_hide(cpu);
+	ec->vcpu->asid = 0;
 	if (cpu->debug_owner == ec) {
 		save_debug(ec->vcpu);
 		cpu->debug_owner = NULL;

@@ -52,6 +52,8 @@ struct vcpu_ops {
 	/* Copy the state that mtd names to and from the UTCB. */
 	void (*save)(struct ec *ec, struct utcb *utcb, uint64_t mtd);
 	void (*load)(struct ec *ec, const struct utcb *utcb, uint64_t mtd);
+	/* Its TSC is so much later. */
+	void (*add_tsc)(struct ec *ec, uint64_t ticks);
 
 	/* Its CPU stops caching it (VMCLEAR), before destroy or migration. */
 	void (*unload)(struct ec *ec);

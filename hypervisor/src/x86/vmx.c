@@ -2,8 +2,8 @@
  * vCPUs on VMX: making one, and what stands between two entries of the guest
  * when something changed.
  *
- * A VMCS is written on the CPU that its EC belongs to, when it is first needed
- * there; from then on `vmx_entry.S` enters the guest without looking at it, as
+ * A VMCS is written when it is first needed, the host's part on each CPU that its
+ * EC comes to; from then on `vmx_entry.S` enters the guest without looking at it, as
  * long as it is the current one and nothing that vmx_prepare() cares for is
  * different.
  */
@@ -43,7 +43,7 @@ void vmx_unload(struct ec *ec)
 	if (!vmclear(v->vcpu.block_phys))
 		panic("VMCLEAR failed");
 	list_remove(&v->vcpu.cached);
-	v->active = v->launched = 0;
+	v->active = 0;
 	v->host_cr3 = NO_VMCS;
 }
 
@@ -95,6 +95,8 @@ static void write_host(struct ec *ec, struct vmx *v)
 	vmwrite(VMCS_HOST_RIP, (uint64_t)vmx_exit_entry);
 	/* Exits push the general registers where they belong. */
 	vmwrite(VMCS_HOST_RSP, (uint64_t)&ec->regs.vector);
+	v->host_msr[VMX_TSC_AUX].value = cpu->tsc_aux_host;
+	vmx_count_msrs(v);
 }
 
 static void write_controls(struct vmx *v)
@@ -132,12 +134,10 @@ static void write_msrs(struct vmx *v)
 		if (i >= VMX_STAR && i <= VMX_SFMASK)
 			v->host_msr[i].value = rdmsr(index[i]);
 	}
-	v->host_msr[VMX_TSC_AUX].value = this_cpu()->tsc_aux_host;
 	vmwrite(VMCS_EXIT_MSR_STORE, pool_to_phys(v->guest_msr));
 	vmwrite(VMCS_ENTRY_MSR_LOAD, pool_to_phys(v->guest_msr));
 	vmwrite(VMCS_EXIT_MSR_LOAD, pool_to_phys(v->host_msr));
 	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 1);
-	vmx_count_msrs(v);
 }
 
 static void write_guest(void)
@@ -157,20 +157,20 @@ void vmx_make_current(struct ec *ec)
 
 	if ((!v->active && !vmclear(v->vcpu.block_phys)) || !vmptrld(v->vcpu.block_phys))
 		panic("VMCLEAR or VMPTRLD failed");
-	if (!v->active) {
-		v->active = 1;
-		v->vcpu.ec = ec;
-		list_append(&this_cpu()->vcpus, &v->vcpu.cached);
-	}
 	vcpu_set_loaded(ec);
 	if (!v->made) {
 		v->made = 1;
 		write_zeroes();
 		write_controls(v);
-		write_host(ec, v);
 		write_guest();
 		write_msrs(v);
 		vmwrite(VMCS_EPTP, eptp(ec));
+	}
+	if (!v->active) {
+		v->active = 1;
+		v->vcpu.ec = ec;
+		list_append(&this_cpu()->vcpus, &v->vcpu.cached);
+		write_host(ec, v);
 	}
 }
 
@@ -190,7 +190,7 @@ static void prepare_vpid(struct vmx *v)
 bool vmx_prepare(struct ec *ec)
 {
 	struct vmx *v = vmx_of(ec);
-	bool launch = !v->launched;
+	bool launch = v->host_cr3 == NO_VMCS;
 	unsigned changes;
 
 	vmx_need_current(ec);
@@ -209,7 +209,6 @@ bool vmx_prepare(struct ec *ec)
 	}
 	if (read_cr2() != v->cr2)
 		write_cr2(v->cr2);
-	v->launched = 1;
 	return launch;
 }
 
@@ -223,5 +222,6 @@ const struct vcpu_ops vmx_ops = {
 	.init = init,
 	.save = vmx_save,
 	.load = vmx_load,
+	.add_tsc = vmx_add_tsc,
 	.unload = vmx_unload,
 };

@@ -38,7 +38,7 @@ struct vmx {
 	struct vcpu vcpu; /* first; its block: VMCS, virtual APIC */
 
 	/* vmx_entry.S: what it compares */
-	uint64_t host_cr3;     /* in the VMCS; ~0: not to be trusted */
+	uint64_t host_cr3;     /* in the VMCS; ~0: not yet, it is not launched either */
 	uint64_t cr2;	       /* the guest's */
 	uint8_t host_gdtr[16]; /* LGDT's operand: the kernel's */
 
@@ -58,9 +58,8 @@ struct vmx {
 	struct vmx_msr guest_msr[VMX_MSRS + 1] aligned_to(16);
 	struct vmx_msr host_msr[VMX_MSRS] aligned_to(16);
 
+	uint8_t active; /* this CPU may cache the VMCS */
 	uint8_t made;	/* the VMCS is written */
-	uint8_t active; /* this CPU may cache it */
-	uint8_t launched;
 };
 
 static_assert(sizeof(struct vmx) <= PAGE_SIZE);
@@ -114,6 +113,7 @@ const char *vmx_turn_on(struct cpu *cpu, bool first);
 /* vmx_state.c */
 void vmx_save(struct ec *ec, struct utcb *utcb, uint64_t mtd);
 void vmx_load(struct ec *ec, const struct utcb *utcb, uint64_t mtd);
+void vmx_add_tsc(struct ec *ec, uint64_t ticks);
 /* How many of the MSR areas' entries matter. */
 void vmx_count_msrs(struct vmx *v);
 

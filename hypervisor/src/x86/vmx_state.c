@@ -281,6 +281,13 @@ static ALWAYS_INLINE void load_tpr(struct vmx *v, const struct utcb *u)
 		vmwrite(VMCS_TPR_THRESHOLD, v->tpr_threshold);
 }
 
+void vmx_add_tsc(struct ec *ec, uint64_t ticks)
+{
+	vmx_need_current(ec);
+	ec->vcpu->tsc_offset += ticks;
+	vmwrite(VMCS_TSC_OFFSET, ec->vcpu->tsc_offset);
+}
+
 /*
  * What seldom is different, or is much work anyway, comes last, so that nothing
  * need be kept for after it. Which paging mode it is, is known only when CR and
@@ -306,10 +313,8 @@ static NOINLINE void load_different(struct ec *ec, struct vmx *v, const struct u
 	if (mtd & MTD_PDPTE && pae_paging(v))
 		for (unsigned i = 0; i < 4; i++)
 			vmwrite(VMCS_GUEST_PDPTE0 + i, u->pdpte[i]);
-	if (mtd & MTD_TSC && u->tsc_offset) {
-		v->vcpu.tsc_offset += u->tsc_offset;
-		vmwrite(VMCS_TSC_OFFSET, v->vcpu.tsc_offset);
-	}
+	if (mtd & MTD_TSC && u->tsc_offset)
+		vmx_add_tsc(ec, u->tsc_offset);
 	if (mtd & MTD_TSC_AUX && u->tsc_aux != v->vcpu.tsc_aux && v->secondary & SECONDARY_RDTSCP) {
 		v->guest_msr[VMX_TSC_AUX].value = v->vcpu.tsc_aux = (uint32_t)u->tsc_aux;
 		vmx_count_msrs(v);
