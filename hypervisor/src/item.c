@@ -236,8 +236,8 @@ static const uint64_t limits[] = {
 	[CRD_OBJ] = SELECTORS,
 };
 
-static inline enum status delegate(struct transfer *t, struct item item, uint64_t window,
-				   const struct pd *sender)
+[[gnu::always_inline]] static inline enum status delegate(struct transfer *t, struct item item,
+							  uint64_t window, const struct pd *sender)
 {
 	unsigned type = CRD_TYPE(item.crd);
 	bool kernel = item.how & ITEM_KERNEL && sender == pd_root;

@@ -32,20 +32,6 @@ enum status mapping_apply(const struct mapping *m, unsigned rights)
 	return s;
 }
 
-void mapping_link(struct mapping *parent, struct mapping *m)
-{
-	m->parent = parent;
-	m->child = NULL;
-	m->prev = NULL;
-	m->next = NULL;
-	if (parent) {
-		m->next = parent->child;
-		if (m->next)
-			m->next->prev = m;
-		parent->child = m;
-	}
-}
-
 void mapping_leave(struct mapping *m)
 {
 	if (m->type != CRD_OBJ) {

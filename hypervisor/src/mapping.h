@@ -153,7 +153,20 @@ void mapping_revoke_drop(struct revocation *r);
 [[nodiscard]] bool mapping_clear(struct pd *pd);
 
 /* For revoke.c; mdb_lock is held. */
-void mapping_link(struct mapping *parent, struct mapping *m);
+static inline void mapping_link(struct mapping *parent, struct mapping *m)
+{
+	m->parent = parent;
+	m->child = NULL;
+	m->prev = NULL;
+	m->next = NULL;
+	if (parent) {
+		m->next = parent->child;
+		if (m->next)
+			m->next->prev = m;
+		parent->child = m;
+	}
+}
+
 void mapping_unlink(struct mapping *m);
 /* Make hardware agree with the mapping's rights, or with none at all. */
 [[nodiscard]] enum status mapping_apply(const struct mapping *m, unsigned rights);
