@@ -219,8 +219,8 @@ static void random_reset(struct utcb *u, unsigned event)
 			       : r >> 60 < 12 ? 1ul << (random() & 63)
 					      : words[r % n] ^ 1ul << (random() & 63);
 	}
-	/* Bits of modes, which chance seldom finds. */
-	if (random() % 4 == 0) {
+	/* Bits of modes, which chance seldom finds; Bochs' VMX ends at some. */
+	if (is_svm() && random() % 4 == 0) {
 		u->cr0 ^= random() & CR0_PG_PE;
 		u->cr4 ^= random() & CR4_PAE;
 		u->efer ^= random() & EFER_LONG;
