@@ -115,9 +115,10 @@ static void find_format(void)
 		fpu_xcr0 &= XCR0_KNOWN;
 		fpu_xss = features.ecx & XSS_KNOWN;
 		xsetbv((uint32_t)fpu_xcr0);
-		wrmsr(MSR_XSS, fpu_xss);
-		carried = fpu_xcr0 | fpu_xss;
+		/* Not XSS's, which come last: of these the processor refuses some values. */
 		size = cpuid(CPUID_XSAVE, 1).ebx;
+		wrmsr(MSR_XSS, fpu_xss);
+		carried = fpu_xcr0;
 		return;
 	}
 	/* Of the standard format goes through a UTCB what fits in front. */

@@ -110,25 +110,34 @@ void sm_up(struct sm *sm)
 
 /*
  * What is freed may let go of more. When there is nothing more to free, or
- * always something new, that is enough.
+ * always something new, that is enough; in the latter case not for those who
+ * came meanwhile, so that ups at once are few.
  */
 static void notice(struct deferred *d)
 {
 	struct sm *sm = container_of(d, struct sm, notify);
+	bool more = rcu_hurry();
+	uint32_t due = more ? sm->due : __atomic_load_n(&sm->notices, __ATOMIC_ACQUIRE), left;
 
-	if (--sm->rounds && rcu_hurry()) {
-		rcu_defer(d, notice);
-		return;
+	if (!--sm->rounds || !more) {
+		left = __atomic_sub_fetch(&sm->notices, due, __ATOMIC_ACQ_REL);
+		while (due--)
+			sm_up(sm);
+		if (!left) {
+			object_put(&sm->object);
+			return;
+		}
+		sm->due = left;
+		sm->rounds = GRACE_PERIODS;
 	}
-	for (uint32_t n = __atomic_exchange_n(&sm->notices, 0, __ATOMIC_ACQ_REL); n > 0; n--)
-		sm_up(sm);
-	object_put(&sm->object);
+	rcu_defer(d, notice);
 }
 
 void sm_notify(struct sm *sm)
 {
-	sm->rounds = GRACE_PERIODS;
 	if (__atomic_fetch_add(&sm->notices, 1, __ATOMIC_ACQ_REL) == 0) {
+		sm->due = 1;
+		sm->rounds = GRACE_PERIODS;
 		object_get(&sm->object);
 		rcu_defer(&sm->notify, notice);
 	}

@@ -30,7 +30,8 @@ struct sm {
 	struct sm *chain;	/* a reference */
 	uint64_t ups;		/* of a signal; under the chain's lock */
 	struct deferred notify; /* until memory is free */
-	uint32_t notices;	/* atomic: ups that are due then */
+	uint32_t notices;	/* atomic: ups that are due then, or later */
+	uint32_t due;		/* of these, then */
 	uint8_t rounds;		/* grace periods that it waits at most */
 };
 

@@ -92,7 +92,7 @@ static enum status copy_state(const struct ec *self, struct ec *ec, uint64_t mtd
 {
 	struct utcb *u = self->utcb;
 
-	if (ec->cpu != self->cpu && (cpus[ec->cpu]->current == ec || ec_is_vcpu(ec)))
+	if (ec->ended || (ec->cpu != self->cpu && (cpus[ec->cpu]->current == ec || ec_is_vcpu(ec))))
 		return TIMEOUT;
 	if (ec_is_vcpu(ec)) {
 		if (!ec->callee)
@@ -163,7 +163,8 @@ static enum status vcpu_state(struct ec *self, void *o)
 	struct ec *ec = o;
 	bool set = syscall_flags(self->regs.rdi) == EC_SET_STATE;
 
-	if (!ec_is_vcpu(ec))
+	/* The CPU has let go of one that ended, for good. */
+	if (!ec_is_vcpu(ec) || ec->ended)
 		return BAD_CAPABILITY;
 	if (ec->cpu != self->cpu)
 		return BAD_CPU;

@@ -19,6 +19,27 @@ static void startup(void)
 	EQUAL(vm.count, 1);
 }
 
+/* The CPU has let go of one that ended, which goes with its last capability: it stays so. */
+static void state_ended(void)
+{
+	unsigned long ec;
+
+	make_vm(boot_cpu, MTD_RIP_LEN);
+	for (unsigned i = 0; i < 20; i++) {
+		ec = sel();
+		SETUP(create_vcpu(ec, vm.pd, boot_cpu, 0x1000));
+		SETUP(create_sc(sel(), SEL_ROOT_PD, ec, QPD(PRIORITY, 1000)));
+		EQUAL(vcpu_get_state(ec, MTD_RIP_LEN), BAD_CAPABILITY);
+		my_utcb->mtd = MTD_RIP_LEN;
+		EQUAL(vcpu_set_state(ec, false), BAD_CAPABILITY);
+		EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_RECALL, ec), 1, 0), TIMEOUT);
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, ec)));
+		quiesce();
+	}
+	run(guest_hlt, nothing, NULL);
+	EQUAL(vm.count, 1);
+}
+
 /* Instructions, and where they end up. */
 static const struct {
 	const char *code;
@@ -364,6 +385,7 @@ const struct test vcpu_tests[] = {
 	{"vcpu.recall", recall, 0},
 	{"vcpu.state_outside", state_outside, 0},
 	{"vcpu.state_refused", state_refused, 0},
+	{"vcpu.state_ended", state_ended, 0},
 	{"vcpu.recall_halted", recall_halted, 0},
 	{"vcpu.recall_other_cpu", recall_other_cpu, 2},
 	{"vcpu.map", map, 0},

@@ -751,6 +751,42 @@ static void test_loaded_tables(void **state)
 	machine_finish();
 }
 
+/* There is always something new to be freed. */
+static bool stop;
+
+static void again(struct deferred *d)
+{
+	if (!stop)
+		rcu_defer(d, again);
+}
+
+/* Who revokes on and on is told of what was first, and of all in the end. */
+static void test_notices(void **state)
+{
+	enum { CALLS_MADE = 500 };
+	struct deferred endless;
+	const struct sm *sm;
+
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	stop = false;
+	again(&endless);
+	make_sm(0, 0);
+	sm = container_of(root_object(SM), struct sm, object);
+	for (unsigned i = 0; i < CALLS_MADE; i++) {
+		make_sm(1, 0);
+		must(hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, SM,
+			       CRD(CRD_OBJ, RIGHTS_ALL, 0, SM + 1), 0, 0, 0),
+		     SUCCESS);
+		rcu_run(this_cpu());
+	}
+	assert_true(sm->count > CALLS_MADE - 50);
+	stop = true;
+	run_grace_periods();
+	assert_int_equal(sm->count, CALLS_MADE);
+	machine_finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -770,12 +806,13 @@ int main(void)
 		cmocka_unit_test(test_dies_in_call),
 		cmocka_unit_test(test_dies_in_revoke),
 		cmocka_unit_test(test_dies_on_the_way_back),
-		cmocka_unit_test(test_many_end),
 		cmocka_unit_test(test_long_quantum),
 		cmocka_unit_test(test_dead_capability),
 		cmocka_unit_test(test_dies_in_create_pd),
 		cmocka_unit_test(test_recalled_in_call),
 		cmocka_unit_test(test_loaded_tables),
+		cmocka_unit_test(test_many_end),
+		cmocka_unit_test(test_notices),
 	};
 
 	fixture_seed();
