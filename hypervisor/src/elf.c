@@ -5,7 +5,7 @@
 #include <abi/hip.h>
 
 #include "kernel.h"
-#include "panic.h"
+#include "log.h"
 #include "x86/boot.h"
 
 struct header {

@@ -3,7 +3,7 @@
  */
 #include "kernel.h"
 
-#include "panic.h"
+#include "log.h"
 #include "sc.h"
 #include "syscall.h"
 #include "x86/boot.h"

@@ -15,7 +15,6 @@
 
 #include <stdarg.h>
 
-#include "panic.h"
 #include "x86/apic.h"
 #include "x86/cpu.h"
 #include "x86/insn.h"

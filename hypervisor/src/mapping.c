@@ -3,7 +3,7 @@
  */
 #include "mapping.h"
 
-#include "panic.h"
+#include "log.h"
 #include "pd.h"
 #include "tlb.h"
 #include "x86/iommu.h"

@@ -4,7 +4,7 @@
 #include "object.h"
 
 #include "ec.h"
-#include "panic.h"
+#include "log.h"
 #include "pd.h"
 #include "sc.h"
 #include "sm.h"

@@ -4,7 +4,7 @@
  */
 #include "page.h"
 
-#include "panic.h"
+#include "log.h"
 #include "pd.h"
 #include "x86/cpu.h"
 

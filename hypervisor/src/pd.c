@@ -3,7 +3,7 @@
  */
 #include "pd.h"
 
-#include "panic.h"
+#include "log.h"
 #include "tlb.h"
 #include "x86/insn.h"
 #include "x86/iommu.h"

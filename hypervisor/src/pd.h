@@ -5,7 +5,6 @@
 #pragma once
 
 #include "mapping.h"
-#include "quota.h"
 
 struct cpu;
 

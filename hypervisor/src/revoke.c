@@ -14,7 +14,7 @@
  * revoke it there.
  */
 
-#include "panic.h"
+#include "log.h"
 #include "pd.h"
 #include "tlb.h"
 #include "x86/irq.h"

@@ -6,7 +6,7 @@
 
 #include <abi/hip.h>
 
-#include "panic.h"
+#include "log.h"
 #include "sc.h"
 #include "x86/irq.h"
 

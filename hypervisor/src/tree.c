@@ -3,7 +3,7 @@
  */
 #include "tree.h"
 
-#include "panic.h"
+#include "log.h"
 #include "pd.h"
 #include "tlb.h"
 

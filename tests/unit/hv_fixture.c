@@ -14,7 +14,6 @@
 #include "fpu.h"
 #include "kernel.h"
 #include "log.h"
-#include "panic.h"
 #include "syscall.h"
 #include "tlb.h"
 #include "x86/apic.h"

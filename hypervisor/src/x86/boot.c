@@ -12,7 +12,6 @@
 #include "../fpu.h"
 #include "../kernel.h"
 #include "../log.h"
-#include "../panic.h"
 #include "../pd.h"
 #include "../sm.h"
 #include "acpi.h"

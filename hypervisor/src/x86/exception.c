@@ -3,7 +3,7 @@
  */
 #include "../fpu.h"
 #include "../ipc.h"
-#include "../panic.h"
+#include "../log.h"
 #include "../sc.h"
 #include "../tlb.h"
 #include "insn.h"

@@ -5,7 +5,6 @@
 #include "hip.h"
 
 #include "../log.h"
-#include "../panic.h"
 #include "../tree.h"
 #include "acpi.h"
 #include "boot.h"

@@ -6,7 +6,6 @@
 #include "iommu.h"
 
 #include "../log.h"
-#include "../panic.h"
 #include "../pd.h"
 #include "../timeout.h"
 #include "acpi.h"

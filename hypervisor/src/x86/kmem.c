@@ -6,7 +6,7 @@
  */
 #include "kmem.h"
 
-#include "../panic.h"
+#include "../log.h"
 #include "boot.h"
 #include "cpu.h"
 #include "insn.h"

@@ -11,7 +11,6 @@
 
 #include "../kernel.h"
 #include "../log.h"
-#include "../panic.h"
 #include "apic.h"
 #include "hip.h"
 #include "kmem.h"

@@ -11,7 +11,7 @@
 
 #include <abi/hip.h>
 
-#include "../panic.h"
+#include "../log.h"
 #include "../pd.h"
 
 enum { VMCS_ORDER = 1 /* and the virtual-APIC page */, VPIDS = 1 << 16 };
