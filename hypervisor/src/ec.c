@@ -325,11 +325,9 @@ void ec_post(struct ec *ec, uint32_t what)
 		return;
 	}
 	cpu = cpus[ec->cpu];
-	object_get(&ec->object);
-	if (__atomic_fetch_or(&ec->pending, what, __ATOMIC_ACQ_REL)) {
-		object_put(&ec->object);
+	if (__atomic_fetch_or(&ec->pending, what, __ATOMIC_ACQ_REL))
 		return;
-	}
+	object_get(&ec->object);
 	ec->inbox_next = __atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED);
 	while (!__atomic_compare_exchange_n(&cpu->inbox, &ec->inbox_next, ec, true,
 					    __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {

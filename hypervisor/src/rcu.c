@@ -109,16 +109,13 @@ bool rcu_hurry(void)
 	bool any = false;
 
 	for (uint32_t i = 0; i < cpu_count; i++) {
-		struct cpu *cpu = cpus[i];
-
-		if (!rcu_busy(cpu))
-			continue;
-		any = true;
-		if (cpu != self)
-			ipi_send(i);
+		if (rcu_busy(cpus[i])) {
+			any = true;
+			if (i != self->id)
+				ipi_send(i);
+		}
 	}
-	if (any)
-		self->resched = 1;
+	self->resched |= any;
 	return any;
 }
 
