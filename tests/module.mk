@@ -188,7 +188,7 @@ endef
 MATRIX_SRC := $(addprefix tests/hypercall/,matrix.c matrix_ipc.c matrix_create.c \
 	matrix_memory.c matrix_control.c matrix_device.c)
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
-	machine.c ecs.c events.c servant.c settle.c boot.c call.c reply.c create.c \
+	machine.c ecs.c events.c servant.c settle.c boot.c call.c reply.c create.c churn.c \
 	semaphore.c delegate.c ports.c items.c translate.c revoke.c exception.c recall.c \
 	schedule.c time.c gsi.c quota.c fpu.c smp.c remote.c signal.c \
 	control.c oom.c vm.c vcpu.c \
@@ -199,6 +199,10 @@ $(eval $(call hypercall,hypercall,$(HYPERCALL_SRC)))
 # Devices, with and without IOMMU.
 $(eval $(call hypercall,device,$(addprefix tests/hypercall/,device.c \
 	device_interrupt.c edu.c) \
+	$(filter-out %/topics.c $(MATRIX_SRC),$(HYPERCALL_SRC))))
+
+# Objects by the million.
+$(eval $(call hypercall,millions,tests/hypercall/millions.c \
 	$(filter-out %/topics.c $(MATRIX_SRC),$(HYPERCALL_SRC))))
 
 # The same with all mitigations, needed or not: the paths that boot patches.

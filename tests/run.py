@@ -35,6 +35,7 @@ HYPERCALL_RUNS = [
     ("bochs-svm", 1, 900),
 ]
 MITIGATED_RUNS = [("qemu-tcg", 2, 900)]
+MILLIONS_RUNS = [("qemu-tcg", 2, 900)]
 
 # Where device tests run: QEMU with these devices (platform/qemu.py).
 DEVICE_RUNS = [
@@ -190,6 +191,8 @@ def jobs(levels):
                 else HYPERCALL_RUNS
             for platform, cpus, limit in runs:
                 yield run_hypercall, (image, platform, cpus, limit)
+        for platform, cpus, limit in MILLIONS_RUNS:
+            yield run_hypercall, (BUILD / "millions.iso", platform, cpus, limit)
         for devices, cpus in DEVICE_RUNS:
             yield run_hypercall, (BUILD / "device.iso", "qemu-tcg", cpus, 600,
                                   devices)

@@ -30,7 +30,7 @@ static inline uint64_t tsc_of_us(uint64_t us)
 {
 	uint64_t ticks;
 
-	if (__builtin_mul_overflow(us, tsc_khz, &ticks) || ticks > TICKS_MAX)
+	if (__builtin_mul_overflow(us, tsc_khz, &ticks) || ticks / 1000 > TICKS_MAX)
 		return TICKS_MAX;
 	return ticks / 1000;
 }

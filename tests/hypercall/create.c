@@ -270,109 +270,6 @@ static void sm_signal(void)
 	EQUAL(look(CRD(CRD_OBJ, 0, 0, s)), 0);
 }
 
-/* Thousands of each, in turn at one place: nothing is lost. */
-static void churn(const struct kind *k, unsigned times)
-{
-	unsigned long s = sel(), before;
-
-	a_local_ec = make_handler(SEL_ROOT_PD, boot_cpu, nothing)->ec;
-	for (unsigned i = 0; i < 4; i++) {
-		SETUP(k->create(s, SEL_ROOT_PD));
-		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, s)));
-	}
-	before = usage_settled(SEL_ROOT_PD);
-	for (unsigned i = 0; i < times; i++) {
-		enum status status = k->create(s, SEL_ROOT_PD);
-
-		if (status != SUCCESS) {
-			/* Freed memory is not back yet. */
-			quiesce();
-			status = k->create(s, SEL_ROOT_PD);
-		}
-		EQUAL(status, SUCCESS);
-		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, s)), SUCCESS);
-	}
-	wait_usage(SEL_ROOT_PD, before);
-}
-
-static enum status ec_here(unsigned long s, unsigned long owner)
-{
-	static unsigned long at;
-
-	if (!at)
-		at = free_pages(0);
-	return create_ec(s, owner, EC_LOCAL, at, boot_cpu, 0, 0);
-}
-
-static enum status thread_here(unsigned long s, unsigned long owner)
-{
-	static unsigned long at;
-
-	if (!at)
-		at = free_pages(0);
-	return create_ec(s, owner, EC_GLOBAL, at, boot_cpu, 0, 0);
-}
-
-static void churn_sm(void)
-{
-	churn(&(struct kind){sm_at, 0}, 10000);
-}
-
-static void churn_pt(void)
-{
-	churn(&(struct kind){pt_at, 0}, 10000);
-}
-
-static void churn_ec(void)
-{
-	churn(&(struct kind){ec_here, 0}, 3000);
-}
-
-static void churn_thread(void)
-{
-	churn(&(struct kind){thread_here, 0}, 3000);
-}
-
-static void churn_pd(void)
-{
-	churn(&(struct kind){pd_at, 0}, 3000);
-}
-
-static unsigned long churned_ec;
-
-/* An SC's EC is destroyed before or after it, or both at once. */
-static enum status running(unsigned long s, unsigned long owner)
-{
-	static unsigned long at;
-	struct frame *f = (struct frame *)page[PAGES - 1];
-	enum status status;
-
-	if (!at)
-		at = free_pages(0);
-	/* On nobody else's stack: it ends at once. */
-	f->function = nothing;
-	status = create_ec(churned_ec, owner, EC_GLOBAL, at, boot_cpu, (unsigned long)f,
-			   common_events(SEL_ROOT_PD, boot_cpu));
-	return status ? status : create_sc(s, owner, churned_ec, QPD(1, 1000));
-}
-
-static void churn_sc(void)
-{
-	unsigned long s = sel_range(1), before = 0;
-
-	churned_ec = s + 1;
-	for (unsigned i = 0; i < 2000; i++) {
-		EQUAL(running(s, SEL_ROOT_PD), SUCCESS);
-		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, i % 3 == 0, i % 3 == 1 ? s + 1 : s)),
-		      SUCCESS);
-		EQUAL(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 1, s)), SUCCESS);
-		sleep_us(10);
-		if (i == 10)
-			before = usage_settled(SEL_ROOT_PD);
-	}
-	wait_usage(SEL_ROOT_PD, before);
-}
-
 /* Many at the same time. */
 static void many_sms(void)
 {
@@ -433,12 +330,6 @@ const struct test create_tests[] = {
 	{"create.sc_parameters", sc_parameters, 0},
 	{"create.pt_parameters", pt_parameters, 0},
 	{"create.sm_signal", sm_signal, 0},
-	{"create.churn_sm", churn_sm, 0},
-	{"create.churn_pt", churn_pt, 0},
-	{"create.churn_ec", churn_ec, 0},
-	{"create.churn_thread", churn_thread, 0},
-	{"create.churn_sc", churn_sc, 0},
-	{"create.churn_pd", churn_pd, 0},
 	{"create.many_sms", many_sms, 0},
 	{0},
 };

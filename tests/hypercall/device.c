@@ -223,4 +223,6 @@ static const struct test device_tests[] = {
 /* device_interrupt.c */
 extern const struct test device_interrupt_tests[];
 
+const unsigned often = 1;
+
 const struct test *const topics[] = {device_tests, device_interrupt_tests, NULL};

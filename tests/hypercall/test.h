@@ -27,7 +27,7 @@ struct test {
 };
 
 /* By topic, each ended by one without a name. */
-extern const struct test boot_tests[], call_tests[], reply_tests[], create_tests[],
+extern const struct test boot_tests[], call_tests[], reply_tests[], create_tests[], churn_tests[],
 	delegate_tests[], ports_tests[], items_tests[], translate_tests[], revoke_tests[],
 	semaphore_tests[], exception_tests[], recall_tests[], schedule_tests[], time_tests[],
 	gsi_tests[], quota_tests[], fpu_tests[], smp_tests[], remote_tests[], signal_tests[],
@@ -36,6 +36,8 @@ extern const struct test boot_tests[], call_tests[], reply_tests[], create_tests
 	suspend_tests[];
 /* Those of this program, ended by NULL. */
 extern const struct test *const topics[];
+/* What is done thousands of times is done so many times that, in this program. */
+extern const unsigned often;
 
 /* Results */
 

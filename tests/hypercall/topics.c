@@ -3,9 +3,12 @@
  */
 #include "test.h"
 
+const unsigned often = 1;
+
 const struct test *const topics[] = {
 	boot_tests,
 	create_tests,
+	churn_tests,
 	call_tests,
 	reply_tests,
 	semaphore_tests,

@@ -577,6 +577,27 @@ static void test_long_quantum(void **state)
 	machine_finish();
 }
 
+/* One that is not too long is as long as was asked for. */
+static void test_quantum(void **state)
+{
+	const uint64_t us = 100000000;
+	struct ec *thread;
+	uint64_t start;
+
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	make_large_pd();
+	thread = make_ec(1, SEL_PD, true, 0);
+	thread->resume = resume_iret;
+	assert_ptr_equal(hypercall(CALL_CREATE_SC, 0, SC + 1, SEL_PD, EC + 1, QPD(2, us), 0),
+			 thread);
+	start = tsc_now;
+	/* The timer is armed for who ran before, at first. */
+	assert_ptr_equal(tick(this_cpu()->timer_armed - tsc_now), thread);
+	assert_int_equal(this_cpu()->timer_armed - start, us * tsc_khz / 1000);
+	machine_finish();
+}
+
 /* From CPU 1: a PD ends, and who revokes what that had passed on. */
 static void end_from_afar(void)
 {
@@ -807,6 +828,7 @@ int main(void)
 		cmocka_unit_test(test_dies_in_revoke),
 		cmocka_unit_test(test_dies_on_the_way_back),
 		cmocka_unit_test(test_long_quantum),
+		cmocka_unit_test(test_quantum),
 		cmocka_unit_test(test_dead_capability),
 		cmocka_unit_test(test_dies_in_create_pd),
 		cmocka_unit_test(test_recalled_in_call),
