@@ -43,6 +43,14 @@ static void acknowledge(struct edu *e)
 	e->registers[EDU_ACK / 4] = 1;
 }
 
+/* Its semaphore, after an interrupt of the device. */
+static enum status interrupted(struct edu *e, unsigned long sm, uint64_t us)
+{
+	raise(e);
+	acknowledge(e);
+	return sm_down(sm, in_us(us));
+}
+
 static void use_pin(struct edu *e)
 {
 	acknowledge(e);
@@ -113,18 +121,14 @@ static void message_signal(void)
 	s = (struct syscall){(unsigned long)e->config, boot_cpu, signal, 0};
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
 	send_messages(e, s.rsi, (uint32_t)s.rdx);
-	raise(e);
-	acknowledge(e);
-	EQUAL(sm_down(other, in_us(LONG_US)), SUCCESS);
+	EQUAL(interrupted(e, other, LONG_US), SUCCESS);
 	/* A signal can only be given to a device's. */
 	s = (struct syscall){0, boot_cpu, signal, 0};
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), BAD_DEVICE);
 	s = (struct syscall){0, boot_cpu, sm, 0};
 	EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
 	EQUAL(s.rsi, 0);
-	raise(e);
-	acknowledge(e);
-	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
+	EQUAL(interrupted(e, sm, LONG_US), SUCCESS);
 	EQUAL(sm_down(other, 1), TIMEOUT);
 	use_pin(e);
 }
@@ -140,22 +144,14 @@ static void message_of_other(void)
 	need_remapping(sm, e);
 	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address, &data), SUCCESS);
 	send_messages(other, address, data);
-	raise(other);
-	acknowledge(other);
-	EQUAL(sm_down(sm, in_us(50000)), TIMEOUT);
+	EQUAL(interrupted(other, sm, 50000), TIMEOUT);
 	send_messages(e, address, data);
-	raise(e);
-	acknowledge(e);
-	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
+	EQUAL(interrupted(e, sm, LONG_US), SUCCESS);
 	/* It changes hands. */
 	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)other->config, &address, &data), SUCCESS);
-	raise(e);
-	acknowledge(e);
-	EQUAL(sm_down(sm, in_us(50000)), TIMEOUT);
+	EQUAL(interrupted(e, sm, 50000), TIMEOUT);
 	send_messages(other, address, data);
-	raise(other);
-	acknowledge(other);
-	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
+	EQUAL(interrupted(other, sm, LONG_US), SUCCESS);
 	use_pin(e);
 	use_pin(other);
 }
@@ -223,9 +219,7 @@ static void slept(void)
 	edu_store(e, ram_phys);
 	EQUAL(ram[0], pattern);
 	check_copies(e, 0);
-	raise(e);
-	acknowledge(e);
-	EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
+	EQUAL(interrupted(e, sm, LONG_US), SUCCESS);
 	use_pin(e);
 }
 

@@ -67,14 +67,20 @@ struct frame *make_servant(unsigned long pd)
 	return f;
 }
 
-uint64_t ask(const struct frame *servant, enum servant_op op, uint64_t a, uint64_t b)
+static uint64_t ask_words(const struct frame *servant, enum servant_op op, uint64_t a, uint64_t b,
+			  unsigned words)
 {
 	my_utcb->word[0] = op;
 	my_utcb->word[1] = a;
 	my_utcb->word[2] = b;
-	my_utcb->items = 3;
+	my_utcb->items = words;
 	SETUP(call(servant->pt));
 	return my_utcb->word[0];
+}
+
+uint64_t ask(const struct frame *servant, enum servant_op op, uint64_t a, uint64_t b)
+{
+	return ask_words(servant, op, a, b, 3);
 }
 
 uint64_t ask_call(const struct frame *servant, uint64_t rdi, uint64_t rsi, uint64_t rdx,
@@ -83,12 +89,7 @@ uint64_t ask_call(const struct frame *servant, uint64_t rdi, uint64_t rsi, uint6
 	my_utcb->word[3] = rdx;
 	my_utcb->word[4] = rax;
 	my_utcb->word[5] = r8;
-	my_utcb->word[0] = OP_CALL;
-	my_utcb->word[1] = rdi;
-	my_utcb->word[2] = rsi;
-	my_utcb->items = 6;
-	SETUP(call(servant->pt));
-	return my_utcb->word[0];
+	return ask_words(servant, OP_CALL, rdi, rsi, 6);
 }
 
 void send_item(struct frame *servant, uint64_t crd, uint64_t how)

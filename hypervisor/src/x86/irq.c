@@ -210,8 +210,10 @@ enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned fla
 
 	if (!a == (device == SOURCE_UNKNOWN))
 		return BAD_DEVICE;
-	if (!a || !(flags & FLAG_GSI_MODE))
-		flags = a ? g->mode : 0;
+	if (!a)
+		flags = 0;
+	else if (!(flags & FLAG_GSI_MODE))
+		flags = g->mode;
 	lock(&irq_lock);
 	s = iommu_interrupt(gsi, a ? a->source : device, cpus[cpu]->apic_id, flags & FLAG_GSI_LEVEL,
 			    address);
