@@ -229,9 +229,10 @@ $(eval $(call program_rules,watchdog,tests/fuzz/hypercall/watchdog.c))
 
 # Guest tests: small guests that boot as Linux does. NAME is one file beside
 # lib.c; build/guest/NAME.bin is a bzImage.
-GUEST_TESTS	:= $(addsuffix .bin,$(addprefix $(B)/guest/,exits fuzz))
+GUEST_TESTS	:= $(addsuffix .bin,$(addprefix $(B)/guest/,exits fuzz modes))
 guest_objects	= $(addprefix $(B)/tests/guest/,start.o lib.o $(1).o)
-OBJECTS		+= $(call guest_objects,exits) $(B)/tests/guest/fuzz.o
+OBJECTS		+= $(call guest_objects,exits) \
+		   $(addprefix $(B)/tests/guest/,fuzz.o modes.o modes_code.o)
 
 $(B)/tests/guest/%.o: tests/guest/%.c $(B)/flags
 	@mkdir -p $(@D); $(call say,CC)
@@ -241,6 +242,7 @@ $(B)/tests/guest/%.o: tests/guest/%.S $(B)/flags
 	@mkdir -p $(@D); $(call say,AS)
 	$(Q)$(CC) $(MACHINE) -MMD -MP -c -o $@ $<
 
+$(B)/guest/modes.bin: $(B)/tests/guest/modes_code.o
 $(GUEST_TESTS): $(B)/guest/%.bin: $(call guest_objects,%) tests/guest/guest.ld
 	@mkdir -p $(@D); $(call say,LD)
 	$(Q)$(CC) $(LINK) -Wl,--no-warn-rwx-segments \

@@ -13,9 +13,6 @@
 #include "x86/suspend.h"
 #include "x86/vcpu.h"
 
-/* All of the state but what is too much for a look. */
-#define MTD_LOOK (~(uint64_t)MTD_FPU)
-
 struct ec *sys_revoke(uint64_t id, struct ec *self)
 {
 	struct regs *r = &self->regs;
@@ -106,9 +103,10 @@ static enum status copy_state(const struct ec *self, struct ec *ec, uint64_t mtd
 	return SUCCESS;
 }
 
+/* A look at the state leaves out what is too much for that. */
 static enum status recall(struct ec *self, void *ec)
 {
-	enum status s = self->regs.rsi == 1 ? copy_state(self, ec, MTD_LOOK) : SUCCESS;
+	enum status s = self->regs.rsi == 1 ? copy_state(self, ec, ~(uint64_t)MTD_FPU) : SUCCESS;
 
 	ec_post(ec, PENDING_RECALL);
 	return s;

@@ -30,10 +30,11 @@ def start(boot, images, platform, name, restart=0):
         extra=["vmm.elf", f"guest/{name}.bin"]))
 
 
+@pytest.mark.parametrize("name", ["exits", "modes"])
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_exits(boot, images, platform):
+def test_exits(boot, images, platform, name):
     """What the guest sees of exits is the same on every vendor."""
-    console = start(boot, images, platform, "exits")
+    console = start(boot, images, platform, name)
     console.expect(r"\[root\] [^\r\n]*vm test: ended with code \d+", 60)
     text = console.everything()
     assert not re.findall(r"guest: [^\r\n]*FAIL[^\r\n]*", text)

@@ -236,6 +236,15 @@ static void cpl_is_in_ss(void **state)
 	vmcb.cpl = 1;
 	svm_save(&vcpu, &utcb, MTD_CS_SS);
 	assert_int_equal(utcb.ss.rights, 0xb3);
+	utcb.ss.rights = utcb.cs.rights = 0;
+	vmcb.cs.rights = 0xa9b;
+	svm_save(&vcpu, &utcb, MTD_RIGHTS);
+	assert_int_equal(utcb.mtd, MTD_RIGHTS);
+	assert_int_equal(utcb.ss.rights, 0xb3);
+	assert_int_equal(utcb.cs.rights, 0xa9b);
+	utcb.ss.rights = 0xd3;
+	svm_load(&vcpu, &utcb, MTD_RIGHTS);
+	assert_int_equal(vmcb.cpl, 1);
 }
 
 /* APM 2 15.5.1; VMRUN is not asked, and the VMM gets an event. */

@@ -530,6 +530,29 @@ static void rights_convert(void **state)
 	}
 }
 
+/* Those of CS and SS alone, which are free under KVM; never to the guest. */
+static void rights_alone(void **state)
+{
+	struct utcb before;
+
+	(void)state;
+	memset(&utcb, 0xa5, sizeof(utcb));
+	before = utcb;
+	vmcs[VMCS_GUEST_RIGHTS + CS] = 0xa09b;
+	vmcs[VMCS_GUEST_RIGHTS + SS] = 0x1c0f3;
+	exit_for(10);
+	vmx_save(&vcpu, &utcb, MTD_RIGHTS);
+	before.mtd = MTD_RIGHTS;
+	before.exit_reason = 10;
+	before.cs.rights = 0xa9b;
+	before.ss.rights = 0x1cf3;
+	assert_memory_equal(&before, &utcb, sizeof(utcb));
+	assert_int_equal(touches, 2);
+	assert_int_equal(dear, 0);
+	vmx_load(&vcpu, &utcb, MTD_RIGHTS);
+	assert_int_equal(touches, 2);
+}
+
 /* Type 7 is refused by all processors, but stops Bochs. */
 static void reserved_events(void **state)
 {
@@ -571,6 +594,7 @@ int main(void)
 		cmocka_unit_test(fields_are_encoded),
 		cmocka_unit_test(uses_are_apart),
 		cmocka_unit_test_setup(rights_convert, setup),
+		cmocka_unit_test_setup(rights_alone, setup),
 		cmocka_unit_test_setup(reserved_events, setup),
 		cmocka_unit_test_setup(breakpoints_take_registers, setup),
 	};

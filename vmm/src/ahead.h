@@ -53,5 +53,5 @@ void ahead_init(struct vcpu *v);
 /* An exit at rip is done but for its reply: is a run due? */
 bool ahead_pays(struct vcpu *v, uint64_t rip);
 
-/* Run. VM locked; needs MTD_EMULATION. */
+/* Run. VM locked; needs MTD_AHEAD. */
 void ahead_run(struct vcpu *v);

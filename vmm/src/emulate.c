@@ -23,11 +23,20 @@ static uint64_t *gpr(struct utcb *u, unsigned reg)
 	return &u->word[(offsetof(struct utcb, rax) - offsetof(struct utcb, word)) / 8 + reg];
 }
 
-static const struct segment *segment(const struct utcb *u, unsigned seg)
+static const struct segment *segment(const struct emulation *e, unsigned seg)
 {
-	const struct segment *all[SEGS] = {&u->es, &u->cs, &u->ss, &u->ds, &u->fs, &u->gs};
+	const struct utcb *u = e->utcb;
+	const struct {
+		const struct segment *segment;
+		uint64_t mtd;
+	} all[SEGS] = {
+		{&u->es, MTD_DS_ES}, {&u->cs, MTD_CS_SS}, {&u->ss, MTD_CS_SS},
+		{&u->ds, MTD_DS_ES}, {&u->fs, MTD_FS_GS}, {&u->gs, MTD_FS_GS},
+	};
 
-	return all[seg];
+	if (e->need != NULL)
+		e->need(e->opaque, all[seg].mtd);
+	return all[seg].segment;
 }
 
 static uint64_t mask(unsigned bytes)
@@ -63,6 +72,7 @@ void emulate_init(struct emulation *e, struct utcb *u, const struct gmem *mem,
 {
 	e->utcb = u;
 	e->ports = ports;
+	e->need = NULL;
 	e->mtd = 0;
 	e->linear = (struct linear){
 		.mem = mem,
@@ -156,15 +166,17 @@ enum outcome emulate_segment(struct emulation *e, unsigned seg, uint64_t offset,
 			     unsigned access, uint64_t *gva)
 {
 	const struct utcb *u = e->utcb;
-	const struct segment *s = segment(u, seg);
 	uint8_t vector = seg == SEG_SS ? VECTOR_SS : VECTOR_GP;
 
 	if (emulate_code_bytes(u) == 8) {
-		*gva = seg >= SEG_FS ? s->base + offset : offset;
+		*gva = seg >= SEG_FS ? segment(e, seg)->base + offset : offset;
 		if (!is_canonical(u, *gva) || !is_canonical(u, *gva + bytes - 1))
 			return emulate_fault(e, vector);
 		return OUTCOME_DONE;
 	}
+
+	const struct segment *s = segment(e, seg);
+
 	if (!is_within(s, offset, bytes) || (!is_real_mode(u) && !allows(s, access)))
 		return emulate_fault(e, vector);
 	*gva = (s->base + offset) & 0xffffffff;
@@ -179,11 +191,13 @@ static enum outcome fetch(void *opaque, unsigned offset, uint8_t *to, unsigned m
 	uint64_t rip = u->rip + offset, gva;
 
 	if (emulate_code_bytes(u) != 8) {
+		uint32_t limit = segment(e, SEG_CS)->limit;
+
 		rip &= 0xffffffff;
-		if (rip > u->cs.limit)
+		if (rip > limit)
 			return emulate_fault(e, VECTOR_GP);
-		if (most > u->cs.limit - rip)
-			most = (unsigned)(u->cs.limit - rip) + 1;
+		if (most > limit - rip)
+			most = (unsigned)(limit - rip) + 1;
 	}
 
 	enum outcome out = emulate_segment(e, SEG_CS, rip, 1, ACCESS_FETCH, &gva);

@@ -2,9 +2,10 @@
  * The instruction emulator: what the guest's processor did not do itself,
  * because an operand is a device's memory, or because it is string I/O.
  *
- * It works on the guest state in the UTCB (general registers, segments, RIP,
- * RFLAGS, CR0 3 4, EFER must be there), changes that, and says in mtd what is
- * to be written back. After FAULT, AGAIN and UNKNOWN, RIP is unchanged.
+ * It works on the guest state in the UTCB, changes that, and says in mtd what is
+ * to be written back. General registers, RIP, RFLAGS, CR0 3 4, EFER and the rights
+ * of CS and SS must be there. A segment that matters is asked for by `need`: in
+ * 64-bit mode FS and GS only. After FAULT, AGAIN and UNKNOWN, RIP is unchanged.
  *
  * An instruction has an effect once and as a whole, or faults without one;
  * string instructions do this for each iteration, and give up the processor
@@ -40,6 +41,9 @@ struct emulation {
 	struct utcb *utcb;
 	struct linear linear;
 	const struct mmio *ports; /* for INS and OUTS; NULL: not these */
+	/* Puts more of the state, MTD_ bits, into the UTCB. NULL: it is there. */
+	void (*need)(void *opaque, uint64_t mtd);
+	void *opaque;
 
 	struct insn insn;
 	uint64_t mtd; /* what was changed */

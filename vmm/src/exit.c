@@ -142,17 +142,6 @@ void exit_task_switch(struct vcpu *v)
 
 void exit_recall(struct vcpu *v)
 {
-	void (*deferred)(struct vcpu *) = v->deferred;
-
-	if (deferred != NULL) {
-		v->deferred = NULL;
-		v->reason = REASON_DEFERRED;
-		v->utcb->qual[0] = v->deferred_qual[0];
-		v->utcb->qual[1] = v->deferred_qual[1];
-		v->utcb->length = v->deferred_length;
-		deferred(v);
-		return;
-	}
 	begin(v);
 	correct_tsc(v);
 	end(v);
@@ -233,11 +222,8 @@ void exit_rdmsr(struct vcpu *v)
 	struct utcb *u = v->utcb;
 	uint64_t value;
 
-	if (msr_mtd((uint32_t)u->rcx) & ~v->have) {
-		vcpu_defer(v, exit_rdmsr);
-		return;
-	}
 	begin(v);
+	vcpu_need(v, msr_mtd((uint32_t)u->rcx));
 	if (msr_read(v, (uint32_t)u->rcx, &value)) {
 		u->rax = value & 0xffffffff;
 		u->rdx = value >> 32;
@@ -254,11 +240,8 @@ void exit_wrmsr(struct vcpu *v)
 	struct utcb *u = v->utcb;
 	uint64_t value = (u->rdx & 0xffffffff) << 32 | (u->rax & 0xffffffff);
 
-	if (msr_mtd((uint32_t)u->rcx) & ~v->have) {
-		vcpu_defer(v, exit_wrmsr);
-		return;
-	}
 	begin(v);
+	vcpu_need(v, msr_mtd((uint32_t)u->rcx));
 	correct_tsc(v);
 	if (msr_write(v, (uint32_t)u->rcx, value))
 		vcpu_advance(v);
@@ -337,7 +320,7 @@ void exit_cr8(struct vcpu *v, unsigned reg, bool write)
 
 /*
  * MOV to CR0 or CR4: kernels may leave to us what their hardware does not let
- * the guest set, CD and NW for example. Needs MTD_CR and MTD_EFER.
+ * the guest set, CD and NW for example. Needs MTD_CR.
  */
 void exit_mov_to_cr(struct vcpu *v, unsigned cr, unsigned reg)
 {
@@ -348,11 +331,10 @@ void exit_mov_to_cr(struct vcpu *v, unsigned cr, unsigned reg)
 	if (cr == 4) {
 		u->cr4 = value;
 	} else {
-		if ((value ^ u->cr0) & CR0_PG && (v->msrs.efer & EFER_LME)) {
-			u->efer ^= EFER_LMA;
+		if ((value ^ u->cr0) & CR0_PG && (v->msrs.efer & EFER_LME))
 			v->mtd |= MTD_EFER;
-		}
 		u->cr0 = value;
+		u->efer = msr_efer(v);
 	}
 	v->mtd |= MTD_CR;
 	vcpu_advance(v);
@@ -391,6 +373,19 @@ static void run_emulator(struct vcpu *v, const struct mmio *ports)
 	}
 }
 
+/*
+ * The exit at rip is done but for its reply; shall the guest be run ahead? An
+ * event that is due goes in first.
+ */
+static void consider_ahead(struct vcpu *v, uint64_t rip)
+{
+	if (!ahead_pays(v, rip) || (v->mtd & MTD_INJ) || vcpu_is_woken(v))
+		return;
+	vcpu_need(v, MTD_AHEAD);
+	correct_tsc(v);
+	ahead_run(v);
+}
+
 void exit_memory(struct vcpu *v)
 {
 	uint64_t rip = v->utcb->rip;
@@ -403,28 +398,7 @@ void exit_memory(struct vcpu *v)
 	}
 	begin(v);
 	run_emulator(v, NULL);
-	if (!(v->mtd & MTD_INJ) && ahead_pays(v, rip))
-		ahead_run(v);
-	end(v);
-}
-
-/*
- * The processor has checked that the guest may use that port, and no other:
- * if the instruction is another one by now, it runs again.
- */
-static void emulate_string(struct vcpu *v)
-{
-	begin(v);
-	if ((uint16_t)v->utcb->rdx == v->string_port)
-		run_emulator(v, &v->ports);
-	end(v);
-}
-
-static void run_ahead(struct vcpu *v)
-{
-	begin(v);
-	correct_tsc(v);
-	ahead_run(v);
+	consider_ahead(v, rip);
 	end(v);
 }
 
@@ -446,24 +420,10 @@ static void read_port(struct vcpu *v, const struct port_access *a)
 	v->mtd |= MTD_GPR_ACDB;
 }
 
-/* The exit is done; shall the guest be run ahead, with all its state? */
-static void consider_ahead(struct vcpu *v)
+static void access_port(struct vcpu *v, const struct port_access *a)
 {
-	if (!((v->mtd & MTD_INJ) && (v->utcb->inject & INJECT_VALID)) &&
-	    ahead_pays(v, v->utcb->rip - v->utcb->length)) {
-		v->deferred = run_ahead;
-		(void)ec_recall(v->ec);
-	}
-}
+	uint64_t rip = v->utcb->rip;
 
-void exit_port(struct vcpu *v, const struct port_access *a)
-{
-	if (a->string) {
-		v->string_port = a->port;
-		vcpu_defer(v, emulate_string);
-		return;
-	}
-	begin(v);
 	if (a->in) {
 		read_port(v, a);
 	} else {
@@ -472,6 +432,15 @@ void exit_port(struct vcpu *v, const struct port_access *a)
 					: v->utcb->rax & ((1u << 8 * a->bytes) - 1));
 	}
 	vcpu_advance(v);
+	consider_ahead(v, rip);
+}
+
+void exit_port(struct vcpu *v, const struct port_access *a)
+{
+	begin(v);
+	if (a->string)
+		run_emulator(v, &v->ports);
+	else
+		access_port(v, a);
 	end(v);
-	consider_ahead(v);
 }

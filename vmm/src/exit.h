@@ -4,8 +4,9 @@
  * create the portals and to dispatch.
  *
  * A handler finds in the vCPU's UTCB the state that its MTD names (v->have),
- * changes it, and or-s to v->mtd what the kernel shall take back. Handlers of
- * instructions find their length in u->length.
+ * asks for more if it needs more (vcpu_need), changes it, and or-s to v->mtd what
+ * the kernel shall take back. Handlers of instructions find their length in
+ * u->length.
  */
 #pragma once
 
@@ -29,7 +30,6 @@ enum reason {
 	REASON_CR, /* CR8 as well */
 	REASON_WINDOW,
 	REASON_RECALL,
-	REASON_DEFERRED, /* no exit: the second part of one */
 	REASONS,
 };
 
@@ -57,16 +57,23 @@ extern const struct vendor vmx, svm;
 /* State for finding the bytes at RIP. */
 #define MTD_CODE (MTD_RIP_LEN | MTD_RFLAGS | MTD_CS_SS | MTD_CR | MTD_EFER)
 
-/* State for the emulator, and for running ahead. */
-#define MTD_EMULATION                                                                       \
-	(MTD_CODE | MTD_INJECTION | MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15 | \
-	 MTD_DS_ES | MTD_FS_GS | MTD_QUAL | MTD_DR)
+#define MTD_REGISTERS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)
+
+/*
+ * State that the emulator always uses. All of it costs nothing where KVM runs the
+ * hypervisor on VMX: of segments the access rights of CS and SS, which tell the mode
+ * and the privilege level. What else it wants it asks for: vcpu_need().
+ */
+#define MTD_EMULATION \
+	(MTD_RIP_LEN | MTD_REGISTERS | MTD_RFLAGS | MTD_RIGHTS | MTD_CR | MTD_INJECTION)
+
+/* And for running ahead. */
+#define MTD_AHEAD (MTD_EMULATION | MTD_EFER | MTD_FS_GS | MTD_DR | MTD_TSC)
 
 /* State for a report of the end. */
-#define MTD_REPORT (MTD_EMULATION | MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR | MTD_SYSENTER)
-
-/* State for what exits leave to a recall: see vcpu_defer(). */
-#define MTD_RECALL (MTD_REPORT | MTD_TSC | MTD_SYSCALL)
+#define MTD_REPORT                                                                              \
+	(MTD_CODE | MTD_REGISTERS | MTD_INJECTION | MTD_DS_ES | MTD_FS_GS | MTD_QUAL | MTD_DR | \
+	 MTD_TR | MTD_LDTR | MTD_GDTR | MTD_IDTR | MTD_SYSENTER)
 
 /* An access to ports, as both vendors describe it in their own ways. */
 struct port_access {

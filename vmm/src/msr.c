@@ -141,12 +141,17 @@ static bool write_tsc(struct vcpu *v, uint32_t msr, uint64_t value)
 	return true;
 }
 
+uint64_t msr_efer(const struct vcpu *v)
+{
+	uint64_t lma = (v->msrs.efer & EFER_LME) && (v->utcb->cr0 & CR0_PG) ? EFER_LMA : 0;
+
+	return v->msrs.efer | lma | v->vm->vendor->efer;
+}
+
 static bool read_efer(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	(void)msr;
-	*value = v->msrs.efer;
-	if ((*value & EFER_LME) && (v->utcb->cr0 & CR0_PG))
-		*value |= EFER_LMA;
+	*value = msr_efer(v) & ~v->vm->vendor->efer;
 	return true;
 }
 
@@ -159,9 +164,7 @@ static bool write_efer(struct vcpu *v, uint32_t msr, uint64_t value)
 	if ((value & ~(uint64_t)EFER_WRITABLE) || (paging && ((value ^ v->msrs.efer) & EFER_LME)))
 		return false;
 	v->msrs.efer = value;
-	if (paging && (value & EFER_LME))
-		value |= EFER_LMA;
-	v->utcb->efer = value | v->vm->vendor->efer;
+	v->utcb->efer = msr_efer(v);
 	v->mtd |= MTD_EFER;
 	return true;
 }

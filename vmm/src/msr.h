@@ -30,6 +30,9 @@ struct msrs {
 
 void msr_reset(struct vcpu *v);
 
+/* As the guest has it: it changes only by us, but for LMA. Needs MTD_CR. */
+uint64_t msr_efer(const struct vcpu *v);
+
 /* State beyond that of RDMSR's and WRMSR's exits, to access this one. */
 uint64_t msr_mtd(uint32_t msr);
 

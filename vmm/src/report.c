@@ -1,5 +1,5 @@
 /*
- * State that the last exit did not bring is left out, not shown as 0.
+ * The state that the last exit did not bring is asked for.
  */
 #include "report.h"
 
@@ -34,24 +34,19 @@ static void report_segment(const char *name, const struct segment *s)
 		  s->limit, s->rights);
 }
 
-static void report_segments(const struct vcpu *v)
+static void report_segments(const struct utcb *u)
 {
-	const struct utcb *u = v->utcb;
 	const struct {
 		const char *name;
-		uint64_t mtd;
 		const struct segment *segment;
 	} all[] = {
-		{"cs  ", MTD_CS_SS, &u->cs},  {"ss  ", MTD_CS_SS, &u->ss},
-		{"ds  ", MTD_DS_ES, &u->ds},  {"es  ", MTD_DS_ES, &u->es},
-		{"fs  ", MTD_FS_GS, &u->fs},  {"gs  ", MTD_FS_GS, &u->gs},
-		{"tr  ", MTD_TR, &u->tr},     {"ldtr", MTD_LDTR, &u->ldtr},
-		{"gdtr", MTD_GDTR, &u->gdtr}, {"idtr", MTD_IDTR, &u->idtr},
+		{"cs  ", &u->cs},   {"ss  ", &u->ss},	{"ds  ", &u->ds}, {"es  ", &u->es},
+		{"fs  ", &u->fs},   {"gs  ", &u->gs},	{"tr  ", &u->tr}, {"ldtr", &u->ldtr},
+		{"gdtr", &u->gdtr}, {"idtr", &u->idtr},
 	};
 
 	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
-		if (v->have & all[i].mtd)
-			report_segment(all[i].name, all[i].segment);
+		report_segment(all[i].name, all[i].segment);
 }
 
 static void report_code(struct vcpu *v)
@@ -71,26 +66,20 @@ void report_vcpu(struct vcpu *v)
 {
 	const struct utcb *u = v->utcb;
 
+	vcpu_need(v, MTD_REPORT);
 	log_error("vcpu %u:", v->id);
 	report_general(u);
-	if (v->have & MTD_CR) {
-		log_error("cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx", (number)u->cr0,
-			  (number)u->cr2, (number)u->cr3, (number)u->cr4, (number)u->efer);
-	}
-	if (v->have & MTD_DR)
-		log_error("dr7 %llx", (number)u->dr7);
-	report_segments(v);
-	if ((v->have & MTD_CODE) == MTD_CODE)
-		report_code(v);
+	log_error("cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx dr7 %llx", (number)u->cr0,
+		  (number)u->cr2, (number)u->cr3, (number)u->cr4, (number)u->efer, (number)u->dr7);
+	report_segments(u);
+	report_code(v);
 }
 
 static const char *const reasons[REASONS] = {
-	[REASON_OTHER] = "other",	[REASON_PORT] = "port",
-	[REASON_MEMORY] = "memory",	[REASON_CPUID] = "cpuid",
-	[REASON_HLT] = "hlt",		[REASON_RDMSR] = "rdmsr",
-	[REASON_WRMSR] = "wrmsr",	[REASON_CR] = "cr",
-	[REASON_WINDOW] = "window",	[REASON_RECALL] = "recall",
-	[REASON_DEFERRED] = "deferred",
+	[REASON_OTHER] = "other",   [REASON_PORT] = "port", [REASON_MEMORY] = "memory",
+	[REASON_CPUID] = "cpuid",   [REASON_HLT] = "hlt",   [REASON_RDMSR] = "rdmsr",
+	[REASON_WRMSR] = "wrmsr",   [REASON_CR] = "cr",	    [REASON_WINDOW] = "window",
+	[REASON_RECALL] = "recall",
 };
 
 void report_count(struct vcpu *v)
@@ -98,6 +87,7 @@ void report_count(struct vcpu *v)
 	v->exits = status_add_counter("exits");
 	for (unsigned i = 0; i < REASONS; i++)
 		v->counts[i] = status_add_counter(reasons[i]);
+	v->asked = status_add_counter("asked");
 }
 
 /* Benchmarks read this: docs/vmm.md has the format. */
@@ -110,7 +100,7 @@ void report_exits(const struct vcpu *v)
 		used += snprintf(line + used, sizeof(line) - (size_t)used, " %s=%llu", reasons[i],
 				 (number)*v->counts[i]);
 	}
-	log_info("exits: %llu%s", (number)*v->exits, line);
+	log_info("exits: %llu%s asked=%llu", (number)*v->exits, line, (number)*v->asked);
 	log_info("run-ahead: runs=%llu instructions=%llu exits=%llu", (number)*v->ahead.runs,
 		 (number)*v->ahead.instructions, (number)*v->ahead.saved);
 }

@@ -123,8 +123,6 @@ static void cr8_write(struct vcpu *v)
 	exit_cr8(v, length_find_cr8(v, MOV_TO_CR), true);
 }
 
-#define GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)
-
 /* An instruction that the guest's processor does not have: #UD. */
 #define REFUSED                                                  \
 	{                                                        \
@@ -132,8 +130,8 @@ static void cr8_write(struct vcpu *v)
 	}
 
 static const struct exit exits[EVENTS_VCPU] = {
-	[0x08] = {cr8_read, GPRS | MTD_CODE | MTD_INJECTION, REASON_CR},
-	[0x18] = {cr8_write, GPRS | MTD_CODE | MTD_INJECTION, REASON_CR},
+	[0x08] = {cr8_read, MTD_REGISTERS | MTD_CODE | MTD_INJECTION, REASON_CR},
+	[0x18] = {cr8_write, MTD_REGISTERS | MTD_CODE | MTD_INJECTION, REASON_CR},
 	[0x64] = {exit_window, MTD_INJECTION, REASON_WINDOW}, /* VINTR */
 	[0x6f] = REFUSED,				      /* RDPMC */
 	[0x72] = {cpuid, MTD_GPR_ACDB | MTD_CODE, REASON_CPUID},
@@ -158,10 +156,10 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[0x8b] = REFUSED, /* MWAIT */
 	[0x8c] = REFUSED, /* MWAIT */
 	[0x8d] = {xsetbv, MTD_GPR_ACDB | MTD_CODE | MTD_INJECTION, REASON_OTHER},
-	[EVENT_SVM_NPF] = {exit_memory, MTD_EMULATION, REASON_MEMORY},
+	[EVENT_SVM_NPF] = {exit_memory, MTD_EMULATION | MTD_QUAL, REASON_MEMORY},
 	[EVENT_SVM_INVALID] = {exit_invalid_state, MTD_REPORT, REASON_OTHER},
 	[EVENT_VCPU_STARTUP] = {exit_startup, 0, REASON_OTHER},
-	[EVENT_VCPU_RECALL] = {exit_recall, MTD_RECALL, REASON_RECALL},
+	[EVENT_VCPU_RECALL] = {exit_recall, MTD_INJECTION | MTD_TSC, REASON_RECALL},
 };
 
 const struct vendor svm = {

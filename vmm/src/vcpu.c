@@ -50,7 +50,7 @@ void vcpu_exit(unsigned long event, struct vcpu *v)
 			(unsigned long long)v->utcb->qual[0], (unsigned long long)v->utcb->qual[1]);
 	}
 	++*v->counts[v->reason];
-	*v->exits += v->reason != REASON_DEFERRED;
+	++*v->exits;
 	v->utcb->mtd = v->mtd;
 	v->utcb->items = 0;
 }
@@ -67,20 +67,38 @@ void vcpu_advance(struct vcpu *v)
 	}
 }
 
-void vcpu_defer(struct vcpu *v, void (*handler)(struct vcpu *v))
+/*
+ * The state goes into the UTCB beside what is there. The kernel also recalls the
+ * vCPU, which is taken back: whoever wanted it recalled meanwhile left something
+ * that the end of this exit looks for.
+ */
+void vcpu_ask(struct vcpu *v, uint64_t mtd)
 {
-	v->deferred = handler;
-	v->deferred_qual[0] = v->utcb->qual[0];
-	v->deferred_qual[1] = v->utcb->qual[1];
-	v->deferred_length = v->utcb->length;
-	v->mtd = 0;
-	(void)ec_recall(v->ec);
+	uint64_t asked = mtd & ~(v->mtd | MTD_EFER);
+
+	if (asked != 0) {
+		(void)vcpu_get_state(v->ec, asked);
+		v->utcb->mtd = 0;
+		(void)vcpu_set_state(v->ec, false);
+		++*v->asked;
+	}
+	if (mtd & MTD_EFER)
+		v->utcb->efer = msr_efer(v);
+	v->have |= mtd;
+}
+
+static void need(void *vcpu, uint64_t mtd)
+{
+	vcpu_need(vcpu, mtd);
 }
 
 void vcpu_emulation(struct vcpu *v, struct emulation *e)
 {
+	vcpu_need(v, MTD_EMULATION | MTD_EFER);
 	emulate_init(e, v->utcb, &v->vm->machine.mem, &v->memory, &v->ports,
 		     cpuid_address_bits(&v->cpuid));
+	e->need = need;
+	e->opaque = v;
 }
 
 uint64_t vcpu_tsc(const struct vcpu *v)

@@ -45,19 +45,15 @@ struct vcpu {
 
 	/* Of the exit under way. */
 	uint8_t reason; /* enum reason, to count it by */
-	uint64_t have;	/* MTD that came */
+	uint64_t have;	/* MTD that came, or was asked for */
 	uint64_t mtd;	/* MTD to go back */
-
-	/* An exit that wants more state has the vCPU recalled first. */
-	void (*deferred)(struct vcpu *v);
-	uint64_t deferred_qual[2], deferred_length;
-	uint16_t string_port; /* of the string I/O that is deferred */
 
 	struct length_cache length_cache;
 	bool in_nmi;		   /* until IRET; only on SVM */
 	bool window;		   /* the kernel has our window request */
 	uint64_t *exits;	   /* counter, for the status view */
 	uint64_t *counts[REASONS]; /* by reason, likewise */
+	uint64_t *asked;	   /* how often for more state, likewise */
 
 	enum vcpu_place place; /* under the VM's lock */
 	struct lapic lapic;    /* under the VM's lock */
@@ -93,8 +89,15 @@ bool vcpu_has_interrupt(const struct vcpu *v);
 /* Is there an interrupt or NMI that would end HLT? VM locked. */
 bool vcpu_is_woken(const struct vcpu *v);
 
-/* Handle this exit with all the state that the emulator wants. */
-void vcpu_defer(struct vcpu *v, void (*handler)(struct vcpu *v));
+/* Ask the kernel for state that is not there. EFER is known; needs MTD_CR for that. */
+void vcpu_ask(struct vcpu *v, uint64_t mtd);
+
+/* A handler wants this state, too, whether it came or not. VM locked, in an exit. */
+static inline void vcpu_need(struct vcpu *v, uint64_t mtd)
+{
+	if (mtd & ~v->have)
+		vcpu_ask(v, mtd & ~v->have);
+}
 
 /* The emulator, for this vCPU's state and memory. */
 void vcpu_emulation(struct vcpu *v, struct emulation *e);

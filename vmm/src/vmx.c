@@ -63,8 +63,6 @@ static void cr_access(struct vcpu *v)
 	}
 }
 
-#define GPRS (MTD_GPR_ACDB | MTD_GPR_BSD | MTD_RSP | MTD_GPR_R8_R15)
-
 /* An instruction that the guest's processor does not have: #UD. */
 #define REFUSED                                                  \
 	{                                                        \
@@ -91,7 +89,7 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[25] = REFUSED, /* VMWRITE */
 	[26] = REFUSED, /* VMXOFF */
 	[27] = REFUSED, /* VMXON */
-	[28] = {cr_access, GPRS | MTD_RIP_LEN | MTD_QUAL | MTD_CR | MTD_EFER | MTD_INJECTION,
+	[28] = {cr_access, MTD_REGISTERS | MTD_RIP_LEN | MTD_QUAL | MTD_CR | MTD_INJECTION,
 		REASON_CR},
 	[30] = {io, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_QUAL | MTD_INJECTION, REASON_PORT},
 	[31] = {exit_rdmsr, MTD_GPR_ACDB | MTD_RIP_LEN | MTD_INJECTION, REASON_RDMSR},
@@ -99,7 +97,7 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[33] = {exit_invalid_state, MTD_REPORT, REASON_OTHER},
 	[36] = REFUSED, /* MWAIT */
 	[39] = REFUSED, /* MONITOR */
-	[48] = {exit_memory, MTD_EMULATION, REASON_MEMORY},
+	[48] = {exit_memory, MTD_EMULATION | MTD_QUAL, REASON_MEMORY},
 	[50] = REFUSED, /* INVEPT */
 	[53] = REFUSED, /* INVVPID */
 	/* WBINVD */
@@ -108,7 +106,7 @@ static const struct exit exits[EVENTS_VCPU] = {
 	[58] = REFUSED, /* INVPCID */
 	[59] = REFUSED, /* VMFUNC */
 	[EVENT_VCPU_STARTUP] = {exit_startup, 0, REASON_OTHER},
-	[EVENT_VCPU_RECALL] = {exit_recall, MTD_RECALL, REASON_RECALL},
+	[EVENT_VCPU_RECALL] = {exit_recall, MTD_INJECTION | MTD_TSC, REASON_RECALL},
 };
 
 const struct vendor vmx = {

@@ -35,7 +35,8 @@ enum {
 	MTD_SYSCALL = 1 << 23, /* star lstar cstar sfmask kernel_gs_base */
 	MTD_TPR = 1 << 24,     /* VMX only */
 	MTD_TSC_AUX = 1 << 25,
-	MTD_XSAVE = 1 << 26, /* xcr0 xss */
+	MTD_XSAVE = 1 << 26,  /* xcr0 xss */
+	MTD_RIGHTS = 1 << 27, /* of cs and ss; from the kernel only */
 };
 #define MTD_FPU (1ul << 31)
 

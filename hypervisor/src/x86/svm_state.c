@@ -10,7 +10,6 @@
 
 #define MTD_NOT_SVM   ((uint64_t)(MTD_PDPTE | MTD_TPR))
 #define MTD_SVM_WHOLE (MTD_WHOLE & ~MTD_NOT_SVM)
-#define MTD_SVM_REST  (MTD_REST & ~MTD_NOT_SVM)
 /* What the processor caches of the state save area. */
 #define MTD_CACHED  (MTD_DS_ES | MTD_CS_SS | MTD_GDTR | MTD_IDTR | MTD_CR | MTD_DR | MTD_EFER)
 #define CLEAN_STATE (CLEAN_SEGMENTS | CLEAN_TABLES | CLEAN_CR | CLEAN_CR2 | CLEAN_DR | CLEAN_TPR)
@@ -62,6 +61,8 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint
 	const struct svm *v = svm_of(ec);
 	const struct vmcb *b = v->vmcb;
 
+	if (mtd & MTD_RIGHTS)
+		mtd |= MTD_CS_SS;
 	u->mtd = all & ~MTD_NOT_SVM;
 	u->exit_reason = ec->event;
 	if (mtd & MTD_RIP_LEN) {
@@ -83,7 +84,7 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint
 			u->activity = ACTIVITY_ACTIVE;
 		}
 	}
-	if (mtd & MTD_SVM_REST) {
+	if (mtd & MTD_REST) {
 		SVM_REST(SAVE)
 		if (mtd & MTD_CS_SS) {
 			u->ss.rights = (uint16_t)((b->ss.rights & ~SEGMENT_DPL) |
@@ -218,7 +219,7 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 	}
 	if (mtd & MTD_CACHED)
 		svm_dirty(b, CLEAN_STATE);
-	if (mtd & MTD_SVM_REST) {
+	if (mtd & MTD_REST) {
 		SVM_REST(LOAD)
 		if (mtd & MTD_CS_SS)
 			b->cpl = (u->ss.rights & SEGMENT_DPL) >> SEGMENT_DPL_SHIFT;
@@ -233,11 +234,11 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 		}
 	}
 	if ((mtd & MTD_INJ && (u->inject | v->window || svm_not_entered(ec))) ||
-	    (mtd & MTD_SVM_REST && vcpu_differs(ec, &v->vcpu, u, all, mtd)))
+	    (mtd & MTD_REST && vcpu_differs(ec, &v->vcpu, u, all, mtd)))
 		load_different(ec, v, u, all);
 }
 
 #define READY(ec, mtd)	    true
 #define MAKE_READY(ec, mtd) (void)0
-VCPU_MOVES(svm_save, save, struct utcb, MTD_SVM_REST, MTD_SVM_WHOLE, READY, MAKE_READY)
-VCPU_MOVES(svm_load, load, const struct utcb, MTD_SVM_REST, MTD_SVM_WHOLE, READY, MAKE_READY)
+VCPU_MOVES(svm_save, save, struct utcb, MTD_REST, MTD_SVM_WHOLE, READY, MAKE_READY)
+VCPU_MOVES(svm_load, load, const struct utcb, MTD_REST, MTD_SVM_WHOLE, READY, MAKE_READY)

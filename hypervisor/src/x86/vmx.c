@@ -99,6 +99,7 @@ static void write_host(struct ec *ec, struct vmx *v)
 	vmx_count_msrs(v);
 }
 
+/* And what of the guest is not 0 before the VMM says otherwise. */
 static void write_controls(struct vmx *v)
 {
 	const uint32_t *set = vmx_caps.set;
@@ -121,6 +122,13 @@ static void write_controls(struct vmx *v)
 		vmwrite(VMCS_XSS_EXITING_BITMAP, 0);
 	if (vmx_caps.timer)
 		vmwrite(VMCS_PREEMPTION_TIMER, vmx_caps.timer);
+	vmwrite(VMCS_LINK_POINTER, NO_VMCS);
+	vmwrite(VMCS_GUEST_CR0, vmx_caps.cr0_fixed);
+	vmwrite(VMCS_GUEST_CR4, vmx_caps.cr4_fixed);
+	vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
+	vmwrite(VMCS_GUEST_DR7, DR7_FIXED);
+	if (set[VMX_ENTRY] & ENTRY_LOAD_PAT)
+		vmwrite(VMCS_GUEST_PAT, PAT_RESET);
 }
 
 static void write_msrs(struct vmx *v)
@@ -140,17 +148,6 @@ static void write_msrs(struct vmx *v)
 	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 1);
 }
 
-static void write_guest(void)
-{
-	vmwrite(VMCS_LINK_POINTER, NO_VMCS);
-	vmwrite(VMCS_GUEST_CR0, vmx_caps.cr0_fixed);
-	vmwrite(VMCS_GUEST_CR4, vmx_caps.cr4_fixed);
-	vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
-	vmwrite(VMCS_GUEST_DR7, DR7_FIXED);
-	if (vmx_caps.set[VMX_ENTRY] & ENTRY_LOAD_PAT)
-		vmwrite(VMCS_GUEST_PAT, PAT_RESET);
-}
-
 void vmx_make_current(struct ec *ec)
 {
 	struct vmx *v = vmx_of(ec);
@@ -162,7 +159,6 @@ void vmx_make_current(struct ec *ec)
 		v->made = 1;
 		write_zeroes();
 		write_controls(v);
-		write_guest();
 		write_msrs(v);
 		vmwrite(VMCS_EPTP, eptp(ec));
 	}

@@ -50,17 +50,21 @@ static void save_injection(const struct ec *ec, struct utcb *u)
 	}
 }
 
-/* Access rights by bytes: the reverse of vmx_rights_from_utcb(). */
+/* By bytes: the reverse of vmx_rights_from_utcb(). */
+static ALWAYS_INLINE void read_rights(struct segment *s, unsigned i)
+{
+	uint64_t rights = vmread(VMCS_GUEST_RIGHTS + i);
+	uint8_t *byte = (uint8_t *)&s->rights;
+
+	byte[0] = (uint8_t)rights;
+	byte[1] = (uint8_t)(rights >> 12);
+}
+
 static ALWAYS_INLINE void see_segment(struct segment *s, unsigned i)
 {
 	if (HAS_RIGHTS(i)) {
-		uint8_t *byte = (uint8_t *)&s->rights;
-		uint64_t rights;
-
 		s->selector = (uint16_t)vmread(VMCS_GUEST_SELECTOR + i);
-		rights = vmread(VMCS_GUEST_RIGHTS + i);
-		byte[0] = (uint8_t)rights;
-		byte[1] = (uint8_t)(rights >> 12);
+		read_rights(s, i);
 	}
 	s->limit = vmread32(VMCS_GUEST_LIMIT + i);
 	vmread_to(&s->base, VMCS_GUEST_BASE + i);
@@ -102,6 +106,10 @@ static ALWAYS_INLINE void save_rest(struct ec *ec, struct vmx *v, struct utcb *u
 		u->cr2 = v->cr2;
 		vmread_to(&u->cr3, VMCS_GUEST_CR3);
 		u->cr4 = (vmread(VMCS_GUEST_CR4) & ~vmx_caps.cr4_host) | v->cr4_shadow;
+	}
+	if (mtd & MTD_RIGHTS) {
+		read_rights(&u->cs, SEGMENT(cs));
+		read_rights(&u->ss, SEGMENT(ss));
 	}
 	if (mtd & MTD_PDPTE && unlikely(pae_paging(v)))
 		for (unsigned i = 0; i < 4; i++)
@@ -273,14 +281,6 @@ void vmx_count_msrs(struct vmx *v)
 	}
 }
 
-static ALWAYS_INLINE void load_tpr(struct vmx *v, const struct utcb *u)
-{
-	*vmx_tpr(v) = u->tpr & 0xff;
-	v->tpr_threshold = u->tpr_threshold;
-	if (vmx_caps.may[VMX_PRIMARY] & PRIMARY_TPR_SHADOW)
-		vmwrite(VMCS_TPR_THRESHOLD, v->tpr_threshold);
-}
-
 void vmx_add_tsc(struct ec *ec, uint64_t ticks)
 {
 	vmx_need_current(ec);
@@ -355,8 +355,12 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 	if (mtd & MTD_KEPT) {
 		STATE_SYSENTER(LOAD)
 		STATE_SYSCALL(LOAD_MSR)
-		if (mtd & MTD_TPR)
-			load_tpr(v, u);
+		if (mtd & MTD_TPR) {
+			*vmx_tpr(v) = u->tpr & 0xff;
+			v->tpr_threshold = u->tpr_threshold;
+			if (vmx_caps.may[VMX_PRIMARY] & PRIMARY_TPR_SHADOW)
+				vmwrite(VMCS_TPR_THRESHOLD, v->tpr_threshold);
+		}
 	}
 	if ((mtd & MTD_INJ && (unlikely(u->inject | (v->primary & PRIMARY_WINDOWS)) ||
 			       unlikely(vmx_not_entered(ec)))) ||
