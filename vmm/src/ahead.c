@@ -46,8 +46,6 @@ bool ahead_pays(struct vcpu *v, uint64_t rip)
 {
 	struct ahead *a = &v->ahead;
 
-	if (!a->on)
-		return false;
 	a->last = site_of(a, rip);
 	return is_due(a->last);
 }

@@ -50,7 +50,7 @@ struct ahead {
 
 void ahead_init(struct vcpu *v);
 
-/* An exit at rip is done but for its reply: is a run due? */
+/* It is on, and an exit at rip is done but for its reply: is a run due? */
 bool ahead_pays(struct vcpu *v, uint64_t rip);
 
 /* Run. VM locked; needs MTD_AHEAD. */

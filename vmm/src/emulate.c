@@ -168,7 +168,7 @@ enum outcome emulate_segment(struct emulation *e, unsigned seg, uint64_t offset,
 	const struct utcb *u = e->utcb;
 	uint8_t vector = seg == SEG_SS ? VECTOR_SS : VECTOR_GP;
 
-	if (emulate_code_bytes(u) == 8) {
+	if (e->insn.code_bytes == 8) {
 		*gva = seg >= SEG_FS ? segment(e, seg)->base + offset : offset;
 		if (!is_canonical(u, *gva) || !is_canonical(u, *gva + bytes - 1))
 			return emulate_fault(e, vector);
@@ -190,7 +190,7 @@ static enum outcome fetch(void *opaque, unsigned offset, uint8_t *to, unsigned m
 	const struct utcb *u = e->utcb;
 	uint64_t rip = u->rip + offset, gva;
 
-	if (emulate_code_bytes(u) != 8) {
+	if (e->insn.code_bytes != 8) {
 		uint32_t limit = segment(e, SEG_CS)->limit;
 
 		rip &= 0xffffffff;
@@ -405,7 +405,7 @@ enum outcome emulate(struct emulation *e)
 		return out;
 	store(e);
 	e->utcb->rip += e->insn.length;
-	if (emulate_code_bytes(e->utcb) != 8)
+	if (e->insn.code_bytes != 8)
 		e->utcb->rip &= mask(4);
 	e->mtd |= MTD_RIP_LEN;
 	emulate_set_flags(e, RFLAGS_RF, 0);

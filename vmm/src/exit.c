@@ -379,7 +379,7 @@ static void run_emulator(struct vcpu *v, const struct mmio *ports)
  */
 static void consider_ahead(struct vcpu *v, uint64_t rip)
 {
-	if (!ahead_pays(v, rip) || (v->mtd & MTD_INJ) || vcpu_is_woken(v))
+	if (!v->ahead.on || !ahead_pays(v, rip) || (v->mtd & MTD_INJ) || vcpu_is_woken(v))
 		return;
 	vcpu_need(v, MTD_AHEAD);
 	correct_tsc(v);
