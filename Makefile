@@ -60,7 +60,7 @@ help:						## this list
 		printf "  make %-13s %s\n", $$1, $$NF }' \
 		Makefile */module.mk */*/module.mk
 	@echo
-	@echo '  B=build CC=gcc|clang V=1; PLATFORM=auto|qemu-kvm|qemu-tcg|bochs-vmx|bochs-svm'
+	@echo '  B=build CC=gcc|clang V=1; PLATFORM=auto|qemu-kvm|qemu-tcg|bochs-vmx|bochs-avx512|bochs-svm'
 	@echo '  FIRMWARE=bios|uefi CPUS=1 MEM=1024 (MiB) GUEST=linux'
 
 .PHONY: all kernel user iso guest run bare packages size clean help FORCE

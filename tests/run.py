@@ -33,6 +33,7 @@ HYPERCALL_RUNS = [
     ("bochs-vmx", 2, 900),
     ("qemu-tcg", 4, 900),
     ("bochs-svm", 1, 900),
+    ("bochs-avx512", 1, 900),
 ]
 MITIGATED_RUNS = [("qemu-tcg", 2, 900)]
 MILLIONS_RUNS = [("qemu-tcg", 2, 900)]

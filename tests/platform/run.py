@@ -22,6 +22,7 @@ PLATFORMS = {
     "qemu-kvm": qemu,
     "qemu-tcg": qemu,
     "bochs-vmx": bochs,
+    "bochs-avx512": bochs,
     "bochs-svm": bochs,
 }
 

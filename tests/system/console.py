@@ -20,7 +20,8 @@ PROMPT = "guest# "
 FATAL = r"PANIC[^\n]*\n|run: the emulator[^\n]*\n"
 
 # What emulation of everything takes longer than QEMU's TCG.
-SLOWNESS = {"qemu-kvm": 1, "qemu-tcg": 1, "bochs-vmx": 12, "bochs-svm": 12}
+SLOWNESS = {"qemu-kvm": 1, "qemu-tcg": 1, "bochs-vmx": 12,
+            "bochs-avx512": 12, "bochs-svm": 12}
 
 
 class Console:
