@@ -263,6 +263,28 @@ static void other_cpu(void)
 		works(cpu);
 }
 
+/*
+ * Where processors start nobody else can write, or let a device do so: it would be what wakes up.
+ */
+static void trampoline(void)
+{
+	enum { LOW_END = 0xa0000 };
+	const struct hip_mem *m = (const void *)((const char *)hip + hip->mem_offset);
+	unsigned n = (unsigned)(hip->length - hip->mem_offset) / hip->mem_size, found = 0;
+	unsigned long here = free_pages(0);
+
+	for (unsigned i = 0; i < n; i++) {
+		if ((int)m[i].type != HIP_MEM_KERNEL || m[i].address >= LOW_END)
+			continue;
+		found++;
+		EQUAL(m[i].size, PAGE_SIZE);
+		SETUP(take(CRD(CRD_MEM, RIGHTS_ALL, 0, m[i].address / PAGE_SIZE), ITEM_DMA,
+			   CRD(CRD_MEM, RIGHTS_ALL, 0, here / PAGE_SIZE)));
+		EQUAL(look(CRD(CRD_MEM, 0, 0, here / PAGE_SIZE)), 0);
+	}
+	EQUAL(found, 1);
+}
+
 /* Interrupts go where they went, masked if they were; after several sleeps. */
 static void interrupts(void)
 {
@@ -288,7 +310,11 @@ static void stays_awake(void)
 }
 
 const struct test suspend_tests[] = {
-	{"suspend.stays_awake", stays_awake, 0}, {"suspend.threads", threads, 0},
-	{"suspend.other_cpu", other_cpu, 2},	 {"suspend.interrupts", interrupts, 0},
-	{"suspend.vcpu", suspend_vcpu, 0},	 {0},
+	{"suspend.stays_awake", stays_awake, 0},
+	{"suspend.threads", threads, 0},
+	{"suspend.other_cpu", other_cpu, 2},
+	{"suspend.interrupts", interrupts, 0},
+	{"suspend.vcpu", suspend_vcpu, 0},
+	{"suspend.trampoline", trampoline, 0},
+	{0},
 };

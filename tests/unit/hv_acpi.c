@@ -11,21 +11,24 @@
 #include <abi/call.h>
 
 #include "x86/acpi.h"
+#define out8(port, value) ((void)(port), (void)(value)) /* to the 8259As */
 #include "../../hypervisor/src/x86/irq.c"
 
 static uint64_t ioapic_phys[MAX_IOAPICS];
 static unsigned mapped; /* pages, for ever */
 static bool no_ioapics; /* the MADT lies about all of them */
+static uint32_t fake[MAX_IOAPICS][PAGE_SIZE / 4];
+static uint32_t last_pin = 23;
+static unsigned eois;
 
 /* An IOAPIC with 24 pins. */
 void *kmem_map(uint64_t phys, enum memory_type type)
 {
-	static uint32_t fake[PAGE_SIZE / 4];
-
-	assert_true(mapped++ < MAX_IOAPICS && type == MEMORY_UNCACHED);
-	fake[DATA] = no_ioapics ? ~0u : 23 << 16;
+	assert_true(mapped < MAX_IOAPICS && type == MEMORY_UNCACHED);
+	fake[mapped][DATA] = no_ioapics ? ~0u : last_pin << 16;
 	ioapic_phys[ioapic_count] = phys;
-	return fake;
+	assert_true(phys % PAGE_SIZE + 4 * EOI < PAGE_SIZE);
+	return fake[mapped++];
 }
 
 static uint64_t acpi_roots[2]; /* RSDT, XSDT */
@@ -39,6 +42,7 @@ void hip_add(uint64_t phys, uint64_t size, int type)
 
 void apic_eoi(void)
 {
+	eois++;
 }
 
 void ipi_handle(void)
@@ -105,6 +109,7 @@ static void nothing(void)
 	mapped = 0;
 	memset(ioapic_phys, 0, sizeof(ioapic_phys));
 	ioapic_count = 0;
+	last_pin = 23;
 	memset(acpi_roots, 0, sizeof(acpi_roots));
 }
 
@@ -273,7 +278,7 @@ static void test_madt_full(void **state)
 	good_acpi(true, EBDA);
 	for (unsigned i = 0; i < 100; i++) {
 		at += put(at, 8, 0x0800 | (uint64_t)i << 24 | 1ul << 32);
-		at += put(at, 8, 0x0c01 | (uint64_t)i << 32);
+		at += put(at, 8, 0x0c01 | (0xfec00000ul + i * PAGE_SIZE) << 32);
 		at += put(at, 4, 0);
 	}
 	table(MADT, "APIC", at - MADT);
@@ -299,12 +304,89 @@ static void test_madt_full(void **state)
 	}
 }
 
+static uint32_t put_ioapic(uint32_t at, unsigned id, uint64_t phys, uint64_t gsi)
+{
+	put(at, 8, 0x0c01 | id << 16 | phys << 32);
+	return at + 8 + put(at + 8, 4, gsi);
+}
+
+static void use_madt(uint32_t end)
+{
+	table(MADT, "APIC", end - MADT);
+	seal();
+	acpi_init();
+	madt_init();
+}
+
+/* Registers that are in RAM, or go on in the next page; more pins than an index can name. */
+static void test_ioapic_lies(void **state)
+{
+	static const uint64_t places[] = {0xfec00ffc, 0xfec00004, POOL_PHYS, 0x1000};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		good_acpi(true, EBDA);
+		use_madt(put_ioapic(put_ioapic(MADT + 44, 1, places[i], 0), 2, 0xfec00000, 24));
+		assert_int_equal(ioapic_count, 1);
+		assert_int_equal(ioapic_phys[0], 0xfec00000);
+		assert_null(find(0));
+		assert_ptr_equal(find(24), ioapics);
+	}
+	for (unsigned last = 119; last < 255; last += 15) {
+		good_acpi(true, EBDA);
+		last_pin = last;
+		use_madt(put_ioapic(MADT + 44, 1, 0xfec00000, 0));
+		assert_int_equal(ioapic_count, 1);
+		assert_int_equal(ioapics[0].pins, last < 120 ? last + 1 : 0);
+	}
+}
+
+/* Two that say they have the same GSI: only one's pin ever is open. */
+static void test_ioapic_twice(void **state)
+{
+	enum { PIN = 3, GSI = 30 };
+	uint64_t address, data;
+
+	(void)state;
+	fixture_init(2048, 1);
+	good_acpi(true, EBDA);
+	use_madt(put_ioapic(put_ioapic(MADT + 44, 1, 0xfec00000, GSI - PIN), 2, 0xfec10000,
+			    GSI - PIN));
+	assert_int_equal(ioapic_count, 2);
+	/* The last register that was written shows: the other's last pin. */
+	ioapics[0].pins = ioapics[1].pins = PIN + 1;
+	assert_int_equal(gsi_assign(GSI, SOURCE_UNKNOWN, 0, 0, &address, &data), SUCCESS);
+	gsi_mask(GSI, false);
+	irq_reset();
+	assert_int_equal(fake[0][INDEX], REG_PIN + 2 * PIN);
+	assert_int_equal(fake[1][INDEX], REG_PIN + 2 * PIN);
+	assert_int_equal(fake[0][DATA] & PIN_MASKED, 0);
+	assert_int_equal(fake[1][DATA], PIN_MASKED);
+	gsis[GSI].low = 0;
+}
+
+/* What a device may send without an IOMMU: it must not stay in service. */
+static void test_any_vector(void **state)
+{
+	(void)state;
+	fixture_init(2048, 1);
+	sm_init_gsis(GSIS);
+	for (uint32_t vector = VECTOR_GSI; vector <= 0xff; vector++) {
+		eois = 0;
+		if (vector != VECTOR_TIMER)
+			irq_handle(vector);
+		assert_true(eois == 1 || vector == VECTOR_TIMER);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_acpi),	    cmocka_unit_test(test_acpi_empty_entry),
-		cmocka_unit_test(test_acpi_at_end), cmocka_unit_test(test_no_acpi),
-		cmocka_unit_test(test_acpi_lies),   cmocka_unit_test(test_madt_full),
+		cmocka_unit_test(test_ioapic_lies),	 cmocka_unit_test(test_ioapic_twice),
+		cmocka_unit_test(test_any_vector),	 cmocka_unit_test(test_acpi),
+		cmocka_unit_test(test_acpi_empty_entry), cmocka_unit_test(test_acpi_at_end),
+		cmocka_unit_test(test_no_acpi),		 cmocka_unit_test(test_acpi_lies),
+		cmocka_unit_test(test_madt_full),
 	};
 
 	memory = aligned_alloc(PAGE_SIZE, MEMORY);

@@ -17,6 +17,7 @@ enum {
 	CONFIG = 0x40000, /* page frame of bus 0 */
 	FIRST = 0x100,	  /* RIDs that are covered: bus 1 */
 	NUMBERS = 32,	  /* of domains */
+	UNIT = 0xfed90000,
 };
 
 enum { QUEUE_END = 0x40, MESSAGE = 0x10 };
@@ -27,7 +28,7 @@ static struct {
 } attached[1 << 16];
 static uint64_t pins[GSIS][2];
 static unsigned flushed[DOMAINS];
-static bool attach_fails, interrupt_fails;
+static bool attach_fails, interrupt_fails, enable_fails;
 
 bool irq_sources_known(void)
 {
@@ -56,15 +57,15 @@ void *kmem_map(uint64_t phys, enum memory_type type)
 
 void hip_add(uint64_t phys, uint64_t size, int type)
 {
-	assert_int_equal(phys, 0x1000);
+	assert_int_equal(phys, UNIT);
 	(void)size, (void)type;
 }
 
 bool acpi_parse(const struct acpi_table *t, uint32_t first, const struct records *records)
 {
 	(void)t, (void)first, (void)records;
-	iommu_found(0x1000, true, 0);
-	iommu_found(0x1000, true, 0);
+	iommu_found(UNIT, true, 0);
+	iommu_found(UNIT, true, 0);
 	assert_int_equal(unit_count, 1);
 	iommu_cover(FIRST, FIRST + 0xff);
 	return true;
@@ -104,7 +105,7 @@ static bool check(struct iommu_unit *u, const struct acpi_table *t)
 
 static bool enable(struct iommu_unit *u)
 {
-	return iommu_run(u, NULL);
+	return !enable_fails && iommu_run(u, NULL);
 }
 
 /* A number is used for one device at a time. */
@@ -253,6 +254,10 @@ static void test_refused(void **state)
 	assert_true(iommu_device(CONFIG + 0x3ff, &rid));
 	assert_int_equal(rid, 0x3ff);
 	assert_false(iommu_device(CONFIG + 0x400, &rid));
+	/* Of another segment are others with the same numbers. */
+	config.segment = 1;
+	assert_int_equal(iommu_assign(pds[0], frame(0)), BAD_DEVICE);
+	config.segment = 0;
 	/* No quota for the tables. */
 	assert_int_equal(pd_create(&poor, &pd_kernel, 3), SUCCESS);
 	assert_int_equal(iommu_assign(poor, frame(0)), OUT_OF_MEMORY);
@@ -260,6 +265,26 @@ static void test_refused(void **state)
 	iommu.complete = false;
 	assert_int_equal(iommu_assign(pds[0], frame(0)), BAD_DEVICE);
 	iommu.complete = true;
+}
+
+/* After sleep its device would reach all memory. */
+static void test_lost(void **state)
+{
+	jmp_buf here;
+
+	(void)state;
+	start();
+	iommu_start(true);
+	assert_true(iommu.complete);
+	enable_fails = true;
+	panic_expected = &here;
+	if (!setjmp(here)) {
+		iommu_start(true);
+		fail();
+	}
+	panic_expected = NULL;
+	enable_fails = false;
+	assert_non_null(units[0].tail);
 }
 
 static void test_interrupts(void **state)
@@ -287,9 +312,8 @@ static void test_interrupts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_model),
-		cmocka_unit_test(test_end),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_model),	   cmocka_unit_test(test_end),
+		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_interrupts),
 	};
 

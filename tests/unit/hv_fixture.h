@@ -62,5 +62,8 @@ void run_grace_periods(void);
 extern jmp_buf *panic_expected;
 extern char panic_text[256];
 
+/* How many lines the kernel has told. */
+extern unsigned logged;
+
 /* Pages of the pool that nobody has. */
 uint64_t pages_free(void);

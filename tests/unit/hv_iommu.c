@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Who waits waits in vain. */
+#define __builtin_ia32_pause() ((void)(tsc_now += 1ul << 32))
 #include "../../hypervisor/src/x86/iommu.c"
 
 enum {
@@ -24,7 +26,7 @@ static uint8_t bytes[4096];
 static uint32_t size;
 static const char *name;
 static struct acpi_table *table;
-static uint64_t registers[2][PAGE_SIZE / 8];
+static uint64_t registers[2][UNIT_PAGES * PAGE_SIZE / 8];
 static uint32_t asked, ioapic_source;
 
 const struct acpi_table *acpi_find(const char signature[4])
@@ -82,6 +84,10 @@ static void put(unsigned n, uint64_t value)
 
 static void begin(const char *signature)
 {
+	/* 3 levels, 2 MiB pages; queued invalidation, interrupts; GA. */
+	registers[0][CAP / 8] = 2ul << 8 | 1ul << 34 | 6;
+	registers[0][ECAP / 8] = 1 | 1 << 1 | 1 << 3;
+	registers[0][FEATURES / 8] = 1 << 7;
 	name = signature;
 	size = 0;
 	memset(bytes, 0, sizeof(bytes));
@@ -101,7 +107,8 @@ static bool find(const struct iommu_vendor *vendor)
 	memset(covered, 0, sizeof(covered));
 	memset(units, 0, sizeof(units));
 	unit_count = 0;
-	iommu = (struct iommu){.domains = DOMAINS, .max_apic_id = ~0u, .complete = true};
+	iommu = (struct iommu){
+		.domains = DOMAINS, .max_apic_id = ~0u, .coherent = true, .complete = true};
 	ioapic_source = SOURCE_UNKNOWN;
 	fixture_init(2048, 1);
 	find_units(vendor);
@@ -161,7 +168,7 @@ static void test_dmar(void **state)
 		    is_covered(0x4ff));
 	assert_int_equal(count(), 2 + 3 * 256);
 	/* The rest of the devices, another segment's unit, RMRR. */
-	put_unit(LACKING, true, 0);
+	put_unit(UNIT + 0x10000, true, 0);
 	bytes[size - 10] = 1;
 	put(8, 1 | 24 << 16);
 	put(8, 0x1000);
@@ -176,7 +183,7 @@ static void test_dmar(void **state)
 static void test_dmar_wrong(void **state)
 {
 	(void)state;
-	for (unsigned n = 0; n < 6; n++) {
+	for (unsigned n = 0; n < 7; n++) {
 		good_dmar();
 		switch (n) {
 		case 0:
@@ -196,6 +203,9 @@ static void test_dmar_wrong(void **state)
 			break;
 		case 5:
 			put(4, 0);
+			break;
+		case 6: /* registers that are RAM */
+			put_unit(POOL_PHYS, false, 0);
 			break;
 		}
 		assert_true(find(&vtd));
@@ -254,6 +264,13 @@ static void test_ivrs_wrong(void **state)
 	put(4, 0);
 	assert_true(find(&amdvi));
 	assert_false(iommu.complete);
+	/* Another segment's unit, which would leave its devices open. */
+	good_ivrs();
+	size = 48 + 24 + 28;
+	bytes[50] = 24 + 28;
+	bytes[48 + 16] = 1;
+	assert_true(find(&amdvi));
+	assert_false(iommu.complete);
 	begin("IVRS");
 	put(8, 0x10 | 28ul << 16);
 	put(8, LACKING);
@@ -261,6 +278,41 @@ static void test_ivrs_wrong(void **state)
 	put(4, 1);
 	assert_true(find(&amdvi));
 	assert_false(iommu.complete);
+}
+
+/*
+ * All of it is there, and whose is none is shut: devices of other segments, memory that all
+ * reach.
+ */
+static void test_enable(void **state)
+{
+	enum { RTADDR = 0x20, IRTA = 0xb8, EXCLUSION = 0x20 };
+
+	(void)state;
+	good_dmar();
+	put_unit(UNIT + 0x10000, true, 0);
+	bytes[size - 10] = 1;
+	assert_true(find(&vtd) && iommu.complete);
+	assert_int_equal(unit_count, 2);
+	assert_int_equal(count(), 2 + 3 * 256);
+	/* No unit answers here; what it is told first can be seen. */
+	for (unsigned i = 0; i < 2; i++) {
+		const uint64_t *at;
+
+		memset(&registers[0][RTADDR / 8], 0xff, 8);
+		assert_false(vtd.enable(&units[i]));
+		at = phys_to_pool(registers[0][RTADDR / 8]);
+		assert_int_equal(vtd.device(0x80, 5).at != NULL, true);
+		assert_int_equal(at[0] != 0, i == 0);
+		assert_int_equal(at != phys_to_pool(registers[0][IRTA / 8] & ~PAGE_MASK), i == 0);
+	}
+	good_ivrs();
+	size = 48 + 24 + 28;
+	bytes[50] = 24 + 28;
+	assert_true(find(&amdvi) && iommu.complete);
+	registers[0][EXCLUSION / 8] = 0x1000 | 3;
+	assert_false(amdvi.enable(&units[0]));
+	assert_int_equal(registers[0][EXCLUSION / 8], 0);
 }
 
 static void test_lies(void **state)
@@ -281,18 +333,46 @@ static void test_lies(void **state)
 	}
 }
 
+/* A path of one byte, with which the table ends. */
+static void test_odd_path(void **state)
+{
+	(void)state;
+	begin("DMAR");
+	put_unit(UNIT, false, 9);
+	put(8, 1 | 9 << 8 | 0x0010ul << 48);
+	put(1, 0);
+	assert_true(find(&vtd) && iommu.complete);
+	assert_true(is_covered(0x80));
+	assert_int_equal(count(), 1);
+}
+
+/* Wherever a unit says its faults are: those registers are mapped. Two are told. */
+static void test_faults(void **state)
+{
+	static uint64_t most[UNIT_PAGES * PAGE_SIZE / 8];
+	struct iommu_unit u = {.registers = (volatile char *)most};
+	enum { PLACES = 256, FIRST = 0x3ff * 2 };
+
+	(void)state;
+	most[CAP / 8] = 0x3fful << 24 | (PLACES - 1ul) << 40;
+	for (unsigned i = 0; i < PLACES; i++)
+		most[FIRST + 2 * i + 1] = 1ul << 63 | 0x80;
+	faults_told = 0;
+	logged = 0;
+	vtd.faults(&u);
+	assert_int_equal(faults_told, PLACES);
+	assert_int_equal(logged, FAULTS_TOLD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dmar), cmocka_unit_test(test_dmar_wrong),
-		cmocka_unit_test(test_ivrs), cmocka_unit_test(test_ivrs_wrong),
-		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_enable),	   cmocka_unit_test(test_dmar),
+		cmocka_unit_test(test_dmar_wrong), cmocka_unit_test(test_ivrs),
+		cmocka_unit_test(test_ivrs_wrong), cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_odd_path),   cmocka_unit_test(test_faults),
 	};
 
-	/* 3 levels, 2 MiB pages; queued invalidation, interrupts; GA. */
-	registers[0][CAP / 8] = 2ul << 8 | 1ul << 34 | 6;
-	registers[0][ECAP / 8] = 1 | 1 << 1 | 1 << 3;
-	registers[0][FEATURES / 8] = 1 << 7;
 	memset(registers[1], 0xff, sizeof(registers[1]));
 	fixture_seed();
 	return cmocka_run_group_tests(tests, NULL, NULL);

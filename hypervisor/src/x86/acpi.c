@@ -29,11 +29,6 @@ static_assert(offsetof(struct rsdp, xsdt) == 24);
 static const struct acpi_table *root, *fadt; /* or NULL */
 static uint32_t entry_size;		     /* of the root's */
 
-static bool same(const char *a, const char *b, unsigned n)
-{
-	return __builtin_memcmp(a, b, n) == 0;
-}
-
 static bool sums_to_zero(const void *p, uint64_t size)
 {
 	const uint8_t *byte = p;
@@ -49,7 +44,8 @@ static const struct rsdp *rsdp_in(const char *p, uint64_t size)
 	for (; p && size >= RSDP_SIZE; p += 16, size -= 16) {
 		const struct rsdp *r = (const struct rsdp *)p;
 
-		if (same(r->signature, "RSD PTR ", 8) && sums_to_zero(r, RSDP_OLD_SIZE))
+		if (!__builtin_memcmp(r->signature, "RSD PTR ", 8) &&
+		    sums_to_zero(r, RSDP_OLD_SIZE))
 			return r;
 	}
 	return NULL;
@@ -61,7 +57,7 @@ static const struct acpi_table *table_at(uint64_t phys, const char *signature)
 	const struct acpi_table *t = boot_memory(phys, sizeof(*t));
 	const char *lie = NULL;
 
-	if (!phys || (t && !same(t->signature, signature, 4)))
+	if (!phys || (t && __builtin_memcmp(t->signature, signature, 4)))
 		return NULL;
 	if (!t)
 		lie = "is out of reach";

@@ -15,7 +15,7 @@ enum { ENTRY_SPECIAL = 72, SPECIAL_IOAPIC = 1 };
 enum { ENTRY_ACPI = 240, ENTRY_ACPI_NAME = 21 }; /* as long as its name is */
 
 /* Registers, 3.4 */
-enum { DEVICE_TABLE = 0x00, COMMANDS = 0x08, EVENTS = 0x10 };
+enum { DEVICE_TABLE = 0x00, COMMANDS = 0x08, EVENTS = 0x10, EXCLUSION = 0x20 };
 enum { CONTROL = 0x18, CONTROL_ON = 1 << 0, CONTROL_EVENTS = 1 << 2 };
 enum { CONTROL_COMMANDS = 1 << 12, CONTROL_GA = 1 << 17 };
 #define CONTROL_XT (1ul << 50)
@@ -32,7 +32,6 @@ enum { VALID = 1 << 0 | 1 << 1, MODE_SHIFT = 9, LEVELS = 4 };
 enum { INTERRUPTS_VALID = 1 << 0, INTERRUPTS_256 = 8 << 1 };
 #define INTERRUPTS_ON (2ul << 60) /* else all are refused */
 enum { REMAP = 1 << 0 };	  /* an interrupt's entry, 2.2.5.2 */
-enum { INTERRUPT_TABLES = 64 };	  /* that we make at most */
 
 #define EVENT_WRITE (1ul << 53) /* 2.5.3 */
 
@@ -65,7 +64,6 @@ static struct ptab_format format = {
 };
 
 static uint64_t (*devices)[4]; /* by RID */
-static unsigned interrupt_tables;
 
 /* Devices, ranges of them, and IOAPICs. False: a lie. */
 static bool parse_entries(const uint8_t *entry, uint32_t left)
@@ -110,9 +108,8 @@ static void ivhd(const void *record, uint32_t length)
 	const struct ivhd *h = record;
 	uint32_t size = h->type == IVHD_10 ? sizeof(*h) : IVHD_SIZE_LONG;
 
-	if (!h->segment)
-		iommu_found(h->phys, parse_entries((const uint8_t *)h + size, length - size),
-			    h->flags);
+	iommu_found(h->phys, !h->segment && parse_entries((const uint8_t *)h + size, length - size),
+		    h->flags);
 }
 
 /* Behind the commands. */
@@ -135,6 +132,7 @@ static bool enable(struct iommu_unit *u)
 	}
 	REG64(u, CONTROL) = 0;
 	REG64(u, DEVICE_TABLE) = pool_to_phys(devices) | DEVICES_512;
+	REG64(u, EXCLUSION) = 0; /* memory that all reach */
 	REG64(u, COMMANDS) = pool_to_phys(u->queue) | LENGTH_256;
 	REG64(u, COMMAND_HEAD) = 0;
 	REG64(u, COMMAND_TAIL) = 0;
@@ -160,10 +158,9 @@ static struct iommu_entry interrupt(unsigned gsi, uint32_t source, uint32_t apic
 	uint64_t *entry = devices[source], (*table)[2], vector = VECTOR_GSI + gsi;
 
 	if (!(entry[2] & INTERRUPTS_ON)) {
-		table = interrupt_tables < INTERRUPT_TABLES ? page_alloc(NULL, 0, true) : NULL;
+		table = iommu_table();
 		if (!table)
 			return (struct iommu_entry){0};
-		interrupt_tables++;
 		entry[2] = pool_to_phys(table) | INTERRUPTS_ON | INTERRUPTS_256 | INTERRUPTS_VALID;
 	}
 	table = phys_to_pool(entry[2] & ~INTERRUPTS_ON & ~PAGE_MASK);

@@ -157,6 +157,7 @@ static void pool_init(void)
 			size += boot_info.mem[i].size / RAM_PART;
 	hip_add(IMAGE_PHYS, shared - IMAGE_PHYS, HIP_MEM_KERNEL);
 	hip_add(shared, kmem_image_phys(log_ring) - shared, HIP_MEM_RESERVED);
+	smp_find_page();
 
 	size = size < MIN ? MIN : size > MAX ? MAX : (size + POOL_ALIGN - 1) & -POOL_ALIGN;
 	while (!(phys = find_block(size, 1ul << 32))) {

@@ -15,7 +15,7 @@ struct cpu;
 enum {
 	HIP_HEAD = sizeof(struct hip) + HIP_CPUS * sizeof(struct hip_cpu),
 	HIP_MEMS = (PAGE_SIZE - HIP_HEAD) / sizeof(struct hip_mem), /* that a page has room for */
-	LOADER_MEMS = HIP_MEMS - 6,				    /* the rest is hip.c's */
+	LOADER_MEMS = HIP_MEMS - 7,				    /* the rest is hip.c's */
 	RSDP_SIZE = 36,
 };
 
@@ -57,11 +57,13 @@ void smp_init(void);
 /* Everything is ready, they may go on. */
 void smp_release(void);
 
+/* Before the pool takes its part: a page to start others in, which stays the kernel's. */
+void smp_find_page(void);
 /*
- * To wake up: a page that a CPU which starts there in real mode leaves for
+ * To wake up: the page that a CPU which starts there in real mode leaves for
  * cpu_main(), the boot CPU unless smp_restart() starts others; until released.
  * 0: there is no such page.
  */
-uint64_t smp_put_trampoline(void);
+uint64_t smp_trampoline(void);
 /* Wake the others. */
 void smp_restart(void);

@@ -15,7 +15,7 @@
 #include "irq.h"
 #include "kmem.h"
 
-enum { UNIT_PAGES = 3, DOMAINS = 256 }; /* of registers; of all units together */
+enum { UNIT_PAGES = 5, DOMAINS = 256 }; /* of registers, wherever they say; of all units together */
 enum { TIMEOUT_MS = 500 };
 enum { FAULTS_MS = 1000, FAULTS_TOLD = 2 }; /* between two looks for faults; at one look */
 enum { MAX_PHYSICAL_ID = 254 };		    /* of 8 bits, 255 is all */
@@ -52,7 +52,8 @@ void iommu_found(uint64_t phys, bool good, unsigned flags)
 
 	while (u < units + unit_count && u->phys != phys)
 		u++;
-	good = good && u < units + MAX_IOMMUS && !(phys & PAGE_MASK);
+	good = good && u < units + MAX_IOMMUS && !(phys & PAGE_MASK) &&
+	       !hip_has(HIP_MEM_AVAILABLE, phys, UNIT_PAGES * PAGE_SIZE);
 	if (good && u == units + unit_count) {
 		unit_count++;
 		u->phys = phys;
@@ -75,6 +76,13 @@ void iommu_cover(uint32_t first, uint32_t last)
 {
 	for (uint32_t rid = first; rid <= last; rid++)
 		covered[rid / 8] |= (uint8_t)(1 << rid % 8);
+}
+
+void *iommu_table(void)
+{
+	static uint64_t asked;
+
+	return asked++ < IOMMU_TABLES ? page_alloc(NULL, 0, true) : NULL;
 }
 
 bool iommu_wait(const volatile uint32_t *word, uint32_t bit, bool on)
@@ -143,7 +151,7 @@ bool iommu_device(uint64_t frame, uint32_t *rid)
 	uint64_t at = frame - (config.phys >> PAGE_BITS);
 
 	*rid = (uint32_t)at;
-	return config.phys && at >> 8 >= config.first && at >> 8 <= config.last;
+	return config.phys && !config.segment && at >> 8 >= config.first && at >> 8 <= config.last;
 }
 
 /* The root of the PD's tables, as deep as units walk them; or 0. */
@@ -251,11 +259,13 @@ enum status iommu_interrupt(unsigned gsi, uint32_t source, uint32_t apic_id, boo
 	return e.at ? SUCCESS : OUT_OF_MEMORY;
 }
 
-void iommu_resume(void)
+void iommu_start(bool again)
 {
 	for (struct iommu_unit *u = units; u < units + unit_count; u++) {
 		u->next = 0;
 		if (!u->tail || !iommu.vendor->enable(u)) {
+			if (again && u->tail)
+				panic("IOMMU at 0x%lx does not come back", u->phys);
 			u->tail = NULL;
 			log("iommu: unit at 0x%lx is off\n", u->phys);
 			iommu.complete = false;
@@ -288,7 +298,7 @@ void iommu_init(void)
 		log("iommu: none, devices can reach all memory\n");
 		return;
 	}
-	iommu_resume();
+	iommu_start(false);
 	log("iommu: %s, %u units, %u levels%s; interrupts are %sremapped\n", iommu.vendor->name,
 	    unit_count, iommu.levels, iommu.complete ? "" : ", no device can be assigned",
 	    iommu.remap_interrupts ? "" : "not ");

@@ -18,6 +18,7 @@ struct pd;
 enum {
 	MAX_IOMMUS = 32,
 	IOMMU_QUEUE = 256,	  /* commands in a queue */
+	IOMMU_TABLES = 64,	  /* that are made for devices, and nobody pays for */
 	SOURCE_UNKNOWN = 1 << 16, /* behind the device numbers */
 };
 
@@ -36,8 +37,8 @@ extern struct iommu {
 
 /* Boot CPU, before other CPUs and programs run. */
 void iommu_init(void);
-/* Units have lost their registers, but not what was assigned. */
-void iommu_resume(void);
+/* Units have lost their registers, but not what was assigned: again. */
+void iommu_start(bool again);
 
 /*
  * The device whose configuration space is at that page frame becomes the PD's.
@@ -70,7 +71,7 @@ struct iommu_unit {
 	volatile uint32_t *tail;	/* the queue's; NULL: the unit is off */
 	iommu_command *queue;		/* two pages; the second is the vendor's */
 	uint32_t next;			/* entry of the queue */
-	unsigned flags;			/* ACPI's */
+	unsigned flags;			/* the vendor's, of ACPI */
 	uint32_t done[2] aligned_to(8); /* atomic: the first is written by the unit */
 };
 
@@ -123,6 +124,8 @@ extern const struct iommu_vendor vtd, amdvi;
 void iommu_found(uint64_t phys, bool good, unsigned flags);
 /* It says that devices pass a unit. */
 void iommu_cover(uint32_t first, uint32_t last);
+/* A page for the vendor, for ever; NULL: no memory. */
+void *iommu_table(void);
 /* Until the bit is as it should be. False: it takes too long. */
 bool iommu_wait(const volatile uint32_t *word, uint32_t bit, bool on);
 /* Have a command done by a unit, or with NULL all before. False: it does not answer. */

@@ -28,7 +28,8 @@ static_assert((int)VECTOR_GSI + GSIS <= VECTOR_PIC);
 
 /* An IOAPIC's registers: three in memory (EOI since version 0x20), those behind the first. */
 enum { INDEX = 0x00 / 4, DATA = 0x10 / 4, EOI = 0x40 / 4 };
-enum { REG_VERSION = 1, REG_PIN = 0x10 };	 /* 23:16 the last pin; two a pin */
+enum { REG_VERSION = 1, REG_PIN = 0x10 }; /* 23:16 the last pin; two a pin, up to 0xff */
+enum { MAX_PINS = (0x100 - REG_PIN) / 2, IOAPIC_SIZE = 0x100 };
 enum { PIN_LOW = 1 << 13, PIN_WAITS = 1 << 14 }; /* for the EOI of a level interrupt */
 enum { PIN_LEVEL = 1 << 15, PIN_MASKED = 1 << 16 };
 
@@ -106,17 +107,19 @@ static void add_cpu(uint32_t apic_id, uint32_t nobody, uint32_t acpi_id, uint32_
 
 static void add_ioapic(uint64_t phys, uint32_t gsi, uint8_t id)
 {
+	bool fits = ioapic_count < MAX_IOAPICS && phys % IOAPIC_SIZE == 0 &&
+		    !hip_has(HIP_MEM_AVAILABLE, phys, PAGE_SIZE);
 	struct ioapic *a = &ioapics[ioapic_count];
-	uint32_t version;
+	uint32_t last;
 
-	if (ioapic_count == MAX_IOAPICS)
-		return;
-	hip_add(phys & ~PAGE_MASK, PAGE_SIZE, HIP_MEM_KERNEL);
-	*a = (struct ioapic){kmem_map(phys, MEMORY_UNCACHED), gsi, 0, SOURCE_UNKNOWN, id};
-	version = read(a, REG_VERSION);
-	a->pins = version == ~0u ? 0 : (version >> 16 & 0xff) + 1;
-	ioapic_count++;
-	if (!a->pins)
+	if (fits) {
+		hip_add(phys & ~PAGE_MASK, PAGE_SIZE, HIP_MEM_KERNEL);
+		*a = (struct ioapic){kmem_map(phys, MEMORY_UNCACHED), gsi, 0, SOURCE_UNKNOWN, id};
+		last = read(a, REG_VERSION) >> 16 & 0xff;
+		a->pins = last < MAX_PINS ? last + 1 : 0;
+		ioapic_count++;
+	}
+	if (!fits || !a->pins)
 		log("irq: no IOAPIC at 0x%lx\n", phys);
 }
 
@@ -168,6 +171,15 @@ bool irq_sources_known(void)
 	return true;
 }
 
+/* Of several the first has it. */
+static struct ioapic *find(unsigned gsi)
+{
+	for (struct ioapic *a = ioapics; a < ioapics + ioapic_count; a++)
+		if (gsi - a->gsi < a->pins)
+			return a;
+	return NULL;
+}
+
 /* A pin gets what it is to have; the half with the mask comes last. */
 static void set_pin(const struct ioapic *a, uint32_t pin, uint32_t low, uint32_t high)
 {
@@ -184,20 +196,12 @@ void irq_reset(void)
 	for (struct ioapic *a = ioapics; a < ioapics + ioapic_count; a++) {
 		for (uint32_t pin = 0; pin < a->pins; pin++) {
 			uint32_t gsi = a->gsi + pin;
-			bool used = gsi < GSIS && gsis[gsi].low;
+			bool used = gsi < GSIS && find(gsi) == a && gsis[gsi].low;
 
 			set_pin(a, pin, used ? gsis[gsi].low : PIN_MASKED,
 				used ? gsis[gsi].high : 0);
 		}
 	}
-}
-
-static struct ioapic *find(unsigned gsi)
-{
-	for (struct ioapic *a = ioapics; a < ioapics + ioapic_count; a++)
-		if (gsi - a->gsi < a->pins)
-			return a;
-	return NULL;
 }
 
 enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,
@@ -256,9 +260,9 @@ void irq_handle(uint32_t vector)
 
 	if (gsi < GSIS && gsis[gsi].low & PIN_LEVEL)
 		gsi_mask(gsi, true);
+	/* What nobody may send a device may: it would block others. Others do not mind. */
+	apic_eoi();
 	/* What is spurious, from an APIC or PIC, is ignored. */
-	if (gsi < GSIS || (vector >= VECTOR_TIMER && vector <= VECTOR_IPI))
-		apic_eoi();
 	if (gsi < GSIS)
 		gsi_fired(gsi);
 	else if (vector == VECTOR_TIMER)

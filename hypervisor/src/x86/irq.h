@@ -9,7 +9,7 @@
 
 enum {
 	GSIS = 192,
-	MAX_IOAPICS = 8,
+	MAX_IOAPICS = 15,
 
 	/* Vectors from here on go to irq_handle(). */
 	VECTOR_GSI = 0x20,   /* first of the GSI and MSI vectors */

@@ -4,8 +4,8 @@
  * that does not come is reset again and left out. After sleep (suspend.c) the
  * same is done with those that there are.
  *
- * The trampoline's page is borrowed from available memory, and given back as it
- * was.
+ * The trampoline's page is the kernel's for ever: whoever could write there, or let
+ * a device do so, while the machine goes to sleep would be the one to wake up.
  */
 #include "boot.h"
 
@@ -33,10 +33,7 @@ static uint32_t online; /* atomic: number of the last to come */
 static bool released;	/* atomic */
 static uint32_t held;	/* atomic: how many wait for that */
 
-/* The trampoline's page, and what it held. */
-static uint64_t low_phys;
-static char *low; /* NULL: there is none */
-static void *saved;
+static uint64_t low_phys; /* the trampoline's page; 0: there is none */
 
 extern const char trampoline_start[], trampoline_end[];
 
@@ -64,32 +61,24 @@ void cpu_main(struct cpu *cpu, uint32_t info, uint32_t magic)
 		kernel_start(cpu);
 }
 
-/* The highest free page below 640 KiB. */
-static void find_page(void)
+void smp_find_page(void)
 {
 	for (low_phys = LOW_END; low_phys && !hip_is_free(low_phys, PAGE_SIZE);
 	     low_phys -= PAGE_SIZE) {
 	}
-	saved = page_alloc(NULL, 0, false);
-	if (low_phys && saved)
-		low = kmem_map(low_phys, MEMORY_CACHED);
+	if (low_phys)
+		hip_add(low_phys, PAGE_SIZE, HIP_MEM_KERNEL);
 }
 
-uint64_t smp_put_trampoline(void)
+uint64_t smp_trampoline(void)
 {
-	if (!low)
-		return 0;
 	__atomic_store_n(&released, false, __ATOMIC_RELAXED);
-	__builtin_memcpy(saved, low, PAGE_SIZE);
-	__builtin_memcpy(low, trampoline_start, (uint64_t)(trampoline_end - trampoline_start));
 	starting_cpu = &boot_cpu;
 	return low_phys;
 }
 
 void smp_release(void)
 {
-	if (low)
-		__builtin_memcpy(low, saved, PAGE_SIZE);
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 	/* A slow one must not miss it, should the next sleep begin at once. */
 	while (__atomic_load_n(&held, __ATOMIC_RELAXED))
@@ -139,10 +128,12 @@ static void start_listed(uint32_t apic_id)
 
 void smp_init(void)
 {
-	find_page();
-	if (!smp_put_trampoline())
+	if (low_phys)
+		__builtin_memcpy(boot_memory(low_phys, PAGE_SIZE), trampoline_start,
+				 (uint64_t)(trampoline_end - trampoline_start));
+	else
 		log("smp: no free page below 640 KiB to start others in\n");
-	for (uint32_t i = 0; low && i < machine.cpus && cpu_count < MAX_CPUS; i++)
+	for (uint32_t i = 0; low_phys && i < machine.cpus && cpu_count < MAX_CPUS; i++)
 		if (machine.cpu[i].apic_id > apic_id_max)
 			log("smp: APIC ID %u needs an x2APIC\n", machine.cpu[i].apic_id);
 		else if (machine.cpu[i].apic_id != boot_cpu.apic_id)

@@ -62,7 +62,7 @@ void suspend_init(void)
 	machine_sleep.event = (uint16_t)acpi_fadt(FADT_PM1_EVENT);
 	for (unsigned i = 0; i < PM1_BLOCKS; i++)
 		machine_sleep.control[i] = (uint16_t)acpi_fadt(FADT_PM1_CONTROL + 4 * i);
-	if (!facs || __builtin_memcmp(facs, "FACS", 4) ||
+	if (!smp_trampoline() || !facs || __builtin_memcmp(facs, "FACS", 4) ||
 	    acpi_fadt(FADT_FLAGS) & FADT_HARDWARE_REDUCED || !machine_sleep.event ||
 	    !machine_sleep.control[0] || (phys & PAGE_MASK) > PAGE_SIZE - FACS_SIZE) {
 		log("suspend: not on this machine\n");
@@ -156,7 +156,7 @@ enum status suspend(uint64_t type_a, uint64_t type_b)
 		return TIMEOUT;
 	machine_sleep.type[0] = type_a;
 	machine_sleep.type[1] = type_b;
-	vector = (uint32_t)smp_put_trampoline();
+	vector = (uint32_t)smp_trampoline();
 	__builtin_memcpy(machine_sleep.facs + FACS_WAKING_VECTOR, &vector, 4);
 	__builtin_memset(machine_sleep.facs + FACS_X_WAKING_VECTOR, 0, 8);
 	machine_sleep.tsc = rdtsc();
@@ -172,7 +172,7 @@ void suspend_wake(void)
 	log_init();
 	tsc_resume(machine_sleep.tsc);
 	setup_cpu(&boot_cpu);
-	iommu_resume();
+	iommu_start(true);
 	irq_reset();
 	smp_restart();
 	log("suspend: awake\n");

@@ -84,7 +84,7 @@ static void scope(const void *record, uint32_t length)
 	const struct scope *s = record;
 	uint32_t rid = 0, buses = (uint32_t)s->bus << 8;
 
-	for (unsigned i = 0; sizeof(*s) + 2 * i < length; i++) {
+	for (unsigned i = 0; sizeof(*s) + 2 * i + 1 < length; i++) {
 		buses = i ? bridge_buses(rid) : buses;
 		rid = (buses & 0xff00) | (s->path[i][0] & 31u) << 3 | (s->path[i][1] & 7u);
 	}
@@ -135,10 +135,8 @@ static void drhd(const void *record, uint32_t length)
 	const struct drhd *d = record;
 	uint32_t size = length - (uint32_t)sizeof(*d);
 
-	if (d->segment)
-		return;
-	iommu_found(d->phys, records_parse(d + 1, size, &scopes) == size, d->flags);
-	if (d->flags & DRHD_REST)
+	iommu_found(d->phys, d->segment || records_parse(d + 1, size, &scopes) == size, d->segment);
+	if (d->flags & DRHD_REST && !d->segment)
 		iommu_cover(0, 0xffff);
 }
 
@@ -155,6 +153,8 @@ static bool enable(struct iommu_unit *u)
 {
 	static const iommu_command context = {CONTEXT_ALL}, tlb = {IOTLB_ALL},
 				   interrupt = {INTERRUPT_ALL};
+	/* Of a segment that is not ours: nothing is in that page. */
+	uint64_t none = u->flags ? pool_to_phys(u->queue) + PAGE_SIZE : 0;
 
 	/* Firmware may have used it. */
 	if (!iommu.coherent)
@@ -164,14 +164,15 @@ static bool enable(struct iommu_unit *u)
 		return false;
 	*u->tail = 0;
 	REG64(u, IQA) = pool_to_phys(u->queue);
-	REG64(u, RTADDR) = pool_to_phys(root);
-	REG64(u, IRTA) = pool_to_phys(interrupts) | IRTA_256 |
+	REG64(u, RTADDR) = none ? none : pool_to_phys(root);
+	REG64(u, IRTA) = (none ? none : pool_to_phys(interrupts)) | IRTA_256 |
 			 (iommu.max_apic_id > 0xff ? IRTA_EIME : 0);
-	if (REG64(u, CAP) & CAP_PMR)
-		REG32(u, PMEN) = 0;
 	if (!command(u, QIE, true) || !command(u, SRTP, true) || !iommu_run(u, context) ||
 	    !iommu_run(u, tlb) || !command(u, TE, true))
 		return false;
+	/* What firmware protects until somebody else does. */
+	if (REG64(u, CAP) & CAP_PMR)
+		REG32(u, PMEN) = 0;
 	return !iommu.remap_interrupts ||
 	       (command(u, SIRTP, true) && iommu_run(u, interrupt) && command(u, IRE, true));
 }
@@ -179,7 +180,7 @@ static bool enable(struct iommu_unit *u)
 static struct iommu_entry device(uint16_t rid, unsigned domain)
 {
 	uint64_t *bus = root[rid >> 8];
-	void *table = bus[0] ? phys_to_pool(bus[0] & ~PAGE_MASK) : page_alloc(NULL, 0, true);
+	void *table = bus[0] ? phys_to_pool(bus[0] & ~PAGE_MASK) : iommu_table();
 	uint64_t(*context)[2] = table;
 
 	if (!table)
