@@ -113,6 +113,8 @@ $(eval $(call hv_unit,devices))
 $(eval $(call hv_unit,ipc,tests/unit/hv_machine.c))
 $(eval $(call hv_unit,death,tests/unit/hv_machine.c))
 
+$(eval $(call unit,hv_tsc,tests/unit/hv_tsc.c,$(HV_FLAGS)))
+
 # The vCPUs' state, without the archive: each has fakes of its own.
 $(eval $(call unit,hv_vcpu,tests/unit/hv_vcpu.c \
 	hypervisor/src/x86/vcpu.c,$(HV_FLAGS)))
@@ -156,7 +158,9 @@ $(eval $(call fuzz,hv_mapping,tests/unit/hv_model.c,$(HV_FLAGS)))
 $(eval $(call fuzz,hv_boot,$(HV_FIRMWARE),$(HV_FLAGS) \
 	-fno-sanitize=alignment))
 $(eval $(call fuzz,hv_elf,hypervisor/src/elf.c,$(HV_FLAGS)))
-$(addprefix $(B)/fuzz/hv_,mapping boot elf): $(B)/fuzz/hv_core.a
+$(eval $(call fuzz,hv_iommu,$(addprefix hypervisor/src/x86/,vtd.c amdvi.c),\
+	$(HV_FLAGS) -fno-sanitize=alignment))
+$(addprefix $(B)/fuzz/hv_,mapping boot elf iommu): $(B)/fuzz/hv_core.a
 $(eval $(call fuzz,root_elf,root/src/elf.c,-Iroot))
 $(eval $(call fuzz,root_ring,root/lib/ring.c,-Iroot))
 $(eval $(call fuzz,vmm_emulate,$(VMM_FIXTURE) $(VMM_EMULATOR)))

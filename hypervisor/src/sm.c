@@ -28,7 +28,7 @@ struct sm *sm_create(struct pd *owner, uint64_t count, struct sm *chain)
 	if (chain) {
 		sm->lock.held = 1;
 		sm->gsi = SM_SIGNAL;
-		sm->ups = 0;
+		sm->ups = sm->interrupts = 0;
 		object_get(&chain->object);
 		chain->gsi = SM_CHAINED;
 	}
@@ -223,6 +223,12 @@ void sm_unlink(struct object *o)
 	struct sm *sm = container_of(o, struct sm, object);
 
 	if (sm->gsi == SM_SIGNAL) {
+		for (unsigned i = 0; sm->interrupts && i < GSIS; i++) {
+			struct sm *its = sm;
+
+			__atomic_compare_exchange_n(&gsi_sm[i]->chain, &its, NULL, false,
+						    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+		}
 		lock(&sm->chain->lock);
 		list_remove(&sm->signals);
 		unlock(&sm->chain->lock);
@@ -298,13 +304,14 @@ void sm_init_gsis(unsigned count)
 void sm_set_signal(struct sm *sm, struct sm *signal)
 {
 	if (signal)
-		object_get(&signal->object);
-	signal = __atomic_exchange_n(&sm->chain, signal, __ATOMIC_ACQ_REL);
-	if (signal)
-		object_put(&signal->object);
+		__atomic_store_n(&signal->interrupts, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&sm->chain, signal, __ATOMIC_SEQ_CST);
+	/* It may have looked for its interrupts before this was one. */
+	if (signal && __atomic_load_n(&signal->object.dying, __ATOMIC_SEQ_CST))
+		__atomic_store_n(&sm->chain, NULL, __ATOMIC_RELEASE);
 }
 
-/* A signal that was taken from it meanwhile is there until we are back. */
+/* A signal that goes meanwhile is there until we are back. */
 void gsi_fired(unsigned gsi)
 {
 	struct sm *signal = __atomic_load_n(&gsi_sm[gsi]->chain, __ATOMIC_ACQUIRE);

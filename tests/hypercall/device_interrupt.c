@@ -175,6 +175,26 @@ static void message_by_dma(void)
 	EQUAL(sm_down(sm, in_us(50000)), TIMEOUT);
 }
 
+/* Whatever vector a device sends, nothing else stops coming. */
+static void message_of_any(void)
+{
+	struct edu *e = edu_start(0);
+	unsigned long sm = gsi_sm(MSI_GSI);
+	uint64_t address;
+	uint32_t data;
+
+	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address, &data), SUCCESS);
+	for (unsigned vector = 0x20; vector < 0x100; vector++) {
+		send_messages(e, MSI_ADDRESS | (uint64_t)boot_cpu << 12, vector);
+		raise(e);
+		acknowledge(e);
+		EQUAL(sm_down(SEL_FOREVER, in_us(1)), TIMEOUT);
+	}
+	send_messages(e, address, data);
+	EQUAL(interrupted(e, sm, LONG_US), SUCCESS);
+	use_pin(e);
+}
+
 /* A pin that stays up comes once for each time that it is asked for. */
 static void pin(void)
 {
@@ -229,6 +249,7 @@ const struct test device_interrupt_tests[] = {
 	{"device.message_signal", message_signal, 0},
 	{"device.message_of_other", message_of_other, 0},
 	{"device.message_by_dma", message_by_dma, 0},
+	{"device.message_of_any", message_of_any, 0},
 	{"device.pin", pin, 0},
 	{"device.slept", slept, 0},
 	{0},

@@ -120,6 +120,32 @@ static void with_signal(void)
 	(void)!sm_down_all(sm, in_us(1000));
 }
 
+/* A signal that goes takes nothing with it, and its owner's memory comes back. */
+static void signal_gone(void)
+{
+	unsigned long sm = gsi_sm(RTC_GSI), other = make_sm(0), limit, now, used;
+
+	SETUP(pd_quota(SEL_ROOT_PD, &limit, &used));
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned long pd = make_empty_pd(20), signal = sel();
+		struct syscall s = {0, boot_cpu, signal, 0};
+
+		SETUP(create_signal(signal, pd, 77, other));
+		EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, signal)));
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, pd)));
+		WAIT(pd_quota(SEL_ROOT_PD, &now, &used) == SUCCESS && now == limit);
+	}
+	rtc_start();
+	for (unsigned i = 0; i < 3; i++) {
+		EQUAL(sm_down(sm, in_us(LONG_US)), SUCCESS);
+		rtc_read(RTC_C);
+	}
+	rtc_stop();
+	(void)!sm_down_all(sm, in_us(1000));
+	EQUAL(sm_down(other, 1), TIMEOUT);
+}
+
 /* The same with the trigger mode said: edge, high. */
 static void clock_mode(void)
 {
@@ -198,6 +224,7 @@ const struct test gsi_tests[] = {
 	{"gsi.clock_mode", clock_mode, 0},
 	{"gsi.timer", timer, 0},
 	{"gsi.with_signal", with_signal, 0},
+	{"gsi.signal_gone", signal_gone, 0},
 	{"gsi.capability", capability, 0},
 	{"gsi.assign_pci", assign_pci, 0},
 	{0},

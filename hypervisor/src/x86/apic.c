@@ -35,7 +35,7 @@ static const struct {
 	{LVT_COUNTER, 5, LVT_MASKED},
 	{LVT_THERMAL, 6, LVT_MASKED},
 	{APIC_ESR, 0, 0},
-	{LVT_ERROR, 0, VECTOR_ERROR},
+	{LVT_ERROR, 0, LVT_MASKED}, /* which devices may cause */
 	{LVT_TIMER, 0, LVT_MASKED},
 	{TIMER_DIVIDE, 0, DIVIDE_BY_1},
 	{TIMER_INITIAL, 0, 0},

@@ -154,17 +154,6 @@ bool iommu_device(uint64_t frame, uint32_t *rid)
 	return config.phys && !config.segment && at >> 8 >= config.first && at >> 8 <= config.last;
 }
 
-/* The root of the PD's tables, as deep as units walk them; or 0. */
-static uint64_t root_of(struct pd *pd)
-{
-	void *table;
-
-	lock(&mdb_lock);
-	table = tree_table(&pd->tables[PTAB_DMA], pd, iommu.levels);
-	unlock(&mdb_lock);
-	return table ? pool_to_phys(table) : 0;
-}
-
 /* The lock is held. The domain's device gets a root table, or with 0 is blocked. */
 static enum status attach(unsigned domain, struct pd *pd, uint16_t rid, uint64_t root)
 {
@@ -196,12 +185,15 @@ enum status iommu_assign(struct pd *pd, uint64_t frame)
 	enum status s = OUT_OF_MEMORY;
 	unsigned domain = 1;
 	uint32_t rid;
-	uint64_t root;
+	void *root;
 
 	if (!iommu.vendor || !iommu.complete || !iommu_device(frame, &rid) ||
 	    !(covered[rid / 8] & 1 << rid % 8))
 		return BAD_DEVICE;
-	root = root_of(pd);
+	/* As deep as units walk it. */
+	lock(&mdb_lock);
+	root = tree_table(&pd->tables[PTAB_DMA], pd, iommu.levels);
+	unlock(&mdb_lock);
 	if (!root)
 		return OUT_OF_MEMORY;
 	lock(&iommu_lock);
@@ -209,7 +201,7 @@ enum status iommu_assign(struct pd *pd, uint64_t frame)
 	while (domain < iommu.domains && devices[domain].pd)
 		domain++;
 	if (domain < iommu.domains)
-		s = attach(domain, pd, (uint16_t)rid, root);
+		s = attach(domain, pd, (uint16_t)rid, pool_to_phys(root));
 	unlock(&iommu_lock);
 	return s;
 }

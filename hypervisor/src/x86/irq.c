@@ -27,9 +27,9 @@
 static_assert((int)VECTOR_GSI + GSIS <= VECTOR_PIC);
 
 /* An IOAPIC's registers: three in memory (EOI since version 0x20), those behind the first. */
-enum { INDEX = 0x00 / 4, DATA = 0x10 / 4, EOI = 0x40 / 4 };
-enum { REG_VERSION = 1, REG_PIN = 0x10 }; /* 23:16 the last pin; two a pin, up to 0xff */
-enum { MAX_PINS = (0x100 - REG_PIN) / 2, IOAPIC_SIZE = 0x100 };
+enum { INDEX = 0x00 / 4, DATA = 0x10 / 4, EOI = 0x40 / 4, IOAPIC_SIZE = 0x100 };
+/* 23:16 the last pin; two a pin, as far as 8 bits go */
+enum { REG_VERSION = 1, REG_PIN = 0x10, MAX_PINS = (0x100 - REG_PIN) / 2 };
 enum { PIN_LOW = 1 << 13, PIN_WAITS = 1 << 14 }; /* for the EOI of a level interrupt */
 enum { PIN_LEVEL = 1 << 15, PIN_MASKED = 1 << 16 };
 
@@ -255,7 +255,6 @@ void gsi_mask(unsigned gsi, bool masked)
 
 void irq_handle(uint32_t vector)
 {
-	static bool error_told;
 	unsigned gsi = vector - VECTOR_GSI;
 
 	if (gsi < GSIS && gsis[gsi].low & PIN_LEVEL)
@@ -269,8 +268,4 @@ void irq_handle(uint32_t vector)
 		timeout_run(this_cpu());
 	else if (vector == VECTOR_IPI)
 		ipi_handle();
-	else if (vector == VECTOR_ERROR && !error_told) {
-		error_told = true;
-		log("apic: an error was reported\n");
-	}
 }

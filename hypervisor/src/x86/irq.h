@@ -15,7 +15,6 @@ enum {
 	VECTOR_GSI = 0x20,   /* first of the GSI and MSI vectors */
 	VECTOR_PIC = 0xe0,   /* 16 vectors that nothing else has */
 	VECTOR_TIMER = 0xf0, /* local APIC timer */
-	VECTOR_ERROR = 0xf1, /* local APIC error */
 	VECTOR_IPI = 0xf2,   /* look at the inbox, flush, reschedule */
 	VECTOR_SPURIOUS = 0xff,
 };

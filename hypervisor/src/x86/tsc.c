@@ -18,6 +18,7 @@ enum { PIT_LATCH2 = 0x80, PIT_START2 = 0xb4 }; /* channel 2, both bytes, mode 2 
 enum { PORT_B = 0x61, PORT_B_GATE2 = 1 << 0, PORT_B_SPEAKER = 1 << 1 };
 
 enum { PART = 50, TRIES = 4 }; /* measure for 1/50 s: less than PIT_MASK */
+#define STANDS (1ul << 33)     /* ticks of the TSC: some seconds */
 
 enum { LEAF_FEATURES = 7, CPUID_TSC_ADJUST = 1 << 1 }; /* EBX */
 enum { LEAF_TSC = 0x15, LEAF_HYPERVISOR = 0x40000000, LEAF_HYPERVISOR_TSC = 0x40000010 };
@@ -76,28 +77,38 @@ static uint64_t cpuid_khz(void)
 	return r.eax ? (uint64_t)r.ecx * r.ebx / r.eax / 1000 : 0;
 }
 
+/* kHz, or 0: the clock stands still. */
+static uint64_t measure(uint32_t hz, uint32_t mask)
+{
+	uint64_t start, end;
+	uint32_t clock = sample(&start), ticks;
+
+	do
+		ticks = (sample(&end) - clock) & mask;
+	while (ticks < hz / PART && end - start < STANDS);
+	return ticks < hz / PART ? 0 : (end - start) * hz / ticks / 1000;
+}
+
 void tsc_init(void)
 {
-	uint64_t start, end, khz, told = cpuid_khz();
-	uint32_t hz = PIT_HZ, mask = PIT_MASK, clock, ticks;
+	uint64_t khz = 0, told = cpuid_khz();
 
 	if ((acpi_fadt(FADT_PM_TIMER_LENGTH) & 0xff) == 4)
 		pm_port = (uint16_t)acpi_fadt(FADT_PM_TIMER);
-	if (pm_port) {
-		hz = PM_HZ;
-		mask = PM_MASK;
-	} else {
+	if (pm_port)
+		khz = measure(PM_HZ, PM_MASK);
+	if (!khz) {
+		pm_port = 0;
 		out8(PORT_B, (uint8_t)((in8(PORT_B) & ~PORT_B_SPEAKER) | PORT_B_GATE2));
 		out8(PIT_COMMAND, PIT_START2);
 		out8(PIT_CHANNEL2, 0);
 		out8(PIT_CHANNEL2, 0);
+		khz = measure(PIT_HZ, PIT_MASK);
 	}
-	clock = sample(&start);
-	do
-		ticks = (sample(&end) - clock) & mask;
-	while (ticks < hz / PART);
-	khz = (end - start) * hz / ticks / 1000;
-	tsc_khz = (uint32_t)(told > khz - khz / 100 && told < khz + khz / 100 ? told : khz);
+	khz = !khz || (told > khz - khz / 100 && told < khz + khz / 100) ? told : khz;
+	if (!khz)
+		panic("tsc: no clock that goes");
+	tsc_khz = (uint32_t)khz;
 	log("tsc: %u kHz\n", tsc_khz);
 }
 

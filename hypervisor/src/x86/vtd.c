@@ -18,7 +18,7 @@ enum { PCI_INDEX = 0xcf8, PCI_DATA = 0xcfc };
 enum { PCI_BUSES = 0x18 }; /* 15:8 behind a bridge, 23:16 the last */
 
 /* Registers, 10.4 */
-enum { CAP = 0x08, CAP_RWBF = 1 << 4, CAP_PMR = 3 << 5, CAP_CM = 1 << 7 };
+enum { CAP = 0x08, CAP_RWBF = 1 << 4, CAP_CM = 1 << 7 };
 enum { ECAP = 0x10, ECAP_COHERENT = 1, ECAP_QI = 1 << 1, ECAP_IR = 1 << 3, ECAP_EIM = 1 << 4 };
 enum { GCMD = 0x18, GSTS = 0x1c }; /* the same bits: */
 enum { CFI = 1 << 23, SIRTP = 1 << 24, IRE = 1 << 25, QIE = 1 << 26, SRTP = 1 << 30 };
@@ -170,9 +170,7 @@ static bool enable(struct iommu_unit *u)
 	if (!command(u, QIE, true) || !command(u, SRTP, true) || !iommu_run(u, context) ||
 	    !iommu_run(u, tlb) || !command(u, TE, true))
 		return false;
-	/* What firmware protects until somebody else does. */
-	if (REG64(u, CAP) & CAP_PMR)
-		REG32(u, PMEN) = 0;
+	REG32(u, PMEN) = 0; /* what firmware protects until somebody else does */
 	return !iommu.remap_interrupts ||
 	       (command(u, SIRTP, true) && iommu_run(u, interrupt) && command(u, IRE, true));
 }
