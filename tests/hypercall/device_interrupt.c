@@ -175,7 +175,7 @@ static void message_by_dma(void)
 	EQUAL(sm_down(sm, in_us(50000)), TIMEOUT);
 }
 
-/* Whatever vector a device sends, nothing else stops coming. */
+/* Whatever vector a device sends that is no GSI's, nothing else stops coming. */
 static void message_of_any(void)
 {
 	struct edu *e = edu_start(0);
@@ -184,7 +184,7 @@ static void message_of_any(void)
 	uint32_t data;
 
 	EQUAL(assign_msi(sm, boot_cpu, (unsigned long)e->config, &address, &data), SUCCESS);
-	for (unsigned vector = 0x20; vector < 0x100; vector++) {
+	for (unsigned vector = data + hip->gsis - MSI_GSI; vector < 0x100; vector++) {
 		send_messages(e, MSI_ADDRESS | (uint64_t)boot_cpu << 12, vector);
 		raise(e);
 		acknowledge(e);
