@@ -156,6 +156,51 @@ static void no_state(void)
 	EQUAL(vm.count, 2);
 }
 
+/*
+ * In the middle of an event its handler asks for more: that comes beside what is
+ * there, and the recall that goes with it can be taken back.
+ */
+static void more_start(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->cs.rights = 0x9b;
+	u->ss.rights = 0x93;
+	u->ss.base = 0x4560;
+	u->mtd |= MTD_CS_SS;
+}
+
+static void ask_more(struct utcb *u, unsigned event)
+{
+	uint64_t rip = u->rip;
+
+	EQUAL(event, number(HLT));
+	u->cs.rights = u->ss.rights = 0;
+	EQUAL(vcpu_get_state(vm.ec, MTD_RIGHTS), SUCCESS);
+	EQUAL(u->cs.rights & 0xf0, 0x90);
+	EQUAL(u->ss.rights & 0xf0, 0x90);
+	EQUAL(vcpu_get_state(vm.ec, MTD_CS_SS), SUCCESS);
+	EQUAL(u->mtd, MTD_CS_SS);
+	EQUAL(u->ss.base, 0x4560);
+	EQUAL(u->rip, rip);
+	u->mtd = 0;
+	EQUAL(vcpu_set_state(vm.ec, vm.count == 1), SUCCESS);
+	u->mtd = MTD_RIP_LEN;
+	u->rip = guest_ip(guest_hlt);
+	u->length = 0;
+	vm.sleep = false;
+	if (vm.count == 1)
+		vm.exit = nothing;
+}
+
+static void more_state(void)
+{
+	make_vm(boot_cpu, MTD_RIP_LEN);
+	run(guest_hlt, ask_more, more_start);
+	EQUAL(vm.count, 3);
+	EQUAL(vm.event[1], number(HLT)); /* taken back */
+	EQUAL(vm.event[2], EVENT_VCPU_RECALL);
+}
+
 /* The TSC's offset is added to, and reads as it is. */
 static uint64_t host_before;
 
@@ -324,8 +369,13 @@ static void migrate(void)
 }
 
 const struct test vcpu_state_tests[] = {
-	{"vcpu.registers", registers, 0},   {"vcpu.all_state", all_state, 0},
-	{"vcpu.no_state", no_state, 0},	    {"vcpu.tsc", tsc, 0},
-	{"vcpu.tsc_stands", tsc_stands, 0}, {"vcpu.fpu", fpu, 0},
-	{"vcpu.migrate", migrate, 2},	    {0},
+	{"vcpu.registers", registers, 0},
+	{"vcpu.all_state", all_state, 0},
+	{"vcpu.no_state", no_state, 0},
+	{"vcpu.more_state", more_state, 0},
+	{"vcpu.tsc", tsc, 0},
+	{"vcpu.tsc_stands", tsc_stands, 0},
+	{"vcpu.fpu", fpu, 0},
+	{"vcpu.migrate", migrate, 2},
+	{0},
 };
