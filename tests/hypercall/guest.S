@@ -126,6 +126,19 @@ guest_page:
 	mov	%eax, 0x2010
 	hlt
 
+/* FS_BASE, GS_BASE, KERNEL_GS_BASE, to page 2: no exits. */
+	label	guest_read_bases
+	mov	$0x2000, %edi
+	mov	$0xc0000100, %ecx
+	.rept	3
+	rdmsr
+	stosl
+	mov	%edx, %eax
+	stosl
+	inc	%ecx
+	.endr
+	hlt
+
 	label	guest_rdtscp
 	rdtscp
 	hlt

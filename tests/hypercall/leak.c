@@ -26,11 +26,13 @@ enum {
 	CR4_OSFXSR = 1 << 9,
 	SECRET_AUX = 0x5ec0a0c5,
 	RDTSCP_EDX = 1 << 27,
+	EFER_SCE = 1 << 0,
 };
 
 #define SECRET 0x5ec2e7005ec2e700ul
 
-extern char guest_xrstor[], guest_xsave[], guest_fill_dr[], guest_read_dr[], guest_rdtscp[];
+extern char guest_xrstor[], guest_xsave[], guest_fill_dr[], guest_read_dr[], guest_rdtscp[],
+	guest_read_bases[];
 
 static uint8_t area[3][PAGE_SIZE] __attribute__((aligned(64)));
 static uint32_t pkru_at;
@@ -163,6 +165,8 @@ static void look_elsewhere(void)
 	SETUP(call(pt));
 	t = make_thread(SEL_ROOT_PD, boot_cpu, 5, look_around, 0);
 	WAIT(t->value[2]);
+	EQUAL(t->value[0], 0);
+	EQUAL(t->value[1], 0);
 	t = make_thread(make_pd(), boot_cpu, 5, look_around, 0);
 	WAIT(t->value[2]);
 	SETUP(call(pt));
@@ -250,6 +254,40 @@ static void guests(void)
 	reset_fpu();
 }
 
+/* Whether a segment register holds what a program may load. */
+static bool selects(void)
+{
+	uint16_t ds, es, fs, gs;
+
+	__asm__ volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3"
+			 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	return ds | es | fs | gs;
+}
+
+static void look_at_segments(struct frame *f)
+{
+	f->value[0] += selects();
+	f->value[1]++;
+}
+
+static void segments(void)
+{
+	struct frame *h = make_handler(make_pd(), boot_cpu, look_at_segments), *t;
+	unsigned long pt = make_portal(h, 0, 0), pd = make_pd();
+
+	for (unsigned selector = 0; selector < 0x40; selector++) {
+		if (probe_segments(selector))
+			continue;
+		SETUP(call(pt));
+		(void)probe_segments(selector);
+		t = make_thread(pd, boot_cpu, 5, look_at_segments, 0);
+		WAIT(t->value[1]);
+		EQUAL(t->value[0], 0);
+	}
+	EQUAL(h->value[0], 0);
+	EQUAL(probe_segments(0), 0);
+}
+
 static void with_secret(struct utcb *u, unsigned event)
 {
 	(void)event;
@@ -276,6 +314,58 @@ static void debug_registers(void)
 			EQUAL(*data(4 * n), 0);
 		EQUAL(*data(16) & 0xf, 0);
 	}
+}
+
+#define SECRET_BASE 0x5ec2e7005ec0ul /* canonical */
+
+static void with_msrs(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->star = u->sfmask = SECRET;
+	u->lstar = u->kernel_gs_base = SECRET_BASE;
+	u->sysenter_cs = (uint32_t)SECRET;
+	u->sysenter_rsp = u->sysenter_rip = SECRET_BASE;
+	u->fs.base = u->gs.base = SECRET_BASE;
+	u->efer = EFER_SCE | (is_svm() ? EFER_SVME : 0);
+	u->mtd |= MTD_SYSCALL | MTD_SYSENTER | MTD_FS_GS | MTD_EFER;
+}
+
+static void msrs_are_secret(struct utcb *u, unsigned event)
+{
+	EQUAL(event, number(HLT));
+	EQUAL(u->star, SECRET);
+	EQUAL(u->lstar, SECRET_BASE);
+	EQUAL(u->kernel_gs_base, SECRET_BASE);
+	EQUAL(u->sysenter_cs, (uint32_t)SECRET);
+	EQUAL(u->sysenter_rip, SECRET_BASE);
+	for (unsigned i = 0; i < 3; i++)
+		EQUAL(*(volatile uint64_t *)data(8 * i), SECRET_BASE);
+	u->rip = guest_ip(guest_read_bases);
+	u->length = 0;
+	u->mtd = MTD_RIP_LEN;
+}
+
+static void msrs_are_0(struct utcb *u, unsigned event)
+{
+	EQUAL(event, number(HLT));
+	EQUAL(u->star | u->lstar | u->sfmask | u->kernel_gs_base, 0);
+	EQUAL(u->sysenter_cs | u->sysenter_rsp | u->sysenter_rip, 0);
+	for (unsigned i = 0; i < 3; i++)
+		EQUAL(*(volatile uint64_t *)data(8 * i), 0);
+}
+
+/* A guest's are told to nobody else, and are there again when it goes on. */
+static void msrs(void)
+{
+	make_vm(boot_cpu, MTD_ALL);
+	run(guest_read_bases, msrs_are_secret, with_msrs);
+	vm.exit = msrs_are_0;
+	run_another(guest_read_bases, NULL);
+	vm.exit = msrs_are_secret;
+	wake_vm();
+	EQUAL(vm.count, 3);
+	for (unsigned i = 0; i < vm.count; i++)
+		EQUAL(vm.event[i], number(HLT));
 }
 
 static void with_aux(struct utcb *u, unsigned event)
@@ -340,6 +430,8 @@ static void aux(void)
 const struct test leak_tests[] = {
 	{"leak.threads", threads, 0},
 	{"leak.guests", guests, 0},
+	{"leak.segments", segments, 0},
+	{"leak.msrs", msrs, 0},
 	{"leak.debug_registers", debug_registers, 0},
 	{"leak.tsc_aux", aux, 0},
 	{"leak.tsc_aux_of_cpus", aux_of_cpus, 0},

@@ -159,8 +159,9 @@ sm_bad:	mov	$BAD_CAPABILITY, %edi
 
 /*
  * Another address space, or somebody else's FPU state. The usual switch has
- * nothing to do with the FPU, and the PD has no ports or those that the CPU's
- * window shows already; C does all else. Keeps RAX (in RBX).
+ * nothing to do with the FPU, the PD has no ports or those that the CPU's
+ * window shows already, and segment registers are empty, of which a program
+ * may load some; C does all else. Keeps RAX (in RBX).
  */
 	.macro	check_thread
 	mov	EC_PD(%rax), %rcx
@@ -172,6 +173,12 @@ sm_bad:	mov	$BAD_CAPABILITY, %edi
 1:	patch	MITIGATE_SWITCH, 4f
 	cmpq	$0, %gs:CPU_FPU_OWNER
 	jne	4f
+	mov	%ds, %edi
+	.irp	segment, es, fs, gs
+	mov	%\segment, %esi
+	or	%esi, %edi
+	.endr
+	jnz	4f
 	mov	PD_IO_BITMAP(%rcx), %rsi
 	mov	$TSS_NO_BITMAP, %edi
 	test	%rsi, %rsi

@@ -99,6 +99,9 @@ void thread_switch(struct ec *ec)
 		pd_load(ec->pd);
 		fpu_leave(cpu, ec);
 		mitigate_switch(false);
+		/* A GS that is loaded is the user's: its base may go. */
+		__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs\n\t"
+				 "swapgs; mov %0, %%gs; swapgs" : : "r"(0));
 	}
 }
 
