@@ -74,6 +74,35 @@ def test_memory(boot, images, memory):
     assert 0.5 * memory * 1024 < total < memory * 1024
 
 
+def test_memory_above(boot, images):
+    """A guest's memory may be above 4 GiB; below there is less."""
+    console = boot(PLATFORM, images.make(options="linux.memory=3072"),
+                   memory=6144)
+    console.boot(120)
+    total = int(console.output("cat /proc/meminfo").split()[1])
+    assert 0.9 * 3072 * 1024 < total < 3072 * 1024
+    assert console.output("dd if=/dev/zero of=/big bs=1M count=200 2>/dev/null"
+                          " && wc -c </big").strip() == str(200 << 20)
+
+
+# A processor without what guests need, and what is said about it.
+LACKING = {
+    "svm": ("max,-svm", r"vcpu: none, the processor has neither VMX nor SVM"),
+    "npt": ("max,+svm,-npt", r"svm: not used, for want of nested paging"),
+}
+
+
+@pytest.mark.parametrize("lacks", LACKING)
+def test_lacking(boot, images, lacks):
+    """What the machine has not is told, and what can run runs."""
+    model, message = LACKING[lacks]
+    console = boot(PLATFORM, images.make(), options=["--model", model])
+    console.expect(message + r"[^\r\n]*\r\n")
+    console.expect(r"iommu: none, devices can reach all memory\r\n")
+    console.expect(r"\[root\] error: vm linux[^\r\n]*\r\n", 30)
+    console.expect(r"\[counter\] [^\r\n]*primes", 30)
+
+
 # A mistake in the manifest, and what is said about it.
 MISTAKES = {
     "module": ('/ { programs { bad { module = "nothing.elf"; }; }; };',
