@@ -52,8 +52,8 @@ void ipi_handle(void)
 enum status iommu_interrupt(unsigned gsi, uint32_t source, uint32_t apic_id, bool level,
 			    uint64_t *address)
 {
-	(void)gsi, (void)source, (void)apic_id, (void)level;
-	*address = 0;
+	(void)gsi, (void)source, (void)level;
+	*address = APIC_PHYS | apic_id << 12;
 	return SUCCESS;
 }
 
@@ -187,6 +187,26 @@ static void test_acpi_empty_entry(void **state)
 	acpi_init();
 	assert_non_null(acpi_find("APIC"));
 	assert_int_equal(acpi_fadt(FADT_PM_TIMER), 0x608);
+}
+
+/* So many tables there are not: neither the time nor the lines are to be spent. */
+static void test_acpi_many(void **state)
+{
+	enum { AT = 0x20000, SIZE = 0x20000 };
+
+	(void)state;
+	good_acpi(false, EBDA);
+	for (uint64_t at = AT + 36; at < AT + SIZE; at += 4)
+		put(at, 4, MADT);
+	table(AT, "RSDT", SIZE);
+	memory[MADT + 9]++;
+	put(EBDA + 16, 4, AT);
+	sum(EBDA, 20, 8);
+	seal();
+	acpi_init();
+	logged = 0;
+	assert_null(acpi_find("APIC"));
+	assert_in_range(logged, 1, PAGE_SIZE / 4);
 }
 
 /* The root table is the last that there is in memory. */
@@ -355,7 +375,11 @@ static void test_ioapic_twice(void **state)
 	assert_int_equal(ioapic_count, 2);
 	/* The last register that was written shows: the other's last pin. */
 	ioapics[0].pins = ioapics[1].pins = PIN + 1;
+	cpus[0]->apic_id = 0x2b;
 	assert_int_equal(gsi_assign(GSI, SOURCE_UNKNOWN, 0, 0, &address, &data), SUCCESS);
+	/* Masked, level, low; to that CPU. */
+	assert_int_equal(fake[0][DATA], PIN_MASKED | PIN_LEVEL | PIN_LOW | (VECTOR_GSI + GSI));
+	assert_int_equal(gsis[GSI].high, 0x2b000000);
 	gsi_mask(GSI, false);
 	irq_reset();
 	assert_int_equal(fake[0][INDEX], REG_PIN + 2 * PIN);
@@ -385,8 +409,8 @@ int main(void)
 		cmocka_unit_test(test_ioapic_lies),	 cmocka_unit_test(test_ioapic_twice),
 		cmocka_unit_test(test_any_vector),	 cmocka_unit_test(test_acpi),
 		cmocka_unit_test(test_acpi_empty_entry), cmocka_unit_test(test_acpi_at_end),
-		cmocka_unit_test(test_no_acpi),		 cmocka_unit_test(test_acpi_lies),
-		cmocka_unit_test(test_madt_full),
+		cmocka_unit_test(test_acpi_many),	 cmocka_unit_test(test_no_acpi),
+		cmocka_unit_test(test_acpi_lies),	 cmocka_unit_test(test_madt_full),
 	};
 
 	memory = aligned_alloc(PAGE_SIZE, MEMORY);

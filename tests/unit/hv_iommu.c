@@ -333,6 +333,43 @@ static void test_lies(void **state)
 	}
 }
 
+/* An interrupt goes to one CPU, with its vector, from one source (VT-d 9.10, AMD-Vi 2.2.5.2). */
+static void test_interrupt(void **state)
+{
+	enum { GSI = 7, SOURCE = 0x1a2, VECTOR = VECTOR_GSI + GSI };
+	const volatile uint64_t *entry;
+	struct iommu_entry e;
+
+	(void)state;
+	iommu.max_apic_id = 0xff;
+	e = vtd.interrupt(GSI, SOURCE, 0x35, true);
+	assert_int_equal(e.low, 0x35ul << 40 | VECTOR << 16 | 1 << 4 | 1);
+	assert_int_equal(e.high, SOURCE | 1 << 18);
+	assert_int_equal(e.message, GSI << 5 | 1 << 4);
+	assert_int_equal((uint64_t)e.at % PAGE_SIZE, GSI * 16);
+	iommu.max_apic_id = ~0u;
+	e = vtd.interrupt(GSI, SOURCE, 0x12345, false);
+	assert_int_equal(e.low, 0x12345ul << 32 | VECTOR << 16 | 1);
+	e = amdvi.interrupt(GSI, SOURCE, 0x12345678, false);
+	assert_int_equal(e.low, 0x34567801);
+	assert_int_equal(e.high, 0x12ul << 56 | VECTOR);
+	assert_int_equal(e.message, 0);
+	assert_int_equal((uint64_t)e.at % PAGE_SIZE, VECTOR * 16);
+	/* Its device's table has 256, and nothing else passes. */
+	entry = amdvi.device(SOURCE, 1).at;
+	assert_int_equal(entry[2] & ~ENTRY_ADDRESS, 2ul << 60 | 8 << 1 | 1);
+	assert_int_equal(entry[2] & ENTRY_ADDRESS,
+			 ((uint64_t)e.at - POOL_BASE + pool_phys) & ~PAGE_MASK);
+	for (unsigned i = 0; i < IOMMU_TABLES; i++)
+		assert_ptr_equal(amdvi.interrupt(GSI, SOURCE, 1, false).at, e.at);
+	/* VT-d has used one for a bus. */
+	for (unsigned i = 1; i < IOMMU_TABLES - 1; i++)
+		assert_non_null(amdvi.interrupt(GSI, i, 1, false).at);
+	/* Nobody pays for these, so there is an end. */
+	assert_null(amdvi.interrupt(GSI, IOMMU_TABLES, 1, false).at);
+	assert_non_null(amdvi.interrupt(GSI, 1, 1, false).at);
+}
+
 /* A path of one byte, with which the table ends. */
 static void test_odd_path(void **state)
 {
@@ -367,10 +404,11 @@ static void test_faults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_enable),	   cmocka_unit_test(test_dmar),
-		cmocka_unit_test(test_dmar_wrong), cmocka_unit_test(test_ivrs),
-		cmocka_unit_test(test_ivrs_wrong), cmocka_unit_test(test_lies),
-		cmocka_unit_test(test_odd_path),   cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_enable), cmocka_unit_test(test_interrupt),
+		cmocka_unit_test(test_dmar),   cmocka_unit_test(test_dmar_wrong),
+		cmocka_unit_test(test_ivrs),   cmocka_unit_test(test_ivrs_wrong),
+		cmocka_unit_test(test_lies),   cmocka_unit_test(test_odd_path),
+		cmocka_unit_test(test_faults),
 	};
 
 	memset(registers[1], 0xff, sizeof(registers[1]));

@@ -101,9 +101,9 @@ const struct acpi_table *acpi_find(const char signature[4])
 	const struct acpi_table *t = NULL;
 	uint64_t phys = 0;
 
-	/* Firmware leaves entries empty. */
-	for (uint32_t at = sizeof(*t); root && !t && at + entry_size <= root->length;
-	     at += entry_size) {
+	/* Firmware leaves entries empty; what is behind the first page is a lie. */
+	for (uint32_t at = sizeof(*t);
+	     root && !t && at + entry_size <= root->length && at < PAGE_SIZE; at += entry_size) {
 		__builtin_memcpy(&phys, (const char *)root + at, entry_size);
 		t = table_at(phys, signature);
 	}
