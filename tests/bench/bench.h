@@ -33,8 +33,8 @@ extern const char stub_echo[], stub_take[], stub_skip_2[], stub_skip_3[], stub_m
 uint64_t fault_ud(uint64_t address);
 uint64_t fault_read(uint64_t address);
 extern uint64_t vm_left;
-extern char vm_page[], vm_cpuid[], vm_vmcall[], vm_vmmcall[], vm_in[], vm_hlt[], vm_rdmsr[],
-	vm_read[];
+extern char vm_page[], vm_cpuid[], vm_vmcall[], vm_vmmcall[], vm_in[], vm_out[], vm_ins[], vm_hlt[],
+	vm_rdmsr[], vm_wrmsr[], vm_read[], vm_write[], vm_spin[];
 
 /* A portal to a handler that runs a stub. */
 unsigned long make_stub(const struct frame *handler, unsigned long mtd, const char *stub);

@@ -18,6 +18,9 @@ def medians(result):
         for name, part in groups.get("parts", {}).items():
             if "vmcs" in part:
                 found[platform, "vmcs", name] = sum(part["vmcs"].values())
+                found[platform, "vmcs exits", name] = sum(
+                    number for kind, number in part["vmcs"].items()
+                    if kind.endswith("_other"))
     return found
 
 
@@ -49,7 +52,7 @@ def table(title, entries):
             else " " * 8
         text = [f"{value:>12,}" if value is not None else f"{'-':>12}"
                 for value in (old, new)]
-        lines.append(f"  {platform:10} {group:7} {name:32} {text[0]} "
+        lines.append(f"  {platform:10} {group:10} {name:30} {text[0]} "
                      f"{text[1]} {change}")
     return lines
 

@@ -13,7 +13,8 @@ trace_mark:
 	xchg	%bx, %bx
 	ret
 
-/* Says when it came, and that it is over. */
+/* Says when it came, and that it is over. In a page with guest.c's measurement. */
+	.section .text.interrupt, "ax", @progbits
 	.globl	take_interrupt, interrupted_at, interrupts
 	.balign	16
 take_interrupt:
@@ -35,6 +36,7 @@ take_interrupt:
 	pop	%rax
 	iretq
 
+	.text
 /* #UD of an instruction of three bytes. */
 	.globl	skip_ud
 	.balign	16

@@ -16,7 +16,7 @@ FILES = BUILD / "bench-linux"
 HERE = pathlib.Path(__file__).resolve().parent / "linux"
 # As in module.mk. Bochs counts each byte of a REP STOSB, and its Haswell lets
 # only guests use that: nobody does.
-COMMAND_LINE = "console=ttyS0 nokaslr clearcpuid=rep_good,erms"
+COMMAND_LINE = "console=ttyS0,115200 nokaslr clearcpuid=rep_good,erms"
 MEMORY = 256                    # MiB, of Linux
 LIMIT = 1800                    # seconds for a run, at most
 WORK = ("cpu", "memory", "fork", "timer")
@@ -104,9 +104,10 @@ def grub_image(kernel, initrd, arguments, out):
     return out
 
 
-def boot_bare(platform, what, last, progress, kernel, initrd, memory=MEMORY):
+def boot_bare(platform, what, last, progress, kernel, initrd, memory=MEMORY,
+              word="work"):
     """Linux without us."""
-    arguments = COMMAND_LINE + " work"
+    arguments = f"{COMMAND_LINE} {word}"
     if platform.startswith("qemu"):
         return boot(platform, what, last, progress, memory=memory,
                     linux=(kernel, initrd), arguments=arguments)
@@ -120,12 +121,20 @@ def measure(platform, progress):
     entry = patched(kernel, FILES / "entry-bzImage")
     start = boot_bare(platform, "entry", HEX, progress, entry, initrd)
     bare = boot_bare(platform, "bare", "linux: done", progress, kernel, initrd)
+    quiet = boot_bare(platform, "bare-quiet", "linux: done", progress, kernel,
+                      initrd, word="quiet")
     guest = boot(platform, "boot", "powered off|died", progress,
                  image=BUILD / "bench-linux-boot.iso")
+    guest_quiet = boot(platform, "quiet", "powered off|died", progress,
+                       image=BUILD / "bench-linux-quiet.iso")
     work = boot(platform, "work", "powered off|died", progress,
                 image=BUILD / "bench-linux-work.iso")
     result = {"boot": {"bare": bare.tsc["prompt"] - start.tsc["start"],
                        "guest": guest.tsc["prompt"] - guest.tsc["start"]},
+              "boot_quiet": {
+                  "bare": quiet.tsc["prompt"] - start.tsc["start"],
+                  "guest": guest_quiet.tsc["prompt"] -
+                  guest_quiet.tsc["start"]},
               "exits": {"guest": guest.exits}}
     for name in WORK:
         result[name] = {"bare": bare.ticks[name], "guest": work.ticks[name]}

@@ -59,7 +59,7 @@ $(BENCH_SYSTEMS): $(B)/%.iso: $(B)/hypervisor.elf $(B)/root.elf \
 		$(B)/guest/$(subst -guest,,$*).bin
 
 # Linux as a guest and bare: an initramfs that measures, and the system.
-BENCH_LINUX	:= $(addprefix $(B)/bench-,linux-boot.iso linux-work.iso)
+BENCH_LINUX	:= $(addprefix $(B)/bench-,linux-boot.iso linux-quiet.iso linux-work.iso)
 BENCH_BARE	:= $(addprefix $(B)/bench-linux/,initrd entry.bin)
 BENCH_IMAGES	+= $(BENCH_LINUX) $(BENCH_BARE)
 
@@ -80,7 +80,7 @@ $(B)/bench-linux/entry.bin: tests/bench/linux/entry.S
 	$(Q)objcopy -O binary -j .text $(@:.bin=.o) $@
 
 # As in linux.py.
-BENCH_COMMAND_LINE := console=ttyS0 nokaslr clearcpuid=rep_good,erms
+BENCH_COMMAND_LINE := console=ttyS0,115200 nokaslr clearcpuid=rep_good,erms
 $(B)/bench-linux-%/manifest.dtb: tests/bench/linux/linux.dts tests/bench/module.mk \
 		root/programs.dtsi
 	@mkdir -p $(@D); $(call say,DTC)
@@ -98,7 +98,7 @@ LINUX		?= yes
 BENCH		:= B=$(B) PLATFORM=$(PLATFORM) LINUX=$(LINUX) \
 		   $(PYTHON) tests/bench/bench.py
 BENCH_COUNTS	:= tests/bench/counts.json
-BENCH_QUICK	:= $(B)/bench.iso $(B)/bench-guest.iso
+BENCH_QUICK	:= $(addprefix $(B)/,bench.iso bench-trace.iso) $(BENCH_SYSTEMS)
 
 bench: packages					## measure, into build/bench/result.html
 	$(Q)$(MAKE) --no-print-directory $(BENCH_IMAGES)

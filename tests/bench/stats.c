@@ -28,7 +28,7 @@ unsigned rounds(unsigned samples)
 
 bool traced(unsigned round, unsigned samples)
 {
-	return tracing() && round == rounds(samples) - 1;
+	return tracing() && round >= rounds(samples) - TRACED;
 }
 
 void record(unsigned round, uint64_t ticks)

@@ -109,7 +109,7 @@ vm_left:
 	.text
 	.balign	4096
 	.globl	vm_page, vm_cpuid, vm_vmcall, vm_vmmcall, vm_in, vm_hlt
-	.globl	vm_rdmsr, vm_read
+	.globl	vm_out, vm_ins, vm_rdmsr, vm_wrmsr, vm_read, vm_write, vm_spin
 	.code16
 vm_page:
 	.skip	16, 0xf4
@@ -125,15 +125,29 @@ vm_vmmcall:
 vm_in:
 	in	%dx, %al
 	jmp	vm_in
+vm_out:
+	out	%al, %dx
+	jmp	vm_out
+vm_ins:
+	insb
+	jmp	vm_ins
 vm_hlt:
 	hlt
 	jmp	vm_hlt
 vm_rdmsr:
 	rdmsr
 	jmp	vm_rdmsr
+vm_wrmsr:
+	wrmsr
+	jmp	vm_wrmsr
 vm_read:
 	movb	0x8000, %al		/* 3 bytes; nothing is there */
 	jmp	vm_read
+vm_write:
+	movb	%al, 0x8000		/* 3 bytes */
+	jmp	vm_write
+vm_spin:
+	jmp	vm_spin
 	.balign	4096
 	.code64
 

@@ -2,6 +2,8 @@
 import json
 import pathlib
 
+import steps
+
 TARGETS = json.loads((pathlib.Path(__file__).parent /
                       "targets.json").read_text())
 TITLES = {"kernel": "kernel operations",
@@ -62,7 +64,7 @@ def linux_rows(groups):
     """Rows of what Linux took, and what that is above the bare machine."""
     return [[name, line["bare"], line["guest"], overhead(line, "guest"),
              line.get("kvm", ""), overhead(line, "kvm"),
-             f"+{BOOT_OVERHEAD} %" if name == "boot" else ""]
+             f"+{BOOT_OVERHEAD} %" if name.startswith("boot") else ""]
             for name, line in groups.get("linux", {}).items()
             if name != "exits"]
 
@@ -111,4 +113,12 @@ def text(result):
                 out += [f"  {row[0]:20}" + "".join(
                     f"{f'{word:,}' if isinstance(word, int) else word:>18}"
                     for word in row[1:]) for row in [head, *rows]]
+    for name, ways in steps.of_result(result).items():
+        if ways:
+            out += ["", f"the steps of {name}, in instructions", "",
+                    f"  {'':30}" + "".join(f"{word:>12}" for word in
+                                           steps.COLUMNS)]
+            out += [f"  {' '.join(key):30}" + "".join(
+                f"{counts.get(platform, ''):>12}" for platform in
+                steps.COLUMNS) for key, counts in ways.items()]
     return "\n".join(out)

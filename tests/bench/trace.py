@@ -1,7 +1,7 @@
 """Instruction traces: where an operation spends its instructions.
 
-The trace programs (stats.h) put marks around one operation of each kind. Bochs
-stops at a mark by itself, and its debugger prints each instruction and the
+The trace programs (stats.h) put marks around the last two operations of each
+kind; the shorter is taken: an interrupt may come between. Bochs stops at a mark by itself, and its debugger prints each instruction and the
 registers behind it until the next. QEMU prints the address and mode of
 everything from when it is told so, and the marks are found by their address.
 """
@@ -24,7 +24,8 @@ BOCHS_LINE = re.compile(
     r"^\(0\)\.\[\d+\] \[[^]]*\] [0-9a-f]+:([0-9a-f]+) \([^)]*\): (.*?)\s*;")
 BOCHS_REGISTER = re.compile(r"\b(r\w+)\s*: ([0-9a-f]{8})_([0-9a-f]{8})")
 ENTRY = re.compile(r"^(vmlaunch|vmresume|vmrun)\b")
-MARKS = 200                     # at most, in one program
+MARKS = 500                     # at most, in one program
+ROUNDS = 2                      # each operation is traced so often (stats.h)
 TOP = 12                        # functions to name
 
 # An instruction: its address, KERNEL, USER or GUEST, and the VMCS access that
@@ -55,18 +56,18 @@ class Symbols:
 
 
 class Disassembly:
-    """Mnemonics by address."""
+    """Instructions by address, as objdump prints them."""
 
-    LINE = re.compile(r"^\s*([0-9a-f]+):\t(?:[0-9a-f]{2} )+\s*\t(\S+)", re.M)
+    LINE = re.compile(r"^\s*([0-9a-f]+):\t(\S.*?)\s*$", re.M)
 
     def __init__(self, *elfs):
-        self.mnemonic = {}
+        self.text = {}
         for elf in elfs:
-            text = subprocess.run(["objdump", "-d", "-w", elf],
-                                  stdout=subprocess.PIPE, text=True,
-                                  check=True).stdout
+            text = subprocess.run(
+                ["objdump", "-d", "-w", "--no-show-raw-insn", elf],
+                stdout=subprocess.PIPE, text=True, check=True).stdout
             for found in self.LINE.finditer(text):
-                self.mnemonic[int(found[1], 16)] = found[2]
+                self.text[int(found[1], 16)] = found[2]
 
 
 class QemuReader(threading.Thread):
@@ -111,7 +112,7 @@ class QemuReader(threading.Thread):
         """Without what QEMU began and then began anew: accesses to devices."""
         return [step for i, step in enumerate(steps)
                 if i == 0 or step[:2] != steps[i - 1][:2]
-                or self.disassembly.mnemonic.get(step.pc, "").startswith("rep")]
+                or self.disassembly.text.get(step.pc, "").startswith("rep")]
 
 
 def bochs_commands():
@@ -159,6 +160,25 @@ def access(text, registers):
     return name, None
 
 
+def undisturbed(traces):
+    """Of the traces of each operation the one that nothing came between."""
+    return [min(traces[i:i + ROUNDS], key=lambda steps: sum(
+        step.mode != GUEST for step in steps))
+        for i in range(0, len(traces), ROUNDS)]
+
+
+def with_entries(steps, disassembly):
+    """Where an entry exits before the guest's first instruction, a step for it."""
+    found = []
+    for i, step in enumerate(steps):
+        found.append(step)
+        if step.mode == KERNEL and i + 1 < len(steps) and \
+                steps[i + 1].mode == KERNEL and \
+                ENTRY.match(disassembly.text.get(step.pc, "")):
+            found.append(Step(0, GUEST, None))
+    return found
+
+
 def runs(steps):
     """[(mode, [step])] of consecutive steps in one mode."""
     out = []
@@ -177,12 +197,14 @@ def parts(steps):
     reply on; alone: of exits that the kernel handles by itself; entry: VMRUN,
     VMRESUME, which here stand for the processor's entry and exit.
     """
+    if all(step.mode != GUEST for step in steps):
+        return {"alone": sum(step.mode == KERNEL for step in steps)}
     total = collections.Counter()
     groups = []
     for mode, run in runs(steps):
         if mode == GUEST:
             groups.append([])
-            total["guest"] += len(run)
+            total["guest"] += sum(step.pc != 0 for step in run)
         elif groups:
             groups[-1].append((mode, len(run)))
     for group in groups:
@@ -208,7 +230,12 @@ def parts(steps):
 
 
 def rotated(steps):
-    """A trace from handler to handler as one from guest to guest."""
+    """A trace from handler to handler as one from guest to guest.
+
+    A recall may come without an exit: then there is nothing to divide.
+    """
+    if all(step.mode != GUEST for step in steps):
+        return steps
     first = next(i for i, step in enumerate(steps) if step.mode == GUEST)
     last = max(i for i, step in enumerate(steps) if step.mode == GUEST)
     ends = steps[:first]

@@ -20,22 +20,6 @@ enum {
 		  MTD_EFER | MTD_PDPTE | MTD_SYSCALL | MTD_TPR | MTD_TSC_AUX | MTD_XSAVE,
 };
 
-static const struct kind {
-	const char *name;
-	const char *vmx, *svm; /* the loop */
-	uint8_t vmx_event, svm_event;
-	uint8_t length; /* SVM does not tell it */
-} kinds[] = {
-	{"cpuid", vm_cpuid, vm_cpuid, 10, 0x72, 2},
-	{"hypercall", vm_vmcall, vm_vmmcall, 18, 0x81, 3},
-	{"in", vm_in, vm_in, 30, 0x7b, 1},
-	{"hlt", vm_hlt, vm_hlt, 12, 0x78, 1},
-	{"rdmsr", vm_rdmsr, vm_rdmsr, 31, 0x7c, 2},
-	{"mmio_read", vm_read, vm_read, 48, EVENT_SVM_NPF, 3},
-};
-
-enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
-
 static const struct transfer {
 	const char *name;
 	unsigned long mtd;
@@ -50,10 +34,48 @@ static const struct transfer {
 static struct {
 	struct frame *handler;
 	const struct transfer *transfer;
+	unsigned long ec;
 	unsigned long done; /* SM */
 	unsigned kind;
 	unsigned round;
 } vm;
+
+/* The guest takes interrupts: the window is open when it runs. */
+static void ask_for_window(struct utcb *u)
+{
+	u->inject = INJECT_INTERRUPT_WINDOW;
+	u->mtd |= MTD_INJ;
+}
+
+static void recall(struct utcb *u)
+{
+	(void)u;
+	SETUP(ec_recall(vm.ec));
+}
+
+static const struct kind {
+	const char *name;
+	const char *vmx, *svm; /* the loop */
+	uint8_t vmx_event, svm_event;
+	uint8_t length; /* SVM does not tell it */
+	/* What the handler does for the next exit to come. */
+	void (*provoke)(struct utcb *u);
+} kinds[] = {
+	{"cpuid", vm_cpuid, vm_cpuid, 10, 0x72, 2, NULL},
+	{"hypercall", vm_vmcall, vm_vmmcall, 18, 0x81, 3, NULL},
+	{"in", vm_in, vm_in, 30, 0x7b, 1, NULL},
+	{"out", vm_out, vm_out, 30, 0x7b, 1, NULL},
+	{"string_in", vm_ins, vm_ins, 30, 0x7b, 1, NULL},
+	{"hlt", vm_hlt, vm_hlt, 12, 0x78, 1, NULL},
+	{"rdmsr", vm_rdmsr, vm_rdmsr, 31, 0x7c, 2, NULL},
+	{"wrmsr", vm_wrmsr, vm_wrmsr, 32, 0x7c, 2, NULL},
+	{"mmio_read", vm_read, vm_read, 48, EVENT_SVM_NPF, 3, NULL},
+	{"mmio_write", vm_write, vm_write, 48, EVENT_SVM_NPF, 3, NULL},
+	{"interrupt_window", vm_spin, vm_spin, 7, 0x64, 0, ask_for_window},
+	{"recall", vm_spin, vm_spin, EVENT_VCPU_RECALL, EVENT_VCPU_RECALL, 0, recall},
+};
+
+enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
 
 /* stubs.S calls it. */
 void vm_exit(unsigned long event, uint64_t now);
@@ -77,6 +99,7 @@ static void set_reset_state(struct utcb *u)
 	u->rdx = PORT;
 	u->ctrl[0] = is_svm() ? INTERCEPT_CPUID : 0;
 	u->ctrl[1] = is_svm() ? INTERCEPT_VMRUN | INTERCEPT_VMMCALL : 0;
+	u->rflags |= RFLAGS_IF;
 	u->mtd = MTD_GPR | MTD_RSP | MTD_RIP_LEN | MTD_RFLAGS | MTD_SEGMENTS | MTD_TABLES | MTD_CR |
 		 MTD_DR | MTD_SYSENTER | MTD_SYSCALL | MTD_CTRL | MTD_INJ | MTD_STA;
 	u->items = 0;
@@ -100,6 +123,9 @@ static void next_kind(struct utcb *u)
 	if (++vm.kind == KINDS)
 		stop();
 	u->rip = loop(vm.kind);
+	u->mtd |= MTD_INJ; /* no window any more */
+	if (kinds[vm.kind].provoke)
+		kinds[vm.kind].provoke(u);
 }
 
 void vm_exit(unsigned long event, uint64_t now)
@@ -129,17 +155,20 @@ void vm_exit(unsigned long event, uint64_t now)
 		return;
 	}
 	u->rip += k->length;
+	if (k->provoke)
+		k->provoke(u);
 	if (traced(vm.round - 1, SAMPLES))
 		trace_mark();
 }
 
 static void run(const struct transfer *transfer)
 {
-	unsigned long first = sel_range(8), ec = sel(), sc = sel();
+	unsigned long first = sel_range(8), sc = sel();
 	unsigned long pd = make_empty_pd(BIG_QUOTA);
 
 	vm.handler = make_handler(SEL_ROOT_PD, boot_cpu, NULL);
 	vm.transfer = transfer;
+	vm.ec = sel();
 	vm.done = make_sm(0);
 	vm.kind = vm.round = 0;
 	for (unsigned i = 0; i < EVENTS_VCPU; i++) {
@@ -151,8 +180,8 @@ static void run(const struct transfer *transfer)
 		      CRD(CRD_OBJ, RIGHTS_ALL, 8, 0)));
 	SETUP(give_at(pd, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(vm_page)),
 		      ITEM_DELEGATE | ITEM_GUEST, CRD(CRD_MEM, RIGHTS_ALL, 0, 0)));
-	SETUP(create_vcpu(ec, pd, boot_cpu, 0));
-	SETUP(create_sc(sc, SEL_ROOT_PD, ec, QPD(PRIORITY_PEER, 10000)));
+	SETUP(create_vcpu(vm.ec, pd, boot_cpu, 0));
+	SETUP(create_sc(sc, SEL_ROOT_PD, vm.ec, QPD(PRIORITY_PEER, 10000)));
 	SETUP(sm_down(vm.done, in_us(10000000)));
 	clean();
 }

@@ -3,13 +3,21 @@
 
 Runs at the top of the source tree; prints as cmocka does, for run.py.
 """
+import contextlib
+import copy
+import io
+import json
+import pathlib
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, "tests/bench")
+import bench  # noqa: E402
 import compare  # noqa: E402
 import lines  # noqa: E402
+import paths  # noqa: E402
+import steps  # noqa: E402
 import table  # noqa: E402
 import trace  # noqa: E402
 import vmcs  # noqa: E402
@@ -66,9 +74,10 @@ class Compare(unittest.TestCase):
     def test_result(self):
         result = {"platforms": {"p": {
             "kernel": {"x": {"median": 5, "min": 1}},
-            "parts": {"y": {"vmcs": {"read": 1, "write": 2}}}}}}
+            "parts": {"y": {"vmcs": {"read_other": 1, "write": 2}}}}}}
         self.assertEqual(compare.medians(result),
-                         {("p", "kernel", "x"): 5, ("p", "vmcs", "y"): 3})
+                         {("p", "kernel", "x"): 5, ("p", "vmcs", "y"): 3,
+                          ("p", "vmcs exits", "y"): 1})
         classes = compare.classify({("p", "kernel", "x"): 4},
                                    compare.medians(result))
         self.assertIn("+25.0%", compare.report(classes))
@@ -78,7 +87,7 @@ class Parts(unittest.TestCase):
     """A trace is divided into the parts of exits."""
 
     def steps(self, *modes):
-        return [trace.Step(0, mode, None)
+        return [trace.Step(1, mode, None)
                 for mode, count in modes for _ in range(count)]
 
     def test_parts(self):
@@ -132,6 +141,134 @@ class Bochs(unittest.TestCase):
             "read_shadowed": 1, "read_other": 0, "write_shadowed": 0,
             "write_other": 1})
         self.assertEqual(vmcs.fields(accesses), ["vmwrite GUEST_SS_RIGHTS"])
+
+
+class Fake:
+    """A kernel of one function, in the place of its symbols and text."""
+
+    def __init__(self, function, text=""):
+        self.function = function
+        self.text = {1: text}
+
+    def name(self, pc):
+        return self.function
+
+
+class Paths(unittest.TestCase):
+    """What may not be on a path is found there, and only there."""
+
+    def breaches(self, line, function, text="", access=None):
+        kernel = Fake(function, text)
+        return paths.breaches(line, [trace.Step(1, trace.KERNEL, access)],
+                              kernel, kernel)
+
+    def test_instructions(self):
+        for text in ("lock xadd %eax,(%rdi)", "xchg %rax,0x8(%rdi)",
+                     "xchg %rax,%gs:0x10", "div %rcx", "idivl 8(%rsp)",
+                     "rdtsc", "rdtscp"):
+            (found,) = self.breaches("call_local_0", "sys_call", text)
+            self.assertIn(text, found)
+            self.assertIn("sys_call", found)
+        for text in ("xchg %ax,%ax", "divsd %xmm0,%xmm1", "rdmsr", "mov"):
+            self.assertEqual(self.breaches("call_local_0", "f", text), [])
+
+    def test_functions(self):
+        self.assertTrue(self.breaches("vmexit_in_gpr", "slab_alloc"))
+        self.assertFalse(self.breaches("create_sm", "slab_alloc"))
+
+    def test_vmcs(self):
+        unshadowed, shadowed = ("vmread", 0x6806), ("vmread", 0x681e)
+        (found,) = self.breaches("exit_port_in", "f", access=unshadowed)
+        self.assertIn("vmread GUEST_ES_BASE", found)
+        self.assertFalse(self.breaches("exit_port_in", "f", access=shadowed))
+        self.assertFalse(self.breaches("vmexit_in_all", "f",
+                                       access=unshadowed))
+
+    def test_known(self):
+        self.assertFalse(self.breaches("vmexit_in_all", "save_whole",
+                                       "rdtsc"))
+        self.assertTrue(self.breaches("vmexit_in_gpr", "save_whole", "rdtsc"))
+
+    def test_user_mode(self):
+        kernel = Fake("f", "rdtsc")
+        self.assertFalse(paths.breaches(
+            "call_local_0", [trace.Step(1, trace.USER, None)], kernel, kernel))
+
+
+class Steps(unittest.TestCase):
+    """The document's tables are read as they were written."""
+
+    RESULT = {"platforms": {
+        "qemu-tcg": {"parts": {"sm_up": {"steps": [
+            ["up", "a", 3], ["up", "svm", 5], ["up", "c", 100]]}}},
+        "bochs-vmx": {"parts": {"sm_up": {"steps": [
+            ["up", "a", 3], ["up", "vmx", 6], ["up", "c", 101]]}}}}}
+
+    def test_order(self):
+        self.assertEqual([function for _, function in
+                          steps.of_result(self.RESULT)["sm_up"]],
+                         ["a", "vmx", "svm", "c"])
+
+    def test_there_and_back(self):
+        text = steps.markdown(steps.of_result(self.RESULT))
+        self.assertEqual(
+            steps.from_markdown(text)["sm_up"],
+            steps.of_result(self.RESULT)["sm_up"])
+
+    def test_differences(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(steps.markdown(steps.of_result(self.RESULT)))
+            file.flush()
+            document, steps.DOCUMENT = steps.DOCUMENT, pathlib.Path(file.name)
+            self.addCleanup(setattr, steps, "DOCUMENT", document)
+            self.assertEqual(steps.differences(self.RESULT), [])
+            longer = copy.deepcopy(self.RESULT)
+            longer["platforms"]["bochs-vmx"]["parts"]["sm_up"]["steps"][1][2] += 3
+            longer["platforms"]["qemu-tcg"]["parts"]["sm_up"]["steps"][2][2] += 2
+            self.assertEqual(steps.differences(longer),
+                             ["bochs-vmx: sm_up, up vmx: 9, not 6"])
+
+    def test_of_trace(self):
+        path = [trace.Step(1, mode, None) for mode in
+                (trace.KERNEL, trace.KERNEL, trace.USER, trace.KERNEL)]
+        self.assertEqual(steps.of_trace("call_local_0", path, Fake("f.isra.0")),
+                         [["call", "f", 2], ["reply", "f", 1]])
+
+
+class Traces(unittest.TestCase):
+    """Traces are made comparable."""
+
+    def test_undisturbed(self):
+        short, long = ([trace.Step(1, trace.KERNEL, None)] * n for n in (2, 3))
+        self.assertEqual(trace.undisturbed([short, long, long, short]),
+                         [short, short])
+
+    def test_entry_that_exits_at_once(self):
+        path = [trace.Step(1, trace.KERNEL, None)] * 2
+        found = trace.with_entries(path, Fake("f", "vmresume"))
+        self.assertEqual([step.mode for step in found],
+                         [trace.KERNEL, trace.GUEST, trace.KERNEL])
+
+
+class CompareFiles(unittest.TestCase):
+    """`compare` fails if something got worse."""
+
+    def compare(self, before, after):
+        names = []
+        for median in (before, after):
+            file = tempfile.NamedTemporaryFile("w")
+            self.addCleanup(file.close)
+            json.dump({"platforms": {"p": {"kernel": {
+                "x": {"median": median}}}}}, file)
+            file.flush()
+            names.append(file.name)
+        with contextlib.redirect_stdout(io.StringIO()):
+            return bench.compare_files(*names)
+
+    def test_status(self):
+        self.assertEqual(self.compare(100, 102), 0)
+        self.assertEqual(self.compare(100, 90), 0)
+        self.assertNotEqual(self.compare(100, 103), 0)
 
 
 class Targets(unittest.TestCase):
