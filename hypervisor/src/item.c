@@ -383,7 +383,10 @@ enum status items_hand_over(struct ec *self, struct pd *to, uint64_t crd)
 	s = delegate(&t, (struct item){.crd = crd}, window, self->pd);
 	if (s == AGAIN)
 		s = pause(self, &t, NULL, 0, s);
-	if (self->progress)
+	if (self->progress) {
 		self->progress->made = s == AGAIN ? to : NULL;
+		if (s != AGAIN)
+			items_drop(self);
+	}
 	return s;
 }

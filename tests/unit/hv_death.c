@@ -524,6 +524,38 @@ static void make_large_pd(void)
 	poll_period = 1;
 }
 
+/*
+ * A PD whose quota does not suffice for what it is handed, which takes several times: its
+ * creator does not get one with the rest of it.
+ */
+static void test_poor_pd(void **state)
+{
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	for (unsigned i = 0; i < 128; i++)
+		make_sm(512 - SM + i, 0);
+	poll_period = 1;
+	for (uint64_t quota = 3; quota < 12; quota++) {
+		struct ec *ec = hypercall(CALL_CREATE_PD, 0, PD, SEL_PD,
+					  CRD(CRD_OBJ, RIGHTS_ALL, 7, 512), quota << 32, 0);
+		unsigned found = 0;
+
+		while (ec->resume == resume_work)
+			ec = tick(100);
+		if (status_of(ec) == OUT_OF_MEMORY)
+			continue;
+		must(ec, SUCCESS);
+		for (unsigned i = 0; i < 128; i++) {
+			const struct pd *pd = container_of(root_object(PD), struct pd, object);
+
+			found += space_object(&pd->obj, i) != NULL;
+		}
+		assert_int_equal(found, 128);
+		must(revoke(PD), SUCCESS);
+	}
+	machine_finish();
+}
+
 /* Who ends a PD is killed meanwhile: the PD ends, though nobody else revokes anything. */
 static void test_dies_in_revoke(void **state)
 {
@@ -824,6 +856,7 @@ int main(void)
 		cmocka_unit_test(test_reference_race),
 		cmocka_unit_test(test_create_pd_fails),
 		cmocka_unit_test(test_create_sc_fails),
+		cmocka_unit_test(test_poor_pd),
 		cmocka_unit_test(test_dies_in_call),
 		cmocka_unit_test(test_dies_in_revoke),
 		cmocka_unit_test(test_dies_on_the_way_back),
