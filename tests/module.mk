@@ -273,7 +273,7 @@ system: iso $(SYSTEM_PROGRAMS)			## system tests, QEMU and Bochs
 # How long interrupts are off: a program in the place of root, counted.
 TEST_PROGRAMS	+= $(B)/latency.elf
 $(eval $(call program_rules,latency,tests/latency/start.S \
-	tests/latency/main.c))
+	tests/latency/main.c tests/latency/crowd.c))
 $(B)/latency.iso: $(B)/hypervisor.elf $(B)/latency.elf
 	@$(call say,ISO)
 	$(Q)$(PYTHON) tests/platform/image.py $@ $^

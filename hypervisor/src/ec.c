@@ -139,15 +139,32 @@ void ec_end(struct ec *ec)
 	object_put(&ec->object);
 }
 
-/* Its parked SCs run again; those that go on with it are parked anew. */
+/* As ec_post, through the inbox in any case. */
+static ALWAYS_INLINE void post(struct ec *ec, uint32_t what)
+{
+	struct cpu *cpu = cpus[ec->cpu];
+
+	if (__atomic_fetch_or(&ec->pending, what, __ATOMIC_ACQ_REL))
+		return;
+	object_get(&ec->object);
+	ec->inbox_next = __atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&cpu->inbox, &ec->inbox_next, ec, true,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+	}
+	ipi_send(cpu->id);
+}
+
+/* Its parked SCs run again, one after the other; those that go on with it are parked anew. */
 static inline void unpark(struct ec *ec)
 {
-	while (!list_empty(&ec->parked)) {
-		struct sc *sc = container_of(ec->parked.next, struct sc, queue);
+	struct sc *sc = container_of(ec->parked.next, struct sc, queue);
 
-		list_unlink(&sc->queue);
-		sc_ready(sc, true);
-	}
+	if (list_empty(&ec->parked))
+		return;
+	list_unlink(&sc->queue);
+	sc_ready(sc, true);
+	if (unlikely(!list_empty(&ec->parked)))
+		post(ec, PENDING_UNPARK);
 }
 
 /* Its caller, which is returned, goes on without it. */
@@ -178,16 +195,16 @@ static void end_early(struct ec *ec)
 	const struct cpu *cpu = this_cpu();
 	struct sc *sc = ec->sc;
 
-	while (sc && !ec->blocked && !ec->callee && cpu->current != ec && cpu->sc != sc) {
-		sc_unqueue(sc);
-		if (!ec->caller) {
-			ec->home ? remote_cancel(ec) : sc_release(sc);
-			return;
-		}
+	if (!sc || ec->blocked || ec->callee || cpu->current == ec || cpu->sc == sc)
+		return;
+	sc_unqueue(sc);
+	if (ec->caller) {
 		ec = sc->leaf = abort_caller(ec);
 		sc_ready(sc, false);
-		if (!ec->dead)
-			return;
+		if (ec->dead)
+			post(ec, PENDING_KILL);
+	} else {
+		ec->home ? remote_cancel(ec) : sc_release(sc);
 	}
 }
 
@@ -197,14 +214,17 @@ static void end_early(struct ec *ec)
  */
 [[gnu::noinline]] static void kill(struct ec *ec)
 {
+	struct ec *callee = __atomic_load_n(&ec->callee, __ATOMIC_RELAXED);
+
 	if (!ec->dead) {
 		/* Before `own_sc` is read: sc_cancel() */
 		__atomic_store_n(&ec->dead, 1, __ATOMIC_SEQ_CST);
 		ec->idle_on = IDLE_NOWHERE;
 		this_cpu()->resched |= ec == this_cpu()->current;
 		ec_set_work(ec, ec->home ? remote_return : ec_die);
-		if (ec->callee && ec->callee->home == ec)
-			ec_post(ec->callee, PENDING_KILL);
+		/* A proxy, which comes back at any time. */
+		if (callee && callee->home == ec)
+			ec_post(callee, PENDING_KILL);
 		if (ec->blocked && sm_dequeue(ec))
 			ec_wake(ec);
 		unpark(ec);
@@ -310,6 +330,8 @@ static inline void handle(struct ec *ec, uint32_t what)
 		start(ec);
 	if (what & PENDING_WAKE)
 		ec_wake(ec);
+	if (what & PENDING_UNPARK && (!ec->blocked || ec->dead))
+		unpark(ec);
 	if (what & PENDING_KILL)
 		kill(ec);
 	if (what & PENDING_RECALL)
@@ -318,43 +340,33 @@ static inline void handle(struct ec *ec, uint32_t what)
 
 void ec_post(struct ec *ec, uint32_t what)
 {
-	struct cpu *cpu;
-
-	if (likely(ec->cpu == this_cpu()->id)) {
+	if (likely(ec->cpu == this_cpu()->id))
 		handle(ec, what);
-		return;
-	}
-	cpu = cpus[ec->cpu];
-	if (__atomic_fetch_or(&ec->pending, what, __ATOMIC_ACQ_REL))
-		return;
-	object_get(&ec->object);
-	ec->inbox_next = __atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED);
-	while (!__atomic_compare_exchange_n(&cpu->inbox, &ec->inbox_next, ec, true,
-					    __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-	}
-	ipi_send(cpu->id);
+	else
+		post(ec, what);
 }
 
 void ec_unlink(struct object *o)
 {
 	struct ec *ec = container_of(o, struct ec, object);
 
-	if (likely(ec->cpu == this_cpu()->id))
-		kill(ec);
-	else
-		ec_post(ec, PENDING_KILL);
+	likely(ec->cpu == this_cpu()->id) ? kill(ec) : post(ec, PENDING_KILL);
 }
 
 void ec_inbox(struct cpu *cpu)
 {
-	struct ec *ec = __atomic_exchange_n(&cpu->inbox, NULL, __ATOMIC_ACQUIRE);
+	struct ec *ec = cpu->asked ?: __atomic_exchange_n(&cpu->inbox, NULL, __ATOMIC_ACQUIRE);
 
-	while (ec) {
+	for (unsigned n = 0; ec && n < AT_ONCE; n++) {
 		struct ec *next = ec->inbox_next;
-		uint32_t what = __atomic_exchange_n(&ec->pending, 0, __ATOMIC_ACQ_REL);
 
-		ec_post(ec, what); /* it may be elsewhere meanwhile */
+		/* It may be elsewhere meanwhile. */
+		ec_post(ec, __atomic_exchange_n(&ec->pending, 0, __ATOMIC_ACQ_REL));
 		object_put(&ec->object);
 		ec = next;
+	}
+	if (unlikely(ec || cpu->asked)) {
+		cpu->asked = ec;
+		ipi_send(cpu->id); /* for these, or what has come meanwhile */
 	}
 }

@@ -40,7 +40,8 @@ enum {
 	PENDING_WAKE = 1 << 0,
 	PENDING_KILL = 1 << 1,
 	PENDING_RECALL = 1 << 2,
-	PENDING_START = 1 << 3, /* it has an SC now */
+	PENDING_START = 1 << 3,	 /* it has an SC now */
+	PENDING_UNPARK = 1 << 4, /* that it does, as it has been woken */
 };
 
 enum {
@@ -132,7 +133,7 @@ void ec_unlink(struct object *o);
 
 /* Its CPU is to do `what` (PENDING_) to it; from any CPU. */
 void ec_post(struct ec *ec, uint32_t what);
-/* What was posted to this CPU. */
+/* What was posted to this CPU, or some of it. */
 void ec_inbox(struct cpu *cpu);
 
 /* As `work`: the EC at the end of its chain ends. The next EC. */

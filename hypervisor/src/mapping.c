@@ -41,7 +41,7 @@ void mapping_leave(struct mapping *m)
 		if (m->type == CRD_MEM)
 			tlb_stale(m->pd, m->flags & MAPPING_TABLES);
 	}
-	space_remove(pd_space(m->pd, m->type), m);
+	(void)!tree_set(pd_space(m->pd, m->type), m->pd, m->base, m->order, 0, 0);
 	/* Whoever ends it now begins a grace period in which nobody finds it. */
 	if (m->type == CRD_OBJ && --m->object->caps == 0)
 		object_unlinked(m->object);
@@ -154,17 +154,12 @@ void mapping_unfix(struct mapping *m)
 	tlb_shootdown();
 }
 
-struct mapping *mapping_find(struct pd *pd, enum crd_type type, uint64_t base)
-{
-	return space_find(pd_space(pd, type), base);
-}
-
 uint64_t mapping_frame(struct pd *pd, uint64_t address)
 {
 	uint64_t page = address >> PAGE_BITS, frame = 0;
 
 	lock(&mdb_lock);
-	const struct mapping *m = mapping_find(pd, CRD_MEM, page);
+	const struct mapping *m = space_find(&pd->mem, page);
 
 	if (m)
 		frame = m->frame + (page - m->base);
@@ -178,7 +173,7 @@ uint64_t mapping_lookup(struct pd *pd, uint64_t crd)
 
 	if (CRD_TYPE(crd) != CRD_NULL) {
 		lock(&mdb_lock);
-		const struct mapping *m = mapping_find(pd, CRD_TYPE(crd), CRD_BASE(crd));
+		const struct mapping *m = space_find(pd_space(pd, CRD_TYPE(crd)), CRD_BASE(crd));
 
 		if (m && m->rights)
 			found = CRD(m->type, m->rights, m->order, m->base);
@@ -236,7 +231,7 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 	if (CRD_TYPE(crd) == CRD_NULL || CRD_TYPE(crd) != CRD_TYPE(window))
 		return 0;
 	lock(&mdb_lock);
-	const struct mapping *m = mapping_find(t->from, CRD_TYPE(crd), CRD_BASE(crd));
+	const struct mapping *m = space_find(pd_space(t->from, CRD_TYPE(crd)), CRD_BASE(crd));
 
 	if (m) {
 		order = CRD_ORDER(crd) < m->order ? CRD_ORDER(crd) : m->order;

@@ -84,6 +84,7 @@ struct revocation {
 	struct mapping *spared; /* nothing is taken from this one */
 	uint64_t own;		/* the base of what is looked at */
 	uint64_t key;		/* in the range: what comes after that */
+	struct dying dying;	/* whose last capability it took */
 	bool active;
 	bool up; /* done with all below the cursor's parent */
 };
@@ -124,8 +125,6 @@ struct transfer {
 				      struct mapping **out);
 void mapping_unfix(struct mapping *m);
 
-/* The mapping that has `base`; NULL: none. mdb_lock is held. */
-struct mapping *mapping_find(struct pd *pd, enum crd_type type, uint64_t base);
 /* The page frame at a user's address, or 0. */
 uint64_t mapping_frame(struct pd *pd, uint64_t address);
 /* Its CRD, or 0. */
@@ -177,15 +176,4 @@ void mapping_release(struct mapping *m);
 static inline uint64_t mapping_last(const struct mapping *m)
 {
 	return m->base + (1ul << m->order) - 1;
-}
-
-/* It has a free place in a space. OUT_OF_MEMORY: nothing is changed. */
-[[nodiscard]] static inline enum status space_insert(struct tree *s, struct mapping *m)
-{
-	return tree_set(s, m->pd, m->base, m->order, (uint64_t)m, 0);
-}
-
-static inline void space_remove(struct tree *s, const struct mapping *m)
-{
-	(void)!tree_set(s, m->pd, m->base, m->order, 0, 0);
 }

@@ -10,14 +10,13 @@
 #include "sm.h"
 #include "x86/irq.h"
 
-enum { AT_ONCE = 64 }; /* objects that end between two looks for interrupts */
-
+/* What nobody comes to end but any CPU, at times. */
 static struct {
 	struct lock lock;
-	struct object *first;
-	struct deferred rest; /* of it, and of what was revoked */
-	bool waits;	      /* atomic: for that */
-} dying;
+	struct dying dying;
+	struct deferred deferred;
+	bool waits; /* atomic: for that */
+} rest;
 
 /* In `refs`: its end waits for a grace period. */
 #define REFS_QUEUED (1u << 31)
@@ -67,46 +66,52 @@ void object_put(struct object *o)
 		queue(o);
 }
 
+static void put(struct dying *d, struct object *first, struct object *last)
+{
+	if (!d->first)
+		d->last = last;
+	last->next = d->first;
+	d->first = first;
+}
+
 void object_unlinked(struct object *o)
 {
 	o->dying = 1;
-	lock(&dying.lock);
-	o->next = dying.first;
-	dying.first = o;
-	unlock(&dying.lock);
+	put(this_cpu()->dying, o, o);
 }
 
 /* Who revokes nothing does a little of what others have left. */
 static void do_rest(struct deferred *)
 {
-	struct revocation none = {0};
+	struct revocation r = {.active = true};
 
-	__atomic_store_n(&dying.waits, false, __ATOMIC_RELEASE);
-	if (!mapping_revoke(&none, &pd_kernel, CRD(CRD_OBJ, 0, 0, 0), false, false))
-		object_rest();
+	__atomic_store_n(&rest.waits, false, __ATOMIC_RELEASE);
+	lock(&rest.lock);
+	r.dying = rest.dying;
+	rest.dying.first = NULL;
+	unlock(&rest.lock);
+	if (!mapping_revoke(&r, &pd_kernel, CRD(CRD_OBJ, 0, 0, 0), false, false))
+		object_leave(&r.dying);
 }
 
-void object_rest(void)
+void object_leave(struct dying *d)
 {
-	if (!__atomic_exchange_n(&dying.waits, true, __ATOMIC_ACQUIRE))
-		rcu_defer(&dying.rest, do_rest);
+	if (d->first) {
+		lock(&rest.lock);
+		put(&rest.dying, d->first, d->last);
+		unlock(&rest.lock);
+		d->first = NULL;
+	}
+	if (!__atomic_exchange_n(&rest.waits, true, __ATOMIC_ACQUIRE))
+		rcu_defer(&rest.deferred, do_rest);
 }
 
 void object_abandon(struct object *o)
 {
-	object_unlinked(o);
-	object_rest();
-}
+	struct dying d = {o, o};
 
-static struct object *next_dying(void)
-{
-	lock(&dying.lock);
-	struct object *o = dying.first;
-
-	if (o)
-		dying.first = o->next;
-	unlock(&dying.lock);
-	return o;
+	o->dying = 1;
+	object_leave(&d);
 }
 
 /* What its last capability's end means to a type. False: not all done. */
@@ -122,27 +127,22 @@ static bool end(struct object *o)
 	return true;
 }
 
-/*
- * A PD's end may take long: it is put back to go on with. That is done by who
- * calls this, or should that one be killed first, by any CPU.
- */
+/* A PD's end may take long: then it is put back to go on with. */
 bool object_reap(void)
 {
-	struct object *o;
+	struct dying *d = this_cpu()->dying;
 
-	if (likely(!__atomic_load_n(&dying.first, __ATOMIC_RELAXED)))
-		return true;
-	for (unsigned n = 1; (o = next_dying()); n++) {
-		bool done = end(o);
+	for (unsigned n = 1; d->first; n++) {
+		struct object *o = d->first;
 
-		if (likely(done))
-			object_put(o);
-		else
-			object_unlinked(o);
-		if (unlikely(!done || (n % AT_ONCE == 0 && irq_poll()))) {
-			object_rest();
+		d->first = o->next;
+		if (unlikely(!end(o))) {
+			put(d, o, o);
 			return false;
 		}
+		object_put(o);
+		if (unlikely(n % AT_ONCE == 0 && irq_poll()))
+			return !d->first;
 	}
 	return true;
 }

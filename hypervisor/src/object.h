@@ -29,7 +29,7 @@ struct object {
 	uint32_t refs;	  /* atomic: capabilities (1 in all) and pointers */
 	struct pd *owner; /* pays for it; a reference */
 	union {
-		struct object *next;	  /* in the list of dying ones */
+		struct object *next;	  /* of dying ones */
 		struct deferred deferred; /* once nothing refers to it */
 	};
 };
@@ -63,17 +63,16 @@ static inline void *object_alloc(struct pd *owner, enum object_type type)
 }
 
 void object_put(struct object *o);
-/* The grace period after its last reference is over. */
-static inline bool object_ended(const struct object *o)
-{
-	return __atomic_load_n(&o->refs, __ATOMIC_RELAXED) == 0;
-}
+/* Whose last capability is gone. */
+struct dying {
+	struct object *first, *last;
+};
 
-/* Its last capability is gone; mdb_lock is held, should others know the object. */
+/* Its last capability is gone, by the revocation that goes on here. */
 void object_unlinked(struct object *o);
-/* Nobody can find it: what follows from that is left to object_rest(). */
-void object_abandon(struct object *o);
 /* Do what follows from that; no lock is held. False: interrupted, call again. */
 [[nodiscard]] bool object_reap(void);
-/* Nobody may come to do it: this CPU does, at times. */
-void object_rest(void);
+/* Nobody comes to do it for these, and for orphans: some CPU does, at times. */
+void object_leave(struct dying *d);
+/* The same for one that nobody can find. */
+void object_abandon(struct object *o);

@@ -23,7 +23,7 @@ static void put(struct frame *f, unsigned order)
 {
 	f->state = STATE_FREE;
 	f->order = (uint8_t)order;
-	list_prepend(&pool.free[order], frame_page(f));
+	list_append(pool.free[order].next, frame_page(f));
 }
 
 static void take(struct frame *f)

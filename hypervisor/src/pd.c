@@ -85,7 +85,8 @@ void pd_destroy(struct object *o)
 	struct pd *pd = container_of(o, struct pd, object);
 	struct pd *owner = pd->object.owner;
 
-	tlb_unload(pd);
+	tlb_stale(pd, 0);
+	tlb_shootdown();
 	if (pd->tables[PTAB_DMA].root)
 		iommu_release(pd);
 	for (unsigned i = 0; i < TREES; i++)

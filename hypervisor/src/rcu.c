@@ -14,7 +14,7 @@
 
 enum {
 	BATCH = 256,	    /* then do not wait for the next timer interrupt */
-	FREED = 32,	    /* at once */
+	FREED = 24,	    /* at once */
 	IDLE_PERIOD = 1000, /* us between two looks when idle */
 };
 
@@ -33,20 +33,16 @@ void rcu_defer(struct deferred *d, void (*free)(struct deferred *))
 		ipi_send(cpu->id);
 }
 
-static bool epoch_passed(uint64_t e)
-{
-	for (uint32_t i = 0; i < cpu_count; i++)
-		if (__atomic_load_n(&cpus[i]->quiescent, __ATOMIC_ACQUIRE) < e)
-			return false;
-	return true;
-}
-
+/* What waits is over, if all CPUs have been outside the kernel. */
 static void end(struct cpu *cpu)
 {
-	if (!cpu->over && cpu->waiting && epoch_passed(cpu->waiting_epoch)) {
-		cpu->over = cpu->waiting;
-		cpu->waiting = NULL;
-	}
+	if (cpu->over || !cpu->waiting)
+		return;
+	for (uint32_t i = 0; i < cpu_count; i++)
+		if (__atomic_load_n(&cpus[i]->quiescent, __ATOMIC_ACQUIRE) < cpu->waiting_epoch)
+			return;
+	cpu->over = cpu->waiting;
+	cpu->waiting = NULL;
 }
 
 /* What is over, but not too much at once: there is more, after interrupts. */

@@ -140,7 +140,8 @@ static bool split(struct mapping *m, uint64_t frame, unsigned order)
 	while (piece->order > order && halve(piece, frame)) {
 	}
 	mapping_link(m, piece);
-	(void)!space_insert(pd_space(m->pd, m->type), piece);
+	(void)!tree_set(pd_space(m->pd, m->type), m->pd, piece->base, piece->order, (uint64_t)piece,
+			0);
 	m->rights = 0;
 	m->flags |= MAPPING_GONE | MAPPING_HELD;
 	object_get(&m->pd->object);
@@ -361,12 +362,16 @@ bool mapping_revoke(struct revocation *r, struct pd *pd, uint64_t crd, bool self
 	bool done = true;
 
 	crd &= ~((size - 1) << 12);
+	this_cpu()->dying = &r->dying;
 	if (CRD_TYPE(crd) != CRD_NULL)
 		done = revoke_range(r, pd, crd, CRD_BASE(crd) + size - 1, self, keep);
 	tlb_shootdown();
-	done = object_reap() && done;
+	if (unlikely(r->dying.first))
+		done = object_reap() && done;
 	if (done)
 		r->active = false;
+	else if (!r->active)
+		object_leave(&r->dying); /* dropped meanwhile */
 	return done;
 }
 
@@ -379,8 +384,8 @@ void mapping_revoke_drop(struct revocation *r)
 		mapping_unlink(&r->cursor);
 		r->cursor.parent = NULL;
 		orphan(parent);
-		object_rest();
 	}
+	object_leave(&r->dying);
 	r->active = false;
 	unlock(&mdb_lock);
 }

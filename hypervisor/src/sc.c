@@ -194,23 +194,27 @@ static void account(struct cpu *cpu, uint64_t now)
 	sc->left = ran < sc->left ? sc->left - ran : 0;
 }
 
-/* What is to be done with it before it goes on. It, or NULL: it does not, here. */
-[[gnu::noinline]] static struct sc *settle(struct sc *sc)
+/* What is to be done with it before it goes on. False: it does not, here. */
+static bool settle(struct sc *sc)
 {
 	struct ec *ec = sc->leaf;
 	bool own = ec == sc->ec && !ec->callee;
 
 	if (own && sc->ended) {
 		sc_release(sc);
-		return NULL;
+		return false;
 	}
 	if (sc->guest && sc->waits) {
 		/* The guest's TSC stood still. */
 		vcpu_ops->add_tsc(sc->ec, sc->waits - rdtsc());
 		sc->waits = 0;
 	}
-	if (!own || !sc->moves || ec->blocked)
-		return sc;
+	if (ec->blocked) {
+		list_append(&ec->parked, &sc->queue);
+		return false;
+	}
+	if (!own || !sc->moves || !list_empty(&ec->parked))
+		return true;
 	/* With its EC, which goes on on the other CPU. */
 	fpu_drop(ec);
 	if (sc->guest)
@@ -219,31 +223,37 @@ static void account(struct cpu *cpu, uint64_t now)
 	sc->moves = 0;
 	__atomic_store_n(&ec->cpu, sc->cpu, __ATOMIC_RELEASE);
 	ec_post(ec, PENDING_START);
+	return false;
+}
+
+/* Some may not be run. After many, interrupts come in before the next is looked at. */
+[[gnu::noinline]] static struct sc *pick_odd(struct cpu *cpu, struct sc *sc)
+{
+	for (unsigned n = 0; sc && n < AT_ONCE; n++, sc = dequeue(cpu))
+		if (settle(sc))
+			return sc;
+	if (sc)
+		ipi_send(cpu->id);
+	cpu->next = sc;
 	return NULL;
 }
 
 /* `sc`, if not NULL, or the best that can run; what its chain goes on with. */
 static struct ec *pick(struct cpu *cpu, uint64_t now, struct sc *sc)
 {
-	for (; sc || (sc = dequeue(cpu)); sc = NULL) {
-		if (unlikely(sc->odd) && !(sc = settle(sc)))
-			continue;
-		struct ec *ec = sc->leaf;
-
-		if (unlikely(ec->blocked)) {
-			list_append(&ec->parked, &sc->queue);
-		} else {
-			if (!sc->left)
-				sc->left = sc->quantum;
-			cpu->sc = sc;
-			sc->since = now;
-			timeout_arm(cpu, now + sc->left);
-			return ec;
-		}
+	sc = sc ?: dequeue(cpu);
+	if (unlikely(sc && (sc->odd || sc->leaf->blocked)))
+		sc = pick_odd(cpu, sc);
+	cpu->sc = sc;
+	if (unlikely(!sc)) {
+		cpu->idle_since = now;
+		return cpu->idle;
 	}
-	cpu->sc = NULL;
-	cpu->idle_since = now;
-	return cpu->idle;
+	if (!sc->left)
+		sc->left = sc->quantum;
+	sc->since = now;
+	timeout_arm(cpu, now + sc->left);
+	return sc->leaf;
 }
 
 struct ec *schedule_blocked(void)

@@ -50,7 +50,7 @@ void slab_init(struct pd *pd)
 			*object = s->free;
 			s->free = object;
 		}
-		list_prepend(&cache->partial, &s->link);
+		list_append(cache->partial.next, &s->link);
 	}
 	unlock(&pd->slab_lock);
 	return s ? slab_alloc(pd, kind) : NULL;
@@ -82,7 +82,7 @@ void slab_free(void *object)
 
 	lock(&pd->slab_lock);
 	if (unlikely(!s->free))
-		list_prepend(&s->cache->partial, &s->link);
+		list_append(s->cache->partial.next, &s->link);
 	*(void **)object = s->free;
 	s->free = object;
 	if (unlikely(--s->used == 0)) {

@@ -10,6 +10,8 @@
 #include "sc.h"
 #include "x86/irq.h"
 
+enum { WAKES = 4 }; /* at once, of more */
+
 static struct sm *gsi_sm[GSIS];
 
 struct sm *sm_create(struct pd *owner, uint64_t count, struct sm *chain)
@@ -18,17 +20,15 @@ struct sm *sm_create(struct pd *owner, uint64_t count, struct sm *chain)
 
 	if (!sm)
 		return NULL;
-	sm->lock.held = 0;
+	sm->lock.held = chain != NULL;
 	sm->count = count;
 	list_init(&sm->waiters);
 	list_init(&sm->signals);
-	sm->gsi = SM_NO_GSI;
+	sm->gsi = chain ? SM_SIGNAL : SM_NO_GSI;
 	sm->chain = chain;
+	sm->ups = sm->interrupts = 0;
 	sm->notices = 0;
 	if (chain) {
-		sm->lock.held = 1;
-		sm->gsi = SM_SIGNAL;
-		sm->ups = sm->interrupts = 0;
 		object_get(&chain->object);
 		chain->gsi = SM_CHAINED;
 	}
@@ -76,34 +76,25 @@ static inline void wake_first(struct sm *sm)
 	ec_post(ec, PENDING_WAKE);
 }
 
-static void up_signal(struct sm *signal)
-{
-	struct sm *sm = signal->chain;
-
-	lock(&sm->lock);
-	if (signal->ups++ || signal->object.dying) {
-		unlock(&sm->lock);
-	} else if (list_empty(&sm->waiters)) {
-		list_append(&sm->signals, &signal->signals);
-		sm->count++;
-		unlock(&sm->lock);
-	} else {
-		receive(first(sm), signal);
-		wake_first(sm);
-	}
-}
-
 void sm_up(struct sm *sm)
 {
+	struct sm *signal = NULL;
+
 	if (unlikely(sm->gsi == SM_SIGNAL)) {
-		up_signal(sm);
-		return;
+		signal = sm;
+		sm = signal->chain;
 	}
 	lock(&sm->lock);
-	if (likely(list_empty(&sm->waiters))) {
+	if (unlikely(signal && (signal->ups++ || signal->object.dying))) {
+		unlock(&sm->lock);
+	} else if (likely(list_empty(&sm->waiters))) {
+		if (signal)
+			list_append(&sm->signals, &signal->signals);
 		sm->count++;
 		unlock(&sm->lock);
 	} else {
+		if (signal)
+			receive(first(sm), signal);
 		wake_first(sm);
 	}
 }
@@ -111,24 +102,26 @@ void sm_up(struct sm *sm)
 /*
  * What is freed may let go of more. When there is nothing more to free, or
  * always something new, that is enough; in the latter case not for those who
- * came meanwhile, so that ups at once are few.
+ * came meanwhile.
  */
 static void notice(struct deferred *d)
 {
 	struct sm *sm = container_of(d, struct sm, notify);
 	bool more = rcu_hurry();
-	uint32_t due = more ? sm->due : __atomic_load_n(&sm->notices, __ATOMIC_ACQUIRE), left;
+	uint32_t due = more ? sm->due : __atomic_load_n(&sm->notices, __ATOMIC_ACQUIRE), left, n;
 
 	if (!--sm->rounds || !more) {
-		left = __atomic_sub_fetch(&sm->notices, due, __ATOMIC_ACQ_REL);
-		while (due--)
+		n = due < WAKES ? due : WAKES;
+		left = __atomic_sub_fetch(&sm->notices, n, __ATOMIC_ACQ_REL);
+		due -= n;
+		while (n--)
 			sm_up(sm);
 		if (!left) {
 			object_put(&sm->object);
 			return;
 		}
-		sm->due = left;
-		sm->rounds = GRACE_PERIODS;
+		sm->due = due ?: left;
+		sm->rounds = due ? 1 : GRACE_PERIODS;
 	}
 	rcu_defer(d, notice);
 }
@@ -217,7 +210,7 @@ bool sm_dequeue(struct ec *ec)
 	return queued;
 }
 
-/* Nobody can up it any more: who sleeps on it is told. */
+/* Nobody can up it any more: who sleeps on it is told, a few at a time. */
 void sm_unlink(struct object *o)
 {
 	struct sm *sm = container_of(o, struct sm, object);
@@ -235,9 +228,14 @@ void sm_unlink(struct object *o)
 		return;
 	}
 	lock(&sm->lock);
-	while (!list_empty(&sm->waiters)) {
+	for (unsigned n = 0; !list_empty(&sm->waiters); n++) {
 		struct ec *ec = first(sm);
 
+		if (n == WAKES) {
+			object_get(o);
+			object_unlinked(o);
+			break;
+		}
 		take(ec);
 		set_status(ec, BAD_CAPABILITY);
 		ec_post(ec, PENDING_WAKE);

@@ -84,7 +84,7 @@ void timeout_run(struct cpu *cpu)
 	uint64_t now = rdtsc();
 
 	cpu->timer_armed = ~0ul;
-	while (cpu->timeouts && cpu->timeouts->deadline <= now) {
+	for (unsigned n = 0; n < AT_ONCE && cpu->timeouts && cpu->timeouts->deadline <= now; n++) {
 		struct timeout *t = cpu->timeouts;
 
 		timeout_cancel(cpu, t);

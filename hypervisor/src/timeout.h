@@ -18,7 +18,7 @@ struct timeout {
 
 void timeout_add(struct cpu *cpu, struct timeout *t);
 void timeout_cancel(struct cpu *cpu, struct timeout *t);
-/* Fire all that are due, and set the timer for the next. */
+/* Fire some that are due, and set the timer for the next. */
 void timeout_run(struct cpu *cpu);
 /* The timer interrupts at `deadline` at the latest. */
 void timeout_arm(struct cpu *cpu, uint64_t deadline);

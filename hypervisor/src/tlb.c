@@ -48,19 +48,12 @@ void tlb_stale(struct pd *pd, unsigned tables)
 void tlb_flush_requested(struct cpu *cpu)
 {
 	if (__atomic_exchange_n(&cpu->flush, 0, __ATOMIC_SEQ_CST)) {
-		if (object_ended(&cpu->pd->object))
+		/* Of a PD that has ended nothing is loaded any more. */
+		if (__atomic_load_n(&cpu->pd->object.refs, __ATOMIC_RELAXED) == 0)
 			pd_load(&pd_kernel);
 		else
 			write_cr3(read_cr3());
 	}
-}
-
-void tlb_unload(struct pd *pd)
-{
-	for (uint32_t i = 0; i < cpu_count; i++)
-		if (__atomic_load_n(&cpus[i]->pd, __ATOMIC_RELAXED) == pd)
-			ask(cpus[i]);
-	tlb_shootdown();
 }
 
 void tlb_shootdown_asked(void)

@@ -6,7 +6,10 @@
 
 #include "x86/cpu.h"
 
-/* Entries were taken from the PD's tables of these kinds (MAPPING_TABLES). */
+/*
+ * Entries were taken from the PD's tables of these kinds (MAPPING_TABLES); or, none, it
+ * has ended: no CPU keeps its tables loaded.
+ */
 void tlb_stale(struct pd *pd, unsigned tables);
 void tlb_shootdown_asked(void);
 static inline void tlb_shootdown(void)
@@ -14,7 +17,5 @@ static inline void tlb_shootdown(void)
 	if (unlikely(this_cpu()->flush_asked))
 		tlb_shootdown_asked();
 }
-/* A PD without threads ends: no CPU keeps its tables loaded. */
-void tlb_unload(struct pd *pd);
 /* This CPU was asked to flush. */
 void tlb_flush_requested(struct cpu *cpu);

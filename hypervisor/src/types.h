@@ -27,6 +27,9 @@
 
 #define aligned_to(n) __attribute__((aligned(n)))
 
+/* Of what a program may have any number of, between two looks for interrupts. */
+enum { AT_ONCE = 16 };
+
 /*
  * A doubly linked ring with a head; the links are embedded in what it links.
  */
@@ -53,11 +56,6 @@ static inline void list_append(struct list *head, struct list *l)
 	head->prev = l;
 }
 
-static inline void list_prepend(struct list *head, struct list *l)
-{
-	list_append(head->next, l);
-}
-
 /* For an element that will be inserted again before it is removed again. */
 static inline void list_unlink(struct list *l)
 {
@@ -75,7 +73,7 @@ static inline void list_remove(struct list *l)
 /*
  * Spinlocks. The kernel runs with interrupts off, so a holder is never
  * interrupted; every critical section is short and bounded. Lock order:
- * mapping database, then slabs of a PD or the list of dying objects, then page
+ * mapping database, then slabs of a PD or the list of objects left dying, then page
  * pool; a GSI, then its IOAPIC or the IOMMUs', which also comes after the first
  * and before the last. A semaphore's is held alone, and so is the log's.
  */

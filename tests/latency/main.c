@@ -1,19 +1,21 @@
 /*
- * Long work for the kernel, whose instructions run.py counts: between two marks
- * a range of 2^SMALL or 2^LARGE capabilities is delegated, revoked, handed over
- * to a new PD, and goes with it. A mark is a lookup, which nothing else here
- * makes.
+ * Long work for the kernel, whose instructions run.py counts: a range of 2^SMALL or
+ * 2^LARGE capabilities is delegated, revoked, handed over to a new PD, and goes
+ * with it; and what a crowd of threads does.
  *
  * It boots in the place of root.
  */
+#include "latency.h"
+
 #include <lib/io.h>
-#include <lib/syscall.h>
 
 #include <abi/hip.h>
 
 enum {
 	SMALL = 10,
 	LARGE = 16,
+	FEW = 6, /* threads, 2^FEW or 2^MANY */
+	MANY = 10,
 	SEL_MANY = 0x10000, /* 2^LARGE of them */
 	SEL_PD = 0x30000,
 	QUOTA = 3000,
@@ -22,14 +24,14 @@ enum {
 
 _Noreturn void latency_main(unsigned long cpu, const struct hip *hip);
 
-static void mark(void)
+void mark(void)
 {
 	uint64_t crd = 0;
 
 	(void)!lookup(&crd);
 }
 
-static void must(enum status status)
+void must(enum status status)
 {
 	if (status != SUCCESS)
 		out8(DEBUG_EXIT, (uint8_t)(0x10 + status));
@@ -55,8 +57,7 @@ static void fill(unsigned order)
 	}
 }
 
-/* Calls until the memory of what was revoked has come back. */
-static void settle(void)
+void settle(void)
 {
 	for (unsigned i = 0; i < 300; i++) {
 		(void)!sm_down(SEL_ROOT_PD, 0);
@@ -90,7 +91,9 @@ void latency_main(unsigned long cpu, const struct hip *hip)
 	give(CRD(CRD_PIO, PIO_ACCESS, 2, DEBUG_EXIT), ITEM_KERNEL,
 	     CRD(CRD_PIO, PIO_ACCESS, 2, DEBUG_EXIT));
 	work(SMALL);
+	crowd(FEW);
 	work(LARGE);
+	crowd(MANY);
 	mark();
 	out8(DEBUG_EXIT, 0);
 	for (;;) {

@@ -8,6 +8,12 @@ _start:
 	call	latency_main
 	ud2
 
+	.globl	entry_handler
+entry_handler:
+	call	latency_handler
+	mov	$1, %edi	/* CALL_REPLY */
+	syscall
+
 	.bss
 	.balign	16
 stack:

@@ -310,6 +310,7 @@ static void test_help_sleeper(void **state)
 	assert_ptr_equal(must(tick(200), TIMEOUT), high);
 	assert_ptr_equal(call(0), root);
 	assert_ptr_equal(must(up(1), SUCCESS), root_ec(EC));
+	assert_ptr_equal(interrupts(), root_ec(EC)); /* by which the second comes */
 	assert_ptr_equal(root_ec(EC)->sc, low->own_sc);
 	assert_ptr_equal(this_cpu()->sc, high->own_sc);
 	assert_ptr_equal(reply(0), root_ec(EC));
@@ -572,18 +573,83 @@ static void test_dies_in_revoke(void **state)
 	machine_finish();
 }
 
+/* How many of the objects are not ended yet. */
+static unsigned left(const struct dying *dying)
+{
+	unsigned n = 0;
+
+	for (const struct object *o = dying->first; o; o = o->next)
+		n++;
+	return n;
+}
+
 /* Many objects end in steps, between which interrupts come in. */
 static void test_many_end(void **state)
 {
+	struct dying dying = {NULL, NULL};
+
 	(void)state;
 	machine_start(PAGES, 1, QUOTA);
+	this_cpu()->dying = &dying;
 	for (unsigned i = 0; i < 200; i++)
-		object_abandon(&sm_create(pd_root, 0, NULL)->object);
+		object_unlinked(&sm_create(pd_root, 0, NULL)->object);
 	poll_period = 1;
-	assert_false(object_reap());
-	while (!object_reap()) {
+	for (unsigned before = 200, now; !object_reap(); before = now) {
+		now = left(&dying);
+		assert_true(now < before && before - now <= 16);
 	}
 	machine_finish();
+}
+
+/* Those who wait for one that ends wake up in steps, and so they do on another CPU. */
+static void test_many_wake(void **state)
+{
+	(void)state;
+	for (unsigned cpu = 0; cpu < 2; cpu++) {
+		struct ec *root = machine_start(PAGES, 2, QUOTA);
+		struct dying dying = {NULL, NULL};
+		unsigned awake = 0, before;
+
+		make_sm(0, 0);
+		for (unsigned i = 0; i < 160; i++) {
+			struct ec *ec = make_ec(i, SEL_PD, true, cpu);
+
+			ec->sleeps = 1;
+			assert_int_equal(sm_down(container_of(root_object(SM), struct sm, object),
+						 ec, false, 0),
+					 SUCCESS);
+		}
+		poll_period = 1;
+		this_cpu()->dying = &dying;
+		object_get(root_object(SM));
+		object_get(root_object(SM));
+		object_unlinked(root_object(SM));
+		for (bool done = false; !done;) {
+			done = object_reap();
+			before = awake;
+			awake = 0;
+			for (unsigned i = 0; i < 160; i++)
+				awake += status_of(root_ec(EC + i)) == BAD_CAPABILITY;
+			assert_true(awake > before && awake - before <= 68);
+		}
+		awake = 0;
+		on_cpu(cpu);
+		for (unsigned n = 0; awake < 160 && n < 100; n++) {
+			before = awake;
+			if (cpu)
+				ec_inbox(this_cpu());
+			awake = 0;
+			for (unsigned i = 0; i < 160; i++)
+				awake += !root_ec(EC + i)->blocked;
+			assert_true(!cpu || awake - before <= 16);
+			assert_true(!cpu || awake == 160 || ipi_sent >> 1 & 1);
+		}
+		assert_int_equal(awake, 160);
+		on_cpu(0);
+		assert_ptr_equal(running(), root);
+		object_put(root_object(SM));
+		machine_finish();
+	}
 }
 
 /* With the longest quantum, too, there are interrupts, without which nothing is freed. */
@@ -867,6 +933,7 @@ int main(void)
 		cmocka_unit_test(test_recalled_in_call),
 		cmocka_unit_test(test_loaded_tables),
 		cmocka_unit_test(test_many_end),
+		cmocka_unit_test(test_many_wake),
 		cmocka_unit_test(test_notices),
 	};
 

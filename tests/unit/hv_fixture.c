@@ -254,6 +254,15 @@ static void start_idle(struct cpu *cpu)
 	cpu->pd = &pd_kernel;
 }
 
+void clear_pd(struct pd *pd)
+{
+	struct dying dying = {NULL, NULL};
+
+	this_cpu()->dying = &dying;
+	while (!mapping_clear(pd) || !object_reap()) {
+	}
+}
+
 void fixture_init(unsigned pages, unsigned cpu_number)
 {
 	static void *pool;

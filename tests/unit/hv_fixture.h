@@ -55,6 +55,9 @@ extern unsigned slab_live[SLABS];
 /* What happens before one is allocated, or NULL. True: there is no memory for it. */
 extern bool (*slab_hook)(enum slab_kind kind);
 
+/* All that a PD holds goes, and ends. */
+void clear_pd(struct pd *pd);
+
 /* Does what rcu_run() does on all CPUs until nothing is deferred. */
 void run_grace_periods(void);
 

@@ -83,7 +83,7 @@ static uint64_t rights_of_type(uint8_t type)
 static void check(uint8_t type, uint64_t rights)
 {
 	for (uint64_t b = 0; b < NUMBERS; b++) {
-		const struct mapping *m = mapping_find(to, type, b);
+		const struct mapping *m = space_find(pd_space(to, type), b);
 
 		if (!expected[b] || !rights) {
 			assert_null(m);
@@ -178,8 +178,7 @@ static void start(void)
 
 static void finish(void)
 {
-	while (!mapping_clear(from) || !object_reap()) {
-	}
+	clear_pd(from);
 	clear();
 	object_put(&from->object);
 	object_put(&to->object);
@@ -214,8 +213,8 @@ static void test_map(void **state)
 				      UTCB_ITEMS(rnd(100), 1), true),
 				 SUCCESS);
 		page >>= PAGE_BITS;
-		assert_non_null(mapping_find(to, CRD_MEM, page));
-		assert_int_equal(mapping_find(to, CRD_MEM, page)->frame, 1000 + source);
+		assert_non_null(space_find(&to->mem, page));
+		assert_int_equal(space_find(&to->mem, page)->frame, 1000 + source);
 		clear();
 	}
 	finish();

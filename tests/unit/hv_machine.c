@@ -211,8 +211,7 @@ void interrupt_kernel(void)
 
 	ipi_sent &= ~(1ul << cpu->id);
 	tlb_flush_requested(cpu);
-	if (cpu->inbox)
-		ec_inbox(cpu);
+	ec_inbox(cpu);
 	cpu->resched = 1;
 	timeout_run(cpu);
 }
@@ -288,7 +287,7 @@ static bool quiet(void)
 {
 	for (unsigned i = 0; i < cpu_count; i++)
 		if (cpus[i]->current != cpus[i]->idle || cpus[i]->deferred || cpus[i]->waiting ||
-		    cpus[i]->timeouts || cpus[i]->inbox)
+		    cpus[i]->timeouts || cpus[i]->inbox || cpus[i]->asked)
 			return false;
 	return true;
 }
@@ -298,8 +297,7 @@ void machine_finish(void)
 	poll_period = 0;
 	poll_hook = NULL;
 	object_get(&pd_root->object);
-	(void)!mapping_clear(pd_root);
-	assert_true(object_reap());
+	clear_pd(pd_root);
 	object_put(&pd_root->object);
 	for (unsigned n = 0; n < 1000 && !quiet(); n++) {
 		for (unsigned i = 0; i < cpu_count; i++) {

@@ -397,12 +397,10 @@ static void finish(void)
 	for (unsigned i = 0; i < MODEL_PDS; i++)
 		if (pds[i])
 			object_get(&pds[i]->object);
-	for (unsigned i = 0; i < MODEL_PDS; i++) {
-		while (pds[i] && !mapping_clear(pds[i])) {
-		}
-	}
-	while (!mapping_clear(&pd_kernel) || !object_reap()) {
-	}
+	for (unsigned i = 0; i < MODEL_PDS; i++)
+		if (pds[i])
+			clear_pd(pds[i]);
+	clear_pd(&pd_kernel);
 	for (unsigned i = 0; i < MODEL_PDS; i++)
 		if (pds[i])
 			object_put(&pds[i]->object);

@@ -100,6 +100,16 @@ static void look(const struct test_space *t, struct tree *s)
 	}
 }
 
+static enum status space_insert(struct tree *s, struct mapping *m)
+{
+	return tree_set(s, m->pd, m->base, m->order, (uint64_t)m, 0);
+}
+
+static void space_remove(struct tree *s, const struct mapping *m)
+{
+	assert_int_equal(tree_set(s, m->pd, m->base, m->order, 0, 0), SUCCESS);
+}
+
 static enum status put(const struct test_space *t, struct tree *s, unsigned i)
 {
 	struct mapping *m = &held[i].m;

@@ -31,8 +31,7 @@ static void outside(void)
 	struct cpu *cpu = this_cpu();
 
 	tlb_flush_requested(cpu);
-	if (cpu->inbox)
-		ec_inbox(cpu);
+	ec_inbox(cpu);
 	rcu_run(cpu);
 	cpu->resched = 0;
 	if (cpu->waiting) {
@@ -179,10 +178,8 @@ static void test_threads(void **state)
 		pthread_join(threads[i], NULL);
 	cpus_are_threads = false;
 	cpu_now = 0;
-	for (unsigned i = 0; i < PDS; i++) {
-		while (!mapping_clear(pds[i]) || !object_reap()) {
-		}
-	}
+	for (unsigned i = 0; i < PDS; i++)
+		clear_pd(pds[i]);
 	for (unsigned i = 0; i < PDS; i++)
 		object_put(&pds[i]->object);
 	run_grace_periods();

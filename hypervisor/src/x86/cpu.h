@@ -51,6 +51,8 @@ struct cpu {
 	struct timeout *timeouts; /* heap by deadline */
 	uint64_t timer_armed;	  /* TSC of the next interrupt; ~0: none */
 
+	struct dying *dying; /* object.c: of the revocation that goes on */
+
 	/* rcu.c */
 	struct deferred *deferred, *waiting, *over;
 	uint32_t deferred_count;
@@ -59,6 +61,7 @@ struct cpu {
 
 	/* atomic: ECs that others want something of (ec.h, pending) */
 	struct ec *inbox;
+	struct ec *asked;     /* taken out of it */
 	uint8_t flush_asked;  /* this CPU asked some to flush */
 	struct pd *dma_stale; /* its devices may reach what is gone; or NULL */
 	uint32_t flush;	      /* atomic: a TLB flush was asked for */

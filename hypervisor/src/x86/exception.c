@@ -148,8 +148,7 @@ void ipi_handle(void)
 	struct cpu *cpu = this_cpu();
 
 	tlb_flush_requested(cpu);
-	if (__atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED))
-		ec_inbox(cpu);
+	ec_inbox(cpu);
 	suspend_join(cpu);
 	cpu->resched = 1;
 }

@@ -1,0 +1,21 @@
+/*
+ * Long work for the kernel. What is between two marks is a kind of work; each is
+ * done twice, at first with few.
+ */
+#pragma once
+
+#include <lib/syscall.h>
+
+/* A lookup, which nothing else here makes. */
+void mark(void);
+/* Or the program ends. */
+void must(enum status status);
+/* Calls until the memory of what was revoked has come back. */
+void settle(void);
+
+/* crowd.c: many ECs, 2^order, that wait for the same or for each other. */
+void crowd(unsigned order);
+
+/* start.S: where portals lead; the function gets their id, and returns to reply. */
+extern const char entry_handler[];
+void latency_handler(unsigned long id);
