@@ -48,7 +48,7 @@ DEVICE_RUNS = [
 # there; emulators say so.
 HYPERCALL_COMPLAINTS = ("VMENTER FAIL|VMFAIL: VM(ENTRY|CS EXEC CTRL)|VMRUN: |"
                         "WRMSR: attempt to write non-canonical|"
-                        "RDMSR: Unknown register")
+                        "(RD|WR)MSR: Unknown register")
 
 # What tells in an output why it is that of a failure, and how much of it is
 # said again at the end.

@@ -331,6 +331,8 @@ enum {
 	MSR_WRITE = 1 << 29,
 	MSR_APIC_BASE = 0x1b,
 	MSR_LSTAR = 0xc0000082u,
+	MSR_HWP_STATUS = 0x777, /* most bits are reserved */
+	MSR_NONE = 0x12345,
 };
 
 /* Registers of the machine for the authority only, and none of the kernel's. */
@@ -353,6 +355,14 @@ static void msr(void)
 	my_utcb->items = 0xffff;
 	memset(my_utcb->word, 0, sizeof(my_utcb->word));
 	EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
+	/* One that is not there: where the processor says so, the kernel survives it. */
+	my_utcb->word[0] = MSR_NONE;
+	my_utcb->word[1] = MSR_HWP_STATUS | (unsigned)MSR_WRITE;
+	my_utcb->word[2] = ~0ul;
+	my_utcb->items = 3;
+	EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
+	CHECK(my_utcb->items <= 3);
+	CHECK(my_utcb->items & 1 || my_utcb->word[0] == MSR_NONE);
 	my_utcb->items = 1;
 	EQUAL(ec_ctrl(EC_MSR, SEL_SUSPEND, 0, 0), BAD_CAPABILITY);
 	EQUAL(ec_ctrl(EC_MSR, SEL_ROOT_PD, 0, 0), BAD_CAPABILITY);

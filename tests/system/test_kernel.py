@@ -125,6 +125,31 @@ def test_page_tables(system):
             any(who == "user" for *_, who in runs), part
 
 
+def test_protection(system):
+    """What keeps programs' memory and the kernel apart is on, on each CPU, and
+    the table of interrupts is one that nobody can write."""
+    text = system.gdb("print/x (unsigned long) &idt", "kpages pd_root")
+    idt = int(re.search(r"^\$1 = 0x([0-9a-f]+)", text, re.M)[1], 16)
+    assert [(w, x) for start, end, w, x, _ in RUN_OF_PAGES.findall(text)
+            if int(start, 16) <= idt <= int(end, 16)] == [("-", "-")], text
+    seen = set()
+    for _ in range(100):
+        # A CPU in a guest has the guest's registers.
+        for cpu, registers in re.findall(r"CPU#(\d)(.*?)(?=CPU#|\Z)",
+                                         system.monitor("info registers -a"), re.S):
+            value = {name: int(number, 16) for name, number in
+                     re.findall(r"\b(CR0|CR4|EFER|IDT)= *([0-9a-f]+)", registers)}
+            if value["IDT"] == idt:
+                seen.add(cpu)
+                assert value["CR0"] >> 16 & 1, registers  # WP
+                for bit in (11, 20, 21):  # UMIP, SMEP, SMAP
+                    assert value["CR4"] >> bit & 1, registers
+                assert value["EFER"] >> 11 & 1, registers  # NXE
+        if seen == {"0", "1"}:
+            return
+    raise AssertionError(f"no registers of the kernel's: {seen}")
+
+
 def test_nmi(system):
     """An NMI that nobody sent on purpose changes nothing."""
     system.monitor("nmi")
