@@ -188,6 +188,7 @@ class Paths(unittest.TestCase):
         self.assertFalse(self.breaches("vmexit_in_all", "save_whole",
                                        "rdtsc"))
         self.assertTrue(self.breaches("vmexit_in_gpr", "save_whole", "rdtsc"))
+        self.assertTrue(self.breaches("vmexit_in_all", "vmx_exit", "rdtsc"))
 
     def test_user_mode(self):
         kernel = Fake("f", "rdtsc")
