@@ -113,7 +113,8 @@ $(eval $(call hv_unit,devices))
 $(eval $(call hv_unit,ipc,tests/unit/hv_machine.c))
 $(eval $(call hv_unit,death,tests/unit/hv_machine.c))
 
-$(eval $(call unit,hv_tsc,tests/unit/hv_tsc.c,$(HV_FLAGS)))
+$(foreach name,tsc smp,$(eval \
+	$(call unit,hv_$(name),tests/unit/hv_$(name).c,$(HV_FLAGS))))
 
 # The vCPUs' state, without the archive: each has fakes of its own.
 $(eval $(call unit,hv_vcpu,tests/unit/hv_vcpu.c \

@@ -29,9 +29,9 @@ uint32_t cpu_count = 1;
 struct cpu *starting_cpu = &boot_cpu;
 static_assert(sizeof(struct cpu) <= PAGE_SIZE);
 
-static uint32_t online; /* atomic: number of the last to come */
-static bool released;	/* atomic */
-static uint32_t held;	/* atomic: how many wait for that */
+static uint32_t online;	  /* atomic: number of the last to come */
+static bool released;	  /* atomic */
+static uint32_t left = 1; /* atomic: how many have seen that, with the boot CPU */
 
 static uint64_t low_phys; /* the trampoline's page; 0: there is none */
 
@@ -52,11 +52,10 @@ void cpu_main(struct cpu *cpu, uint32_t info, uint32_t magic)
 		return;
 	}
 	setup_cpu(cpu);
-	__atomic_add_fetch(&held, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&online, cpu->id, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
 		__builtin_ia32_pause();
-	__atomic_sub_fetch(&held, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&left, 1, __ATOMIC_RELAXED);
 	if (!woken)
 		kernel_start(cpu);
 }
@@ -73,6 +72,7 @@ void smp_find_page(void)
 uint64_t smp_trampoline(void)
 {
 	__atomic_store_n(&released, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&left, 1, __ATOMIC_RELAXED);
 	starting_cpu = &boot_cpu;
 	return low_phys;
 }
@@ -81,7 +81,7 @@ void smp_release(void)
 {
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 	/* A slow one must not miss it, should the next sleep begin at once. */
-	while (__atomic_load_n(&held, __ATOMIC_RELAXED))
+	while (__atomic_load_n(&left, __ATOMIC_RELAXED) < cpu_count)
 		__builtin_ia32_pause();
 }
 
@@ -90,6 +90,8 @@ static bool start(struct cpu *cpu)
 {
 	apic_send(cpu->apic_id, APIC_INIT);
 	tsc_delay(INIT_US);
+	/* One that came too late has been reset: it is not this one. */
+	__atomic_store_n(&online, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&starting_cpu, cpu, __ATOMIC_RELEASE);
 	for (uint64_t us = 0; us < ONLINE_US; us += POLL_US) {
 		if (us == 0 || us == STARTUP_US)
@@ -144,7 +146,6 @@ void smp_init(void)
 /* Firmware has just done something with them: the first INIT may be lost. */
 void smp_restart(void)
 {
-	__atomic_store_n(&online, 0, __ATOMIC_RELAXED);
 	for (uint32_t i = 1; i < cpu_count; i++) {
 		unsigned tries = TRIES;
 

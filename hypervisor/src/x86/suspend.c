@@ -123,7 +123,6 @@ void sleep_here(struct cpu *cpu)
 	}
 	if (mine) {
 		sleep_machine();
-		smp_release();
 		end_round();
 	}
 }
