@@ -171,9 +171,9 @@ $(eval $(call fuzz,vmm_devices,tests/unit/vmm_apics.c $(VMM_FIXTURE) \
 	$(VMM_LAPIC) $(addprefix vmm/dev/,acpi_pm.c board.c debug.c i8042.c \
 	ioapic.c pci.c pic.c pit.c rtc.c uart.c)))
 
-# The document of the interface and its headers agree.
-UNIT_TESTS	+= $(B)/unit/abi_doc
-$(B)/unit/abi_doc: tests/unit/abi_doc.py
+# The document of the interface and its headers agree; what documents name is there.
+UNIT_TESTS	+= $(B)/unit/abi_doc $(B)/unit/names_doc
+$(B)/unit/abi_doc $(B)/unit/names_doc: $(B)/unit/%: tests/unit/%.py
 	@mkdir -p $(@D)
 	$(Q)install -m755 $< $@
 

@@ -23,8 +23,11 @@
 /* Ports of the 16550, one after the other. The first is for data. */
 enum { COM1 = 0x3f8, COM_INTERRUPTS, COM_FIFO, COM_LINE, COM_MODEM, COM_STATUS };
 
-/* ROOM: it can take a byte. A dead port must not stop the kernel for long. */
-enum { LINE_8N1 = 0x03, LINE_DIVISOR = 0x80, STATUS_ROOM = 0x20, WAIT_MAX = 1 << 16 };
+/*
+ * ROOM: it can take a byte. A dead port must not stop the kernel for long, but an emulated
+ * one has room again only when somebody reads it, who may be away: some seconds.
+ */
+enum { LINE_8N1 = 0x03, LINE_DIVISOR = 0x80, STATUS_ROOM = 0x20, WAIT_MAX = 1 << 23 };
 
 enum { NOBODY = ~0u };
 
