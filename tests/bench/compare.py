@@ -1,6 +1,8 @@
 """Compare two results: what got better, what got worse."""
 
 TOLERANCE = 0.02        # of what is said to be exact
+# Bochs gives each CPU some instructions in turn, and that moves.
+SLACK = {"smp": 15}
 
 
 def medians(result):
@@ -31,7 +33,7 @@ def classify(before, after, tolerance=TOLERANCE):
         old, new = before[key], after.get(key)
         if new is None:
             classes["missing"].append((key, old, None))
-        elif new > old * (1 + tolerance):
+        elif new > old * (1 + tolerance) + SLACK.get(key[1], 0):
             classes["worse"].append((key, old, new))
         elif new < old * (1 - tolerance):
             classes["better"].append((key, old, new))

@@ -12,9 +12,9 @@
  * taken off (`overhead`).
  *
  * Each program is linked twice. The second, NAME-trace, does each operation a
- * few times and puts marks around the last two: what lies between them is
- * traced from outside, and of the two the one is taken that no interrupt came
- * into.
+ * few times and puts marks around the last three: what lies between them is
+ * traced from outside, and the one is taken that nothing came into. Of an
+ * interrupt the next round may also tell: the VMM puts the TSC right.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ enum {
 	FEW = 18,	  /* for what takes long */
 	WARMUP = 9,	  /* a round more for each so many samples */
 	TRACE_ROUNDS = 8, /* all that a traced operation is done */
-	TRACED = 2,	  /* of these, between marks: the last */
+	TRACED = 3,	  /* of these, between marks: the last */
 };
 
 extern uint64_t overhead;

@@ -1,7 +1,7 @@
 """Instruction traces: where an operation spends its instructions.
 
-The trace programs (stats.h) put marks around the last two operations of each
-kind; the shorter is taken: an interrupt may come between. Bochs stops at a mark by itself, and its debugger prints each instruction and the
+The trace programs (stats.h) put marks around the last three operations of
+each kind; the shortest is taken: an interrupt may come between. Bochs stops at a mark by itself, and its debugger prints each instruction and the
 registers behind it until the next. QEMU prints the address and mode of
 everything from when it is told so, and the marks are found by their address.
 """
@@ -25,7 +25,7 @@ BOCHS_LINE = re.compile(
 BOCHS_REGISTER = re.compile(r"\b(r\w+)\s*: ([0-9a-f]{8})_([0-9a-f]{8})")
 ENTRY = re.compile(r"^(vmlaunch|vmresume|vmrun)\b")
 MARKS = 500                     # at most, in one program
-ROUNDS = 2                      # each operation is traced so often (stats.h)
+ROUNDS = 3                      # each operation is traced so often (stats.h)
 TOP = 12                        # functions to name
 
 # An instruction: its address, KERNEL, USER or GUEST, and the VMCS access that

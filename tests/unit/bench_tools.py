@@ -58,11 +58,20 @@ class Compare(unittest.TestCase):
 
     def setUp(self):
         self.classes = compare.classify(
-            {"a": 100, "b": 100, "c": 100, "d": 100, "e": 37},
-            {"a": 102, "b": 103, "c": 97, "f": 1, "e": 38})
+            {("p", "g", name): value for name, value in (
+                ("a", 100), ("b", 100), ("c", 100), ("d", 100), ("e", 37))},
+            {("p", "g", name): value for name, value in (
+                ("a", 102), ("b", 103), ("c", 97), ("f", 1), ("e", 38))})
 
     def names(self, title):
-        return {key for key, _, _ in self.classes[title]}
+        return {name for (_, _, name), _, _ in self.classes[title]}
+
+    def test_slack(self):
+        classes = compare.classify(
+            {("p", "smp", name): 100 for name in "ab"},
+            {("p", "smp", "a"): 117, ("p", "smp", "b"): 118})
+        self.assertEqual([key for key, _, _ in classes["worse"]],
+                         [("p", "smp", "b")])
 
     def test_classes(self):
         self.assertEqual(self.names("same"), {"a"})
@@ -241,7 +250,8 @@ class Traces(unittest.TestCase):
 
     def test_undisturbed(self):
         short, long = ([trace.Step(1, trace.KERNEL, None)] * n for n in (2, 3))
-        self.assertEqual(trace.undisturbed([short, long, long, short]),
+        self.assertEqual(trace.undisturbed([short, long, long,
+                                            long, long, short]),
                          [short, short])
 
     def test_entry_that_exits_at_once(self):
