@@ -243,6 +243,7 @@ static void revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
 {
 	struct revocation r = {0};
 	uint64_t again = rnd(3);
+	bool dropped = false;
 
 	object_get(&pd->object);
 	while (!mapping_revoke(&r, pd, crd, self, keep)) {
@@ -250,8 +251,12 @@ static void revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
 			/* It begins anew. */
 			mapping_revoke_drop(&r);
 			again--;
+			dropped = true;
 		}
 	}
+	/* What had lost its last capability until then ends in time. */
+	if (dropped)
+		run_grace_periods();
 	object_put(&pd->object);
 	model_revoke(pd, crd, self, keep);
 	follow_ends();
