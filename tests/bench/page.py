@@ -1,6 +1,7 @@
 """A result as a page of HTML with plots, which needs nothing but itself."""
 import html as escape
 
+import emulator
 import table
 
 PART_COLOURS = {"entry": "#888888", "before": "#2f6fab", "alone": "#6a51a3",
@@ -12,17 +13,25 @@ PART_NAMES = {"entry": "processor: exit and entry",
               "handler": "handler in the VMM",
               "handler_kernel": "kernel, called by the handler",
               "after": "kernel after the handler"}
+WHO = {"guest": ("#2f6fab", "as our guest"), "kvm": ("#e08214", "as KVM's")}
 STYLE = """
+:root { --ink: #1c1c1c; --paper: #ffffff; --stripe: #f3f5f7; --line: #d0d0d0;
+        --median: #08306b; --over: #c01020; color-scheme: light dark; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e4e4; --paper: #16181b;
+        --stripe: #22262b; --line: #4a4f55; --median: #deebf7;
+        --over: #ff7080; } }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 72em;
-       padding: 0 1em; color: #1c1c1c; background: #ffffff; }
+       padding: 0 1em; color: var(--ink); background: var(--paper); }
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5em; }
 table { border-collapse: collapse; font-size: 13px; }
 th, td { text-align: right; padding: .1em .8em .1em 0;
          font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child { text-align: left; }
-tr:nth-child(even) td { background: #f3f5f7; } .over { color: #c01020; }
-th { border-bottom: 1px solid #888; } svg { max-width: 100%; height: auto; }
-svg text { font: 12px system-ui, sans-serif; fill: #1c1c1c; }
+tr:nth-child(even) td { background: var(--stripe); } a { color: inherit; }
+.over { color: var(--over); font-weight: bold; }
+th { border-bottom: 1px solid #888; } svg line { stroke: var(--line); }
+svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+.median { fill: var(--median); }
 .legend span { display: inline-block; margin-right: 1.5em; }
 .legend i { display: inline-block; width: 1em; height: 1em; margin-right: .4em;
             vertical-align: -.15em; }
@@ -45,9 +54,15 @@ def bar(x, y, width, height, colour, title):
 
 
 def svg(rows, height, drawn):
-    """A plot of so many rows."""
-    return (f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
-            f'role="img" aria-label="{rows} rows">{"".join(drawn)}</svg>')
+    """A plot of so many rows; a narrow window scrolls it."""
+    return (f'<div class=wide><svg width="{WIDTH}" height="{height}" '
+            f'role="img" aria-label="{rows} rows">{"".join(drawn)}</svg></div>')
+
+
+def line_at(x, height, words):
+    """A vertical line of the grid and what it stands for."""
+    return [f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 18}"/>',
+            text(x, height - 4, words, "middle")]
 
 
 def ticks_axis(top, height, scale):
@@ -58,10 +73,7 @@ def ticks_axis(top, height, scale):
             step * 5 // 2 if str(step)[0] == "2" else step * 2
     drawn = []
     for value in range(0, int(top) + 1, step):
-        x = LABEL + value * scale
-        drawn.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" '
-                     f'y2="{height - 18}" stroke="#d0d0d0"/>')
-        drawn.append(text(x, height - 4, f"{value:,}", "middle"))
+        drawn += line_at(LABEL + value * scale, height, f"{value:,}")
     return drawn
 
 
@@ -92,7 +104,8 @@ def distributions(lines, quantiles):
     """From minimum to 99 %, relative to the median: box 25 to 75 %."""
     at = {percent: i for i, percent in enumerate(quantiles)}
     rows = [(name, line["quantiles"]) for name, line in lines.items()
-            if line["median"] and name != "clock"]
+            if line["median"] and name != "clock" and
+            line["quantiles"][at[0]] != line["quantiles"][at[99]]]
     low = 0.5
     scale = (WIDTH - LABEL - 90) / (2 - low)
     height = ROW * len(rows) + 20
@@ -102,10 +115,7 @@ def distributions(lines, quantiles):
 
     drawn = []
     for ratio in (0.5, 0.75, 1, 1.25, 1.5, 1.75, 2):
-        x = LABEL + (ratio - low) * scale
-        drawn.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" '
-                     f'y2="{height - 18}" stroke="#d0d0d0"/>')
-        drawn.append(text(x, height - 4, f"{ratio:.0%}", "middle"))
+        drawn += line_at(LABEL + (ratio - low) * scale, height, f"{ratio:.0%}")
     for i, (name, values) in enumerate(rows):
         y = i * ROW + 3
         median = values[at[50]]
@@ -118,10 +128,29 @@ def distributions(lines, quantiles):
                          title))
         drawn.append(bar(box[0], y + 1, box[1] - box[0], ROW - 8, "#9ecae1",
                          title))
-        drawn.append(bar(x_of(median, median) - 1, y, 2, ROW - 6, "#08306b",
-                         title))
+        drawn.append(f'<g class="median">'
+                     f'{bar(LABEL + (1 - low) * scale - 1, y, 2, ROW - 6, "", title)}</g>')
         if values[-1] > 2 * median:
             drawn.append(text(WIDTH - 4, y + 12, f"max {values[-1]:,}", "end"))
+    return svg(len(rows), height, drawn)
+
+
+def overheads(linux):
+    """Linux, as a guest, in per cent of what it takes on the bare machine."""
+    rows = [(f"{name}, {WHO[who][1]}", line[who] / line["bare"], WHO[who][0],
+             f"{line[who]:,} of {line['bare']:,}")
+            for name, line in linux.items() if name != "exits"
+            for who in WHO if who in line]
+    scale = (WIDTH - LABEL - 70) / max(ratio for _, ratio, _, _ in rows)
+    height = ROW * len(rows) + 20
+    drawn = []
+    for ratio in (0, 0.5, 1):
+        drawn += line_at(LABEL + ratio * scale, height, f"{ratio:.0%}")
+    for i, (name, ratio, colour, title) in enumerate(rows):
+        y = i * ROW + 3
+        drawn += [text(LABEL - 8, y + 12, name, "end"),
+                  bar(LABEL, y, ratio * scale, ROW - 6, colour, title),
+                  text(LABEL + ratio * scale + 6, y + 12, f"{ratio:.1%}")]
     return svg(len(rows), height, drawn)
 
 
@@ -152,7 +181,8 @@ def legend():
 
 def platform_part(platform, groups, quantiles):
     """All of one platform."""
-    out = [f"<h2>{platform}</h2>"]
+    title = ": ".join(filter(None, (platform, emulator.EXACT.get(platform))))
+    out = [f'<h2 id="{platform}">{escape.escape(title)}</h2>']
     parted = [name for name, part in groups.get("parts", {}).items()
               if "parts" in part]
     for title, prefix in (
@@ -164,7 +194,9 @@ def platform_part(platform, groups, quantiles):
                  and "string" not in name and name != "exit_recall"]
         if names:
             out += [f"<h3>{title} ({groups['unit']})</h3>", legend(),
-                    stacked(groups, names)]
+                    stacked(groups, names),
+                    "<p>The number behind a bar is all of it. Strings and "
+                    "recalls, which are longer, are in the table.</p>"]
     if parted:
         out += ["<h3>The same in numbers, and VMCS accesses</h3>",
                 html_table(["", *table.PARTS_HEAD], table.parts_of(groups))]
@@ -176,11 +208,16 @@ def platform_part(platform, groups, quantiles):
                                 "at most", ""],
                                table.lines_of(platform, groups[key],
                                               groups["exact"])),
-                    "<p>Distribution relative to the median: minimum to 99 %, "
-                    "the box is the middle half.</p>",
+                    "<p>Distribution relative to the median (dark line): the "
+                    "thin line is from the minimum to 99 %, the box is the "
+                    "middle half. Lines whose rounds all took the same are "
+                    "left out.</p>",
                     distributions(groups[key], quantiles)]
     if groups.get("linux"):
         out += [f"<h3>Linux (ticks: {groups['unit']})</h3>",
+                overheads(groups["linux"]),
+                "<p>100 % is the same kernel and workload on the bare machine; "
+                "shorter is better.</p>",
                 html_table(table.LINUX_HEAD, table.linux_rows(groups)),
                 "<h3>Exits of its boot to the prompt</h3>",
                 html_table(table.EXITS_HEAD, table.exit_rows(groups))]
@@ -195,7 +232,11 @@ def html(result):
            f"costs</title><style>{STYLE}</style></head><body>",
            "<h1>What a VM exit costs, and all else</h1>",
            f"<p>Micronova {escape.escape(result['version'])}. What each line "
-           "is and how it was obtained: docs/benchmark.md.</p>"]
+           "is and how it was obtained: docs/benchmark.md. <i>At most</i> is "
+           "the target that a line has; <span class=over>OVER</span> is missed."
+           "</p><p>" + " · ".join(f'<a href="#{platform}">{platform}</a>'
+                                   for platform in result["platforms"]) +
+           "</p>"]
     for platform, groups in result["platforms"].items():
         out += platform_part(platform, groups, result["quantiles"])
     out.append("</body></html>\n")

@@ -8,6 +8,7 @@ import copy
 import io
 import json
 import pathlib
+import re
 import sys
 import tempfile
 import unittest
@@ -16,6 +17,7 @@ sys.path.insert(0, "tests/bench")
 import bench  # noqa: E402
 import compare  # noqa: E402
 import lines  # noqa: E402
+import page  # noqa: E402
 import paths  # noqa: E402
 import steps  # noqa: E402
 import table  # noqa: E402
@@ -290,6 +292,40 @@ class Targets(unittest.TestCase):
         self.assertEqual(table.target("bochs-vmx", "vmexit_in_all"), 800)
         self.assertEqual(table.target("bochs-vmx", "sm_up"), 75)
         self.assertIsNone(table.target("bochs-vmx", "no such line"))
+
+
+class Page(unittest.TestCase):
+    """The page shows what there is, and needs nothing else."""
+
+    @staticmethod
+    def page(**groups):
+        values = [50] * 11 + [60] * 11
+        line = {**lines.summary(values), "quantiles": values}
+        return page.html({
+            "version": "<v>", "quantiles": lines.QUANTILES,
+            "platforms": {"qemu-tcg": {
+                "exact": True, "unit": "instructions", "tsc_khz": 1000,
+                "kernel": {"sm_up": line, "sm_down": {
+                    **lines.summary([80] * 22), "quantiles": [80] * 22}},
+                **groups}}})
+
+    def test_lines(self):
+        text = self.page()
+        self.assertIn("&lt;v&gt;", text)
+        self.assertNotIn("<v>", text)
+        self.assertIsNone(re.search("https?:|src=|@import", text))
+        # One target missed, one met; a distribution of what varies only.
+        self.assertEqual(text.count(">OVER</td>"), 1)
+        self.assertEqual(text.count("<svg"), 1)
+        self.assertEqual(text.count('text-anchor="end">sm_'), 1)
+
+    def test_parts_and_linux(self):
+        text = self.page(
+            parts={"exit_cpuid": {"parts": {"exits": 1, "before": 7}}},
+            linux={"boot": {"bare": 100, "guest": 103}})
+        self.assertIn("kernel before the handler: 7", text)
+        self.assertIn("103.0%", text)
+        self.assertNotIn("boot, as KVM", text)
 
 
 if __name__ == "__main__":
