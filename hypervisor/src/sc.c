@@ -221,6 +221,7 @@ static bool settle(struct sc *sc)
 		vcpu_ops->unload(ec);
 	sc->cpu = sc->moves - 1u;
 	sc->moves = 0;
+	ec->sc = NULL; /* which is in no queue: who kills it before it starts leaves that alone */
 	__atomic_store_n(&ec->cpu, sc->cpu, __ATOMIC_RELEASE);
 	ec_post(ec, PENDING_START);
 	return false;
