@@ -26,8 +26,7 @@ struct sm *sm_create(struct pd *owner, uint64_t count, struct sm *chain)
 	list_init(&sm->signals);
 	sm->gsi = chain ? SM_SIGNAL : SM_NO_GSI;
 	sm->chain = chain;
-	sm->ups = sm->interrupts = 0;
-	sm->notices = 0;
+	sm->ups = sm->notices = sm->interrupts = 0;
 	if (chain) {
 		object_get(&chain->object);
 		chain->gsi = SM_CHAINED;

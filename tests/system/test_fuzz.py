@@ -12,7 +12,7 @@ from console import ROOT
 CALLS = int(os.environ.get("FUZZ_CALLS", "150000"))
 SEED = os.environ.get("FUZZ_SEED", "1")
 DONE = (r"\[vm fuzz\] fuzz: done, (\d+) calls, \d+ rounds, \d+ exits, "
-        r"([^\r\n]*)")
+        r"([^\r\n]*)[\r\n]")
 
 
 @pytest.mark.qemu
