@@ -20,6 +20,7 @@ import qemu  # noqa: E402
 import run as runner  # noqa: E402
 
 EXACT = {"qemu-tcg": "QEMU TCG, SVM", "bochs-vmx": "Bochs, VMX",
+         "bochs-avx512": "Bochs, VMX, a processor with AVX-512",
          "bochs-svm": "Bochs, SVM"}
 # SMP is not exact in QEMU, and Bochs gives each CPU some instructions in turn.
 ICOUNT = ["-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm",

@@ -195,8 +195,8 @@ def platform_part(platform, groups, quantiles):
         if names:
             out += [f"<h3>{title} ({groups['unit']})</h3>", legend(),
                     stacked(groups, names),
-                    "<p>The number behind a bar is all of it. Strings and "
-                    "recalls, which are longer, are in the table.</p>"]
+                    "<p>The number behind a bar is all of it. What is much "
+                    "longer, strings among it, is in the table.</p>"]
     if parted:
         out += ["<h3>The same in numbers, and VMCS accesses</h3>",
                 html_table(["", *table.PARTS_HEAD], table.parts_of(groups))]
@@ -208,7 +208,7 @@ def platform_part(platform, groups, quantiles):
                                 "at most", ""],
                                table.lines_of(platform, groups[key],
                                               groups["exact"])),
-                    "<p>Distribution relative to the median (dark line): the "
+                    "<p>Distribution relative to the median (the mark): the "
                     "thin line is from the minimum to 99 %, the box is the "
                     "middle half. Lines whose rounds all took the same are "
                     "left out.</p>",

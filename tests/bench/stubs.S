@@ -146,7 +146,10 @@ vm_read:
 vm_write:
 	movb	%al, 0x8000		/* 3 bytes */
 	jmp	vm_write
-vm_spin:
+vm_spin:				/* Bochs' SVM looks for a window only when IF changes */
+	cli
+	sti
+	nop
 	jmp	vm_spin
 	.balign	4096
 	.code64

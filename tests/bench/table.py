@@ -13,9 +13,14 @@ TITLES = {"kernel": "kernel operations",
 
 def target(platform, name):
     """The most that a line may take, or None."""
-    vendor = "vmx" if platform == "bochs-vmx" else "svm"
+    vendor = "svm" if platform in ("qemu-tcg", "bochs-svm") else "vmx"
     value = TARGETS.get(name)
     return value.get(vendor) if isinstance(value, dict) else value
+
+
+def mark(value, limit):
+    """Whether a target is met, if there is one."""
+    return "" if limit is None else "ok" if value <= limit else "OVER"
 
 
 def lines_of(platform, group, exact):
@@ -23,11 +28,10 @@ def lines_of(platform, group, exact):
     rows = []
     for name, line in group.items():
         limit = target(platform, name) if exact else None
-        mark = "" if limit is None else "ok" if line["median"] <= limit \
-            else "OVER"
         rows.append([name, *(f"{line[key]:,}" for key in
                              ("min", "median", "p90", "p99", "max")),
-                     "" if limit is None else f"{limit:,}", mark])
+                     "" if limit is None else f"{limit:,}",
+                     mark(line["median"], limit)])
     return rows
 
 
@@ -47,8 +51,8 @@ def parts_of(groups):
 
 
 LINUX_HEAD = ["", "bare", "as our guest", "overhead", "as KVM's guest",
-              "overhead", "at most"]
-EXITS_HEAD = ["", "number", "a second", "at most"]
+              "overhead", "at most", ""]
+EXITS_HEAD = ["", "number", "a second", "at most", ""]
 BOOT_OVERHEAD = 3       # per cent
 BOOT_EXITS = 20000
 
@@ -62,11 +66,17 @@ def overhead(line, who):
 
 def linux_rows(groups):
     """Rows of what Linux took, and what that is above the bare machine."""
-    return [[name, line["bare"], line["guest"], overhead(line, "guest"),
-             line.get("kvm", ""), overhead(line, "kvm"),
-             f"+{BOOT_OVERHEAD} %" if name.startswith("boot") else ""]
-            for name, line in groups.get("linux", {}).items()
-            if name != "exits"]
+    rows = []
+    for name, line in groups.get("linux", {}).items():
+        if name == "exits":
+            continue
+        boot = name.startswith("boot")
+        limit = line["bare"] * (100 + BOOT_OVERHEAD) / 100 if boot else None
+        rows.append([name, line["bare"], line["guest"],
+                     overhead(line, "guest"), line.get("kvm", ""),
+                     overhead(line, "kvm"), f"+{BOOT_OVERHEAD} %" * boot,
+                     mark(line["guest"], limit)])
+    return rows
 
 
 def exit_rows(groups):
@@ -76,9 +86,9 @@ def exit_rows(groups):
     for who, exits in linux.get("exits", {}).items():
         seconds = linux["boot"][who] / (groups["tsc_khz"] * 1000)
         for name, number in sorted(exits.items(), key=lambda pair: -pair[1]):
+            limit = BOOT_EXITS if (who, name) == ("guest", "all") else None
             rows.append([f"{who} {name}", number, f"{number / seconds:,.0f}",
-                         BOOT_EXITS if (who, name) == ("guest", "all")
-                         else ""])
+                         limit or "", mark(number, limit)])
     return rows
 
 
