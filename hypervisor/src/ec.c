@@ -154,17 +154,24 @@ static ALWAYS_INLINE void post(struct ec *ec, uint32_t what)
 	ipi_send(cpu->id);
 }
 
-/* Its parked SCs run again, one after the other; those that go on with it are parked anew. */
+/*
+ * Its parked SCs run again, those that go on with it are parked anew. One at a time: the
+ * others wait at the idle EC, which never sleeps, lest they wait for what it does next.
+ */
 static inline void unpark(struct ec *ec)
 {
 	struct sc *sc = container_of(ec->parked.next, struct sc, queue);
+	struct ec *idle = this_cpu()->idle;
 
 	if (list_empty(&ec->parked))
 		return;
 	list_unlink(&sc->queue);
 	sc_ready(sc, true);
-	if (unlikely(!list_empty(&ec->parked)))
-		post(ec, PENDING_UNPARK);
+	if (likely(list_empty(&ec->parked)))
+		return;
+	if (ec != idle)
+		list_move(&idle->parked, &ec->parked);
+	post(idle, PENDING_UNPARK);
 }
 
 /* Its caller, which is returned, goes on without it. */
@@ -330,7 +337,7 @@ static inline void handle(struct ec *ec, uint32_t what)
 		start(ec);
 	if (what & PENDING_WAKE)
 		ec_wake(ec);
-	if (what & PENDING_UNPARK && (!ec->blocked || ec->dead))
+	if (what & PENDING_UNPARK)
 		unpark(ec);
 	if (what & PENDING_KILL)
 		kill(ec);

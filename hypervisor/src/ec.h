@@ -41,7 +41,7 @@ enum {
 	PENDING_KILL = 1 << 1,
 	PENDING_RECALL = 1 << 2,
 	PENDING_START = 1 << 3,	 /* it has an SC now */
-	PENDING_UNPARK = 1 << 4, /* that it does, as it has been woken */
+	PENDING_UNPARK = 1 << 4, /* of an idle one: what waits there may run */
 };
 
 enum {

@@ -213,7 +213,7 @@ static bool settle(struct sc *sc)
 		list_append(&ec->parked, &sc->queue);
 		return false;
 	}
-	if (!own || !sc->moves || !list_empty(&ec->parked))
+	if (!own || !sc->moves)
 		return true;
 	/* With its EC, which goes on on the other CPU. */
 	fpu_drop(ec);

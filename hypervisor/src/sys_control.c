@@ -177,7 +177,7 @@ static enum status vcpu_state(struct ec *self, void *o)
 /* What a call says of a time: microseconds in two halves. */
 static enum status tell(uint64_t ticks, uint64_t *high, uint64_t *low)
 {
-	uint64_t us = us_of_tsc(ticks);
+	uint64_t us = ticks / tsc_khz * 1000 + ticks % tsc_khz * 1000 / tsc_khz;
 
 	*high = us >> 32;
 	*low = us & 0xffffffff;

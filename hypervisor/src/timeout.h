@@ -34,8 +34,3 @@ static inline uint64_t tsc_of_us(uint64_t us)
 		return TICKS_MAX;
 	return ticks / 1000;
 }
-
-static inline uint64_t us_of_tsc(uint64_t ticks)
-{
-	return ticks / tsc_khz * 1000 + ticks % tsc_khz * 1000 / tsc_khz;
-}

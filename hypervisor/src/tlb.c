@@ -9,12 +9,6 @@
 #include "x86/iommu.h"
 #include "x86/irq.h"
 
-static void ask(struct cpu *cpu)
-{
-	this_cpu()->flush_asked = 1;
-	__atomic_store_n(&cpu->flush, 1, __ATOMIC_SEQ_CST);
-}
-
 /* Those of one PD at a time. */
 [[gnu::noinline]] static void ask_devices(struct pd *pd)
 {
@@ -40,8 +34,10 @@ void tlb_stale(struct pd *pd, unsigned tables)
 		struct cpu *cpu = cpus[i];
 		struct ec *vcpu = __atomic_load_n(&cpu->vcpu_running, __ATOMIC_RELAXED);
 
-		if (__atomic_load_n(&cpu->pd, __ATOMIC_RELAXED) == pd || (guest && vcpu))
-			ask(cpu);
+		if (__atomic_load_n(&cpu->pd, __ATOMIC_RELAXED) == pd || (guest && vcpu)) {
+			this_cpu()->flush_asked = 1;
+			__atomic_store_n(&cpu->flush, 1, __ATOMIC_SEQ_CST);
+		}
 	}
 }
 

@@ -70,6 +70,16 @@ static inline void list_remove(struct list *l)
 	list_init(l);
 }
 
+/* All of a ring goes to the end of another. */
+static inline void list_move(struct list *to, struct list *from)
+{
+	to->prev->next = from->next;
+	from->next->prev = to->prev;
+	from->prev->next = to;
+	to->prev = from->prev;
+	list_init(from);
+}
+
 /*
  * Spinlocks. The kernel runs with interrupts off, so a holder is never
  * interrupted; every critical section is short and bounded. Lock order:
