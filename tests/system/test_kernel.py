@@ -190,6 +190,23 @@ def test_panic_backtrace(images):
         system.quit()
 
 
+def test_panic_leaving(images):
+    """The last instruction of the kernel faults, when GS is the program's already:
+    it is that exception which is told, not what comes of it."""
+    system = System("leaving", images.make(guest=False))
+    try:
+        system.expect(r"mitigations:", 30)
+        system.gdb("hbreak resume_iret", "continue",
+                   "set ((struct ec *) $rax)->regs.cs = 0xfffb", "delete")
+        system.expect(r"panic: exception 13\r\n", 30)
+        system.expect(r"cpu 0 ec [0-9a-f]{16} pd [0-9a-f]{16}\r\n")
+        system.expect(r"error 0{12}fff8\r\n")
+        system.expect(r"resume_iret\+0x[0-9a-f]+\r\n")
+        system.expect(r"panic: end\r\n")
+    finally:
+        system.quit()
+
+
 def test_uefi(boot):
     """Firmware that is UEFI: the same system starts."""
     console = boot(PLATFORM, BUILD / "micronova.iso", cpus=2,

@@ -239,7 +239,7 @@ sm_bad:	mov	$BAD_CAPABILITY, %edi
 	.if	vector > 31
 	jmp	interrupt_entry
 	.elseif	OWN_STACK >> vector & 1
-	jmp	own_stack_entry
+	jmp	exception_in_kernel
 	.else
 	jmp	exception_entry
 	.endif
@@ -266,39 +266,25 @@ sm_bad:	mov	$BAD_CAPABILITY, %edi
 	entry	exception
 	entry	interrupt
 
-/* In the idle loop, after which another EC runs; or long work lets it in, and goes on. */
+/* In the idle loop, after which another EC runs; or long work lets it in, and goes on. DF is 0. */
 interrupt_in_kernel:
 	push_gprs
-	cld
-	mov	%rsp, %rbp
-	and	$-16, %rsp
-	movzbl	REGS_VECTOR(%rbp), %edi
+	movzbl	REGS_VECTOR(%rsp), %edi
 	call	irq_handle
 	mov	%gs:CPU_CURRENT, %rax
 	cmp	%gs:CPU_IDLE, %rax
-	jne	1f
+	jne	2f
 	call	idle_leave
 	jmp	switch_to
-
-exception_in_kernel:
-	push_gprs
-	cld
-	mov	%rsp, %rdi
-	mov	%rsp, %rbp
-	and	$-16, %rsp
-	call	exception_kernel
-1:	mov	%rbp, %rsp
-2:	pop_gprs
-	add	$16, %rsp
-	iretq
 
 /*
  * NMI, double fault, machine check, debug: on stacks of their own, at any
  * instruction, with whose GS base cannot be told from CS. It is the kernel's if
  * negative. An exception of the EC's is like any other, once C has moved its
- * registers to where they are then.
+ * registers to where they are then. And what the kernel runs into, where it was:
+ * the instruction that leaves it, behind SWAPGS, may be the one that faults.
  */
-own_stack_entry:
+exception_in_kernel:
 	push_gprs
 	cld
 	mov	$MSR_GS_BASE, %ecx
@@ -312,9 +298,11 @@ own_stack_entry:
 	test	%al, %al
 	jnz	exception_saved
 	test	%ebx, %ebx
-	js	2b
+	js	2f
 	swapgs
-	jmp	2b
+2:	pop_gprs
+	add	$16, %rsp
+	iretq
 
 /* With mitigations (mitigate.h): RDI is kept; the stack is the kernel's, but at first the EC. */
 	.macro	restrict

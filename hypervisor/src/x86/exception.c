@@ -20,14 +20,13 @@ extern const struct fixup {
 
 /*
  * What entry.S calls: on what comes from user mode, with the registers in the
- * current EC's regs; in the kernel, if it was expected (insn.h); on stacks of their
- * own, true if exception() is to follow; before a thread runs in another PD or
+ * current EC's regs; in the kernel, and on stacks of their own, true if
+ * exception() is to follow; before a thread runs in another PD or
  * with other FPU state; for resume_work; before the CPU halts, and when an
  * interrupt woke it. Those that return an EC say who runs next.
  */
 struct ec *exception(struct ec *self);
 struct ec *interrupt(struct ec *self);
-void exception_kernel(struct regs *r);
 bool exception_own_stack(struct regs *r);
 void thread_switch(struct ec *ec);
 struct ec *work(struct ec *ec);
@@ -57,15 +56,16 @@ struct ec *interrupt(struct ec *self)
 	return preempt(self);
 }
 
-void exception_kernel(struct regs *r)
+/* In the kernel it was expected (insn.h), or is the end. */
+static void fault(struct regs *r)
 {
-	for (const struct fixup *f = extable_start; f < extable_end; f++) {
-		if (f->rip == r->rip) {
-			r->rip = f->to;
-			return;
-		}
-	}
-	panic_exception(r, "exception %lu in the kernel", r->vector);
+	const struct fixup *f = extable_start;
+
+	while (f < extable_end && f->rip != r->rip)
+		f++;
+	if (f == extable_end)
+		panic_exception(r, "exception %lu", r->vector);
+	r->rip = f->to;
 }
 
 /*
@@ -81,7 +81,7 @@ bool exception_own_stack(struct regs *r)
 	if (r->vector == VECTOR_NMI)
 		panic_nmi();
 	else if (r->vector != VECTOR_DB)
-		panic_exception(r, "exception %lu", r->vector);
+		fault(r);
 	else if (user)
 		this_cpu()->current->regs = *r;
 	else
