@@ -379,7 +379,7 @@ static struct ec *retry_event(struct ec *ec)
 	if (handler->cpu != ec->cpu || handler->dead || handler->sc == ec->sc)
 		return ec_die(ec);
 	ec_set_work(ec, retry_event);
-	return help(ec, handler);
+	return ec_is_vcpu(ec) ? vcpu_part(ec, help(ec, handler)) : help(ec, handler);
 }
 
 struct ec *ipc_event(struct ec *ec, uint32_t event)

@@ -305,7 +305,7 @@ struct ec *preempt(struct ec *ec)
 		return ec;
 	if (unlikely(rcu_busy(cpu) || cpu->quiescent != rcu_epoch))
 		rcu_run(cpu);
-	return schedule_away(ec);
+	return ec_is_vcpu(ec) ? vcpu_part(ec, schedule_away(ec)) : schedule_away(ec);
 }
 
 void sc_tick(struct cpu *cpu, uint64_t now)

@@ -427,9 +427,131 @@ static void aux(void)
 	EQUAL(vm.count, 3);
 }
 
+static unsigned long seen;
+
+/* Its FPU is full: now it runs until it is interrupted. */
+static void spin_on(struct utcb *u, unsigned event)
+{
+	EQUAL(event, number(HLT));
+	u->rip = guest_ip(guest_spin);
+	u->length = 0;
+	u->tsc_aux = SECRET_AUX;
+	u->mtd = MTD_RIP_LEN | MTD_TSC_AUX;
+	vm.sleep = false;
+}
+
+static void full_and_interruptible(struct utcb *u, unsigned event)
+{
+	with_xsave(u, event);
+	interruptible(u, event);
+}
+
+/* Whenever the guest has run, which the scheduler interrupted for this thread. */
+static void look_after_guest(struct frame *f)
+{
+	uint32_t last = *data(0);
+
+	while (f->value[2] < 20) {
+		if (*data(0) == last)
+			continue;
+		last = *data(0);
+		f->value[2]++;
+		f->value[0] += tsc_aux() == SECRET_AUX;
+		/* That an instruction which uses it raises #NM is not enough here. */
+		__asm__ volatile("xsave64 (%0)" : : "r"(area[2]), "a"(-1), "d"(-1) : "memory");
+		f->value[1] += secrets(area[2]);
+	}
+	SETUP(sm_up(seen));
+}
+
+/*
+ * A thread of a PD that has nothing to do with a VM comes right after its guest,
+ * and its PD is the one that ran last but for the guest.
+ */
+static void preempted(void)
+{
+	unsigned long pd = make_pd();
+	struct frame *t;
+
+	if (!have_xsave())
+		test_skip("no XSAVE");
+	make_vm(boot_cpu, MTD_RIP_LEN);
+	make_image(area[0]);
+	memset(area[2], 0, PAGE_SIZE);
+	memcpy(page[2], area[0], PAGE_SIZE);
+	seen = make_sm(0);
+	SETUP(give_at(pd, CRD(CRD_OBJ, SM_RIGHT_UP, 0, seen), ITEM_DELEGATE,
+		      CRD(CRD_OBJ, SM_RIGHT_UP, 0, seen)));
+	vm.entry = guest_xrstor;
+	vm.exit = spin_on;
+	vm.reset = full_and_interruptible;
+	SETUP(create_sc(sel(), SEL_ROOT_PD, vm.ec, QPD(1, 1000)));
+	t = make_thread(pd, boot_cpu, 1, look_after_guest, 0);
+	SETUP(sm_down(seen, 0));
+	EQUAL(t->value[2], 20);
+	EQUAL(t->value[0], 0);
+	EQUAL(t->value[1], 0);
+}
+
+static void with_fs_base(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->fs.base = SECRET_BASE;
+	u->mtd |= MTD_FS_GS;
+}
+
+static unsigned long looks;
+
+/* The guest is run, which exits to a busy handler: that one's callee goes on. */
+static void look_while_helped(struct frame *f)
+{
+	SETUP(sm_up(seen));
+	f->value[2] = *data(0);
+	f->value[0] = tsc_aux();
+}
+
+/* The guest's first exit; root's call; the guest's second. */
+static void busy(struct utcb *u, unsigned event)
+{
+	EQUAL(event, number(HLT));
+	if (vm.count == 1) {
+		EQUAL(call(looks), SUCCESS);
+		vm.sleep = false;
+		return;
+	}
+	if (!vm.count)
+		*data(0) = 0;
+	u->rip = guest_ip(guest_read_bases);
+	u->length = 0;
+	u->tsc_aux = SECRET_AUX;
+	u->mtd = MTD_RIP_LEN | MTD_TSC_AUX;
+}
+
+/* A guest waits for its handler, and pays for a thread that has nothing to do with it. */
+static void helped(void)
+{
+	unsigned long pd = make_pd();
+	struct frame *h = make_handler(pd, boot_cpu, look_while_helped);
+
+	if (!have_rdtscp())
+		test_skip("no RDTSCP");
+	make_vm(boot_cpu, MTD_RIP_LEN);
+	looks = make_portal(h, 0, 0);
+	seen = vm.wake;
+	SETUP(give_at(pd, CRD(CRD_OBJ, SM_RIGHT_UP, 0, seen), ITEM_DELEGATE,
+		      CRD(CRD_OBJ, SM_RIGHT_UP, 0, seen)));
+	run(guest_rdtscp, busy, with_fs_base);
+	SETUP(call(make_portal(vm.h, 0, number(HLT))));
+	EQUAL(h->value[2], (uint32_t)SECRET_BASE);
+	EQUAL(h->value[0], boot_cpu);
+	EQUAL(vm.count, 3);
+}
+
 const struct test leak_tests[] = {
 	{"leak.threads", threads, 0},
 	{"leak.guests", guests, 0},
+	{"leak.preempted", preempted, 0},
+	{"leak.helped", helped, 0},
 	{"leak.segments", segments, 0},
 	{"leak.msrs", msrs, 0},
 	{"leak.debug_registers", debug_registers, 0},

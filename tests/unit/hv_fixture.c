@@ -149,6 +149,12 @@ void *fpu_alloc(struct pd *payer)
 	return page_alloc(payer, 0, true);
 }
 
+struct ec *vcpu_part(struct ec *ec, struct ec *next)
+{
+	(void)ec;
+	return next;
+}
+
 void fpu_drop(struct ec *ec)
 {
 	if (this_cpu()->fpu_owner == ec)

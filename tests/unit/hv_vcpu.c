@@ -52,6 +52,11 @@ uint64_t *tree_table(struct tree *t, struct pd *payer, unsigned level)
 	return NULL;
 }
 
+void fpu_drop(struct ec *ec)
+{
+	(void)ec;
+}
+
 void fpu_switch(struct ec *ec)
 {
 	(void)ec;

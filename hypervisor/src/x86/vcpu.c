@@ -160,6 +160,21 @@ void vcpu_hide(struct cpu *cpu)
 	}
 }
 
+/* The PD that handles its recall may see what is left of it. */
+struct ec *vcpu_part(struct ec *ec, struct ec *next)
+{
+	const struct pt *pt;
+
+	if (next == ec)
+		return ec;
+	pt = pd_object(ec->pd, ec->events + (uint64_t)EVENT_VCPU_RECALL, OBJECT_PT, 0);
+	if (!pt || pt->ec->pd != this_cpu()->pd) {
+		fpu_drop(ec);
+		mitigate_switch(false);
+	}
+	return next;
+}
+
 void vcpu_leave(struct ec *ec)
 {
 	struct cpu *cpu = this_cpu();

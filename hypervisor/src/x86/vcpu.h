@@ -73,6 +73,11 @@ bool vcpu_init(struct cpu *cpu, const struct vcpu_ops *ops);
 void vcpu_destroy(struct ec *ec);
 /* Threads of another PD run, or it ended: no register tells of a vCPU. */
 void vcpu_hide(struct cpu *cpu);
+/*
+ * `next`, which is returned, runs after it, but not for an event of its. If a thread of the
+ * same PD ran before it, no switch between PDs is seen.
+ */
+struct ec *vcpu_part(struct ec *ec, struct ec *next);
 
 /* For both vendors, in vcpu.c: */
 
