@@ -223,12 +223,11 @@ static void stop(struct revocation *r, struct mapping *m, bool up)
 static bool walk(struct revocation *r, struct mapping *m, bool up, int *left)
 {
 	for (;;) {
-		if (!up && overlap(m, &r->cursor)) {
+		up = up || !overlap(m, &r->cursor);
+		if (!up) {
 			take(r, m, left);
 			up = !m->child;
 			m = up ? m : m->child;
-		} else {
-			up = true;
 		}
 		if (up) {
 			struct mapping *next = m->next, *parent = m->parent;

@@ -163,12 +163,10 @@ void vcpu_hide(struct cpu *cpu)
 /* The PD that handles its recall may see what is left of it. */
 struct ec *vcpu_part(struct ec *ec, struct ec *next)
 {
-	const struct pt *pt;
+	uint64_t recall = ec->events + (uint64_t)EVENT_VCPU_RECALL;
+	const struct pt *pt = pd_object(ec->pd, recall, OBJECT_PT, 0);
 
-	if (next == ec)
-		return ec;
-	pt = pd_object(ec->pd, ec->events + (uint64_t)EVENT_VCPU_RECALL, OBJECT_PT, 0);
-	if (!pt || pt->ec->pd != this_cpu()->pd) {
+	if (next != ec && (!pt || pt->ec->pd != this_cpu()->pd)) {
 		fpu_drop(ec);
 		mitigate_switch(false);
 	}
