@@ -56,8 +56,8 @@ static void end(struct vcpu *v)
 
 /*
  * The kernel takes from the guest's TSC the time that the vCPU waited for its
- * CPU. We put it back: the guest's TSC is the host's and a constant, so
- * that it agrees with all other clocks and with deadlines.
+ * CPU, and adds what we give it. We put that back: the guest's TSC is the host's
+ * and a constant, so that it agrees with all other clocks and with deadlines.
  */
 static void correct_tsc(struct vcpu *v)
 {
@@ -242,11 +242,11 @@ void exit_wrmsr(struct vcpu *v)
 
 	begin(v);
 	vcpu_need(v, msr_mtd((uint32_t)u->rcx));
-	correct_tsc(v);
 	if (msr_write(v, (uint32_t)u->rcx, value))
 		vcpu_advance(v);
 	else
 		vcpu_general_protection(v);
+	correct_tsc(v); /* which may have been written */
 	end(v);
 }
 

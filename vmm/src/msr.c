@@ -128,16 +128,12 @@ static bool read_tsc(struct vcpu *v, uint32_t msr, uint64_t *value)
 	return true;
 }
 
-/* The kernel adds what we give it to the offset that there is. */
+/* exit_wrmsr() tells the kernel. */
 static bool write_tsc(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-	uint64_t offset = value - time_tsc();
-
 	(void)msr;
-	v->utcb->tsc_offset = offset - v->msrs.tsc_offset;
-	v->msrs.tsc_offset = offset;
-	v->mtd |= MTD_TSC;
-	lapic_set_tsc_offset(&v->lapic, offset);
+	v->msrs.tsc_offset = value - time_tsc();
+	lapic_set_tsc_offset(&v->lapic, v->msrs.tsc_offset);
 	return true;
 }
 
