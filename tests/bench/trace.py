@@ -1,9 +1,10 @@
 """Instruction traces: where an operation spends its instructions.
 
 The trace programs (stats.h) put marks around the last three operations of
-each kind; the shortest is taken: an interrupt may come between. Bochs stops at a mark by itself, and its debugger prints each instruction and the
-registers behind it until the next. QEMU prints the address and mode of
-everything from when it is told so, and the marks are found by their address.
+each kind; the shortest is taken: an interrupt may come between. Bochs stops at
+a mark by itself, and its debugger prints each instruction and the registers
+behind it until the next. QEMU prints the address and mode of everything from
+when it is told so, and the marks are found by their address.
 """
 import bisect
 import collections

@@ -4,29 +4,20 @@
  * EAX is returned. Most try segments as ways to a register of the IOAPIC and count
  * those that lead there.
  */
+#include "../saved.h"
 #include "modes.h"
 
 	.section .text, "ax"
 	.globl	run_mode, run_user, back
 run_mode:				/* RDI: selector, RSI: offset */
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_saved
 	mov	%rsp, saved_stack(%rip)
 	push	%rdi
 	push	%rsi
 	lretq
 
 run_user:				/* RDI: RIP, RSI: for its RDI */
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_saved
 	mov	%rsp, saved_stack(%rip)
 	push	$USER_DATA
 	push	$0
@@ -44,12 +35,7 @@ back:
 	mov	%ecx, %fs
 	mov	%ecx, %gs
 	mov	saved_stack(%rip), %rsp
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
+	pop_saved
 	ret
 
 /*

@@ -1,7 +1,7 @@
 /*
  * What the tests need to be said exactly.
  */
-#include "saved.h"
+#include "../saved.h"
 
 #define CALL_REPLY 1
 

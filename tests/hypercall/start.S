@@ -4,7 +4,7 @@
  * A handler's or thread's first stack pointer is the address of its struct
  * frame (test.h).
  */
-#include "saved.h"
+#include "../saved.h"
 
 #define CALL_REPLY	1
 #define FRAME_ID	8

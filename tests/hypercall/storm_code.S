@@ -2,7 +2,7 @@
  * What storm.c has the processor do. Each function comes back by itself, or its
  * exception's handler sets RIP to storm_back, which knows the stack.
  */
-#include "saved.h"
+#include "../saved.h"
 
 	.text
 

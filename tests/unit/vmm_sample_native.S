@@ -2,16 +2,13 @@
  * Run one instruction on the processor: load all its registers, jump to it,
  * and store them when the code behind it comes back to native_return.
  */
+#include "../saved.h"
+
 	.text
 	.globl	native_run, native_return
 	.type	native_run, @function
 native_run:
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_saved
 	mov	%rsp, saved_rsp(%rip)
 	mov	native_rflags(%rip), %rax
 	push	%rax
@@ -56,12 +53,7 @@ native_return:
 	pop	%rax
 	mov	%rax, native_rflags(%rip)
 	cld
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
+	pop_saved
 	ret
 	.size	native_run, . - native_run
 

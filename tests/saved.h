@@ -1,5 +1,5 @@
 /*
- * For assembly: the registers that a C function must leave as they were.
+ * For assembly of all tests: the registers that a C function must leave as they were.
  */
 #pragma once
 
