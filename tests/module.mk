@@ -23,11 +23,15 @@ endef
 
 define unit
 UNIT_TESTS	+= $(B)/unit/$(1)
-$(B)/unit/$(1): $(call unit_objects,$(1),$(2))
+$(B)/unit/$(1): $(call unit_objects,$(1),$(2)) $(UNIT_LIMIT)
 	@$$(call say,LD)
 	$(Q)$$(CC) $(UNIT_FLAGS) -o $$@ $$^ -lcmocka $(4)
 $(call unit_objects_rule,$(1),$(2),$(3))
 endef
+
+# What all of them have.
+UNIT_LIMIT	:= $(call unit_objects,limit,tests/unit/limit.c)
+$(eval $(call unit_objects_rule,limit,tests/unit/limit.c))
 
 UNIT_ROOT	:= root/lib/print.c root/lib/copy.c
 RENAME		:= -Dsnprintf=root_snprintf -Dvsnprintf=root_vsnprintf

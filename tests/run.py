@@ -13,6 +13,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -89,16 +90,32 @@ class Result:
              f"{self.seconds:.0f} s)", *telling[:TELLING_LINES]])
 
 
-def execute(command, limit):
-    """Run a command: its output and status, None after the time limit."""
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=limit, check=False)
-        return done.stdout.decode(errors="replace"), done.returncode
-    except subprocess.TimeoutExpired as error:
-        output = (error.stdout or b"").decode(errors="replace")
-        return output + f"\nno end after {limit} s", None
+def execute(command, limit, end=signal.SIGTERM, grace=30):
+    """Run a command: its output and status, None after the time limit.
+
+    Then it is asked by a signal to end, so that it ends what it has started,
+    and after the grace is killed. Should somebody else hold its output, that is
+    not waited for.
+    """
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
+    output = b""
+    for number, seconds in ((None, limit), (end, grace),
+                            (signal.SIGKILL, grace)):
+        if number:
+            process.send_signal(number)
+        try:
+            output, _ = process.communicate(timeout=seconds)
+            break
+        except subprocess.TimeoutExpired as error:
+            output = error.stdout or b""
+    else:
+        process.stdout.close()
+    text = output.decode(errors="replace")
+    if number:
+        return text + f"\nno end after {limit:g} s: ", None
+    return text, process.returncode
 
 
 def number(pattern, text):
@@ -106,12 +123,14 @@ def number(pattern, text):
     return sum(int(found) for found in re.findall(pattern, text, re.M))
 
 
-def run_unit(program, command=None, limit=300):
+def run_unit(program, command=None, limit=600, end=signal.SIGTERM):
     """A cmocka program; one that says nothing, or dies, has failed."""
     start = time.monotonic()
-    output, status = execute(command or [program], limit * FACTOR)
+    output, status = execute(command or [program], limit * FACTOR, end)
     passed = number(r"^\[  PASSED  \] (\d+) test", output)
     failed = number(r"^\[  FAILED  \] (\d+) test", output)
+    if status is None:
+        output += "".join(re.findall(r"^\[ RUN +\] (.*)$", output, re.M)[-1:])
     if status != 0 or passed + failed == 0:
         failed = max(failed, 1)
     return Result(f"unit {program.name}", passed, failed, output,
@@ -166,7 +185,7 @@ def run_system(name, *selection):
     output, _ = execute(
         ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
          "--tb=short", "--junitxml", report, *selection, HERE / "system"],
-        1700 * FACTOR)
+        1700 * FACTOR, signal.SIGINT)
     passed, failed = 0, 1
     if report.exists():
         suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite")
@@ -200,7 +219,7 @@ def jobs(levels):
     if "unit" in levels:
         for program in sorted(BUILD.glob("unit/*")):
             if program.is_file() and os.access(program, os.X_OK):
-                yield run_unit, (program,)
+                yield run_unit, (program, None, 600, signal.SIGALRM)
         for corpus in sorted((HERE / "fuzz" / "corpus").glob("*.hex")):
             yield run_fuzz, (BUILD / "fuzz" / corpus.stem,)
 

@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,7 +50,7 @@ def corpus(name):
     """Each input of a corpus is a test."""
     with tempfile.TemporaryDirectory() as directory:
         count = unpack(name, pathlib.Path(directory))
-        status, output = harness(name, "-runs=0", directory)
+        status, output = harness(name, "-runs=0", "-timeout=300", directory)
     if status:
         print(output)
         print("[  FAILED  ] 1 test(s).")
@@ -112,6 +113,7 @@ def booted(seconds):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if len(sys.argv) == 3 and sys.argv[1] == "corpus":
         sys.exit(corpus(sys.argv[2]))
     if len(sys.argv) == 4 and sys.argv[1] == "keep":

@@ -13,6 +13,7 @@ work, or a delegation or revocation, takes at once of a small one.
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -107,15 +108,19 @@ def run(kernel, image):
                  "-d", "exec,nochain",
                  "-dfilter", f"{first:#x}..{last:#x}", "-D", fifo,
                  "-cdrom", image], stdin=subprocess.DEVNULL) as qemu:
-            with open(fifo, "rb", buffering=1 << 20) as trace:
-                longest = stretches.follow(trace)
-            status = qemu.wait(60)
+            try:
+                with open(fifo, "rb", buffering=1 << 20) as trace:
+                    longest = stretches.follow(trace)
+                status = qemu.wait(60)
+            finally:
+                qemu.kill()
     if status != 1:
         sys.exit(f"latency: the program failed: exit {status}")
     return longest
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("latency: ended"))
     kernel, image = sys.argv[1:]
     longest = run(kernel, image)
     if len(longest) != 2 * len(WORK):
