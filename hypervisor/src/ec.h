@@ -91,7 +91,7 @@ struct ec {
 
 	struct progress *progress;    /* of items_send, if interrupted */
 	struct revocation revocation; /* the same */
-	uint64_t retry_until;	      /* epoch at which no memory is final */
+	struct rcu_wait retry;	      /* of its call, for memory */
 	uint32_t pending;	      /* atomic: PENDING_ */
 	struct ec *inbox_next;
 };

@@ -185,7 +185,7 @@ struct ec *oom_call(struct ec *self, struct ec *receiver, enum oom_reason reason
 			return fail(self, BAD_CPU);
 		if (!remote_proxy(self))
 			return syscall_done(self, OUT_OF_MEMORY);
-		self->retry_until = 0;
+		self->retry.left = 0;
 		return remote_send(self, handler->cpu, syscall_retry);
 	}
 	if (handler->dead || handler->sc == self->sc || syscall_flags(id) & FLAG_CALL_NONBLOCK)
@@ -200,7 +200,7 @@ struct ec *oom_call(struct ec *self, struct ec *receiver, enum oom_reason reason
 
 	if (s != SUCCESS)
 		return syscall_wait(self, s, pt->ec, OOM_SEND);
-	self->retry_until = 0;
+	self->retry.left = 0;
 	copy_message(pt->ec->utcb, self->utcb, items);
 	pt->ec->utcb->items = items_header(items);
 	join_chain(self, pt->ec);
@@ -252,11 +252,11 @@ static enum status reply_items(struct ec *self, struct ec *caller, struct utcb *
 	enum status s;
 
 	items = (uint32_t)items;
-	if (self->retry_until == RETRY_NO_MORE || !oom_portal(caller))
+	if (self->retry.left == RETRY_NO_MORE || !oom_portal(caller))
 		items |= ITEMS_ALL;
 	s = items_send(self, self->pd, caller->pd, receiver, window, items);
 	if (s == SUCCESS)
-		self->retry_until = 0;
+		self->retry.left = 0;
 	return s;
 }
 

@@ -68,12 +68,10 @@ static void start(struct cpu *cpu)
 	cpu->deferred = NULL;
 	cpu->deferred_count = 0;
 	cpu->waiting_epoch = __atomic_add_fetch(&rcu_epoch, 1, __ATOMIC_SEQ_CST);
-	for (uint32_t i = 0; i < cpu_count; i++) {
-		uint64_t q = __atomic_load_n(&cpus[i]->quiescent, __ATOMIC_RELAXED);
-
-		if (i != cpu->id && q < cpu->waiting_epoch)
+	__atomic_store_n(&cpu->quiescent, cpu->waiting_epoch, __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < cpu_count; i++)
+		if (__atomic_load_n(&cpus[i]->quiescent, __ATOMIC_RELAXED) < cpu->waiting_epoch)
 			ipi_send(i);
-	}
 }
 
 /*
@@ -84,33 +82,39 @@ void rcu_run(struct cpu *cpu)
 {
 	uint64_t now = __atomic_load_n(&rcu_epoch, __ATOMIC_SEQ_CST);
 
-	if (cpu->quiescent != now)
-		__atomic_store_n(&cpu->quiescent, now, __ATOMIC_RELEASE);
+	__atomic_store_n(&cpu->quiescent, now, __ATOMIC_RELEASE);
 	if (likely(!rcu_busy(cpu)))
 		return;
 	end(cpu);
 	if (!cpu->waiting && cpu->deferred) {
 		start(cpu);
-		if (cpu_count == 1) {
-			cpu->quiescent = cpu->waiting_epoch;
-			end(cpu);
-		}
+		end(cpu);
 	}
 	free_some(cpu);
 }
 
-bool rcu_hurry(void)
+bool rcu_hurry(struct rcu_wait *wait)
 {
+	uint64_t now = __atomic_load_n(&rcu_epoch, __ATOMIC_SEQ_CST);
 	struct cpu *self = this_cpu();
-	bool any = false;
+	bool any = false, late = false;
 
+	if (!wait->left)
+		*wait = (struct rcu_wait){now, GRACE_ROUNDS};
 	for (uint32_t i = 0; i < cpu_count; i++) {
-		if (rcu_busy(cpus[i])) {
-			any = true;
-			if (i != self->id)
-				ipi_send(i);
-		}
+		const struct cpu *cpu = cpus[i];
+		/* Asked for what may give up more. */
+		bool asked = __atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED) || cpu->asked;
+
+		if (!asked && !rcu_busy(cpu))
+			continue;
+		any = true;
+		late |= asked || cpu->waiting_epoch <= wait->began;
+		if (cpu != self)
+			ipi_send(i);
 	}
+	if (!late)
+		*wait = (struct rcu_wait){now, wait->left - 1};
 	self->resched |= any;
 	return any;
 }

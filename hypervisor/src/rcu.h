@@ -15,10 +15,16 @@ struct deferred {
 };
 
 /*
- * Of memory that was given up, some may not be free yet: who needs it waits for
- * as many grace periods as the longest chain of objects takes.
+ * Of memory that was given up, some may not be free yet. Who needs it waits for
+ * rounds, as many as the longest chain of objects takes: in each, every CPU that
+ * has something to free begins a batch, however late it is.
  */
-enum { GRACE_PERIODS = 8 };
+enum { GRACE_ROUNDS = 8 };
+
+struct rcu_wait {
+	uint64_t began; /* epoch, of this round */
+	uint32_t left;	/* rounds, with this one; 0: it does not wait */
+};
 
 void rcu_defer(struct deferred *d, void (*free)(struct deferred *));
 extern uint64_t rcu_epoch; /* atomic: of the latest grace period */
@@ -26,10 +32,10 @@ extern uint64_t rcu_epoch; /* atomic: of the latest grace period */
 /* Off every fast path: free what is due, start the next grace period. */
 void rcu_run(struct cpu *cpu);
 /*
- * Somebody needs memory: all CPUs are to get on with what they deferred. False:
- * there is nothing that would be freed.
+ * Somebody begins to wait for memory, or goes on: all CPUs are to get on with
+ * what they deferred. False: there is nothing that would be freed.
  */
-bool rcu_hurry(void);
+bool rcu_hurry(struct rcu_wait *wait);
 /* This CPU goes idle, where it reads nothing; it comes back. */
 void rcu_idle_enter(struct cpu *cpu);
 void rcu_idle_leave(struct cpu *cpu);

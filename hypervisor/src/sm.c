@@ -26,7 +26,7 @@ struct sm *sm_create(struct pd *owner, uint64_t count, struct sm *chain)
 	list_init(&sm->signals);
 	sm->gsi = chain ? SM_SIGNAL : SM_NO_GSI;
 	sm->chain = chain;
-	sm->ups = sm->notices = sm->interrupts = 0;
+	sm->ups = sm->notices = sm->wait.left = sm->interrupts = 0;
 	if (chain) {
 		object_get(&chain->object);
 		chain->gsi = SM_CHAINED;
@@ -106,11 +106,12 @@ void sm_up(struct sm *sm)
 static void notice(struct deferred *d)
 {
 	struct sm *sm = container_of(d, struct sm, notify);
-	bool more = rcu_hurry();
+	bool more = rcu_hurry(&sm->wait);
 	uint32_t due = more ? sm->due : __atomic_load_n(&sm->notices, __ATOMIC_ACQUIRE), left, n;
 
-	if (!--sm->rounds || !more) {
+	if (!sm->wait.left || !more) {
 		n = due < WAKES ? due : WAKES;
+		sm->wait.left = due > n;
 		left = __atomic_sub_fetch(&sm->notices, n, __ATOMIC_ACQ_REL);
 		due -= n;
 		while (n--)
@@ -120,7 +121,6 @@ static void notice(struct deferred *d)
 			return;
 		}
 		sm->due = due ?: left;
-		sm->rounds = due ? 1 : GRACE_PERIODS;
 	}
 	rcu_defer(d, notice);
 }
@@ -129,7 +129,6 @@ void sm_notify(struct sm *sm)
 {
 	if (__atomic_fetch_add(&sm->notices, 1, __ATOMIC_ACQ_REL) == 0) {
 		sm->due = 1;
-		sm->rounds = GRACE_PERIODS;
 		object_get(&sm->object);
 		rcu_defer(&sm->notify, notice);
 	}

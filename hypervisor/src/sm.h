@@ -32,8 +32,8 @@ struct sm {
 	struct deferred notify; /* until memory is free */
 	uint32_t notices;	/* atomic: ups that are due then, or later */
 	uint32_t due;		/* of these, then */
-	uint8_t rounds;		/* grace periods that it waits at most */
-	bool interrupts;	/* a signal: it was given to some */
+	struct rcu_wait wait;
+	bool interrupts; /* a signal: it was given to some */
 };
 
 /* With `chain`, which is neither one nor an interrupt's: a signal. NULL: no memory. */

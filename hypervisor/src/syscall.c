@@ -39,22 +39,18 @@ void syscall_drop(struct ec *self)
 
 struct ec *syscall_wait(struct ec *self, enum status s, struct ec *receiver, enum oom_reason reason)
 {
-	uint64_t epoch = __atomic_load_n(&rcu_epoch, __ATOMIC_RELAXED);
-	struct ec *next = NULL;
+	struct ec *next;
 
-	if (s != AGAIN && !self->retry_until)
-		self->retry_until = epoch + GRACE_PERIODS;
-	if (s == AGAIN || (epoch < self->retry_until && rcu_hurry())) {
+	if (s == AGAIN || (rcu_hurry(&self->retry) && self->retry.left)) {
 		syscall_again(self);
 		return preempt(self);
 	}
-	self->retry_until = 0;
-	if (s == OUT_OF_MEMORY)
-		next = oom_call(self, receiver, reason);
+	self->retry.left = 0;
+	next = s == OUT_OF_MEMORY ? oom_call(self, receiver, reason) : NULL;
 	if (next)
 		return next;
 	if (reason == OOM_REPLY) {
-		self->retry_until = RETRY_NO_MORE;
+		self->retry.left = RETRY_NO_MORE;
 		syscall_again(self);
 		return self;
 	}
@@ -67,11 +63,9 @@ struct ec *syscall_done(struct ec *self, enum status s)
 {
 	if (unlikely(s >= OUT_OF_MEMORY))
 		return syscall_wait(self, s, NULL, OOM_SEND);
-	self->retry_until = 0;
+	self->retry.left = 0;
 	self->regs.rdi = s;
-	if (likely(!this_cpu()->resched))
-		return NULL;
-	return preempt(self);
+	return likely(!this_cpu()->resched) ? NULL : preempt(self);
 }
 
 struct ec *syscall_retry(struct ec *self)

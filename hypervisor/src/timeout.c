@@ -47,8 +47,7 @@ void timeout_add(struct cpu *cpu, struct timeout *t)
 	t->rank = 1;
 	cpu->timeouts = merge(cpu->timeouts, t);
 	cpu->timeouts->parent = NULL;
-	if (cpu->timeouts == t)
-		timeout_arm(cpu, t->deadline);
+	timeout_arm(cpu, t->deadline);
 }
 
 void timeout_cancel(struct cpu *cpu, struct timeout *t)

@@ -906,6 +906,80 @@ static void test_notices(void **state)
 	machine_finish();
 }
 
+static void nothing(struct deferred *d)
+{
+	(void)d;
+}
+
+/* Until the call is over, all CPUs are interrupted in turn. */
+static void all_take_part(struct ec *caller)
+{
+	for (unsigned i = 0; i < 30 && caller->resume == resume_work; i++) {
+		on_cpu(i % cpu_count);
+		interrupts();
+	}
+	cpu_now = 0;
+}
+
+/*
+ * A PD's quota is there again when the CPU on which it was revoked has freed it. However late
+ * that is, and however many grace periods others have meanwhile: a call that needs it waits.
+ */
+static void test_late_cpu(void **state)
+{
+	const uint64_t all = 900ul << 32;
+	struct ec *root = machine_start(PAGES, 3, QUOTA);
+	struct deferred d, endless;
+
+	(void)state;
+	must(hypercall(CALL_CREATE_PD, 0, PD, SEL_PD, 0, all, 0), SUCCESS);
+	cpu_now = 1;
+	revoke_own(PD);
+	cpu_now = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		assert_ptr_equal(hypercall(CALL_CREATE_PD, 0, PD + 1, SEL_PD, 0, all, 0), root);
+		assert_int_equal(slab_live[SLAB_PD], 2);
+		assert_ptr_equal(root->resume, resume_work);
+		cpu_now = 2;
+		if (!rcu_busy(this_cpu()))
+			rcu_defer(&d, nothing);
+		rcu_run(this_cpu());
+		cpu_now = 0;
+	}
+	all_take_part(root);
+	must(root, SUCCESS);
+	/* And if somebody always has something, not for ever. */
+	stop = false;
+	again(&endless);
+	hypercall(CALL_CREATE_PD, 0, PD + 2, SEL_PD, 0, all, 0);
+	all_take_part(root);
+	must(root, BAD_PARAMETER);
+	stop = true;
+	machine_finish();
+}
+
+/* The same for an EC's memory, as long as its CPU has not seen that it is dead. */
+static void test_late_death(void **state)
+{
+	const uint64_t quota = 20;
+	struct ec *root = machine_start(PAGES, 2, QUOTA);
+	unsigned made = 0;
+
+	(void)state;
+	must(hypercall(CALL_CREATE_PD, 0, PD, SEL_PD, 0, quota << 32, 0), SUCCESS);
+	do
+		hypercall(CALL_CREATE_EC, 1, EC + made, PD, (0x100000 + made * PAGE_SIZE) | 1, 0,
+			  0);
+	while (status_of(root) == SUCCESS && ++made < quota);
+	assert_in_range(made, 1, quota - 1);
+	must(root, OUT_OF_MEMORY);
+	must(revoke(EC), SUCCESS);
+	hypercall(CALL_CREATE_EC, 1, EC, PD, 0x100000 + quota * PAGE_SIZE, 0, 0);
+	all_take_part(root);
+	must(root, SUCCESS);
+	machine_finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -935,6 +1009,8 @@ int main(void)
 		cmocka_unit_test(test_many_end),
 		cmocka_unit_test(test_many_wake),
 		cmocka_unit_test(test_notices),
+		cmocka_unit_test(test_late_cpu),
+		cmocka_unit_test(test_late_death),
 	};
 
 	fixture_seed();
