@@ -288,8 +288,9 @@ struct ec *schedule_away(struct ec *ec)
 	if (!sc)
 		return pick(cpu, now, NULL);
 	sc->waits = now;
-	if (next && next->priority > sc->priority && sc->left) {
-		/* It comes before all that is queued, as it did until now. */
+	if (next && next->priority > sc->priority && sc->left &&
+	    !(cpu->ready_mask[0] | cpu->ready_mask[1])) {
+		/* It is the next after that. */
 		cpu->next = sc;
 		return pick(cpu, now, next);
 	}

@@ -40,6 +40,34 @@ static void preempts_at_up(void)
 	EQUAL(t->value[0], 1);
 }
 
+static unsigned order[32], arrived;
+
+static void arrive(struct frame *f)
+{
+	(void)!sm_down(f->value[0], 0);
+	order[arrived++] = (unsigned)f->argument;
+}
+
+/* Those that become ready at once all run before whoever made them so, the highest first. */
+static void preempt_together(void)
+{
+	static const unsigned priorities[] = {7, 9, 8};
+	unsigned long sm = make_sm(0);
+
+	arrived = 0;
+	for (unsigned i = 0; i < 3; i++) {
+		struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, arrive, priorities[i],
+						   events());
+
+		t->value[0] = sm;
+		start_thread(t, priorities[i], 1000);
+	}
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)));
+	EQUAL(arrived, 3);
+	for (unsigned i = 0; i < 3; i++)
+		EQUAL(order[i], 9 - i);
+}
+
 static struct frame *other;
 
 static void wakes_lower(struct frame *f)
@@ -59,13 +87,6 @@ static void lower_waits(void)
 	t = make_thread(SEL_ROOT_PD, boot_cpu, 5, wakes_lower, sm);
 	EQUAL(t->value[0], 1);
 	WAIT(other->value[0]);
-}
-
-static unsigned order[32], arrived;
-
-static void arrive(struct frame *f)
-{
-	order[arrived++] = (unsigned)f->argument;
 }
 
 enum { STARTED = 20 };
@@ -283,6 +304,7 @@ static void destroys_itself(void)
 const struct test schedule_tests[] = {
 	{"schedule.preempts_at_start", preempts_at_start, 0},
 	{"schedule.preempts_at_up", preempts_at_up, 0},
+	{"schedule.preempt_together", preempt_together, 0},
 	{"schedule.lower_waits", lower_waits, 0},
 	{"schedule.by_priority", by_priority, 0},
 	{"schedule.round_robin", round_robin, 0},

@@ -154,25 +154,58 @@ static void deadlines(void)
 		EQUAL(order[i], i);
 }
 
-/* An up before the deadline cancels that. */
+static void sleep_twice(struct frame *f)
+{
+	f->value[1] = 1 + sm_down(f->argument, f->value[0]);
+	f->value[2] = 1 + sm_down(f->value[3], 0);
+}
+
+/* Some sleep, with a deadline each, and others beside them; whether none is missed. */
+static bool up_in_time(uint64_t deadline, unsigned long second)
+{
+	enum { THREADS = 8 };
+	unsigned long first[THREADS];
+	struct frame *t[2 * THREADS];
+	bool in_time = true;
+
+	for (unsigned i = 0; i < 2 * THREADS; i++) {
+		if (i < THREADS)
+			first[i] = make_sm(0);
+		t[i] = make_idle_thread(SEL_ROOT_PD, boot_cpu, sleep_twice,
+					i < THREADS ? first[i] : SEL_FOREVER,
+					common_events(SEL_ROOT_PD, boot_cpu));
+		t[i]->value[0] = deadline - i * 3 % THREADS;
+		t[i]->value[3] = second;
+		start_thread(t[i], PRIORITY, 1000);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		struct frame *woken = t[i * 5 % THREADS];
+
+		SETUP(sm_up(woken->argument));
+		in_time = in_time && woken->value[1] == 1 + SUCCESS;
+	}
+	for (unsigned i = THREADS; i < 2 * THREADS; i++) {
+		WAIT(t[i]->value[1]);
+		EQUAL(t[i]->value[1], 1 + TIMEOUT);
+		CHECK(rdtsc() >= t[i]->value[0]);
+	}
+	/* By now all deadlines are over. */
+	quiesce();
+	for (unsigned i = 0; i < 2 * THREADS; i++)
+		EQUAL(t[i]->value[2], 0);
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, second)));
+	for (unsigned i = 0; i < 2 * THREADS; i++) {
+		WAIT(t[i]->value[2]);
+		EQUAL(t[i]->value[2], 1 + BAD_CAPABILITY);
+	}
+	return in_time;
+}
+
+/* An up before the deadline cancels that: it ends no later sleep. */
 static void cancelled(void)
 {
-	unsigned long sm = make_sm(0);
-	struct frame *t;
-
-	for (unsigned i = 0; i < 5; i++) {
-		t = make_idle_thread(SEL_ROOT_PD, boot_cpu, until, 0,
-				     common_events(SEL_ROOT_PD, boot_cpu));
-		t->value[0] = in_us(3000);
-		start_thread(t, PRIORITY, 1000);
-	}
-	EQUAL(sm_down(sm, in_us(500)), TIMEOUT);
-	arrived = 0;
-	t = make_thread(SEL_ROOT_PD, boot_cpu, PRIORITY, in_order, sm);
-	SETUP(sm_up(sm));
-	EQUAL(arrived, 1);
-	quiesce();
-	EQUAL(sm_down(sm, NOW), TIMEOUT);
+	for (unsigned us = 3000; !up_in_time(in_us(us), make_sm(0)); us *= 2)
+		clean();
 }
 
 static void sleeper(struct frame *f)

@@ -84,6 +84,9 @@ static void check_queues(const struct cpu *cpu)
 			assert_int_equal(sc->cpu, cpu->id);
 			assert_ptr_not_equal(sc, cpu->sc);
 			assert_non_null(sc->ec);
+			/* What runs is no less urgent; what is to run before all others neither. */
+			assert_true(!cpu->sc || i <= cpu->sc->priority);
+			assert_true(!cpu->next || i <= cpu->next->priority);
 			assert_ptr_equal(sc->leaf->sc, sc);
 			assert_ptr_equal(l->next->prev, l);
 		}
