@@ -76,7 +76,7 @@ static unsigned order_at(const struct transfer *t, uint64_t at, uint64_t end)
 	struct tree *to = pd_space(t->to, type);
 	uint64_t end = one ? 1 : 1ul << t->order, key = t->source + (one ? 0 : t->done);
 	uint64_t at, base, *e;
-	struct mapping *parent = NULL, *m;
+	struct mapping *parent = &mapping_kernel, *m;
 	uint32_t attributes = 0;
 	unsigned order = 0;
 	uint8_t rights = 0;
@@ -114,19 +114,15 @@ static unsigned order_at(const struct transfer *t, uint64_t at, uint64_t end)
 	if (unlikely(!m))
 		return OUT_OF_MEMORY;
 	m->parent = parent;
-	m->frame = key;
-	m->object_type = 0;
-	if (likely(parent)) {
-		attributes = parent->flags & MAPPING_TYPE;
-		m->frame = parent->frame + (type == CRD_OBJ ? 0 : key - parent->base);
-		m->object_type = parent->object_type;
-	}
+	m->frame = parent->frame + (type == CRD_OBJ ? 0 : key - parent->base);
+	m->object_type = parent->object_type;
 	m->base = base;
 	m->pd = t->to;
 	m->type = (uint8_t)type;
 	m->rights = rights;
 	m->order = (uint8_t)order;
-	m->flags = (t->flags & MAPPING_OTHERS) | MAPPING_HOST | attributes;
+	m->flags = (t->flags & MAPPING_OTHERS) | MAPPING_HOST | attributes |
+		   (parent->flags & MAPPING_TYPE);
 	s = mapping_settle(to, e, m, type, rights);
 	if (likely(s == SUCCESS)) {
 		t->got = rights;

@@ -13,6 +13,7 @@ enum {
 };
 
 struct lock mdb_lock;
+struct mapping mapping_kernel;
 
 enum status mapping_apply(const struct mapping *m, unsigned rights)
 {
@@ -58,7 +59,7 @@ void mapping_unlink(struct mapping *m)
 {
 	if (m->prev)
 		m->prev->next = m->next;
-	else if (m->parent)
+	else
 		m->parent->child = m->next;
 	if (m->next)
 		m->next->prev = m->prev;
@@ -83,7 +84,7 @@ void mapping_release(struct mapping *m)
 		mapping_free(&m->deferred);
 }
 
-/* For a number of a PD where there is nothing, derived from nothing; or NULL. */
+/* The first of its kind, for a number of a PD where there is nothing; or NULL. */
 static inline struct mapping *make(struct pd *pd, enum crd_type type, uint64_t base, enum status *s)
 {
 	struct mapping *m;
@@ -95,7 +96,7 @@ static inline struct mapping *make(struct pd *pd, enum crd_type type, uint64_t b
 	*s = OUT_OF_MEMORY;
 	m = slab_alloc(pd, SLAB_MAPPING);
 	if (likely(m)) {
-		m->parent = NULL;
+		m->parent = type == CRD_OBJ ? &pd->made : &mapping_kernel;
 		m->base = base;
 		m->pd = pd;
 		m->type = (uint8_t)type;

@@ -55,7 +55,7 @@ static_assert(MAPPING_DMA == 1 << PTAB_DMA && MAPPING_GUEST == 1 << PTAB_GUEST);
 struct mapping {
 	union {
 		struct {
-			struct mapping *parent; /* derived from; NULL: root */
+			struct mapping *parent; /* derived from; NULL: a PD's `made` */
 			struct mapping *child;	/* first derived */
 		};
 		struct deferred deferred; /* once it is gone */
@@ -78,18 +78,20 @@ static_assert(sizeof(struct mapping) == 64);
 
 /* revoke.c: a revocation, which may be interrupted. */
 struct revocation {
-	struct mapping cursor;	/* in the tree where it goes on, if linked;
+	struct mapping cursor;	      /* in the tree where it goes on, if linked; CRD_NULL;
 				   frame, order, rights: what is taken */
-	struct mapping *top;	/* of what is looked at */
-	struct mapping *spared; /* nothing is taken from this one */
-	uint64_t own;		/* the base of what is looked at */
-	uint64_t key;		/* in the range: what comes after that */
-	struct dying dying;	/* whose last capability it took */
+	struct mapping *top;	      /* of what is looked at */
+	const struct mapping *spared; /* nothing is taken from this one */
+	uint64_t own;		      /* the base of what is looked at */
+	uint64_t key;		      /* in the range: what comes after that */
+	struct dying dying;	      /* whose last capability it took */
 	bool active;
 	bool up; /* done with all below the cursor's parent */
 };
 
 extern struct lock mdb_lock;
+/* The root of what the kernel gives of memory and ports. Objects' are pd->made. */
+extern struct mapping mapping_kernel;
 
 /* The first capability of a new object, at a selector that must be empty. */
 [[nodiscard]] enum status mapping_create(struct pd *pd, uint64_t selector, struct object *object);
@@ -157,13 +159,10 @@ static inline void mapping_link(struct mapping *parent, struct mapping *m)
 	m->parent = parent;
 	m->child = NULL;
 	m->prev = NULL;
-	m->next = NULL;
-	if (parent) {
-		m->next = parent->child;
-		if (m->next)
-			m->next->prev = m;
-		parent->child = m;
-	}
+	m->next = parent->child;
+	if (m->next)
+		m->next->prev = m;
+	parent->child = m;
 }
 
 void mapping_unlink(struct mapping *m);

@@ -85,8 +85,6 @@ static struct frame *take_block(unsigned order)
 		o--;
 		put(f + (1ul << o), o);
 	}
-	f->state = STATE_USED;
-	f->order = (uint8_t)order;
 	return f;
 }
 
@@ -105,11 +103,7 @@ void *page_alloc(struct pd *payer, unsigned order, bool zero)
 			quota_give(&payer->quota, 1u << order);
 		return NULL;
 	}
-	f->payer = payer;
-	f->above = NULL;
-	f->used = 0;
-	f->kinds = 0;
-	f->waits = 0;
+	*f = (struct frame){.payer = payer, .state = STATE_USED, .order = (uint8_t)order};
 	if (zero)
 		__builtin_memset(frame_page(f), 0, PAGE_SIZE << order);
 	return frame_page(f);

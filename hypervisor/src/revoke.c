@@ -35,7 +35,7 @@ static bool ends(const struct mapping *m)
 
 static void orphan(struct mapping *m)
 {
-	if (m && ends(m)) {
+	if (ends(m)) {
 		m->flags |= MAPPING_ORPHAN;
 		m->base = (uint64_t)orphans;
 		orphans = m;
@@ -271,21 +271,33 @@ static bool finish(const struct revocation *r, struct tree *space)
 	return true;
 }
 
+/* At what is derived from `top` and has any of 2^order frames, but for one mapping. */
+static void aim(struct revocation *r, struct mapping *top, const struct mapping *spared,
+		uint64_t frame, unsigned order, unsigned rights)
+{
+	struct mapping *c = &r->cursor;
+
+	c->frame = frame;
+	c->order = (uint8_t)order;
+	c->rights = (uint8_t)rights;
+	r->top = top;
+	r->spared = spared;
+}
+
 /* A mapping in the range. */
 static bool begin(struct revocation *r, struct tree *space, struct mapping *m, uint64_t crd,
 		  bool self, bool keep, int *left)
 {
 	bool part = CRD_ORDER(crd) < m->order;
-	uint64_t offset = part ? CRD_BASE(crd) - m->base : 0;
+	uint64_t offset = part ? CRD_BASE(crd) - m->base : 0, frame = m->frame + offset;
 	unsigned rights = keep ? RIGHTS_ALL : CRD_RIGHTS(crd);
-	struct mapping *c = &r->cursor, *top;
+	unsigned order = part ? CRD_ORDER(crd) : m->order;
+	struct mapping *top;
 
 	r->key = mapping_last(m) + 1;
 	if (!rights)
 		return true;
-	c->order = part ? (uint8_t)CRD_ORDER(crd) : m->order;
-	c->frame = m->frame + offset;
-	if (unlikely(part) && (self || keep) && split(m, c->frame, c->order)) {
+	if (unlikely(part) && (self || keep) && split(m, frame, order)) {
 		m = space_find(space, m->base + offset);
 		*left -= STEPS_SPLIT;
 	}
@@ -301,12 +313,8 @@ static bool begin(struct revocation *r, struct tree *space, struct mapping *m, u
 	}
 	if (self)
 		strip(m, rights);
-	c->type = CRD_NULL;
-	c->flags = 0;
-	c->rights = (uint8_t)rights;
-	r->top = top;
 	r->own = m->base;
-	r->spared = m;
+	aim(r, top, m, frame, order, rights);
 	return walk(r, top, false, left) && finish(r, space);
 }
 
@@ -329,6 +337,11 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 			break;
 		done = begin(r, space, m, crd, self, keep, &left);
 		m = NULL;
+	}
+	/* Objects made in it that it keeps no more: two PDs may have nobody but each other. */
+	if (done && !m && pd->clearing == CRD_OBJ && pd->made.child) {
+		aim(r, &pd->made, NULL, pd->made.child->frame, 63, RIGHTS_ALL);
+		done = walk(r, pd->made.child, false, &left);
 	}
 	if (unlikely(orphans))
 		free_orphans(&left);

@@ -358,6 +358,55 @@ static void object_keep(void)
 	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0), TIMEOUT);
 }
 
+static unsigned long limit(unsigned long pd)
+{
+	unsigned long pages, used;
+
+	SETUP(pd_quota(pd, &pages, &used));
+	return pages;
+}
+
+/*
+ * PDs that hold each other, or one that holds itself, and that nobody else has: they
+ * end with the PD where they were made, and their quota comes back.
+ */
+static void object_ring(void)
+{
+	enum { QUOTA_OUTER = 200, QUOTA_INNER = 40, RING = 2 };
+	unsigned long before = (usage_settled(SEL_ROOT_PD), limit(SEL_ROOT_PD));
+
+	for (unsigned n = 1; n <= RING; n++) {
+		unsigned long pd = make_pd_quota(SEL_ROOT_PD, QUOTA_OUTER);
+		struct frame *s = make_servant(pd);
+		unsigned long in[RING], mine = sel_range(1);
+
+		SETUP(give(pd, obj(RIGHTS_ALL, 0, pd)));
+		for (unsigned i = 0; i < n; i++) {
+			in[i] = sel();
+			EQUAL(ask_call(s, CALL_ID(CALL_CREATE_PD, 0, in[i]), pd, 0,
+				       (uint64_t)QUOTA_INNER << 32, 0),
+			      SUCCESS);
+			set_item(obj(RIGHTS_ALL, 0, in[i]), ITEM_DELEGATE);
+			SETUP(delegate(pd, obj(RIGHTS_ALL, 0, mine + i), SEL_ROOT_PD));
+		}
+		for (unsigned i = 0; i < n; i++) {
+			set_item(obj(RIGHTS_ALL, 0, in[i]), ITEM_DELEGATE);
+			SETUP(delegate(pd, obj(RIGHTS_ALL, 0, in[i]), mine + (i + 1) % n));
+		}
+		SETUP(revoke_self(obj(RIGHTS_ALL, 1, mine)));
+		for (unsigned i = 0; i < n; i++) {
+			EQUAL(ask_call(s,
+				       CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF | FLAG_REVOKE_KEEP, 0),
+				       obj(RIGHTS_ALL, 0, in[i]), 0, 0, 0),
+			      SUCCESS);
+		}
+		SETUP(revoke_self(obj(RIGHTS_ALL, 0, s->pt)));
+		SETUP(revoke_self(obj(RIGHTS_ALL, 0, s->ec)));
+		SETUP(revoke_self(obj(RIGHTS_ALL, 0, pd)));
+		WAIT(limit(SEL_ROOT_PD) == before);
+	}
+}
+
 /* A range of selectors. */
 static void object_range(void)
 {
@@ -496,6 +545,7 @@ const struct test revoke_tests[] = {
 	{"revoke.wide", wide, 0},
 	{"revoke.object_everywhere", object_everywhere, 0},
 	{"revoke.object_keep", object_keep, 0},
+	{"revoke.object_ring", object_ring, 0},
 	{"revoke.object_range", object_range, 0},
 	{"revoke.signal", signal, 0},
 	{"revoke.signal_free", signal_free, 0},

@@ -242,9 +242,12 @@ void model_drop(int i)
 	model[i].live = false;
 	while (model_end > 0 && !model[model_end - 1].live)
 		model_end--;
-	for (int c = 0; c < model_end; c++)
-		if (model[c].live && model[c].parent == i)
+	for (int c = 0; c < model_end; c++) {
+		if (model[c].live && model[c].parent == i) {
 			model[c].parent = model[i].parent;
+			model[c].end = model[i].end ? model[i].end : model[i].pd;
+		}
+	}
 }
 
 static void reduce(int i, uint8_t rights)
@@ -292,10 +295,28 @@ void model_revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
 	       keep);
 }
 
+static const struct record *top(int i)
+{
+	while (model[i].parent >= 0)
+		i = model[i].parent;
+	return &model[i];
+}
+
 void model_clear(struct pd *pd)
 {
+	static bool ends[MODEL_MAX];
+
 	for (uint8_t type = CRD_MEM; type <= CRD_OBJ; type++)
 		revoke(pd, type, 0, ~0ul, rights_of_type(type), true, false);
+	/* What was made in it, and derived from what is no more. */
+	for (int i = 0; i < model_end; i++)
+		if (model[i].live && model[i].type == CRD_OBJ && top(i)->end == pd)
+			ends[i] = true;
+	for (int i = 0; i < model_end; i++) {
+		if (ends[i])
+			reduce(i, RIGHTS_ALL);
+		ends[i] = false;
+	}
 }
 
 /* How large the kernel's mapping is. */
@@ -369,7 +390,7 @@ static const struct mapping *parent_of(const struct mapping *m, uint64_t frame)
 		m = m->parent;
 		p = m->parent;
 	}
-	for (; p; p = p->parent) {
+	for (; p && p->pd; p = p->parent) {
 		if (!(p->flags & MAPPING_GONE))
 			return p;
 		held = space_find(pd_space(p->pd, p->type), p->base + (frame - p->frame));

@@ -16,6 +16,7 @@ struct record {
 	int origin;	      /* while it is cut: index + 1 */
 	uint64_t base, frame; /* frame: or object's address */
 	int parent;	      /* index, -1: none */
+	const struct pd *end; /* without parent: with whom it ends as well, or NULL */
 };
 
 extern struct record model[MODEL_MAX];

@@ -14,6 +14,7 @@ enum {
 	FEW = 8,
 	FIRST_SPARE = 6,
 	CALLS_OF_HANDLER = 3,
+	STATE_WORDS = 70,
 	PRIORITY_MASK = 7, /* below all who must go on */
 	QUANTUM_MASK = 0x3ff,
 };
@@ -87,8 +88,10 @@ static void message(struct attacker *a)
 		u->word[utcb_item_word(i)] = some_range(a);
 		u->word[utcb_item_word(i) + 1] = some_item(a);
 	}
-	u->word[0] = some_number(a);
-	u->word[1] = some_number(a);
+	/* Numbers of MSRs, or a vCPU's state. */
+	for (unsigned i = 0; i < (r & 0xf0000 ? 2 : STATE_WORDS); i++)
+		u->word[i] = some_number(a);
+	u->mtd = r & 0xf0000 ? u->mtd : next_random(&a->state);
 }
 
 static uint64_t some_flags(unsigned call, uint64_t r)
@@ -109,6 +112,8 @@ static uint64_t some_flags(unsigned call, uint64_t r)
 		return r % 9;
 	case CALL_SC_CTRL:
 		return r & 3;
+	case CALL_ASSIGN_GSI:
+		return r & 7;
 	default:
 		return 0;
 	}
@@ -163,6 +168,16 @@ static void likely_registers(struct attacker *a, unsigned call)
 		a->rsi = AT_SELF + (r & 1);
 		a->rdx = r >> 8 & 3;
 		break;
+	case CALL_EC_CTRL:
+		/* A CPU, or whether to recall; or an MTD. */
+		a->rsi = r & 3 ? r >> 2 & 1 : r >> 8;
+		a->rdx = some_range(a);
+		break;
+	case CALL_ASSIGN_GSI:
+		a->rsi = 0;
+		a->rdx = r % CPUS;
+		a->rax = r & 0x300 ? AT_SM + (r >> 16) % SMS : AT_FREE + (r >> 16) % FEW;
+		break;
 	default:
 		a->rsi = some_selector(a);
 		a->rdx = some_selector(a);
@@ -191,6 +206,8 @@ static uint64_t likely_selector(struct attacker *a, unsigned call)
 		return AT_EC + r % FEW;
 	case CALL_PT_CTRL:
 		return AT_PT + r % CPUS;
+	case CALL_ASSIGN_GSI:
+		return AT_SM + SMS;
 	default:
 		return some_selector(a);
 	}

@@ -7,13 +7,9 @@
 #include "../../hypercall/reset.h"
 #include "fuzz.h"
 
-#define CR0_SOME 0xe005003ful
-
 enum {
 	EXITS = 300, /* of a CPU in a round */
 	EFER_SVME = 1 << 12,
-	EFER_SOME = EFER_SVME | 1 << 11 | 1,
-	CR4_SOME = 0x3ff,
 	FIRST = 1, /* words of the state, from rip on */
 	LAST = 70,
 };
@@ -40,17 +36,6 @@ static void reset(struct utcb *u)
 	u->cs.base = ARENA;
 	u->efer = program_info->features & HIP_SVM ? EFER_SVME : 0;
 	u->mtd = VCPU_MTD;
-}
-
-/*
- * One emulator, QEMU 7.2, does not find back to its host from some states that
- * there are none of (docs/limits.md): LME without PAE, some reserved bits.
- */
-static void tame(struct utcb *u)
-{
-	u->cr0 &= CR0_SOME;
-	u->cr4 &= CR4_SOME;
-	u->efer &= EFER_SOME;
 }
 
 static void mutate(struct utcb *u, uint64_t *state)
@@ -106,7 +91,6 @@ unsigned long vcpu_event(struct portal *p, struct utcb *u)
 		mutate(u, state);
 	u->ctrl[1] |= r & 0x7f000000 ? INTERCEPT_VMRUN : 0;
 	u->efer |= (r & 0x700000000) && program_info->features & HIP_SVM ? EFER_SVME : 0;
-	tame(u);
 	u->mtd = r >> 40 & 3 ? VCPU_MTD : (r >> 32 & VCPU_MTD) | MTD_CR | MTD_EFER;
 	if (exits[cpu]++ > EXITS) {
 		u->mtd = 0;
