@@ -318,6 +318,39 @@ static void test_help_sleeper(void **state)
 	machine_finish();
 }
 
+/*
+ * Who sleeps at the end of a chain is woken, the chain ends, and then it sleeps for somebody
+ * else, all before the interrupt by which the second of those who waited for it comes: that one
+ * goes on, since what it wanted is free.
+ */
+static void test_help_sleeper_again(void **state)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA), *high, *low;
+
+	(void)state;
+	make_sm(0, 0);
+	make_sm(1, 0);
+	make_handler(0);
+	make_handler(1);
+	high = make_thread(3, 4);
+	assert_ptr_equal(down(0, tsc_now + 100), root);
+	low = make_thread(2, 2);
+	assert_ptr_equal(call(0), root_ec(EC));
+	assert_ptr_equal(call(1), root_ec(EC + 1));
+	assert_ptr_equal(down(1, 0), root);
+	assert_ptr_equal(must(tick(200), TIMEOUT), high);
+	assert_ptr_equal(call(0), root);
+	assert_ptr_equal(must(up(1), SUCCESS), root_ec(EC + 1));
+	assert_ptr_equal(reply(0), root_ec(EC));
+	assert_ptr_equal(must(reply(0), SUCCESS), low);
+	assert_ptr_equal(call(1), root_ec(EC + 1));
+	assert_ptr_equal(down(1, 0), root);
+	assert_ptr_equal(interrupts(), root_ec(EC));
+	assert_ptr_equal(root_ec(EC)->sc, high->own_sc);
+	assert_ptr_equal(must(reply(0), SUCCESS), high);
+	machine_finish();
+}
+
 /* Its time context goes while it sleeps, and then it dies. */
 static void test_sleeper_without_sc(void **state)
 {
@@ -990,6 +1023,7 @@ int main(void)
 		cmocka_unit_test(test_handler_dies_idle),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_help_sleeper),
+		cmocka_unit_test(test_help_sleeper_again),
 		cmocka_unit_test(test_sleeper_without_sc),
 		cmocka_unit_test(test_semaphore),
 		cmocka_unit_test(test_semaphore_race),
