@@ -6,7 +6,7 @@
 #include "test.h"
 
 enum {
-	LIMIT_S = 60, /* for a test */
+	LIMIT_S = 300, /* for a test, where it takes seconds */
 	PRIORITY_WATCHDOG = 127,
 };
 

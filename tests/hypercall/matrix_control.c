@@ -196,8 +196,12 @@ CASE(sc_ctrl, SC_TIME)
 	uint64_t before, after;
 
 	EQUAL(sc_time(SEL_ROOT_SC, &before), SUCCESS);
-	spin_us(2000);
-	EQUAL(sc_time(SEL_ROOT_SC, &after), SUCCESS);
+	after = before;
+	/* The machine may be away while somebody else runs. */
+	for (unsigned i = 0; i < 100 && after < before + 1900; i++) {
+		spin_us(2000);
+		EQUAL(sc_time(SEL_ROOT_SC, &after), SUCCESS);
+	}
 	CHECK(after >= before + 1900);
 }
 

@@ -442,7 +442,7 @@ static void signal_free(void)
 	unsigned long sm = make_sm(0), before = 0;
 	bool soon = false;
 
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 8 || (i < 80 && !soon); i++) {
 		uint64_t start = rdtsc();
 		unsigned long pd = make_pd();
 		struct frame *h = make_handler(pd, i % cpus, echo);

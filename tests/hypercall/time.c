@@ -1,7 +1,10 @@
 /*
- * Time that SCs used.
+ * Time that SCs used. While the machine was away somebody else's thread may have been there, for
+ * a moment otherwise: that an SC has all of its time must be seen once.
  */
 #include "test.h"
+
+enum { TRIES = 100 };
 
 static uint64_t time_of(unsigned long sc)
 {
@@ -27,32 +30,40 @@ static uint64_t us_since(uint64_t tsc)
 /* An SC's time grows while its thread runs, and not while it sleeps. */
 static void thread(void)
 {
-	struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, 3,
+	struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, spin, TRIES,
 					   common_events(SEL_ROOT_PD, boot_cpu));
-	uint64_t start = rdtsc(), before;
+	uint64_t start = rdtsc(), before, after;
+	bool all = false;
 
 	t->value[0] = make_sm(0);
 	start_thread(t, 5, 1000);
 	before = time_of(t->sc);
 	CHECK(before <= us_since(start));
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3 || (i < TRIES && !all); i++) {
 		sleep_us(10000);
 		EQUAL(time_of(t->sc), before);
 		start = rdtsc();
 		SETUP(sm_up(t->value[0]));
-		CHECK(time_of(t->sc) >= before + 4900);
-		CHECK(time_of(t->sc) <= before + us_since(start) + 1);
-		before = time_of(t->sc);
+		after = time_of(t->sc);
+		CHECK(after <= before + us_since(start) + 1);
+		all = all || after >= before + 4900;
+		before = after;
 	}
+	CHECK(all);
 }
 
 /* The caller's own SC, while it runs. */
 static void own(void)
 {
-	uint64_t before = time_of(SEL_ROOT_SC);
+	bool all = false;
 
-	spin_us(3000);
-	CHECK(time_of(SEL_ROOT_SC) >= before + 2900);
+	for (unsigned i = 0; i < TRIES && !all; i++) {
+		uint64_t before = time_of(SEL_ROOT_SC);
+
+		spin_us(3000);
+		all = time_of(SEL_ROOT_SC) >= before + 2900;
+	}
+	CHECK(all);
 }
 
 static void slow(struct frame *f)
@@ -65,10 +76,15 @@ static void slow(struct frame *f)
 static void handler(void)
 {
 	unsigned long pt = make_portal(make_handler(SEL_ROOT_PD, boot_cpu, slow), 0, 0);
-	uint64_t before = time_of(SEL_ROOT_SC);
+	bool all = false;
 
-	SETUP(call(pt));
-	CHECK(time_of(SEL_ROOT_SC) >= before + 4900);
+	for (unsigned i = 0; i < TRIES && !all; i++) {
+		uint64_t before = time_of(SEL_ROOT_SC);
+
+		SETUP(call(pt));
+		all = time_of(SEL_ROOT_SC) >= before + 4900;
+	}
+	CHECK(all);
 }
 
 /* The kernel's idle SCs count what is left. */

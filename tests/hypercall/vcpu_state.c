@@ -218,7 +218,7 @@ static void tsc_check(struct utcb *u, unsigned event)
 		vm.sleep = false;
 	} else {
 		CHECK(u->tsc_offset <= 1ul << 50);
-		CHECK(u->tsc_offset > (1ul << 50) - tsc_of_us(1000000));
+		CHECK(u->tsc_offset > (1ul << 50) - (rdtsc() - host_before));
 		CHECK(guest > 1ul << 50);
 	}
 }
@@ -259,9 +259,10 @@ static void keep(struct frame *f)
 
 /*
  * The time that a vCPU is ready and does not run is none of its TSC's, by as much
- * is the offset less; the time that it sleeps is.
+ * is the offset less; the time that it sleeps is. False: that was more than it was
+ * kept, since the machine may also have been away when it was about to sleep.
  */
-static void tsc_stands(void)
+static bool tsc_stood(void)
 {
 	enum { WAIT_US = 20000 };
 	struct frame *t;
@@ -276,9 +277,18 @@ static void tsc_stands(void)
 	end = rdtsc();
 	less = tsc_at[0].offset - tsc_at[1].offset;
 	CHECK(less >= t->value[2] - t->value[1]);
-	CHECK(less <= end - t->value[0]);
 	CHECK(tsc_at[1].guest - tsc_at[1].offset >= t->value[2]);
 	CHECK(tsc_at[1].guest - tsc_at[1].offset <= end);
+	return less <= end - t->value[0];
+}
+
+static void tsc_stands(void)
+{
+	unsigned tries = 0;
+
+	while (!tsc_stood() && ++tries < 20)
+		clean();
+	CHECK(tries < 20);
 }
 
 /* A guest's FPU registers are its own. */
