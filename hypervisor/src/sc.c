@@ -7,9 +7,8 @@
  */
 #include "sc.h"
 
-#include "ec.h"
 #include "fpu.h"
-#include "pd.h"
+#include "syscall.h"
 #include "x86/insn.h"
 #include "x86/irq.h"
 #include "x86/vcpu.h"
@@ -50,7 +49,10 @@ void sc_cancel(struct sc *sc)
 		ec_post(sc->ec, PENDING_KILL);
 }
 
-/* On its CPU, out of every queue: it and its EC part. */
+/*
+ * On its CPU, out of every queue: it and its EC part. Of a call that the EC was in nothing is
+ * kept, since it may never go on: what it has revoked, itself perhaps, is for others to end.
+ */
 [[gnu::noinline]] void sc_release(struct sc *sc)
 {
 	struct ec *ec = sc->ec;
@@ -59,6 +61,7 @@ void sc_cancel(struct sc *sc)
 	if (ec->sc == sc)
 		ec->sc = NULL;
 	ec->own_sc = NULL;
+	syscall_drop(ec);
 	if (ec->dead)
 		ec_end(ec);
 	object_put(&ec->object);

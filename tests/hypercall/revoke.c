@@ -407,6 +407,47 @@ static void object_ring(void)
 	}
 }
 
+/*
+ * It makes semaphores in its PD, and when it is told to it revokes its own EC, them, and
+ * its SC, from which on nobody lets it run.
+ */
+enum { SELF_ORDER = 6, SELF_SMS = 40 };
+
+static void revoke_itself(struct frame *f)
+{
+	unsigned long at = f->argument;
+
+	for (unsigned i = 1; i <= SELF_SMS; i++)
+		SETUP(create_sm(at + i, f->pd, 0));
+	SETUP(sm_down(f->value[0], 0));
+	(void)!revoke_self(obj(RIGHTS_ALL, SELF_ORDER, at));
+	f->value[1] = 1;
+}
+
+/* What a thread has revoked ends also if the thread gets no further. */
+static void object_own(void)
+{
+	unsigned long before = (usage_settled(SEL_ROOT_PD), limit(SEL_ROOT_PD));
+	unsigned long pd = make_pd(), at = sel_range(SELF_ORDER), go = make_sm(0);
+	unsigned long last = at + (1 << SELF_ORDER) - 1;
+	struct frame *f = make_idle_thread(pd, boot_cpu, revoke_itself, at,
+					   common_events(pd, boot_cpu));
+
+	f->value[0] = go;
+	SETUP(give(pd, obj(RIGHTS_ALL, 0, pd)));
+	SETUP(give(pd, obj(RIGHTS_ALL, 0, go)));
+	start_thread(f, 1, 1000);
+	SETUP(give_at(pd, obj(RIGHTS_ALL, 0, f->ec), ITEM_DELEGATE, obj(RIGHTS_ALL, 0, at)));
+	SETUP(give_at(pd, obj(RIGHTS_ALL, 0, f->sc), ITEM_DELEGATE, obj(RIGHTS_ALL, 0, last)));
+	SETUP(revoke_flags(FLAG_REVOKE_SELF | FLAG_REVOKE_KEEP, 0, obj(RIGHTS_ALL, 0, f->ec)));
+	SETUP(revoke_flags(FLAG_REVOKE_SELF | FLAG_REVOKE_KEEP, 0, obj(RIGHTS_ALL, 0, f->sc)));
+	SETUP(sm_up(go));
+	quiesce();
+	SETUP(revoke_self(obj(RIGHTS_ALL, 0, pd)));
+	WAIT(limit(SEL_ROOT_PD) == before);
+	EQUAL(f->value[1], 0);
+}
+
 /* A range of selectors. */
 static void object_range(void)
 {
@@ -546,6 +587,7 @@ const struct test revoke_tests[] = {
 	{"revoke.object_everywhere", object_everywhere, 0},
 	{"revoke.object_keep", object_keep, 0},
 	{"revoke.object_ring", object_ring, 0},
+	{"revoke.object_own", object_own, 0},
 	{"revoke.object_range", object_range, 0},
 	{"revoke.signal", signal, 0},
 	{"revoke.signal_free", signal_free, 0},
