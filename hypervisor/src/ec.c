@@ -63,11 +63,6 @@ void pt_destroy(struct object *o)
 	slab_free(pt);
 }
 
-static struct ec *startup(struct ec *ec)
-{
-	return ipc_event(ec, ec_is_vcpu(ec) ? EVENT_VCPU_STARTUP : EVENT_THREAD_STARTUP);
-}
-
 static enum status make_thread(struct ec *ec, const struct ec_parameters *p)
 {
 	ec->utcb = page_alloc(p->pd, 0, true);
@@ -93,7 +88,8 @@ enum status ec_create(struct ec **out, const struct ec_parameters *p)
 	ec->events = p->events;
 	ec->fpu_used = !p->utcb;
 	ec->xcr0 = 1;
-	ec_set_work(ec, startup);
+	ec->event = p->utcb ? EVENT_THREAD_STARTUP : EVENT_VCPU_STARTUP;
+	ec_set_work(ec, ipc_report);
 	ec->fpu = fpu_alloc(p->pd);
 	if (ec->fpu)
 		s = p->utcb ? make_thread(ec, p) : vcpu_create(ec);
@@ -316,15 +312,13 @@ static void start(struct ec *ec)
 {
 	struct sc *sc = ec->own_sc;
 
-	if (!sc)
-		return;
-	if (ec->ended) {
+	if (sc && ec->ended) {
 		/* It died while the SC was made on another CPU. */
 		sc_release(sc);
-		return;
+	} else if (sc) {
+		ec->sc = sc;
+		sc_ready(sc, false);
 	}
-	ec->sc = sc;
-	sc_ready(sc, false);
 }
 
 static inline void handle(struct ec *ec, uint32_t what)

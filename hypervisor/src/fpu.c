@@ -11,14 +11,14 @@
 #include "x86/insn.h"
 #include "x86/vcpu.h"
 
-enum { CPUID_1_ECX_XSAVE = 1 << 26, CPUID_XSAVE = 0xd, CPUID_XSAVE_1_EAX_XSAVES = 1 << 3 };
+enum { CPUID_1_ECX_XSAVE = 1 << 26, CPUID_XSAVE = 0xd, CPUID_XSAVES = 1 << 3, CPUID_SVM = 1 << 2 };
 enum { FPU_CONTROL = 0x37f, FPU_MXCSR = 0x1f80 }; /* after reset */
 enum { LEGACY_SIZE = 512, HEADER_SIZE = 64, COMPONENTS = 13 };
 
 /*
  * SDM 1 13.1: x87, SSE, AVX, AVX-512 (three), PKRU; no AMX, which is larger than
- * a page. MPX for QEMU's guests (see above), where there is no XSAVES; else the
- * rest would not fit into a UTCB. Of XSS, CET: user and supervisor.
+ * a page. MPX for QEMU's guests (see above), which alone have it beside SVM: there
+ * any BNDCFGU can be loaded, elsewhere some fault. Of XSS, CET: user and supervisor.
  */
 enum { XCR0_KNOWN = 0x2e7, XCR0_AVX = 1 << 2, XCR0_MPX = 3 << 3, XSS_KNOWN = 3 << 11 };
 
@@ -106,11 +106,12 @@ static void set_components(struct cpu *cpu, const struct ec *ec)
 static void find_format(void)
 {
 	struct cpuid features = cpuid(CPUID_XSAVE, 1);
+	uint64_t mpx = cpuid(0x80000001, 0).ecx & CPUID_SVM ? XCR0_MPX : 0;
 
 	kind = XSAVE;
-	fpu_xcr0 = cpuid(CPUID_XSAVE, 0).eax & (XCR0_KNOWN | XCR0_MPX);
+	fpu_xcr0 = cpuid(CPUID_XSAVE, 0).eax & (XCR0_KNOWN | mpx);
 	xsetbv((uint32_t)fpu_xcr0);
-	if (features.eax & CPUID_XSAVE_1_EAX_XSAVES && fpu_xcr0 & XCR0_AVX && xsaves_works()) {
+	if (features.eax & CPUID_XSAVES && fpu_xcr0 & XCR0_AVX && xsaves_works()) {
 		kind = XSAVES;
 		fpu_xcr0 &= XCR0_KNOWN;
 		fpu_xss = features.ecx & XSS_KNOWN;

@@ -368,8 +368,7 @@ struct ec *sys_reply(uint64_t id, struct ec *self)
 	return ipc_return(caller);
 }
 
-/* As `work`: the handler of its event was busy. */
-static struct ec *retry_event(struct ec *ec)
+struct ec *ipc_report(struct ec *ec)
 {
 	return ipc_event(ec, ec->event);
 }
@@ -378,7 +377,7 @@ static struct ec *retry_event(struct ec *ec)
 {
 	if (handler->cpu != ec->cpu || handler->dead || handler->sc == ec->sc)
 		return ec_die(ec);
-	ec_set_work(ec, retry_event);
+	ec_set_work(ec, ipc_report);
 	return ec_is_vcpu(ec) ? vcpu_part(ec, help(ec, handler)) : help(ec, handler);
 }
 

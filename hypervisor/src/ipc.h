@@ -7,6 +7,8 @@
 
 /* Hand an event of `ec` to its portal. The next EC. */
 struct ec *ipc_event(struct ec *ec, uint32_t event);
+/* As `work`: that of `event`, which is new, or whose handler was busy. */
+struct ec *ipc_report(struct ec *ec);
 
 /*
  * `self` cannot go on for want of memory of its PD's or of `receiver`'s, if

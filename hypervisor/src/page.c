@@ -52,9 +52,7 @@ static void join(struct frame *f, unsigned order)
 
 uint64_t page_overhead(void)
 {
-	uint64_t total = pool_size >> PAGE_BITS;
-
-	return (total * sizeof(struct frame) + PAGE_MASK) >> PAGE_BITS;
+	return ((pool_size >> PAGE_BITS) * sizeof(struct frame) + PAGE_MASK) >> PAGE_BITS;
 }
 
 void page_init(uint64_t phys, uint64_t size)

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -16,6 +17,8 @@
 #include "x86/cpu.h"
 #include "x86/mitigate.h"
 #include "x86/vcpu.h"
+
+enum { LIMIT = 16 }; /* of identifiers */
 
 static struct cpu cpu;
 static unsigned switches;
@@ -81,7 +84,7 @@ struct ec *preempt(struct ec *ec)
 /* Nobody has another's, until all are taken away at once. */
 static void identifiers(void **state)
 {
-	enum { LIMIT = 16, VCPUS = 40 };
+	enum { VCPUS = 40 };
 	static struct vcpu v[VCPUS];
 
 	(void)state;
@@ -96,6 +99,29 @@ static void identifiers(void **state)
 		}
 	}
 	assert_int_equal(cpu.asid_generation, (VCPUS - 1) / (LIMIT - 1) + 1);
+}
+
+/* In sleep a CPU forgets them all, also those of vCPUs that were not loaded. */
+static void sleep_forgets(void **state)
+{
+	struct vcpu v[2] = {0};
+
+	(void)state;
+	memset(&cpu, 0, sizeof(cpu));
+	list_init(&cpu.vcpus);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_false(vcpu_known(&v[i]));
+		(void)vcpu_take_asid(&v[i], LIMIT);
+		assert_true(vcpu_known(&v[i]));
+	}
+	vcpu_leave_all(&cpu);
+	assert_true(vcpu_take_asid(&v[0], LIMIT));
+	assert_false(vcpu_known(&v[1]));
+	assert_false(vcpu_take_asid(&v[1], LIMIT));
+	assert_int_not_equal(v[0].asid, v[1].asid);
+	/* Nor was it known before the first was. */
+	vcpu_leave_all(&cpu);
+	assert_false(vcpu_known(&v[0]) || vcpu_known(&v[1]));
 }
 
 static bool taken(uint64_t xcr0, uint64_t xss, uint64_t offered)
@@ -153,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(identifiers),
+		cmocka_unit_test(sleep_forgets),
 		cmocka_unit_test(xcr0),
 		cmocka_unit_test(owner_is_switched),
 	};

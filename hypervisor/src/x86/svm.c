@@ -119,8 +119,8 @@ void svm_prepare(struct ec *ec)
 	unsigned changes;
 
 	v->host_phys = cpu->vcpu_host_phys + PAGE_SIZE;
-	/* Another CPU may know nothing of the VMCB: APM 2 15.15.4. */
-	if (!v->vcpu.asid)
+	/* What it has cached of it may be another's, or lost in sleep: APM 2 15.15.4. */
+	if (!vcpu_known(&v->vcpu))
 		v->vmcb->clean = 0;
 	vcpu_set_loaded(ec);
 	changes = vcpu_prepare(ec);

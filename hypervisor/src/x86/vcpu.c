@@ -81,7 +81,7 @@ bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit)
 	struct cpu *cpu = this_cpu();
 	bool all_used = cpu->asid_next == 0 || cpu->asid_next >= limit;
 
-	if (vcpu->asid && vcpu->asid_generation == cpu->asid_generation)
+	if (vcpu_known(vcpu))
 		return false;
 	if (all_used) {
 		cpu->asid_next = 1; /* 0 is the host's */
@@ -198,6 +198,7 @@ void vcpu_leave_all(struct cpu *cpu)
 	if (cpu->debug_owner)
 		vcpu_leave(cpu->debug_owner);
 	cpu->asid_next = 0;
+	cpu->asid_generation++;
 }
 
 /*

@@ -95,6 +95,12 @@ unsigned vcpu_prepare(struct ec *ec);
  * if it needs one. True: the TLB may hold what an earlier user of the
  * identifiers left, in all of them.
  */
+/* Has it the identifier that this CPU gave it? If not, the CPU knows nothing of it. */
+static inline bool vcpu_known(const struct vcpu *v)
+{
+	return v->asid && v->asid_generation == this_cpu()->asid_generation;
+}
+
 [[nodiscard]] bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit);
 /* DR0 to DR3 and DR6 are the EC's from now on; they were another's. */
 void vcpu_take_debug(struct ec *ec);
