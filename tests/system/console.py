@@ -19,8 +19,8 @@ FACTOR = float(os.environ.get("TIME_FACTOR", "1"))
 PROMPT = "guest# "
 FATAL = r"PANIC[^\n]*\n|run: the emulator[^\n]*\n"
 
-# What emulation of everything takes longer than QEMU's TCG.
-SLOWNESS = {"qemu-kvm": 1, "qemu-tcg": 1, "bochs-vmx": 12,
+# How many times the seconds that tests name, for QEMU on a machine at leisure, they wait.
+SLOWNESS = {"qemu-kvm": 3, "qemu-tcg": 3, "bochs-vmx": 12,
             "bochs-avx512": 12, "bochs-svm": 12}
 
 
