@@ -4,6 +4,7 @@
  * asked for, it ends, and what is taken from it is within bounds.
  */
 #include "hv_firmware.h"
+#include "x86/hip.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,9 @@
 enum {
 	MB1_MAGIC = 0x2badb002,
 	MB2_MAGIC = 0x36d76289,
+	/* Types of memory that the loader names; the last one only GRUB does. */
+	ACPI_NVS = 4,
+	EFI_CODE = 20,
 };
 
 /* Multiboot 2: tags one after the other. */
@@ -40,13 +44,16 @@ static void good_mb2(void)
 		struct {
 			uint64_t address, size;
 			uint32_t type, reserved;
-		} range[3];
+		} range[6];
 	} map = {24,
 		 0,
 		 {
 			 {0, 0x9fc00, 1, 0},
 			 {0x100000, 0x1000, 1, 0},
 			 {0x101000, 0x3eff000, 1, 0},
+			 {0x4000000, 0x2000, EFI_CODE, 0},
+			 {0x4002000, 0x1000, ACPI_NVS, 0},
+			 {0x4003000, 0x1000, 0x80000001, 0},
 		 }};
 	static const struct {
 		uint32_t start, end;
@@ -160,6 +167,10 @@ static void test_multiboot(void **state)
 	assert_true(multiboot_parse(MB2_MAGIC, INFO));
 	check_module();
 	check_mem(HIP_MEM_EFI, 0, 0x7eee000, 0);
+	/* By the first of these userland tells that EFI booted the machine. */
+	check_mem(EFI_CODE, 0, 0x4000000, 0x2000);
+	check_mem(ACPI_NVS, 0, 0x4002000, 0x1000);
+	check_mem(HIP_MEM_RESERVED, 0, 0x4003000, 0x1000);
 	assert_true(boot_option("serial"));
 	assert_true(boot_option("nodl"));
 	assert_true(boot_option("level=3=x"));
