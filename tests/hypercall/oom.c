@@ -220,13 +220,12 @@ static void create(struct frame *f)
  * A thread that will make objects of its own PD's memory, of which there is none
  * left, and who is asked for it then; the portal is at the thread's EC + 1.
  */
-static struct frame *make_creator(function *asked, struct frame **h)
+static struct frame *make_creator(const struct frame *asked)
 {
 	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
 	struct frame *t;
 
-	*h = make_handler(SEL_ROOT_PD, boot_cpu, asked);
-	oom_portal(at + 1, *h);
+	oom_portal(at + 1, asked);
 	t = make_at(at, pd, EC_GLOBAL, create);
 	t->argument = pd;
 	hand(pd, pd);
@@ -237,7 +236,7 @@ static struct frame *make_creator(function *asked, struct frame **h)
 /* Any call of an EC on its own PD's memory. */
 static void own(void)
 {
-	struct frame *h, *t = make_creator(give_memory, &h);
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, give_memory), *t = make_creator(h);
 
 	h->argument = t->pd;
 	start_thread(t, 5, 1000);
@@ -254,10 +253,95 @@ static void do_nothing(struct frame *f)
 	(void)!sm_down(f->argument, 0);
 }
 
+static unsigned long waits_for, starving[2];
+
+/* The first time it takes long; to each PD that starves. */
+static void give_late(struct frame *f)
+{
+	if (f->value[0]++ == 0)
+		(void)!sm_down(waits_for, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		f->value[5] |= syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, SEL_ROOT_PD),
+					 starving[i], PAGES_GIVEN);
+	}
+	f->utcb->items = 0;
+}
+
+/* Who finds the asked one busy waits for its turn. */
+static void busy(void)
+{
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, give_late), *t[2];
+
+	waits_for = make_sm(0);
+	for (unsigned i = 0; i < 2; i++) {
+		t[i] = make_creator(h);
+		starving[i] = t[i]->pd;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		start_thread(t[i], 5, 1000);
+		quiesce();
+		EQUAL(h->value[0], 1);
+		EQUAL(t[i]->value[0], 0);
+	}
+	SETUP(sm_up(waits_for));
+	for (unsigned i = 0; i < 2; i++) {
+		WAIT(t[i]->value[0]);
+		EQUAL(t[i]->value[1], SUCCESS);
+		EQUAL(t[i]->value[2], MANY);
+	}
+	CHECK(h->value[0] >= 2);
+	EQUAL(h->value[5], SUCCESS);
+}
+
+/* And the page that may be left. */
+static void use_up_all(unsigned long pd)
+{
+	unsigned long at = sel_range(8);
+	enum status s = SUCCESS;
+
+	(void)usage_settled(pd);
+	use_up(pd);
+	for (unsigned long i = 0; i < 256 && s == SUCCESS; i++)
+		s = create_sm(at + i, pd, 0);
+	NEED(s == OUT_OF_MEMORY);
+}
+
+static void call_once(struct frame *f)
+{
+	f->utcb->items = UTCB_ITEMS(1, 0);
+	f->utcb->word[0] = 0x5678;
+	f->value[1] = 1 + call(f->argument);
+	f->value[2] = f->utcb->word[0];
+	f->value[0] = 1;
+}
+
+/* A call to another CPU, which needs memory there for the first time: with and without. */
+static void call_remote(void)
+{
+	unsigned other = boot_cpu ? 0 : 1;
+
+	for (unsigned asks = 0; asks < 2; asks++) {
+		unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+		struct frame *h = make_asked(pd, at + 1), *t;
+
+		t = make_at(at, pd, EC_GLOBAL, call_once);
+		t->argument = make_portal(make_handler(SEL_ROOT_PD, other, echo), 0, 0);
+		hand(pd, t->argument);
+		use_up_all(pd);
+		if (!asks)
+			SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, at + 1)));
+		start_thread(t, 5, 1000);
+		WAIT(t->value[0]);
+		EQUAL(t->value[1], 1 + (asks ? SUCCESS : OUT_OF_MEMORY));
+		EQUAL(t->value[2], 0x5678);
+		EQUAL(h->value[0] != 0, asks);
+	}
+}
+
 /* The asked one dies: then there is no memory. */
 static void dies(void)
 {
-	struct frame *h, *t = make_creator(do_nothing, &h);
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, do_nothing), *t = make_creator(h);
 
 	h->argument = make_sm(0);
 	start_thread(t, 5, 1000);
@@ -278,7 +362,7 @@ static void put_to_sleep(struct frame *f)
 /* Until there is memory the caller sleeps; then it tries again. */
 static void sleeps(void)
 {
-	struct frame *h, *t = make_creator(put_to_sleep, &h);
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, put_to_sleep), *t = make_creator(h);
 
 	h->argument = make_sm(0);
 	start_thread(t, 5, 1000);
@@ -295,7 +379,7 @@ static void sleeps(void)
 /* Its portal is gone, or another thing is beside it: as without. */
 static void none(void)
 {
-	struct frame *h, *t = make_creator(give_memory, &h);
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, give_memory), *t = make_creator(h);
 
 	h->argument = t->pd;
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec + 1)));
@@ -311,6 +395,8 @@ const struct test oom_tests[] = {
 	{"oom.reply_asked", reply_asked, 0},
 	{"oom.reply_remote", reply_remote, 2},
 	{"oom.own", own, 0},
+	{"oom.busy", busy, 0},
+	{"oom.call_remote", call_remote, 2},
 	{"oom.dies", dies, 0},
 	{"oom.sleeps", sleeps, 0},
 	{"oom.none", none, 0},
