@@ -292,9 +292,10 @@ static void state_outside(void)
 	vm.sleep = true;
 	run(guest_hlt, nothing, NULL);
 	EQUAL(vm.count, 1);
-	my_utcb->rip = my_utcb->rbx = my_utcb->mtd = 0;
+	my_utcb->rip = my_utcb->rbx = my_utcb->mtd = my_utcb->exit_reason = 0;
 	EQUAL(vcpu_get_state(vm.ec, MTD_GPR | MTD_RIP_LEN), SUCCESS);
-	EQUAL(my_utcb->mtd & MTD_RIP_LEN, MTD_RIP_LEN);
+	EQUAL(my_utcb->mtd, MTD_GPR | MTD_RIP_LEN);
+	EQUAL(my_utcb->exit_reason, EVENT_VCPU_RECALL);
 	EQUAL(my_utcb->rip, vm.rip[0]);
 	my_utcb->rip = guest_ip(guest_hlt);
 	my_utcb->rbx = 0xb0b;
