@@ -128,6 +128,9 @@ $(eval $(call unit,hv_svm,tests/unit/hv_svm.c \
 $(eval $(call unit,hv_vmx,tests/unit/hv_vmx.c \
 	hypervisor/src/x86/vmx_state.c,\
 	$(HV_FLAGS) -include tests/unit/hv_vmcs.h))
+$(eval $(call unit,hv_vmx_exit,tests/unit/hv_vmx_exit.c \
+	hypervisor/src/x86/vmx_exit.c,\
+	$(HV_FLAGS) -D_GNU_SOURCE -include tests/unit/hv_vmcs.h))
 
 # Harnesses for libFuzzer, which is clang's: NAME, with sources beside
 # tests/fuzz/NAME.c, flags, and libraries.
