@@ -378,6 +378,83 @@ static void migrate(void)
 	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_MIGRATE, vm.ec), cpus, 0), BAD_CPU);
 }
 
+static unsigned long root_limit(void)
+{
+	unsigned long limit, used;
+
+	SETUP(pd_quota(SEL_ROOT_PD, &limit, &used));
+	return limit;
+}
+
+/* To the next CPU at each exit; what it takes for that may go at any time. */
+static void flee(struct utcb *u, unsigned event)
+{
+	uint64_t all = CRD(CRD_OBJ, RIGHTS_ALL, 8, 0);
+
+	if (event != EVENT_VCPU_RECALL)
+		EQUAL(event, number(HLT));
+	vm.cpu = (vm.cpu + 1) % cpus;
+	(void)!revoke_remote(vm.pd, all);
+	put_item(u, 0, all | exits_of[vm.cpu] << 12, ITEM_DELEGATE);
+	u->items = UTCB_ITEMS(0, 1);
+	(void)!delegate(SEL_ROOT_PD, all, vm.pd);
+	u->items = 0;
+	(void)!syscall_3(CALL_ID(CALL_EC_CTRL, EC_MIGRATE, vm.ec), vm.cpu, 0);
+	u->rip = guest_ip(guest_hlt);
+	u->length = 0;
+	u->mtd = MTD_RIP_LEN;
+	vm.sleep = false;
+}
+
+enum { BY_EC, BY_SC, BY_PD, BY_PORTALS };
+
+/* A vCPU that moves all the time is recalled from elsewhere, and ended. All comes back. */
+static void end_on_the_move(unsigned by)
+{
+	enum { TIMES = 2, FEW_MOVES = 20 };
+
+	for (unsigned i = 0; i < TIMES; i++) {
+		make_vm(boot_cpu, MTD_RIP_LEN);
+		unsigned long before = root_limit(), part[] = {vm.ec, vm.sc, vm.pd};
+
+		for (unsigned cpu = 0; i == 0 && cpu < cpus; cpu++)
+			exits_of[cpu] = make_exits(cpu);
+		run(guest_hlt, flee, NULL);
+		part[BY_SC] = vm.sc;
+		WAIT(vm.count >= FEW_MOVES);
+		for (unsigned n = 0; n < FEW_MOVES; n++)
+			EQUAL(ec_recall(vm.ec), SUCCESS);
+		if (by == BY_PORTALS)
+			SETUP(revoke(CRD(CRD_OBJ, RIGHTS_ALL, 8, exits_of[i])));
+		else
+			SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, part[by])));
+		quiesce();
+		for (unsigned n = 0; n < BY_PORTALS; n++)
+			SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, part[n])));
+		WAIT(root_limit() == before + QUOTA);
+	}
+}
+
+static void migrate_end_ec(void)
+{
+	end_on_the_move(BY_EC);
+}
+
+static void migrate_end_sc(void)
+{
+	end_on_the_move(BY_SC);
+}
+
+static void migrate_end_pd(void)
+{
+	end_on_the_move(BY_PD);
+}
+
+static void migrate_end_portals(void)
+{
+	end_on_the_move(BY_PORTALS);
+}
+
 const struct test vcpu_state_tests[] = {
 	{"vcpu.registers", registers, 0},
 	{"vcpu.all_state", all_state, 0},
@@ -387,5 +464,9 @@ const struct test vcpu_state_tests[] = {
 	{"vcpu.tsc_stands", tsc_stands, 0},
 	{"vcpu.fpu", fpu, 0},
 	{"vcpu.migrate", migrate, 2},
+	{"vcpu.migrate_end_ec", migrate_end_ec, 2},
+	{"vcpu.migrate_end_sc", migrate_end_sc, 2},
+	{"vcpu.migrate_end_pd", migrate_end_pd, 2},
+	{"vcpu.migrate_end_portals", migrate_end_portals, 2},
 	{0},
 };
