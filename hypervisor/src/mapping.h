@@ -55,7 +55,7 @@ static_assert(MAPPING_DMA == 1 << PTAB_DMA && MAPPING_GUEST == 1 << PTAB_GUEST);
 struct mapping {
 	union {
 		struct {
-			struct mapping *parent; /* derived from; NULL: a PD's `made` */
+			struct mapping *parent; /* derived from; roots have none */
 			struct mapping *child;	/* first derived */
 		};
 		struct deferred deferred; /* once it is gone */
