@@ -22,7 +22,7 @@ SOURCES = ["entry", "svm_entry"]
 REACHED = 0.5
 LIMIT = 90                      # seconds for it, and longer where that is too few
 # The debugger stops the machine, and the time with it, but not everywhere.
-TIMED = re.compile(r"time|schedule|remote\.cross_time|semaphore\.deadline|"
+TIMED = re.compile(r"time|control\.time|schedule|remote\.cross_time|semaphore\.deadline|"
                    r"semaphore\.cancelled")
 PC = 16                         # number of RIP in the protocol
 
