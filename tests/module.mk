@@ -116,6 +116,7 @@ $(eval $(call hv_unit,iommu,$(addprefix hypervisor/src/x86/,vtd.c amdvi.c),\
 $(eval $(call hv_unit,devices))
 $(eval $(call hv_unit,ipc,tests/unit/hv_machine.c))
 $(eval $(call hv_unit,death,tests/unit/hv_machine.c))
+$(eval $(call hv_unit,meanwhile,tests/unit/hv_machine.c))
 
 $(foreach name,tsc smp,$(eval \
 	$(call unit,hv_$(name),tests/unit/hv_$(name).c,$(HV_FLAGS))))

@@ -338,8 +338,11 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 		done = begin(r, space, m, crd, self, keep, &left);
 		m = NULL;
 	}
-	/* Objects made in it that it keeps no more: two PDs may have nobody but each other. */
-	if (done && !m && pd->clearing == CRD_OBJ && pd->made.child) {
+	/*
+	 * Objects made in it that it keeps no more: two PDs may have nobody but each other. Nobody
+	 * else's cursor is to be there, for which the PD would not stay.
+	 */
+	if (done && !m && r == &pd->revocation && pd->clearing == CRD_OBJ && pd->made.child) {
 		aim(r, &pd->made, NULL, pd->made.child->frame, 63, RIGHTS_ALL);
 		done = walk(r, pd->made.child, false, &left);
 	}
@@ -353,9 +356,9 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 static bool revoke_range(struct revocation *r, struct pd *pd, uint64_t crd, uint64_t last,
 			 bool self, bool keep)
 {
-	if (CRD_BASE(crd) >> pd_space(pd, CRD_TYPE(crd))->levels * TABLE_BITS)
-		return true;
 	if (!r->active) {
+		if (CRD_BASE(crd) >> pd_space(pd, CRD_TYPE(crd))->levels * TABLE_BITS)
+			return true;
 		r->active = true;
 		r->key = CRD_BASE(crd);
 	}

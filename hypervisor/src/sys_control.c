@@ -136,22 +136,24 @@ static enum status give(struct ec *self, struct ec *ec, uint64_t crd)
 static enum status migrate(struct ec *self, void *o)
 {
 	const struct regs *r = &self->regs;
-	struct ec *ec = o;
+	struct ec *ec = o, *callee = __atomic_load_n(&ec->callee, __ATOMIC_RELAXED);
+	/* Another CPU may take them away at any time: one that is not started, a proxy. */
+	struct sc *sc = __atomic_load_n(&ec->own_sc, __ATOMIC_RELAXED);
 	enum status s;
 
 	if (r->rsi >= cpu_count || ec->cpu != self->cpu ||
 	    (ec_is_vcpu(ec) && !cpus[r->rsi]->has_vcpu))
 		return BAD_CPU;
-	if (!ec->own_sc || ec->dead)
+	if (!sc || ec->dead)
 		return BAD_CAPABILITY;
 	s = give(self, ec, r->rdx);
 	if (s == SUCCESS) {
 		ec_set_oom(ec, oom_portal_at(self));
-		ec->own_sc->moves = (uint8_t)(r->rsi + 1);
+		sc->moves = (uint8_t)(r->rsi + 1);
 		this_cpu()->resched |= ec == self;
 		/* The reply looks whether it is to stay. */
-		if (ec->callee)
-			ec->callee->odd_reply = 1;
+		if (callee)
+			callee->odd_reply = 1;
 	}
 	return s;
 }
