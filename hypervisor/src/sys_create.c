@@ -43,7 +43,7 @@ static void *make_ec(struct ec *self, struct pd *owner)
 		.utcb = r->rdx & ~PAGE_MASK,
 		.sp = r->rax,
 		.cpu = (uint32_t)(r->rdx & PAGE_MASK),
-		.events = (uint32_t)r->r8,
+		.events = r->r8 < SELECTORS ? (uint32_t)r->r8 : SELECTORS, /* there is none */
 		.global = syscall_flags(r->rdi) & FLAG_EC_GLOBAL,
 	};
 	struct ec *ec;

@@ -18,9 +18,9 @@ static void hip_header(void)
 	EQUAL((hip->length - hip->mem_offset) % hip->mem_size, 0);
 	EQUAL(hip->events_thread, EVENTS_THREAD);
 	EQUAL(hip->events_vcpu, EVENTS_VCPU);
-	CHECK(hip->selectors >= 1 << 16);
-	CHECK(hip->gsis >= 24);
-	CHECK(hip->page_sizes & PAGE_SIZE);
+	EQUAL(hip->selectors, 1 << 27);
+	EQUAL(hip->gsis, 192);
+	EQUAL(hip->page_sizes & ~(1u << 30), 1 << 12 | 1 << 21);
 	EQUAL(hip->utcb_sizes, UTCB_SIZE);
 	CHECK(hip->tsc_khz > 1000);
 }
@@ -44,6 +44,44 @@ static void hip_cpus(void)
 	for (unsigned i = 0; i < HIP_CPUS; i++)
 		EQUAL(cpu[i].flags & HIP_CPU_ENABLED, i < cpus);
 	CHECK(boot_cpu < cpus);
+}
+
+/* What the processor says of itself; and no two are at the same place. */
+static void hip_processors(void)
+{
+	const struct hip_cpu *cpu = (const void *)((const char *)hip + hip->cpu_offset), *b;
+	uint32_t a = 1, ebx, c = 0, d, family, model;
+
+	__asm__("cpuid" : "+a"(a), "=b"(ebx), "+c"(c), "=d"(d));
+	family = a >> 8 & 15;
+	model = a >> 4 & 15;
+	if (family == 6 || family == 15)
+		model |= a >> 12 & 0xf0;
+	if (family == 15)
+		family += a >> 20 & 0xff;
+	for (unsigned i = 0; i < cpus; i++) {
+		EQUAL(cpu[i].family, family);
+		EQUAL(cpu[i].model, model);
+		EQUAL(cpu[i].stepping_platform & 15, a & 15);
+		for (unsigned n = 0; n < i; n++) {
+			b = &cpu[n];
+			CHECK(b->acpi_id != cpu[i].acpi_id);
+			CHECK(b->thread != cpu[i].thread || b->core != cpu[i].core ||
+			      b->package != cpu[i].package);
+		}
+	}
+}
+
+/* start.S: of the first instruction. */
+extern const volatile uint64_t start_registers[16], start_rflags;
+
+static void first_registers(void)
+{
+	enum { RSP = 4, RDI = 7 };
+
+	for (unsigned i = 0; i < 16; i++)
+		EQUAL(start_registers[i], i == RSP ? ROOT_HIP : i == RDI ? boot_cpu : 0);
+	EQUAL(start_rflags, 0x202);
 }
 
 static bool takes_room(const struct hip_mem *m)
@@ -162,6 +200,8 @@ const struct test boot_tests[] = {
 	{"boot.hip_header", hip_header, 0},
 	{"boot.hip_checksum", hip_checksum, 0},
 	{"boot.hip_cpus", hip_cpus, 0},
+	{"boot.hip_processors", hip_processors, 0},
+	{"boot.first_registers", first_registers, 0},
 	{"boot.hip_memory", hip_memory, 0},
 	{"boot.hip_log", hip_log, 0},
 	{"boot.hip_page_is_fixed", hip_page_is_fixed, 0},

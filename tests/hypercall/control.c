@@ -378,6 +378,72 @@ static void msr(void)
 	my_utcb->items = 0;
 }
 
+/* What may be written, from the first number to the last, and nothing beside it. */
+static void msr_writable(void)
+{
+	static const struct {
+		uint32_t first, last;
+	} range[] = {
+		{0x198, 0x19c},		  {0x1a2, 0x1a2},	    {0x1ad, 0x1ad},
+		{0x1b0, 0x1b2},		  {0x601, 0x64f},	    {0x770, 0x777},
+		{0xc0010061, 0xc001006b}, {0xc0010290, 0xc0010293}, {0xc00102b0, 0xc00102b4},
+	};
+	bool any;
+
+	/* Some machines have all numbers. */
+	my_utcb->word[0] = MSR_NONE;
+	my_utcb->items = 1;
+	EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
+	any = my_utcb->items;
+	for (unsigned i = 0; i < sizeof(range) / sizeof(*range); i++) {
+		const uint32_t msr[] = {range[i].first - 1, range[i].last + 1, range[i].first,
+					range[i].last};
+
+		for (unsigned n = 0; n < 4; n++) {
+			my_utcb->word[2 * n] = msr[n] | (unsigned)MSR_WRITE;
+			my_utcb->word[2 * n + 1] = 0;
+		}
+		my_utcb->items = any ? 8 : 4;
+		EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
+		EQUAL(my_utcb->items, any ? 12 : 0);
+	}
+	my_utcb->items = 0;
+}
+
+/* Of as many words as there can be 64 operations are done, and told of. */
+static void msr_many(void)
+{
+	enum { DONE = 64 };
+
+	for (unsigned i = 0; i < UTCB_WORDS; i++)
+		my_utcb->word[i] = MSR_LSTAR;
+	my_utcb->items = UTCB_WORDS;
+	EQUAL(ec_ctrl(EC_MSR, SEL_MSR, 0, 0), SUCCESS);
+	EQUAL(my_utcb->items, ~0ul);
+	for (unsigned i = 0; i < UTCB_WORDS; i++)
+		EQUAL(my_utcb->word[i] == MSR_LSTAR, i >= DONE);
+	my_utcb->items = 0;
+}
+
+/* Who is given a capability of itself where there is one already keeps that. */
+static void migrate_occupied(void)
+{
+	unsigned long own = make_sm(0), free = sel();
+
+	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu, CRD(CRD_OBJ, EC_CONTROL, 0, own)),
+	      SUCCESS);
+	EQUAL(sm_up(own), SUCCESS);
+	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu, CRD(CRD_OBJ, EC_CONTROL, 0, free)),
+	      SUCCESS);
+	EQUAL(look(CRD(CRD_OBJ, 0, 0, free)), CRD(CRD_OBJ, EC_CONTROL, 0, free));
+	/* Nor where there is no place for one. */
+	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu,
+		      CRD(CRD_OBJ, RIGHTS_ALL, 0, hip->selectors)),
+	      SUCCESS);
+	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu, CRD(CRD_MEM, RIGHTS_ALL, 0, sel())),
+	      SUCCESS);
+}
+
 const struct test control_tests[] = {
 	{"control.look_asleep", look_asleep, 0},
 	{"control.look_running", look_running, 2},
@@ -388,6 +454,9 @@ const struct test control_tests[] = {
 	{"control.migrate", migrate, 2},
 	{"control.migrate_asleep", migrate_asleep, 2},
 	{"control.migrate_refused", migrate_refused, 0},
+	{"control.migrate_occupied", migrate_occupied, 0},
 	{"control.msr", msr, 0},
+	{"control.msr_writable", msr_writable, 0},
+	{"control.msr_many", msr_many, 0},
 	{0},
 };

@@ -424,6 +424,7 @@ static void no_portal(void)
 	quiesce();
 	EQUAL(t->value[0], 1);
 	EQUAL(ec_recall(t->ec), SUCCESS);
+	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_RECALL, t->ec), 1, 0), TIMEOUT);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->sc)));
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
 	wait_usage(SEL_ROOT_PD, before);
@@ -434,6 +435,10 @@ static void no_portal(void)
 	EQUAL(t->value[0], 0);
 	/* Nor a selector for it. */
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0, ~0ul);
+	start_thread(t, PRIORITY, 1000);
+	EQUAL(t->value[0], 0);
+	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0,
+			     1ul << 32 | common_events(SEL_ROOT_PD, boot_cpu));
 	start_thread(t, PRIORITY, 1000);
 	EQUAL(t->value[0], 0);
 	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, run_ud, 0, hip->selectors - 1);

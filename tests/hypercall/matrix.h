@@ -32,6 +32,15 @@ enum {
 		EQUAL(expression, SUCCESS);                                   \
 	} while (0)
 
+/* No right is needed: with any one of them SUCCESS. */
+#define NO_RIGHT(object, expression)                                   \
+	do {                                                           \
+		for (unsigned bit = 1; bit <= RIGHTS_ALL; bit <<= 1) { \
+			unsigned long o = with_rights(object, bit);    \
+			EQUAL(expression, SUCCESS);                    \
+		}                                                      \
+	} while (0)
+
 /* No capability, one of another type, none that could be. */
 #define NO_CAPABILITY(other, expression)                                                \
 	do {                                                                            \

@@ -109,6 +109,7 @@ CASE(ec_ctrl, BAD_CPU)
 	struct frame *t;
 
 	EQUAL(ec_ctrl_rsi(EC_MIGRATE, SEL_ROOT_EC, cpus, 0), BAD_CPU);
+	EQUAL(ec_ctrl_rsi(EC_MIGRATE, SEL_ROOT_EC, 1ul << 32 | boot_cpu, 0), BAD_CPU);
 	if (cpus > 1) {
 		t = make_thread(SEL_ROOT_PD, other_cpu(), 1, spin, 0);
 		EQUAL(ec_ctrl(EC_HELP, t->ec), BAD_CPU);
@@ -133,17 +134,19 @@ CASE(ec_ctrl, OUT_OF_MEMORY)
 
 CASE(ec_ctrl, EC_HELP)
 {
-	EQUAL(ec_ctrl(EC_HELP, with_rights(SEL_ROOT_EC, EC_BIND_SC)), SUCCESS);
+	NO_RIGHT(SEL_ROOT_EC, ec_ctrl(EC_HELP, o));
 	ec_ctrl_nothing(EC_HELP);
 }
 
 CASE(ec_ctrl, EC_MIGRATE)
 {
+	RIGHT(SEL_ROOT_EC, EC_CONTROL, ec_ctrl_rsi(EC_MIGRATE, o, boot_cpu, 0));
 	ec_ctrl_nothing(EC_MIGRATE);
 }
 
 CASE(ec_ctrl, EC_TIME)
 {
+	NO_RIGHT(SEL_ROOT_EC, ec_ctrl(EC_TIME, o));
 	ec_ctrl_nothing(EC_TIME);
 }
 
@@ -159,6 +162,8 @@ CASE(ec_ctrl, EC_SET_STATE)
 
 CASE(ec_ctrl, EC_MSR)
 {
+	my_utcb->items = 0;
+	NO_RIGHT(SEL_MSR, ec_ctrl(EC_MSR, o));
 	ec_ctrl_nothing(EC_MSR);
 }
 
@@ -221,8 +226,15 @@ CASE(sc_ctrl, SC_TIME_KILLED)
 	sc_ctrl_nothing(SC_TIME_KILLED);
 }
 
+static enum status sc_time_of(unsigned long ec)
+{
+	return syscall_3(CALL_ID(CALL_SC_CTRL, SC_TIME_EC, SEL_ROOT_SC), ec, 0);
+}
+
 CASE(sc_ctrl, SC_TIME_EC)
 {
+	NO_RIGHT(SEL_ROOT_EC, sc_time_of(o));
+	NO_CAPABILITY(SEL_ROOT_SC, sc_time_of(o));
 	sc_ctrl_nothing(SC_TIME_EC);
 }
 
@@ -334,6 +346,8 @@ CASE(pd_ctrl, PD_TRANSFER)
 	EQUAL(pd_quota(pd, &limit, &used), SUCCESS);
 	EQUAL(limit, SMALL + 5);
 	EQUAL(pd_ctrl(PD_TRANSFER, pd, SEL_ROOT_PD, 5), SUCCESS);
+	NO_RIGHT(SEL_ROOT_PD, pd_ctrl(PD_TRANSFER, o, pd, 1));
+	NO_RIGHT(pd, pd_ctrl(PD_TRANSFER, SEL_ROOT_PD, o, 1));
 }
 
 /* Quota that is not there; no such operation. */
@@ -354,4 +368,5 @@ CASE(pd_ctrl, PD_QUOTA)
 	EQUAL(pd_quota(make_empty_pd(SMALL), &limit, &used), SUCCESS);
 	EQUAL(limit, SMALL);
 	CHECK(used && used < SMALL);
+	NO_RIGHT(SEL_ROOT_PD, pd_ctrl(PD_QUOTA, o, 0, 0));
 }

@@ -198,6 +198,11 @@ CASE(create_sc, BAD_CAPABILITY)
 	EQUAL(an_sc(sel(), SEL_ROOT_PD), BAD_CAPABILITY);
 	bound_ec = SEL_ROOT_EC;
 	EQUAL(an_sc(sel(), SEL_ROOT_PD), BAD_CAPABILITY);
+	/* It has no portal for its first event. */
+	bound_ec = make_idle_thread(SEL_ROOT_PD, boot_cpu, nothing, 0, sel_range(5))->ec;
+	EQUAL(an_sc(sel(), SEL_ROOT_PD), SUCCESS);
+	quiesce();
+	EQUAL(an_sc(sel(), SEL_ROOT_PD), BAD_CAPABILITY);
 }
 
 CASE(create_sc, OUT_OF_MEMORY)
@@ -235,6 +240,8 @@ CASE(create_sc, BAD_PARAMETER)
 	bound_ec = global_ec();
 	for (unsigned i = 0; i < 4; i++)
 		EQUAL(create_sc(sel(), SEL_ROOT_PD, bound_ec, bad[i]), BAD_PARAMETER);
+	/* What is between them means nothing. */
+	EQUAL(create_sc(sel(), SEL_ROOT_PD, bound_ec, QPD(1, 1) | 0xf00), SUCCESS);
 }
 
 /* create_pt */
@@ -303,5 +310,8 @@ CASE(create_sm, OUT_OF_MEMORY)
 
 CASE(create_sm, PD_CREATE_SM)
 {
+	unsigned long sm = make_sm(0);
+
 	create_right(an_sm, PD_CREATE_SM);
+	NO_RIGHT(sm, create_signal(sel(), SEL_ROOT_PD, 1, o));
 }

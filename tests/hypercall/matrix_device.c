@@ -10,6 +10,7 @@ enum { RTC_GSI = 8 };
 CASE(assign_gsi, SUCCESS)
 {
 	EQUAL(assign_gsi(gsi_sm(RTC_GSI), boot_cpu, 0), SUCCESS);
+	NO_RIGHT(gsi_sm(RTC_GSI), assign_gsi(o, boot_cpu, 0));
 }
 
 static void gsi_mode(unsigned flags)
@@ -63,6 +64,8 @@ CASE(assign_gsi, BAD_CPU)
 {
 	EQUAL(assign_gsi(gsi_sm(RTC_GSI), cpus, 0), BAD_CPU);
 	EQUAL(assign_gsi(gsi_sm(RTC_GSI), ~0u, 0), BAD_CPU);
+	EQUAL(syscall_3(CALL_ID(CALL_ASSIGN_GSI, 0, gsi_sm(RTC_GSI)), 0, 1ul << 32 | boot_cpu),
+	      BAD_CPU);
 }
 
 /* device.c does it. */
@@ -73,7 +76,13 @@ CASE(assign_gsi, OUT_OF_MEMORY)
 
 CASE(assign_gsi, BAD_DEVICE)
 {
+	uint64_t address;
+	uint32_t data;
+
 	EQUAL(assign_gsi(gsi_sm(hip->gsis - 1), boot_cpu, 0), BAD_DEVICE);
+	/* A line is no device's. */
+	EQUAL(assign_msi(gsi_sm(RTC_GSI), boot_cpu, (unsigned long)page, &address, &data),
+	      BAD_DEVICE);
 }
 
 /* assign_pci */

@@ -55,7 +55,8 @@ static void use_up(unsigned long pd)
 	NEED(s == OUT_OF_MEMORY);
 }
 
-#define FAR 0x8000000 /* pages without tables for them */
+#define FAR	     0x8000000 /* pages without tables for them */
+#define FAR_SELECTOR 0x1000000
 
 static struct frame *make_at_cpu(unsigned long at, unsigned long pd, enum ec_kind kind,
 				 function *run, unsigned cpu)
@@ -101,6 +102,46 @@ static void send(void)
 	EQUAL(h->value[4], 1);
 	EQUAL(h->value[5], SUCCESS);
 	EQUAL(s->items, UTCB_ITEMS(1, 1));
+}
+
+static void call_with_page(struct frame *f)
+{
+	put_item(f->utcb, 0, CRD(CRD_OBJ, RIGHTS_ALL, 0, f->value[7]), ITEM_DELEGATE);
+	f->utcb->items = UTCB_ITEMS(0, 1);
+	f->value[1] = 1 + call(f->argument);
+	f->value[0] = 1;
+}
+
+/* Who sends has no such portal, and is not root's: 0; or it has one: that one's id. */
+static void source(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+		unsigned long from = make_pd(), mine = sel_range(1), sm = make_sm(0);
+		struct frame *h = make_asked(pd, at + 1);
+		struct frame *s = make_at(at, pd, EC_LOCAL, echo), *t;
+
+		if (i) {
+			SETUP(create_pt(mine + 1, SEL_ROOT_PD, h->ec, 0, (unsigned long)entry_oom));
+			SETUP(pt_ctrl(mine + 1, ID + 1));
+		}
+		t = make_at(mine, from, EC_GLOBAL, call_with_page);
+		t->argument = make_portal(s, 0, 0);
+		t->value[7] = sm;
+		SETUP(give(from, CRD(CRD_OBJ, RIGHTS_ALL, 0, t->argument)));
+		SETUP(give(from, CRD(CRD_OBJ, RIGHTS_ALL, 0, sm)));
+		s->delegate = CRD(CRD_OBJ, RIGHTS_ALL, 0, FAR_SELECTOR);
+		my_utcb->items = 0;
+		SETUP(call(t->argument)); /* opens the window */
+		use_up(pd);
+		start_thread(t, 5, 1000);
+		WAIT(t->value[0]);
+		EQUAL(t->value[1], 1 + SUCCESS);
+		CHECK(h->value[0] >= 1);
+		EQUAL(h->value[1], ID);
+		EQUAL(h->value[3], i ? ID + 1 : 0);
+		EQUAL(h->value[4], 1);
+	}
 }
 
 static void send_page(struct frame *f)
@@ -376,7 +417,31 @@ static void sleeps(void)
 	EQUAL(h->value[0], 1);
 }
 
-/* Its portal is gone, or another thing is beside it: as without. */
+/* Beside it is a portal that it may not call, or no portal: as without. */
+static void beside(void)
+{
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, give_memory), *t;
+	unsigned long pt = sel();
+
+	oom_portal(pt, h);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+		unsigned rights = i ? RIGHTS_ALL : RIGHTS_ALL & ~PT_CALL;
+
+		SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, rights, 0, i ? h->ec : pt), ITEM_DELEGATE,
+			      CRD(CRD_OBJ, RIGHTS_ALL, 0, at + 1)));
+		t = make_at(at, pd, EC_GLOBAL, create);
+		t->argument = h->argument = pd;
+		hand(pd, pd);
+		use_up(pd);
+		start_thread(t, 5, 1000);
+		WAIT(t->value[0]);
+		EQUAL(t->value[1], OUT_OF_MEMORY);
+		EQUAL(h->value[0], 0);
+	}
+}
+
+/* Its portal is gone: as without. */
 static void none(void)
 {
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, give_memory), *t = make_creator(h);
@@ -400,5 +465,7 @@ const struct test oom_tests[] = {
 	{"oom.dies", dies, 0},
 	{"oom.sleeps", sleeps, 0},
 	{"oom.none", none, 0},
+	{"oom.beside", beside, 0},
+	{"oom.source", source, 0},
 	{0},
 };

@@ -88,7 +88,31 @@ static void sleep_wait(void)
 	EQUAL(h->value[0], 3);
 }
 
-/* A capability that is no SM, or has not the right, counts as 0. */
+/* A signal that the caller is told of in its sleep is not told in its registers. */
+static void sleep_signal(void)
+{
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, twice);
+	unsigned long pt = make_portal(h, 0, 0), signal = sel();
+	struct syscall s = {0x5151, 0xd1d1, 0, 0};
+
+	h->argument = make_sm(0);
+	h->value[1] = 1;
+	SETUP(create_signal(signal, SEL_ROOT_PD, 77, h->argument));
+	SETUP(sm_up(signal));
+	EQUAL(syscall_5(CALL_ID(CALL_CALL, 0, pt), &s), SUCCESS);
+	EQUAL(h->value[0], 2);
+	EQUAL(s.rsi, 0x5151);
+	EQUAL(s.rdx, 0xd1d1);
+	EQUAL(sm_down(h->argument, 1), TIMEOUT);
+	/* Its count has begun anew. */
+	SETUP(sm_up(signal));
+	s = (struct syscall){0, 1, 0, 0};
+	EQUAL(syscall_5(CALL_ID(CALL_SM_CTRL, SM_DOWN, h->argument), &s), SUCCESS);
+	EQUAL(s.rsi, 77);
+	EQUAL(s.rdx, 1);
+}
+
+/* A capability that is no SM, a signal, or has not the right, counts as 0. */
 static void sleep_ignored(void)
 {
 	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, twice);
@@ -99,9 +123,12 @@ static void sleep_ignored(void)
 	EQUAL(call(pt), SUCCESS);
 	h->argument = sel();
 	EQUAL(call(pt), SUCCESS);
+	h->argument = sel();
+	SETUP(create_signal(h->argument, SEL_ROOT_PD, 1, make_sm(1)));
+	EQUAL(call(pt), SUCCESS);
 	h->argument = with_rights(make_sm(1), RIGHTS_ALL & ~SM_RIGHT_DOWN);
 	EQUAL(call(pt), SUCCESS);
-	EQUAL(h->value[0], 3);
+	EQUAL(h->value[0], 4);
 }
 
 static void skip_ud(struct frame *f)
@@ -152,8 +179,13 @@ static void too_many_words(void)
 }
 
 const struct test reply_tests[] = {
-	{"reply.by_thread", by_thread, 0},	     {"reply.registers", registers, 0},
-	{"reply.sleep_free", sleep_free, 0},	     {"reply.sleep_wait", sleep_wait, 0},
-	{"reply.sleep_ignored", sleep_ignored, 0},   {"reply.sleep_event", sleep_event, 0},
-	{"reply.too_many_words", too_many_words, 0}, {0},
+	{"reply.by_thread", by_thread, 0},
+	{"reply.registers", registers, 0},
+	{"reply.sleep_free", sleep_free, 0},
+	{"reply.sleep_wait", sleep_wait, 0},
+	{"reply.sleep_signal", sleep_signal, 0},
+	{"reply.sleep_ignored", sleep_ignored, 0},
+	{"reply.sleep_event", sleep_event, 0},
+	{"reply.too_many_words", too_many_words, 0},
+	{0},
 };

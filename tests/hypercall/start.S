@@ -15,8 +15,26 @@
 /* RDI: the boot CPU. RSP: the HIP. */
 	.globl	_start
 _start:
+	mov	%rax, start_registers(%rip)
+	mov	%rcx, 1 * 8 + start_registers(%rip)
+	mov	%rdx, 2 * 8 + start_registers(%rip)
+	mov	%rbx, 3 * 8 + start_registers(%rip)
+	mov	%rsp, 4 * 8 + start_registers(%rip)
+	mov	%rbp, 5 * 8 + start_registers(%rip)
+	mov	%rsi, 6 * 8 + start_registers(%rip)
+	mov	%rdi, 7 * 8 + start_registers(%rip)
+	mov	%r8, 8 * 8 + start_registers(%rip)
+	mov	%r9, 9 * 8 + start_registers(%rip)
+	mov	%r10, 10 * 8 + start_registers(%rip)
+	mov	%r11, 11 * 8 + start_registers(%rip)
+	mov	%r12, 12 * 8 + start_registers(%rip)
+	mov	%r13, 13 * 8 + start_registers(%rip)
+	mov	%r14, 14 * 8 + start_registers(%rip)
+	mov	%r15, 15 * 8 + start_registers(%rip)
 	mov	%rsp, %rsi
 	lea	main_stack_end(%rip), %rsp
+	pushfq
+	popq	start_rflags(%rip)
 	xor	%ebp, %ebp
 	call	test_main
 	ud2
@@ -156,6 +174,11 @@ syscall_registers:
 	.data
 	.balign	8
 test_sp:
+	.quad	0
+	.globl	start_registers, start_rflags
+start_registers:
+	.skip	16 * 8
+start_rflags:
 	.quad	0
 	.globl	main_stack, main_stack_end
 	.balign	16
