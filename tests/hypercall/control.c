@@ -428,7 +428,7 @@ static void msr_many(void)
 /* Who is given a capability of itself where there is one already keeps that. */
 static void migrate_occupied(void)
 {
-	unsigned long own = make_sm(0), free = sel();
+	unsigned long own = make_sm(0), free = sel(), page_at = sel();
 
 	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu, CRD(CRD_OBJ, EC_CONTROL, 0, own)),
 	      SUCCESS);
@@ -440,8 +440,9 @@ static void migrate_occupied(void)
 	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 0, hip->selectors)),
 	      SUCCESS);
-	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu, CRD(CRD_MEM, RIGHTS_ALL, 0, sel())),
+	EQUAL(ec_ctrl(EC_MIGRATE, SEL_ROOT_EC, boot_cpu, CRD(CRD_MEM, RIGHTS_ALL, 0, page_at)),
 	      SUCCESS);
+	EQUAL(look(CRD(CRD_OBJ, 0, 0, page_at)), 0);
 }
 
 const struct test control_tests[] = {

@@ -100,7 +100,9 @@ static void suspend_together(struct frame *f)
 		at_round[me] = i;
 		while (at_round[!me] < i) {
 		}
-		f->value[1] = stay_awake() == TIMEOUT;
+		f->value[2] = stay_awake();
+		f->value[1] = f->value[2] == TIMEOUT;
+		CHECK(f->value[1] || f->value[2] == BAD_DEVICE);
 	}
 	at_round[me] = ROUNDS;
 	f->value[0] = 1;
