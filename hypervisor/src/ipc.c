@@ -14,6 +14,7 @@
 #include "x86/vcpu.h"
 
 enum { UNTYPED_MAX = 0xffff }; /* of word 0: typed items are above */
+enum { FAULT_ORDER = 31 };     /* pages of an event's window, around the fault address */
 
 /* The message of a call or a reply. items: the sender's word 0, read once. */
 static inline void copy_message(struct utcb *to, const struct utcb *from, uint64_t items)
@@ -263,13 +264,12 @@ static enum status reply_items(struct ec *self, struct ec *caller, struct utcb *
 /* The reply to an exception or VM exit: what is delegated, and the state. */
 static inline enum status load_state(struct ec *self, struct ec *caller)
 {
-	uint64_t items = items_of(self->utcb);
+	uint64_t items = items_of(self->utcb), at = caller->fault_address >> PAGE_BITS;
 	enum status s = SUCCESS;
 
-	if (unlikely(items > UNTYPED_MAX)) {
-		s = reply_items(self, caller, NULL, items_fault_window(caller->fault_address),
+	if (unlikely(items > UNTYPED_MAX))
+		s = reply_items(self, caller, NULL, CRD(CRD_MEM, RIGHTS_ALL, FAULT_ORDER, at),
 				items);
-	}
 	if (unlikely(s != SUCCESS))
 		return s;
 	if (ec_is_vcpu(caller))

@@ -13,7 +13,6 @@
 #include "x86/hip.h"
 
 enum {
-	ORDER_FAULT = 31, /* pages of the window of an event's reply */
 	STEPS_PIECE = 16, /* that one mapping more counts for */
 };
 
@@ -26,11 +25,13 @@ struct item {
 
 /* Where a sender was interrupted: a page that its PD pays for. */
 struct progress {
-	struct pd *made; /* by create_pd; it has no capability */
-	uint64_t done;	 /* of the item */
-	uint32_t item;
-	uint8_t got;
-	struct item told[UTCB_WORDS / 2]; /* to the receiver, before it */
+	struct pd *to;			      /* a reference */
+	const struct utcb *receiver;	      /* or NULL */
+	uint64_t done, lost;		      /* of the transfer */
+	uint32_t item;			      /* the next */
+	uint8_t got;			      /* of it */
+	bool made;			      /* `to` is new, and has no capability */
+	struct item told[UTCB_WORDS / 2 - 1]; /* to the receiver, before it */
 };
 
 static_assert(sizeof(struct progress) <= PAGE_SIZE);
@@ -191,12 +192,6 @@ uint64_t items_header(uint64_t items)
 	return UTCB_ITEMS(untyped(items), typed(items));
 }
 
-uint64_t items_fault_window(uint64_t address)
-{
-	return CRD(CRD_MEM, RIGHTS_ALL, ORDER_FAULT,
-		   address >> PAGE_BITS >> ORDER_FAULT << ORDER_FAULT);
-}
-
 static inline uint64_t low(unsigned order)
 {
 	return (1ul << order) - 1;
@@ -280,13 +275,16 @@ static enum status pause(struct ec *self, const struct transfer *t, const struct
 
 	tlb_shootdown();
 	if (!p) {
-		p = page_alloc(self->pd, 0, false);
+		p = page_alloc(self->pd, 0, true);
 		if (!p)
 			return OUT_OF_MEMORY;
-		p->made = NULL;
+		object_get(&t->to->object);
+		p->to = t->to;
+		p->receiver = receiver;
 		self->progress = p;
 	}
 	p->done = t->done;
+	p->lost = t->lost;
 	p->got = t->got;
 	p->item = n;
 	for (unsigned i = 0; receiver && i < n; i++)
@@ -294,12 +292,28 @@ static enum status pause(struct ec *self, const struct transfer *t, const struct
 	return s;
 }
 
+/*
+ * Another receiver is told nothing of all that: it begins anew. What was translated may mean
+ * something else to the same, if one of the two has lost something since.
+ */
 static unsigned resume(struct ec *self, struct transfer *t, struct utcb *receiver)
 {
 	const struct progress *p = self->progress;
+	bool same = p->lost == 1 + t->from->lost + t->to->lost;
 
-	for (unsigned i = 0; receiver && i < p->item; i++)
-		write(receiver, i, &p->told[i]);
+	if (unlikely(p->to != t->to || p->receiver != receiver)) {
+		items_drop(self);
+		return 0;
+	}
+	t->lost = same ? p->lost : 0;
+	for (unsigned i = 0; receiver && i < p->item; i++) {
+		struct item item = p->told[i];
+
+		if (unlikely(!same && !(item.how & ITEM_DELEGATE)))
+			item.crd = mapping_translate(t, t->left > 0 ? read(self->utcb, i).crd : 0,
+						     receiver->translate);
+		write(receiver, i, &item);
+	}
 	t->done = p->done;
 	t->got = p->got;
 	return p->item;
@@ -310,7 +324,8 @@ void items_drop(struct ec *self)
 	struct progress *p = self->progress;
 
 	if (p->made)
-		object_abandon(&p->made->object);
+		object_abandon(&p->to->object);
+	object_put(&p->to->object);
 	page_free(self->pd, p, 0);
 	self->progress = NULL;
 }
@@ -318,15 +333,10 @@ void items_drop(struct ec *self)
 enum status items_send(struct ec *self, struct pd *from, struct pd *to, struct utcb *receiver,
 		       uint64_t window, uint64_t items)
 {
-	struct transfer t;
+	struct transfer t = {.from = from, .to = to, .left = TRANSFER_STEPS};
 	unsigned n = typed(items), i = 0;
 	enum status s = SUCCESS;
 
-	t.from = from;
-	t.to = to;
-	t.left = TRANSFER_STEPS;
-	t.done = 0;
-	t.got = 0;
 	if (unlikely(self->progress))
 		i = resume(self, &t, receiver);
 	while (i < n) {
@@ -361,7 +371,7 @@ enum status items_send(struct ec *self, struct pd *from, struct pd *to, struct u
 
 struct pd *items_made(const struct ec *self)
 {
-	return self->progress ? self->progress->made : NULL;
+	return self->progress && self->progress->made ? self->progress->to : NULL;
 }
 
 enum status items_hand_over(struct ec *self, struct pd *to, uint64_t crd)
@@ -380,7 +390,7 @@ enum status items_hand_over(struct ec *self, struct pd *to, uint64_t crd)
 	if (s == AGAIN)
 		s = pause(self, &t, NULL, 0, s);
 	if (self->progress) {
-		self->progress->made = s == AGAIN ? to : NULL;
+		self->progress->made = s == AGAIN;
 		if (s != AGAIN)
 			items_drop(self);
 	}

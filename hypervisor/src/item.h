@@ -22,8 +22,8 @@ uint64_t items_header(uint64_t items);
  * The items of the sender's UTCB: from what a PD holds to another.
  * With a call or a reply (`receiver`) translated and delegated into its
  * windows, and the receiver is told what arrived. Otherwise all delegated into
- * one window. With ITEMS_ALL, what there is no memory for does not arrive, and
- * the others do.
+ * one window, aligned to its size. With ITEMS_ALL, what there is no memory for
+ * does not arrive, and the others do.
  */
 #define ITEMS_ALL (1ul << 32)
 [[nodiscard]] enum status items_send(struct ec *sender, struct pd *from, struct pd *to,
@@ -32,6 +32,4 @@ uint64_t items_header(uint64_t items);
 [[nodiscard]] enum status items_hand_over(struct ec *sender, struct pd *to, uint64_t crd);
 /* The PD that it was interrupted to make, or NULL. */
 struct pd *items_made(const struct ec *sender);
-/* The window of the reply to an event: memory around the fault address. */
-uint64_t items_fault_window(uint64_t address);
 void items_drop(struct ec *sender);

@@ -46,6 +46,7 @@ void mapping_leave(struct mapping *m)
 	/* Whoever ends it now begins a grace period in which nobody finds it. */
 	if (m->type == CRD_OBJ && --m->object->caps == 0)
 		object_unlinked(m->object);
+	m->pd->lost++;
 	m->rights = 0;
 	m->flags |= MAPPING_GONE;
 	if (m->child || m->type == CRD_OBJ) {
@@ -157,13 +158,12 @@ void mapping_unfix(struct mapping *m)
 
 uint64_t mapping_frame(struct pd *pd, uint64_t address)
 {
-	uint64_t page = address >> PAGE_BITS, frame = 0;
+	uint64_t page = address >> PAGE_BITS, frame;
 
 	lock(&mdb_lock);
 	const struct mapping *m = space_find(&pd->mem, page);
 
-	if (m)
-		frame = m->frame + (page - m->base);
+	frame = m ? m->frame + (page - m->base) : 0;
 	unlock(&mdb_lock);
 	return frame;
 }
@@ -172,14 +172,14 @@ uint64_t mapping_lookup(struct pd *pd, uint64_t crd)
 {
 	uint64_t found = 0;
 
-	if (CRD_TYPE(crd) != CRD_NULL) {
-		lock(&mdb_lock);
-		const struct mapping *m = space_find(pd_space(pd, CRD_TYPE(crd)), CRD_BASE(crd));
+	if (CRD_TYPE(crd) == CRD_NULL)
+		return 0;
+	lock(&mdb_lock);
+	const struct mapping *m = space_find(pd_space(pd, CRD_TYPE(crd)), CRD_BASE(crd));
 
-		if (m && m->rights)
-			found = CRD(m->type, m->rights, m->order, m->base);
-		unlock(&mdb_lock);
-	}
+	if (m && m->rights)
+		found = CRD(m->type, m->rights, m->order, m->base);
+	unlock(&mdb_lock);
 	return found;
 }
 
@@ -210,8 +210,7 @@ static uint64_t part_of(const struct mapping *m, uint64_t frame, unsigned order,
 	return CRD(m->type, m->rights & rights, order, base);
 }
 
-/* Which has the frame now, where `gone` was split. */
-static const struct mapping *piece_of(const struct mapping *gone, uint64_t frame)
+const struct mapping *mapping_piece(const struct mapping *gone, uint64_t frame)
 {
 	const struct mapping *m = space_find(pd_space(gone->pd, gone->type),
 					     gone->base + frame - gone->frame);
@@ -234,6 +233,7 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 	lock(&mdb_lock);
 	const struct mapping *m = space_find(pd_space(t->from, CRD_TYPE(crd)), CRD_BASE(crd));
 
+	t->lost = t->lost ?: 1 + t->from->lost + t->to->lost;
 	if (m) {
 		order = CRD_ORDER(crd) < m->order ? CRD_ORDER(crd) : m->order;
 		frame = m->frame;
@@ -241,7 +241,7 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 			frame += aligned(CRD_BASE(crd), order) - m->base;
 	}
 	for (const struct mapping *p = m; p && !found && left--; p = p->parent) {
-		const struct mapping *held = p->flags & MAPPING_GONE ? piece_of(p, frame) : p;
+		const struct mapping *held = p->flags & MAPPING_GONE ? mapping_piece(p, frame) : p;
 
 		t->left--;
 		/* Of the kernel's own nobody has rights. */

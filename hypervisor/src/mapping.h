@@ -104,6 +104,7 @@ struct transfer {
 	struct pd *from, *to;
 	uint64_t source, target; /* bases, aligned to the order */
 	uint64_t done;		 /* so much of it was dealt with */
+	uint64_t lost;		 /* by both + 1, when first something was translated; or 0 */
 	int left;		 /* of TRANSFER_STEPS */
 	uint32_t flags;		 /* MAPPING_ to be set */
 	uint8_t order;
@@ -166,6 +167,8 @@ static inline void mapping_link(struct mapping *parent, struct mapping *m)
 }
 
 void mapping_unlink(struct mapping *m);
+/* Which has the frame now, where `gone` was split; or NULL. */
+const struct mapping *mapping_piece(const struct mapping *gone, uint64_t frame);
 /* Make hardware agree with the mapping's rights, or with none at all. */
 [[nodiscard]] enum status mapping_apply(const struct mapping *m, unsigned rights);
 /* It has no rights any more; then, if nothing is derived from it: the end. */

@@ -25,6 +25,7 @@ struct pd {
 	uint8_t *io_bitmap; /* 2 pages, 0 bit: allowed; or NULL */
 	uint8_t *guest_io;  /* 4 pages, for vCPUs; or NULL */
 
+	uint64_t lost;		      /* mappings, or rights of them: so often, so far */
 	struct mapping made;	      /* what the objects that are made in it are derived from */
 	struct revocation revocation; /* of all that it holds, at its end */
 	uint8_t clearing;	      /* and the type where that is */

@@ -20,9 +20,9 @@
 #include "x86/irq.h"
 
 enum {
-	STEPS = 512,	 /* between two looks for interrupts */
-	STEPS_TAKE = 16, /* that taking rights away counts for */
-	STEPS_SPLIT = 256,
+	STEPS = 512,	  /* between two looks for interrupts */
+	STEPS_TAKE = 16,  /* that taking rights away counts for */
+	STEPS_MUCH = 240, /* splitting, or a search for what comes next */
 };
 
 /* Gone, with nothing derived any more, and nobody there to free them. */
@@ -155,6 +155,7 @@ static bool split(struct mapping *m, uint64_t frame, unsigned order)
  */
 static void strip(struct mapping *m, unsigned rights)
 {
+	m->pd->lost++;
 	m->rights &= (uint8_t)~rights;
 	if (!m->rights)
 		m->object_type = OBJECT_NONE;
@@ -188,17 +189,15 @@ static bool overlap(const struct mapping *m, const struct mapping *c)
 static void take(struct revocation *r, struct mapping *m, int *left)
 {
 	const struct mapping *c = &r->cursor;
+	bool part;
 
 	if (m == r->spared || (!(m->rights & c->rights) && !has_none(m)))
 		return;
-	if (m->order > c->order && split(m, c->frame, c->order)) {
-		/* The part comes next, as a child. */
-		*left -= STEPS_SPLIT;
-		return;
-	}
-	/* Of a range that cannot be split for want of memory, all goes. */
-	take_away(m, c->rights);
-	*left -= STEPS_TAKE;
+	/* The part comes next, as a child. Of a range that cannot be split all goes. */
+	part = m->order > c->order && split(m, c->frame, c->order);
+	if (!part)
+		take_away(m, c->rights);
+	*left -= part ? STEPS_MUCH : STEPS_TAKE;
 }
 
 /* The cursor into the tree: `m` comes next, or is left upwards. */
@@ -256,6 +255,9 @@ static bool walk_on(struct revocation *r, int *left)
 
 	mapping_unlink(&r->cursor);
 	r->cursor.parent = NULL;
+	/* A piece may have gone meanwhile, and another mapping be where it was. */
+	if (r->spared && r->spared != r->top)
+		r->spared = mapping_piece(r->top, r->cursor.frame);
 	return walk(r, up ? parent : next, up, left);
 }
 
@@ -295,17 +297,17 @@ static bool begin(struct revocation *r, struct tree *space, struct mapping *m, u
 	struct mapping *top;
 
 	r->key = mapping_last(m) + 1;
+	*left -= STEPS_TAKE;
 	if (!rights)
 		return true;
 	if (unlikely(part) && (self || keep) && split(m, frame, order)) {
 		m = space_find(space, m->base + offset);
-		*left -= STEPS_SPLIT;
+		*left -= STEPS_MUCH;
 	}
 	for (top = m; top->flags & MAPPING_PIECE;)
 		top = top->parent;
 	if (keep || !top->child) {
 		if (self || keep) {
-			*left -= STEPS_TAKE;
 			take_away(m, rights);
 			end(m);
 		}
@@ -331,8 +333,10 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 
 	while (done && r->key <= last) {
 		m = space_find(space, r->key);
-		if (!m)
+		if (!m) {
 			m = space_next(space, r->key, last);
+			left -= STEPS_MUCH;
+		}
 		if (!m || left <= 0)
 			break;
 		done = begin(r, space, m, crd, self, keep, &left);

@@ -107,7 +107,7 @@ static void notice(struct deferred *d)
 {
 	struct sm *sm = container_of(d, struct sm, notify);
 	bool more = rcu_hurry(&sm->wait);
-	uint32_t due = more ? sm->due : __atomic_load_n(&sm->notices, __ATOMIC_ACQUIRE), left, n;
+	uint64_t due = more ? sm->due : __atomic_load_n(&sm->notices, __ATOMIC_ACQUIRE), left, n;
 
 	if (!sm->wait.left || !more) {
 		n = due < WAKES ? due : WAKES;

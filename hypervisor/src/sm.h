@@ -26,14 +26,14 @@ struct sm {
 	struct list waiters; /* ECs, in order of arrival */
 	struct list signals; /* chained to it and upped; a signal's link */
 	uint32_t gsi;	     /* whose interrupt ups it, or SM_ above */
+	bool interrupts;     /* a signal: it was given to some */
 	/* A signal: what it is chained to, a reference. An interrupt's: its signal; atomic. */
 	struct sm *chain;
 	uint64_t ups;		/* of a signal; under the chain's lock */
 	struct deferred notify; /* until memory is free */
-	uint32_t notices;	/* atomic: ups that are due then, or later */
-	uint32_t due;		/* of these, then */
+	uint64_t notices;	/* atomic: ups that are due then, or later */
+	uint64_t due;		/* of these, then */
 	struct rcu_wait wait;
-	bool interrupts; /* a signal: it was given to some */
 };
 
 /* With `chain`, which is neither one nor an interrupt's: a signal. NULL: no memory. */

@@ -137,19 +137,18 @@ static enum status migrate(struct ec *self, void *o)
 {
 	const struct regs *r = &self->regs;
 	struct ec *ec = o, *callee = __atomic_load_n(&ec->callee, __ATOMIC_RELAXED);
-	/* Another CPU may take them away at any time: one that is not started, a proxy. */
-	struct sc *sc = __atomic_load_n(&ec->own_sc, __ATOMIC_RELAXED);
 	enum status s;
 
 	if (r->rsi >= cpu_count || ec->cpu != self->cpu ||
 	    (ec_is_vcpu(ec) && !cpus[r->rsi]->has_vcpu))
 		return BAD_CPU;
-	if (!sc || ec->dead)
+	/* Of one that is not started its SC may be taken away again at any moment. */
+	if (!ec->global || !ec->sc || ec->dead)
 		return BAD_CAPABILITY;
 	s = give(self, ec, r->rdx);
 	if (s == SUCCESS) {
 		ec_set_oom(ec, oom_portal_at(self));
-		sc->moves = (uint8_t)(r->rsi + 1);
+		ec->sc->moves = (uint8_t)(r->rsi + 1);
 		this_cpu()->resched |= ec == self;
 		/* The reply looks whether it is to stay. */
 		if (callee)

@@ -20,6 +20,7 @@ static bool no_ioapics; /* the MADT lies about all of them */
 static uint32_t fake[MAX_IOAPICS][PAGE_SIZE / 4];
 static uint32_t last_pin = 23;
 static unsigned eois;
+static bool waited_for; /* at the latest EOI: by grace periods */
 
 /* An IOAPIC with 24 pins. */
 void *kmem_map(uint64_t phys, enum memory_type type)
@@ -43,6 +44,7 @@ void hip_add(uint64_t phys, uint64_t size, int type)
 void apic_eoi(void)
 {
 	eois++;
+	waited_for = this_cpu()->quiescent != ~0ul;
 }
 
 void ipi_handle(void)
@@ -403,14 +405,38 @@ static void test_any_vector(void **state)
 	}
 }
 
+/* An interrupt that comes to an idle CPU may read what is freed after a grace period. */
+static void test_idle_reads(void **state)
+{
+	struct ec idle, other;
+
+	(void)state;
+	fixture_init(2048, 1);
+	sm_init_gsis(GSIS);
+	this_cpu()->current = this_cpu()->idle = &idle;
+	for (uint32_t vector = VECTOR_GSI; vector <= VECTOR_GSI + GSIS; vector++) {
+		rcu_idle_enter(this_cpu());
+		waited_for = false;
+		irq_handle(vector);
+		assert_true(waited_for);
+	}
+	/* In user mode there is nothing to be said. */
+	this_cpu()->current = &other;
+	__atomic_add_fetch(&rcu_epoch, 1, __ATOMIC_SEQ_CST);
+	this_cpu()->quiescent = 1;
+	irq_handle(VECTOR_GSI);
+	assert_int_equal(this_cpu()->quiescent, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ioapic_lies),	 cmocka_unit_test(test_ioapic_twice),
-		cmocka_unit_test(test_any_vector),	 cmocka_unit_test(test_acpi),
-		cmocka_unit_test(test_acpi_empty_entry), cmocka_unit_test(test_acpi_at_end),
-		cmocka_unit_test(test_acpi_many),	 cmocka_unit_test(test_no_acpi),
-		cmocka_unit_test(test_acpi_lies),	 cmocka_unit_test(test_madt_full),
+		cmocka_unit_test(test_ioapic_lies), cmocka_unit_test(test_ioapic_twice),
+		cmocka_unit_test(test_any_vector),  cmocka_unit_test(test_idle_reads),
+		cmocka_unit_test(test_acpi),	    cmocka_unit_test(test_acpi_empty_entry),
+		cmocka_unit_test(test_acpi_at_end), cmocka_unit_test(test_acpi_many),
+		cmocka_unit_test(test_no_acpi),	    cmocka_unit_test(test_acpi_lies),
+		cmocka_unit_test(test_madt_full),
 	};
 
 	memory = aligned_alloc(PAGE_SIZE, MEMORY);

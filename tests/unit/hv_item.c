@@ -209,7 +209,8 @@ static void test_map(void **state)
 		sender.word[utcb_item_word(0)] = CRD(CRD_MEM, RIGHTS_ALL, 0, source);
 		sender.word[utcb_item_word(0) + 1] = ITEM(ITEM_DELEGATE, 0, page);
 		page = page << PAGE_BITS | rnd(4096);
-		assert_int_equal(send(from, to, NULL, items_fault_window(page),
+		assert_int_equal(send(from, to, NULL,
+				      CRD(CRD_MEM, RIGHTS_ALL, 31, page >> PAGE_BITS),
 				      UTCB_ITEMS(rnd(100), 1), true),
 				 SUCCESS);
 		page >>= PAGE_BITS;

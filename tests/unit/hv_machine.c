@@ -192,18 +192,24 @@ static struct ec *leave(void)
 	struct cpu *cpu = this_cpu();
 	struct ec *self = running();
 
-	if (!self) {
-		rcu_idle_leave(cpu);
+	if (!self)
 		return go(preempt(cpu->idle));
-	}
 	if (!in_kernel(self) && !ec_is_vcpu(self))
 		self->resume = resume_iret;
 	return go(preempt(self));
 }
 
+/* As irq_handle() begins. */
+static void arrive(void)
+{
+	if (!running())
+		rcu_idle_leave(this_cpu());
+}
+
 struct ec *tick(uint64_t ticks)
 {
 	tsc_now += ticks;
+	arrive();
 	timeout_run(this_cpu());
 	return leave();
 }
@@ -212,6 +218,7 @@ void interrupt_kernel(void)
 {
 	struct cpu *cpu = this_cpu();
 
+	arrive();
 	ipi_sent &= ~(1ul << cpu->id);
 	tlb_flush_requested(cpu);
 	ec_inbox(cpu);

@@ -1,6 +1,6 @@
 /*
  * A call that is interrupted, or that another CPU overtakes, finds something else when it goes
- * on: what was looked up before is not to be believed any more.
+ * on: what was looked up, counted or translated before is not to be believed any more.
  */
 #include "hv_machine.h"
 
@@ -103,6 +103,7 @@ static bool unbind(enum slab_kind kind)
 	return false;
 }
 
+/* What is not started, and may never be, does not move. */
 static void test_unbound_migrates(void **state)
 {
 	struct ec *ec;
@@ -112,8 +113,10 @@ static void test_unbound_migrates(void **state)
 	ec = make_ec(0, SEL_PD, true);
 	ec->own_sc = bound = sc_create(pd_root, ec, 1, 1000);
 	slab_hook = unbind;
-	hypercall(CALL_EC_CTRL, EC_MIGRATE, EC, 1, CRD(CRD_OBJ, RIGHTS_ALL, 0, EC + 1), 0, 0);
-	assert_null(slab_hook);
+	must(hypercall(CALL_EC_CTRL, EC_MIGRATE, EC, 1, CRD(CRD_OBJ, RIGHTS_ALL, 0, EC + 1), 0, 0),
+	     BAD_CAPABILITY);
+	if (slab_hook)
+		unbind(SLAB_MAPPING);
 	object_put(&bound->object);
 	machine_finish();
 }
@@ -219,12 +222,249 @@ static void test_pd_ends(void **state)
 	machine_finish();
 }
 
+static unsigned polls;
+
+static void count_poll(void)
+{
+	polls++;
+}
+
+/* Where there is nothing to take, too, interrupts come in. */
+static void test_nothing_to_take(void **state)
+{
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	make_sm(0);
+	for (unsigned i = 0; i < 2048; i++)
+		delegate(pd_root, SM, pd_root, 4096 + i);
+	poll_hook = count_poll;
+	for (unsigned rights = 0; rights <= RIGHTS_ALL; rights += RIGHTS_ALL) {
+		polls = 0;
+		must(hypercall(CALL_REVOKE, 0, 0, CRD(CRD_OBJ, rights, 11, 4096), 0, 0, 0),
+		     SUCCESS);
+		assert_in_range(polls, 3, 2048);
+	}
+	machine_finish();
+}
+
+/* Memory, of which all is delegated. */
+static uint8_t give_memory(struct pd *from, uint64_t source, struct pd *to, uint64_t target,
+			   unsigned order)
+{
+	struct transfer t = {
+		.from = from,
+		.to = to,
+		.source = source,
+		.target = target,
+		.order = (uint8_t)order,
+		.type = CRD_MEM,
+		.rights = MEM_R | MEM_W,
+		.flags = MAPPING_HOST,
+		.kernel = !from,
+		.left = TRANSFER_STEPS,
+	};
+
+	assert_int_equal(mapping_delegate(&t), SUCCESS);
+	return t.got;
+}
+
+enum { RANGE = 0x1000, OLDEST = 0x2000, OTHER = 0x4000 };
+
+static struct pd *x, *y;
+
+/* Who is revoked from gives its part up, and gets another of the same memory. */
+static void get_again(void)
+{
+	struct revocation r = {0};
+
+	poll_hook = NULL;
+	cpu_now = 1;
+	assert_true(mapping_revoke(&r, x, CRD(CRD_MEM, 31, 3, RANGE), true, true));
+	assert_int_equal(give_memory(y, OLDEST, x, OTHER, 3), MEM_R | MEM_W);
+	cpu_now = 0;
+}
+
+/* What one does not take from is this mapping, not whatever is made where it was. */
+static void test_spared(void **state)
+{
+	(void)state;
+	machine_start(PAGES, 2, QUOTA);
+	x = make_pd(0);
+	y = make_pd(1);
+	assert_int_equal(give_memory(NULL, 0x10000, pd_root, RANGE, 4), MEM_R | MEM_W);
+	give_memory(pd_root, RANGE, x, RANGE, 4);
+	for (unsigned i = 0; i < 100; i++)
+		give_memory(x, RANGE, y, OLDEST + 8 * i, 3);
+	must(hypercall(CALL_REVOKE, FLAG_REVOKE_REMOTE | FLAG_REVOKE_SELF, 0,
+		       CRD(CRD_MEM, 31, 0, RANGE + 15), PD, 0, 0),
+	     SUCCESS);
+	poll_hook = get_again;
+	must(hypercall(CALL_REVOKE, FLAG_REVOKE_REMOTE | FLAG_REVOKE_SELF, 0,
+		       CRD(CRD_MEM, 31, 3, RANGE), PD, 0, 0),
+	     SUCCESS);
+	assert_null(poll_hook);
+	assert_int_equal(mapping_lookup(y, CRD(CRD_MEM, 0, 0, OLDEST)), 0);
+	assert_int_equal(mapping_lookup(x, CRD(CRD_MEM, 0, 0, RANGE)), 0);
+	assert_int_equal(mapping_lookup(x, CRD(CRD_MEM, 0, 0, OTHER)), 0);
+	machine_finish();
+}
+
+/* In an hour one can ask for so many ups that 32 bits do not count them. */
+static void test_many_notices(void **state)
+{
+	struct sm *sm;
+
+	(void)state;
+	machine_start(PAGES, 1, QUOTA);
+	sm = make_sm(0);
+	sm_notify(sm);
+	sm->notices += ~0u - 1;
+	assert_int_equal(sm->notices, ~0u);
+	sm_notify(sm);
+	assert_int_equal(sm->notices, 1ul << 32);
+	sm->notices = sm->due = 1;
+	run_grace_periods();
+	machine_finish();
+}
+
+enum { SECRET = 0x123, ITEMS_MANY = 1 };
+
+static unsigned items_left;
+
+/* When some of many items have arrived. */
+static bool preempt_sender(enum slab_kind kind)
+{
+	if (kind == SLAB_MAPPING && --items_left == 0) {
+		slab_hook = NULL;
+		tsc_now += LATER;
+		ipi_sent |= 1;
+	}
+	return false;
+}
+
+/*
+ * A server's handler with a portal, and what root has from it: a capability that the server
+ * knows again by its own, SECRET. Root sends it, and much more, and is preempted meanwhile.
+ */
+static struct ec *send_much(struct pd **server)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA), *high = make_high(), *handler;
+	struct utcb *u = root->utcb;
+
+	*server = make_pd(0);
+	make_sm(0);
+	delegate(pd_root, SM, *server, SECRET);
+	delegate(*server, SECRET, pd_root, SM + 1);
+	for (unsigned i = 0; i < 64; i++)
+		delegate(pd_root, SM, pd_root, MANY / 64 * 64 + i);
+	handler = make_ec(0, PD, false);
+	handler->utcb->translate = CRD(CRD_OBJ, RIGHTS_ALL, SELECTOR_BITS, 0);
+	handler->utcb->delegate = CRD(CRD_OBJ, RIGHTS_ALL, 6, 0x1000);
+	must(hypercall(CALL_CREATE_PT, 0, PORTAL, SEL_PD, EC, 0, 0x1000), SUCCESS);
+	u->items = UTCB_ITEMS(0, 2);
+	u->word[utcb_item_word(0)] = CRD(CRD_OBJ, RIGHTS_ALL, 0, SM + 1);
+	u->word[utcb_item_word(0) + 1] = ITEM_TRANSLATE;
+	u->word[utcb_item_word(ITEMS_MANY)] = CRD(CRD_OBJ, RIGHTS_ALL, 6, MANY / 64 * 64);
+	u->word[utcb_item_word(ITEMS_MANY) + 1] = ITEM_DELEGATE;
+	items_left = 10;
+	slab_hook = preempt_sender;
+	assert_ptr_equal(hypercall(CALL_CALL, 0, PORTAL, 0, 0, 0, 0), high);
+	assert_null(slab_hook);
+	return handler;
+}
+
+static uint64_t told(const struct ec *handler, unsigned item)
+{
+	return handler->utcb->word[utcb_item_word(item)];
+}
+
+static void finish_call(void)
+{
+	running()->utcb->items = 0;
+	must(hypercall(CALL_REPLY, 0, 0, 0, 0, 0, 0), SUCCESS);
+	machine_finish();
+}
+
+/* Nothing has changed: all arrives. */
+static void test_sent(void **state)
+{
+	struct pd *server;
+	struct ec *handler = send_much(&server);
+
+	(void)state;
+	assert_ptr_equal(sleep_again(), handler);
+	assert_int_equal(told(handler, 0), CRD(CRD_OBJ, RIGHTS_ALL, 0, SECRET));
+	assert_int_equal(told(handler, ITEMS_MANY), CRD(CRD_OBJ, RIGHTS_ALL, 6, 0x1000));
+	finish_call();
+}
+
+/* Another server is called in the end: it is not told what the first was. */
+static void test_other_receiver(void **state)
+{
+	struct pd *server, *victim;
+	struct ec *handler;
+
+	(void)state;
+	send_much(&server);
+	victim = make_pd(1);
+	handler = make_ec(1, PD + 1, false);
+	handler->utcb->translate = CRD(CRD_OBJ, RIGHTS_ALL, SELECTOR_BITS, 0);
+	handler->utcb->delegate = CRD(CRD_OBJ, RIGHTS_ALL, 6, 0x2000);
+	take(pd_root, PORTAL);
+	must(hypercall(CALL_CREATE_PT, 0, PORTAL, SEL_PD, EC + 1, 0, 0x1000), SUCCESS);
+	assert_ptr_equal(sleep_again(), handler);
+	assert_int_equal(told(handler, 0), 0);
+	assert_int_equal(told(handler, ITEMS_MANY), CRD(CRD_OBJ, RIGHTS_ALL, 6, 0x2000));
+	for (unsigned i = 0; i < 64; i++)
+		assert_non_null(space_object(&victim->obj, 0x2000 + i));
+	finish_call();
+}
+
+/* The server has taken back what the sender refers to, and uses its selector for others. */
+static void test_other_meaning(void **state)
+{
+	struct pd *server;
+	struct ec *handler = send_much(&server);
+
+	(void)state;
+	take(server, SECRET);
+	make_sm(2);
+	delegate(pd_root, SM + 2, server, SECRET);
+	assert_ptr_equal(sleep_again(), handler);
+	assert_int_equal(told(handler, 0), 0);
+	assert_int_equal(told(handler, ITEMS_MANY), CRD(CRD_OBJ, RIGHTS_ALL, 6, 0x1000));
+	finish_call();
+}
+
+/* Something else was taken: what was translated is still so. */
+static void test_same_meaning(void **state)
+{
+	struct pd *server;
+	struct ec *handler = send_much(&server);
+
+	(void)state;
+	make_sm(2);
+	delegate(pd_root, SM + 2, server, SECRET + 1);
+	take(server, SECRET + 1);
+	assert_ptr_equal(sleep_again(), handler);
+	assert_int_equal(told(handler, 0), CRD(CRD_OBJ, RIGHTS_ALL, 0, SECRET));
+	assert_int_equal(told(handler, ITEMS_MANY), CRD(CRD_OBJ, RIGHTS_ALL, 6, 0x1000));
+	finish_call();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unbound_migrates),
 		cmocka_unit_test(test_other_pd),
 		cmocka_unit_test(test_pd_ends),
+		cmocka_unit_test(test_nothing_to_take),
+		cmocka_unit_test(test_spared),
+		cmocka_unit_test(test_many_notices),
+		cmocka_unit_test(test_sent),
+		cmocka_unit_test(test_other_receiver),
+		cmocka_unit_test(test_other_meaning),
+		cmocka_unit_test(test_same_meaning),
 	};
 
 	fixture_seed();

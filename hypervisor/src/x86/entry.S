@@ -274,7 +274,8 @@ interrupt_in_kernel:
 	mov	%gs:CPU_CURRENT, %rax
 	cmp	%gs:CPU_IDLE, %rax
 	jne	2f
-	call	idle_leave
+	mov	%rax, %rdi
+	call	preempt
 	jmp	switch_to
 
 /*

@@ -31,7 +31,6 @@ bool exception_own_stack(struct regs *r);
 void thread_switch(struct ec *ec);
 struct ec *work(struct ec *ec);
 _Noreturn void idle_enter(void);
-struct ec *idle_leave(void);
 
 struct ec *exception(struct ec *self)
 {
@@ -101,7 +100,9 @@ void thread_switch(struct ec *ec)
 		mitigate_switch(false);
 		/* A GS that is loaded is the user's: its base may go. */
 		__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs\n\t"
-				 "swapgs; mov %0, %%gs; swapgs" : : "r"(0));
+				 "swapgs; mov %0, %%gs; swapgs"
+				 :
+				 : "r"(0));
 	}
 }
 
@@ -133,14 +134,6 @@ _Noreturn void idle_enter(void)
 	rcu_idle_enter(cpu);
 	for (;;)
 		__asm__ volatile("sti; hlt");
-}
-
-struct ec *idle_leave(void)
-{
-	struct cpu *cpu = this_cpu();
-
-	rcu_idle_leave(cpu);
-	return preempt(cpu->idle);
 }
 
 void ipi_handle(void)

@@ -257,6 +257,9 @@ void irq_handle(uint32_t vector)
 {
 	unsigned gsi = vector - VECTOR_GSI;
 
+	/* Idle it has read nothing: grace periods were not to wait for it. */
+	if (this_cpu()->current == this_cpu()->idle)
+		rcu_idle_leave(this_cpu());
 	if (gsi < GSIS && gsis[gsi].low & PIN_LEVEL)
 		gsi_mask(gsi, true);
 	/* What nobody may send a device may: it would block others. Others do not mind. */
