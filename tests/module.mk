@@ -118,7 +118,7 @@ $(eval $(call hv_unit,ipc,tests/unit/hv_machine.c))
 $(eval $(call hv_unit,death,tests/unit/hv_machine.c))
 $(eval $(call hv_unit,meanwhile,tests/unit/hv_machine.c))
 
-$(foreach name,tsc smp,$(eval \
+$(foreach name,apic topology tsc smp,$(eval \
 	$(call unit,hv_$(name),tests/unit/hv_$(name).c,$(HV_FLAGS))))
 
 # The vCPUs' state, without the archive: each has fakes of its own.

@@ -24,7 +24,7 @@ void ec_set_work(struct ec *ec, struct ec *(*work)(struct ec *))
 
 struct ec *ec_alloc(struct pd *pd, uint32_t cpu)
 {
-	struct ec *ec = slab_alloc(pd, SLAB_EC);
+	struct ec *ec = slab_alloc(pd, OBJECT_EC);
 
 	if (!ec)
 		return NULL;

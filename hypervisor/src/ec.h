@@ -18,8 +18,6 @@
 #include "timeout.h"
 #include "x86/cpu.h"
 
-struct ec;
-struct sm;
 struct vcpu;
 
 /* Portals: the way into a handler EC. */

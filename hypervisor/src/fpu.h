@@ -10,9 +10,6 @@
 
 #include "types.h"
 
-struct cpu;
-struct ec;
-struct pd;
 struct utcb;
 
 void fpu_init(struct cpu *cpu);

@@ -65,98 +65,122 @@ static unsigned order_at(const struct transfer *t, uint64_t at, uint64_t end)
 	return hip_has(HIP_MEM_KERNEL, phys, PAGE_SIZE << t->order) ? 0 : rights;
 }
 
-/*
- * One mapping more, of the largest block that is free of what comes next; or past
- * what the source has not, or the target has already. `one`: order 0, and not from
- * the kernel.
- */
-[[gnu::always_inline]] static inline enum status transfer(struct transfer *t, bool one)
+/* A mapping more, of 2^order from `done` on, where there is room: at `e`, if that is known. */
+[[gnu::always_inline]] static inline enum status derive(struct transfer *t, struct mapping *parent,
+							uint8_t rights, uint32_t attributes,
+							unsigned order, uint64_t *e)
 {
 	enum crd_type type = t->type;
-	struct tree *from = pd_space(t->kernel && !one ? &pd_kernel : t->from, type);
-	struct tree *to = pd_space(t->to, type);
-	uint64_t end = one ? 1 : 1ul << t->order, key = t->source + (one ? 0 : t->done);
-	uint64_t at, base, *e;
-	struct mapping *parent = &mapping_kernel, *m;
-	uint32_t attributes = 0;
-	unsigned order = 0;
-	uint8_t rights = 0;
+	struct mapping *m = slab_alloc(t->to, SLAB_MAPPING);
 	enum status s;
 
-	if (!one && t->kernel && type != CRD_OBJ) {
-		rights = take_from_kernel(t, &attributes);
-	} else {
-		parent = space_find(from, key);
-		if (!one && !parent && (parent = space_next(from, key, t->source + end - 1)))
-			key = parent->base;
-		if (likely(parent))
-			rights = parent->rights & t->rights;
-		if (!one && parent && mapping_last(parent) - t->source < end)
-			end = mapping_last(parent) - t->source + 1;
-	}
-	if (unlikely(!rights)) {
-		t->done = end;
-		return SUCCESS;
-	}
-	at = one ? 0 : key - t->source;
-	base = t->target + at;
-	order = one ? 0 : order_at(t, at, end);
-	e = one ? tree_near(to, base) : NULL;
-	m = likely(e) ? (struct mapping *)*e : space_next(to, base, base + (1ul << order) - 1);
-	if (unlikely(m)) {
-		if (one || m->base <= base) {
-			t->done = mapping_last(m) + 1 - t->target;
-			return SUCCESS;
-		}
-		order = 63 - (unsigned)__builtin_clzl(m->base - base);
-	}
-	m = slab_alloc(t->to, SLAB_MAPPING);
-	t->done = at;
 	if (unlikely(!m))
 		return OUT_OF_MEMORY;
 	m->parent = parent;
-	m->frame = parent->frame + (type == CRD_OBJ ? 0 : key - parent->base);
+	m->frame = parent->frame + (type == CRD_OBJ ? 0 : t->source + t->done - parent->base);
 	m->object_type = parent->object_type;
-	m->base = base;
+	m->base = t->target + t->done;
 	m->pd = t->to;
 	m->type = (uint8_t)type;
 	m->rights = rights;
 	m->order = (uint8_t)order;
 	m->flags = (t->flags & MAPPING_OTHERS) | MAPPING_HOST | attributes |
 		   (parent->flags & MAPPING_TYPE);
-	s = mapping_settle(to, e, m, type, rights);
+	s = mapping_settle(pd_space(t->to, type), e, m, type, rights);
 	if (likely(s == SUCCESS)) {
 		t->got = rights;
-		t->done = at + (1ul << order);
+		t->done += 1ul << order;
 	}
 	return s;
+}
+
+/* What the source has next of the range, or NULL; where that is and, if before `end`, ends. */
+static struct mapping *next_source(struct transfer *t, uint64_t *end)
+{
+	struct tree *from = pd_space(t->kernel ? &pd_kernel : t->from, t->type);
+	uint64_t key = t->source + t->done;
+	struct mapping *m = space_find(from, key);
+
+	if (!m)
+		m = space_next(from, key, t->source + *end - 1);
+	if (!m)
+		return NULL;
+	if (m->base > key)
+		t->done = m->base - t->source;
+	if (mapping_last(m) - t->source < *end)
+		*end = mapping_last(m) - t->source + 1;
+	return m;
+}
+
+/*
+ * The largest block that the source has, and the target has room for, of what comes
+ * next; or past what the one has not, or the other has already.
+ */
+static enum status transfer(struct transfer *t)
+{
+	struct mapping *parent = &mapping_kernel, *m;
+	uint64_t end = 1ul << t->order, base;
+	uint32_t attributes = 0;
+	uint8_t rights = 0;
+	unsigned order;
+
+	if (t->kernel && t->type != CRD_OBJ) {
+		rights = take_from_kernel(t, &attributes);
+	} else {
+		parent = next_source(t, &end);
+		rights = parent ? parent->rights & t->rights : 0;
+	}
+	if (!rights) {
+		t->done = end;
+		return SUCCESS;
+	}
+	base = t->target + t->done;
+	order = order_at(t, t->done, end);
+	m = space_next(pd_space(t->to, t->type), base, base + (1ul << order) - 1);
+	if (m && m->base <= base) {
+		t->done = mapping_last(m) + 1 - t->target;
+		return SUCCESS;
+	}
+	if (m)
+		order = 63 - (unsigned)__builtin_clzl(m->base - base);
+	return derive(t, parent, rights, attributes, order, NULL);
+}
+
+/* The same for a range of one, which is not the kernel's. */
+[[gnu::always_inline]] static inline enum status transfer_one(struct transfer *t)
+{
+	struct tree *to = pd_space(t->to, t->type);
+	struct mapping *parent = space_find(pd_space(t->from, t->type), t->source);
+	uint64_t *e = tree_near(to, t->target);
+	uint8_t rights = likely(parent) ? parent->rights & t->rights : 0;
+
+	t->done = 0;
+	if (unlikely(!rights || (e ? *e : (uint64_t)space_next(to, t->target, t->target)))) {
+		t->done = 1;
+		return SUCCESS;
+	}
+	return derive(t, parent, rights, 0, 0, e);
 }
 
 enum status mapping_delegate(struct transfer *t)
 {
 	enum status s = SUCCESS;
 
-	lock(&mdb_lock);
+	guard(&mdb_lock);
 	while (!t->to->object.dying && s == SUCCESS && !(t->done >> t->order)) {
-		s = transfer(t, false);
+		s = transfer(t);
 		t->left -= STEPS_PIECE;
 		if (t->left < 0 && !(t->done >> t->order) && s == SUCCESS)
 			s = AGAIN;
 	}
-	unlock(&mdb_lock);
 	return s;
 }
 
 [[gnu::always_inline]] static inline enum status delegate_one(struct transfer *t)
 {
-	enum status s = SUCCESS;
-
 	t->left -= STEPS_PIECE;
-	lock(&mdb_lock);
-	if (likely(!t->to->object.dying))
-		s = transfer(t, true);
-	unlock(&mdb_lock);
-	return s;
+	guard(&mdb_lock);
+	return likely(!t->to->object.dying) ? transfer_one(t) : SUCCESS;
 }
 
 static struct item read(const struct utcb *u, unsigned i)

@@ -11,8 +11,6 @@
 
 #include "types.h"
 
-struct ec;
-struct pd;
 struct progress;
 
 /* Word 0 as the receiver gets it: counts cut to what fits. */

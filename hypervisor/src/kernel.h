@@ -5,9 +5,6 @@
 
 #include "types.h"
 
-struct cpu;
-struct sm;
-
 /* Whose capability is the right to suspend. */
 extern struct sm *sm_suspend;
 

@@ -176,15 +176,13 @@ static void print_registers(const struct regs *regs)
 
 void panic_exception(const struct regs *regs, const char *format, ...)
 {
-	uint32_t nobody = NOBODY;
 	const struct cpu *me = this_cpu();
 	va_list arguments;
 
 	/* Only one CPU gets past this, and only once. */
 	__asm__ volatile("cli");
-	if (!__atomic_compare_exchange_n(&panicking, &nobody, me->id, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_SEQ_CST)) {
-		if (nobody == me->id)
+	if (!atomic_replace(&panicking, NOBODY, me->id)) {
+		if (panicking == me->id)
 			print("panic: again\npanic: end\n");
 		halt_forever();
 	}

@@ -158,29 +158,22 @@ void mapping_unfix(struct mapping *m)
 
 uint64_t mapping_frame(struct pd *pd, uint64_t address)
 {
-	uint64_t page = address >> PAGE_BITS, frame;
+	uint64_t page = address >> PAGE_BITS;
 
-	lock(&mdb_lock);
+	guard(&mdb_lock);
 	const struct mapping *m = space_find(&pd->mem, page);
 
-	frame = m ? m->frame + (page - m->base) : 0;
-	unlock(&mdb_lock);
-	return frame;
+	return m ? m->frame + (page - m->base) : 0;
 }
 
 uint64_t mapping_lookup(struct pd *pd, uint64_t crd)
 {
-	uint64_t found = 0;
-
 	if (CRD_TYPE(crd) == CRD_NULL)
 		return 0;
-	lock(&mdb_lock);
+	guard(&mdb_lock);
 	const struct mapping *m = space_find(pd_space(pd, CRD_TYPE(crd)), CRD_BASE(crd));
 
-	if (m && m->rights)
-		found = CRD(m->type, m->rights, m->order, m->base);
-	unlock(&mdb_lock);
-	return found;
+	return m && m->rights ? CRD(m->type, m->rights, m->order, m->base) : 0;
 }
 
 static uint64_t aligned(uint64_t n, unsigned order)

@@ -20,8 +20,6 @@
 #include "object.h"
 #include "tree.h"
 
-struct pd;
-
 /*
  * These are no statuses of a call. It was interrupted, and goes on where it was when it is
  * made again.

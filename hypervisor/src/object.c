@@ -35,10 +35,8 @@ static void destroy_later(struct deferred *d)
 	};
 	struct object *o = container_of(d, struct object, deferred);
 	struct pd *owner = o->owner;
-	uint32_t refs = REFS_QUEUED;
 
-	if (!__atomic_compare_exchange_n(&o->refs, &refs, 0, false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_RELAXED)) {
+	if (!atomic_replace(&o->refs, REFS_QUEUED, 0)) {
 		if (__atomic_sub_fetch(&o->refs, REFS_QUEUED, __ATOMIC_ACQ_REL) == 0)
 			queue(o);
 		return;
@@ -50,10 +48,7 @@ static void destroy_later(struct deferred *d)
 
 static void queue(struct object *o)
 {
-	uint32_t none = 0;
-
-	if (__atomic_compare_exchange_n(&o->refs, &none, REFS_QUEUED, false, __ATOMIC_ACQ_REL,
-					__ATOMIC_RELAXED))
+	if (atomic_replace(&o->refs, 0, REFS_QUEUED))
 		rcu_defer(&o->deferred, destroy_later);
 }
 

@@ -11,17 +11,6 @@
 #include "rcu.h"
 #include "slab.h"
 
-enum object_type {
-	OBJECT_PD = 1,
-	OBJECT_EC,
-	OBJECT_SC,
-	OBJECT_PT,
-	OBJECT_SM,
-	OBJECT_NONE, /* of a capability without rights, which no call is to find */
-};
-
-struct pd;
-
 struct object {
 	uint8_t type;	  /* enum object_type; constant */
 	uint8_t dying;	  /* its last capability is gone */
@@ -50,12 +39,10 @@ static inline void object_init(struct object *o, enum object_type type, struct p
 		object_get((struct object *)owner); /* which it begins with */
 }
 
-static_assert(OBJECT_SM - OBJECT_PD == SLAB_SM - SLAB_PD);
-
 /* The memory of a new one, of which only this is set; NULL: there is none. */
 static inline void *object_alloc(struct pd *owner, enum object_type type)
 {
-	struct object *o = slab_alloc(owner, type - OBJECT_PD + SLAB_PD);
+	struct object *o = slab_alloc(owner, type);
 
 	if (o)
 		object_init(o, type, owner);

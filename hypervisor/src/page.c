@@ -23,7 +23,7 @@ static void put(struct frame *f, unsigned order)
 {
 	f->state = STATE_FREE;
 	f->order = (uint8_t)order;
-	list_append(pool.free[order].next, frame_page(f));
+	list_prepend(&pool.free[order], frame_page(f));
 }
 
 static void take(struct frame *f)
@@ -114,7 +114,6 @@ void page_free(struct pd *payer, void *page, unsigned order)
 	assert(f->state == STATE_USED && f->order == order);
 	if (payer)
 		quota_give(&payer->quota, 1u << order);
-	lock(&pool.lock);
+	guard(&pool.lock);
 	join(f, order);
-	unlock(&pool.lock);
 }

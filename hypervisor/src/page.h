@@ -8,8 +8,6 @@
 
 #include "rcu.h"
 
-struct pd;
-
 /* Where the pool is mapped (tests have it elsewhere); where the image is. */
 #ifndef POOL_BASE
 #define POOL_BASE 0xffffff0000000000ul /* PML4 slot 510 */

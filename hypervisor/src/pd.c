@@ -62,7 +62,7 @@ enum status pd_create(struct pd **out, struct pd *owner, uint64_t quota)
 
 	if (owner != &pd_kernel && !quota_pass(&owner->quota, quota))
 		return NO_QUOTA;
-	pd = slab_alloc(owner, SLAB_PD);
+	pd = slab_alloc(owner, OBJECT_PD);
 	if (!pd) {
 		quota_return(&owner->quota, quota);
 		return OUT_OF_MEMORY;

@@ -6,8 +6,6 @@
 
 #include "mapping.h"
 
-struct cpu;
-
 enum { TREES = CRD_OBJ + PTABS };
 
 struct pd {
@@ -31,7 +29,7 @@ struct pd {
 	uint8_t clearing;	      /* and the type where that is */
 
 	struct lock slab_lock;
-	struct slab_cache slabs[SLABS];
+	struct list slabs[SLABS]; /* with room; by enum object_type */
 };
 
 /* The kernel's own: idle ECs, and what is nobody's. No user memory. */

@@ -7,8 +7,6 @@
 
 #include "types.h"
 
-struct cpu;
-
 struct deferred {
 	struct deferred *next;
 	void (*free)(struct deferred *);

@@ -5,9 +5,6 @@
 
 #include "object.h"
 
-struct cpu;
-struct ec;
-
 struct sc {
 	struct object object;
 	struct ec *ec;	   /* its EC; a reference until either dies */

@@ -10,11 +10,11 @@
 #include "sm.h"
 
 struct slab {
-	struct list link; /* in the cache's partial list, if not full */
+	struct list link; /* in `with_room`, if not full */
 	struct pd *pd;
-	struct slab_cache *cache;
-	void *free;    /* linked by their first word; NULL: full */
-	uint64_t used; /* objects in use */
+	struct list *with_room; /* of its kind */
+	void *free;		/* linked by their first word; NULL: full */
+	uint64_t used;		/* objects in use */
 };
 
 enum { FIRST = 64 }; /* offset of the first object; keeps alignment */
@@ -24,48 +24,46 @@ static_assert(sizeof(struct slab) <= FIRST);
 #define SLAB_SIZE(type) ((sizeof(struct type) + 15) & ~15ul)
 
 static const uint16_t sizes[SLABS] = {
-	[SLAB_MAPPING] = SLAB_SIZE(mapping), [SLAB_PD] = SLAB_SIZE(pd), [SLAB_EC] = SLAB_SIZE(ec),
-	[SLAB_SC] = SLAB_SIZE(sc),	     [SLAB_PT] = SLAB_SIZE(pt), [SLAB_SM] = SLAB_SIZE(sm),
+	[SLAB_MAPPING] = SLAB_SIZE(mapping), [OBJECT_PD] = SLAB_SIZE(pd),
+	[OBJECT_EC] = SLAB_SIZE(ec),	     [OBJECT_SC] = SLAB_SIZE(sc),
+	[OBJECT_PT] = SLAB_SIZE(pt),	     [OBJECT_SM] = SLAB_SIZE(sm),
 };
 
 void slab_init(struct pd *pd)
 {
-	for (unsigned i = 0; i < SLABS; i++) {
-		list_init(&pd->slabs[i].partial);
-		pd->slabs[i].size = sizes[i];
-	}
+	for (unsigned i = 0; i < SLABS; i++)
+		list_init(&pd->slabs[i]);
 }
 
 /* One slab more, and again. The lock is held. */
-[[gnu::noinline]] static void *grow(struct pd *pd, enum slab_kind kind)
+[[gnu::noinline]] static void *grow(struct pd *pd, enum object_type kind)
 {
-	struct slab_cache *cache = &pd->slabs[kind];
 	struct slab *s = page_alloc(pd, 0, false);
 
 	if (s) {
-		*s = (struct slab){.pd = pd, .cache = cache};
-		for (uint64_t at = FIRST; at + cache->size <= PAGE_SIZE; at += cache->size) {
+		*s = (struct slab){.pd = pd, .with_room = &pd->slabs[kind]};
+		for (uint64_t at = FIRST; at + sizes[kind] <= PAGE_SIZE; at += sizes[kind]) {
 			void **object = (void **)((char *)s + at);
 
 			*object = s->free;
 			s->free = object;
 		}
-		list_append(cache->partial.next, &s->link);
+		list_prepend(s->with_room, &s->link);
 	}
 	unlock(&pd->slab_lock);
 	return s ? slab_alloc(pd, kind) : NULL;
 }
 
-void *slab_alloc(struct pd *pd, enum slab_kind kind)
+void *slab_alloc(struct pd *pd, enum object_type kind)
 {
-	struct slab_cache *cache = &pd->slabs[kind];
+	struct list *with_room = &pd->slabs[kind];
 	struct slab *s;
 	void *object;
 
 	lock(&pd->slab_lock);
-	if (unlikely(list_empty(&cache->partial)))
+	if (unlikely(list_empty(with_room)))
 		return grow(pd, kind);
-	s = container_of(cache->partial.next, struct slab, link);
+	s = container_of(with_room->next, struct slab, link);
 	object = s->free;
 	s->free = *(void **)object;
 	s->used++;
@@ -80,14 +78,13 @@ void slab_free(void *object)
 	struct slab *s = (struct slab *)((uint64_t)object & ~PAGE_MASK);
 	struct pd *pd = s->pd;
 
-	lock(&pd->slab_lock);
+	guard(&pd->slab_lock);
 	if (unlikely(!s->free))
-		list_append(s->cache->partial.next, &s->link);
+		list_prepend(s->with_room, &s->link);
 	*(void **)object = s->free;
 	s->free = object;
 	if (unlikely(--s->used == 0)) {
 		list_unlink(&s->link);
 		page_free(pd, s, 0);
 	}
-	unlock(&pd->slab_lock);
 }

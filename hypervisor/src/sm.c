@@ -196,16 +196,14 @@ enum status sm_down(struct sm *sm, struct ec *ec, bool zero, uint64_t deadline)
 bool sm_dequeue(struct ec *ec)
 {
 	struct sm *sm = __atomic_load_n(&ec->sm, __ATOMIC_ACQUIRE);
-	bool queued = false;
 
-	if (sm) {
-		lock(&sm->lock);
-		queued = ec->sm == sm;
-		if (queued)
-			take(ec);
-		unlock(&sm->lock);
-	}
-	return queued;
+	if (!sm)
+		return false;
+	guard(&sm->lock);
+	if (ec->sm != sm)
+		return false;
+	take(ec);
+	return true;
 }
 
 /* Nobody can up it any more: who sleeps on it is told, a few at a time. */
@@ -214,18 +212,13 @@ void sm_unlink(struct object *o)
 	struct sm *sm = container_of(o, struct sm, object);
 
 	if (sm->gsi == SM_SIGNAL) {
-		for (unsigned i = 0; sm->interrupts && i < GSIS; i++) {
-			struct sm *its = sm;
-
-			__atomic_compare_exchange_n(&gsi_sm[i]->chain, &its, NULL, false,
-						    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-		}
-		lock(&sm->chain->lock);
+		for (unsigned i = 0; sm->interrupts && i < GSIS; i++)
+			(void)atomic_replace(&gsi_sm[i]->chain, sm, NULL);
+		guard(&sm->chain->lock);
 		list_remove(&sm->signals);
-		unlock(&sm->chain->lock);
 		return;
 	}
-	lock(&sm->lock);
+	guard(&sm->lock);
 	for (unsigned n = 0; !list_empty(&sm->waiters); n++) {
 		struct ec *ec = first(sm);
 
@@ -238,7 +231,6 @@ void sm_unlink(struct object *o)
 		set_status(ec, BAD_CAPABILITY);
 		ec_post(ec, PENDING_WAKE);
 	}
-	unlock(&sm->lock);
 }
 
 static inline uint64_t deadline(const struct ec *self)

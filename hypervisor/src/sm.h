@@ -10,8 +10,6 @@
 
 #include "object.h"
 
-struct ec;
-
 /* In `gsi` of those that belong to no interrupt. */
 enum {
 	SM_NO_GSI = ~0u,

@@ -9,8 +9,6 @@
 
 #include "x86/cpu.h"
 
-struct ec;
-
 /*
  * One register after the other: the compiler would load many at once, and then
  * save and restore its own around that on every path, used or not.

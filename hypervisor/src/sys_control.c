@@ -40,9 +40,8 @@ struct ec *sys_revoke(uint64_t id, struct ec *self)
 	return syscall_done(self, SUCCESS);
 }
 
-static enum status lookup(struct ec *self, void *none)
+static enum status lookup(struct ec *self, void *)
 {
-	(void)none;
 	self->regs.rsi = mapping_lookup(self->pd, self->regs.rsi);
 	return SUCCESS;
 }

@@ -68,15 +68,14 @@ static void *make_sc(struct ec *self, struct pd *owner)
 	const struct regs *r = &self->regs;
 	struct ec *ec = pd_object(self->pd, r->rdx, OBJECT_EC, EC_BIND_SC);
 	unsigned priority = QPD_PRIORITY(r->rax);
-	struct sc *sc, *none = NULL;
+	struct sc *sc;
 
 	if (priority < PRIORITY_MIN || priority > PRIORITY_MAX || !QPD_QUANTUM(r->rax))
 		return failed(BAD_PARAMETER);
 	if (!ec || !ec->global || ec->own_sc || ec->dead)
 		return failed(BAD_CAPABILITY);
 	sc = sc_create(owner, ec, priority, QPD_QUANTUM(r->rax));
-	if (sc && !__atomic_compare_exchange_n(&ec->own_sc, &none, sc, false, __ATOMIC_ACQ_REL,
-					       __ATOMIC_RELAXED)) {
+	if (sc && !atomic_replace(&ec->own_sc, NULL, sc)) {
 		object_put(&sc->object);
 		return failed(BAD_CAPABILITY);
 	}

@@ -7,8 +7,6 @@
 
 #include "x86/tsc.h"
 
-struct cpu;
-
 struct timeout {
 	uint64_t deadline; /* TSC */
 	struct timeout *parent, *left, *right;

@@ -27,6 +27,15 @@
 
 #define aligned_to(n) __attribute__((aligned(n)))
 
+/* What is there becomes `to`, if it is `from`; else false. */
+#define atomic_replace(at, from, to) __sync_bool_compare_and_swap(at, from, to)
+
+/* What everything is about, for headers that only point at it. */
+struct cpu;
+struct ec;
+struct pd;
+struct sm;
+
 /* Of what a program may have any number of, between two looks for interrupts. */
 enum { AT_ONCE = 16 };
 
@@ -54,6 +63,11 @@ static inline void list_append(struct list *head, struct list *l)
 	l->prev = head->prev;
 	head->prev->next = l;
 	head->prev = l;
+}
+
+static inline void list_prepend(struct list *head, struct list *l)
+{
+	list_append(head->next, l);
 }
 
 /* For an element that will be inserted again before it is removed again. */
@@ -102,3 +116,12 @@ static inline void unlock(struct lock *l)
 {
 	__atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
 }
+
+static inline void unlock_guard(struct lock *const *l)
+{
+	unlock(*l);
+}
+
+/* From here to the end of the block, however that is left. */
+#define guard(l) \
+	__attribute__((unused, cleanup(unlock_guard))) struct lock *const guarded = (lock(l), l)

@@ -118,7 +118,7 @@ static void chain_with_death(unsigned who, bool last_sleeps)
 		assert_ptr_equal(ec, root_ec(EC + DEPTH));
 		assert_ptr_equal(down(0, tsc_now + 10000), root);
 	}
-	before = slab_live[SLAB_EC];
+	before = slab_live[OBJECT_EC];
 	for (unsigned i = 0; i < DEPTH; i++) {
 		ec = call(i);
 		assert_ptr_equal(ec, root_ec(EC + i));
@@ -154,7 +154,7 @@ static void chain_with_death(unsigned who, bool last_sleeps)
 	must(revoke(PORTAL + who), SUCCESS);
 	for (unsigned i = 0; i < 4; i++)
 		interrupts();
-	assert_int_equal(slab_live[SLAB_EC], before - 1 - last_sleeps);
+	assert_int_equal(slab_live[OBJECT_EC], before - 1 - last_sleeps);
 	machine_finish();
 }
 
@@ -180,8 +180,8 @@ static void test_ready_dies(void **state)
 	make_sm(0, 0);
 	make_thread(2, 4);
 	down(0, 0);
-	ecs = slab_live[SLAB_EC];
-	scs = slab_live[SLAB_SC];
+	ecs = slab_live[OBJECT_EC];
+	scs = slab_live[OBJECT_SC];
 	for (unsigned by = 0; by < 3; by++) {
 		make_thread(1, 2);
 		assert_ptr_equal(up(0), root_ec(EC + 2));
@@ -194,13 +194,13 @@ static void test_ready_dies(void **state)
 		interrupts();
 		interrupts();
 		interrupts();
-		assert_int_equal(slab_live[SLAB_EC], ecs);
+		assert_int_equal(slab_live[OBJECT_EC], ecs);
 		if (by == 0)
 			must(revoke(SC + 1), SUCCESS);
 		interrupts();
 		interrupts();
 		interrupts();
-		assert_int_equal(slab_live[SLAB_SC], scs);
+		assert_int_equal(slab_live[OBJECT_SC], scs);
 		down(0, 0);
 	}
 	machine_finish();
@@ -210,7 +210,7 @@ static void test_ready_dies(void **state)
 static void test_caller_dies(void **state)
 {
 	struct ec *root = machine_start(PAGES, 1, QUOTA);
-	unsigned before = slab_live[SLAB_EC];
+	unsigned before = slab_live[OBJECT_EC];
 
 	(void)state;
 	make_handler(0);
@@ -220,7 +220,7 @@ static void test_caller_dies(void **state)
 	assert_ptr_equal(reply(0), root);
 	interrupts();
 	interrupts();
-	assert_int_equal(slab_live[SLAB_EC], before + 1);
+	assert_int_equal(slab_live[OBJECT_EC], before + 1);
 	call(0);
 	must(reply(0), SUCCESS);
 	machine_finish();
@@ -230,7 +230,7 @@ static void test_caller_dies(void **state)
 static void test_dead_caller_sleeps_not(void **state)
 {
 	struct ec *root = machine_start(PAGES, 1, QUOTA);
-	unsigned before = slab_live[SLAB_EC];
+	unsigned before = slab_live[OBJECT_EC];
 
 	(void)state;
 	make_sm(0, 0);
@@ -241,7 +241,7 @@ static void test_dead_caller_sleeps_not(void **state)
 	assert_ptr_equal(reply(SM), root);
 	interrupts();
 	interrupts();
-	assert_int_equal(slab_live[SLAB_EC], before + 1);
+	assert_int_equal(slab_live[OBJECT_EC], before + 1);
 	machine_finish();
 }
 
@@ -434,10 +434,10 @@ static void test_reference_race(void **state)
 	pt = pt_create(pd_root, ec, 0, 0);
 	assert_non_null(pt);
 	run_grace_periods();
-	assert_int_equal(slab_live[SLAB_EC], 2 + 2);
+	assert_int_equal(slab_live[OBJECT_EC], 2 + 2);
 	object_put(&pt->object);
 	run_grace_periods();
-	assert_int_equal(slab_live[SLAB_EC], 2 + 1);
+	assert_int_equal(slab_live[OBJECT_EC], 2 + 1);
 	machine_finish();
 }
 
@@ -475,9 +475,9 @@ static void kill_from_afar(void)
 }
 
 /* While an SC is made its EC is killed; its CPU learns of it, and then the SC fails. */
-static bool kill_unstarted(enum slab_kind kind)
+static bool kill_unstarted(enum object_type kind)
 {
-	if (kind == SLAB_SC)
+	if (kind == OBJECT_SC)
 		revoke_own(EC + 2);
 	if (kind != SLAB_MAPPING)
 		return false;
@@ -496,7 +496,7 @@ static void test_create_sc_fails(void **state)
 	(void)state;
 	machine_start(PAGES, 2, QUOTA);
 	make_sm(0, 0);
-	before = slab_live[SLAB_EC];
+	before = slab_live[OBJECT_EC];
 	for (unsigned cpu = 0; cpu < 2; cpu++) {
 		make_ec(cpu, SEL_PD, true, cpu);
 		must(hypercall(CALL_CREATE_SC, 0, SM, SEL_PD, EC + cpu, QPD(1, 1000), 0),
@@ -518,7 +518,7 @@ static void test_create_sc_fails(void **state)
 		tick(1000);
 		interrupts();
 	}
-	assert_int_equal(slab_live[SLAB_EC], before);
+	assert_int_equal(slab_live[OBJECT_EC], before);
 	machine_finish();
 }
 
@@ -542,9 +542,9 @@ static void test_dies_in_call(void **state)
 /* On a CPU that is never idle, until no more PDs are left than these. */
 static void busy_until_gone(struct ec *busy, unsigned pds)
 {
-	for (unsigned n = 0; n < 100 && slab_live[SLAB_PD] != pds; n++)
+	for (unsigned n = 0; n < 100 && slab_live[OBJECT_PD] != pds; n++)
 		assert_ptr_equal(tick(50), busy);
-	assert_int_equal(slab_live[SLAB_PD], pds);
+	assert_int_equal(slab_live[OBJECT_PD], pds);
 }
 
 /* A PD with many objects; interrupts are wanted after each step from now on. */
@@ -601,7 +601,7 @@ static void test_dies_in_revoke(void **state)
 	poll_hook = kill_from_afar;
 	assert_ptr_equal(revoke(PD), root);
 	assert_null(poll_hook);
-	assert_int_equal(slab_live[SLAB_PD], 2);
+	assert_int_equal(slab_live[OBJECT_PD], 2);
 	busy_until_gone(root, 1);
 	machine_finish();
 }
@@ -700,11 +700,11 @@ static void test_long_quantum(void **state)
 		thread);
 	poll_period = 0;
 	revoke_own(PD);
-	for (unsigned n = 0; n < 100 && slab_live[SLAB_PD] != 1; n++) {
+	for (unsigned n = 0; n < 100 && slab_live[OBJECT_PD] != 1; n++) {
 		assert_true(this_cpu()->timer_armed - tsc_now <= 1ul << 34);
 		assert_ptr_equal(tick(this_cpu()->timer_armed - tsc_now), thread);
 	}
-	assert_int_equal(slab_live[SLAB_PD], 1);
+	assert_int_equal(slab_live[OBJECT_PD], 1);
 	machine_finish();
 }
 
@@ -801,7 +801,7 @@ static void test_dead_capability(void **state)
 	machine_finish();
 }
 
-static bool kill_while_delegating(enum slab_kind kind)
+static bool kill_while_delegating(enum object_type kind)
 {
 	static unsigned more = 50;
 
@@ -827,7 +827,7 @@ static void test_dies_in_create_pd(void **state)
 				   CRD(CRD_OBJ, RIGHTS_ALL, 7, 512), 100ul << 32, 0),
 			 root);
 	assert_null(slab_hook);
-	assert_int_equal(slab_live[SLAB_PD], 3);
+	assert_int_equal(slab_live[OBJECT_PD], 3);
 	busy_until_gone(root, 2);
 	machine_finish();
 }
@@ -896,10 +896,10 @@ static void test_loaded_tables(void **state)
 	assert_ptr_equal(tick(150), thread);
 	assert_ptr_equal(event(14), guest);
 	revoke_own(EC + 1);
-	assert_int_equal(slab_live[SLAB_PD], 2);
+	assert_int_equal(slab_live[OBJECT_PD], 2);
 	for (unsigned i = 0; i < 10; i++)
 		assert_ptr_equal(tick(50), guest);
-	assert_int_equal(slab_live[SLAB_PD], 1);
+	assert_int_equal(slab_live[OBJECT_PD], 1);
 	machine_finish();
 }
 
@@ -971,7 +971,7 @@ static void test_late_cpu(void **state)
 	cpu_now = 0;
 	for (unsigned i = 0; i < 100; i++) {
 		assert_ptr_equal(hypercall(CALL_CREATE_PD, 0, PD + 1, SEL_PD, 0, all, 0), root);
-		assert_int_equal(slab_live[SLAB_PD], 2);
+		assert_int_equal(slab_live[OBJECT_PD], 2);
 		assert_ptr_equal(root->resume, resume_work);
 		cpu_now = 2;
 		if (!rcu_busy(this_cpu()))

@@ -57,6 +57,11 @@ uint64_t fake_rdtsc(void)
 	return tsc_now;
 }
 
+uint64_t fake_physical_end(void)
+{
+	return 1ul << 40;
+}
+
 uint64_t fake_read_cr3(void)
 {
 	return cr3[cpu_now];

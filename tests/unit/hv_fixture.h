@@ -51,9 +51,10 @@ extern unsigned poll_period;
 extern void (*poll_hook)(void);
 /* Objects in use, of each kind. */
 extern unsigned slab_live[SLABS];
+unsigned slab_size(enum object_type kind);
 
 /* What happens before one is allocated, or NULL. True: there is no memory for it. */
-extern bool (*slab_hook)(enum slab_kind kind);
+extern bool (*slab_hook)(enum object_type kind);
 
 /* All that a PD holds goes, and ends. */
 void clear_pd(struct pd *pd);

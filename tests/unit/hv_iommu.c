@@ -183,7 +183,7 @@ static void test_dmar(void **state)
 static void test_dmar_wrong(void **state)
 {
 	(void)state;
-	for (unsigned n = 0; n < 7; n++) {
+	for (unsigned n = 0; n < 8; n++) {
 		good_dmar();
 		switch (n) {
 		case 0:
@@ -206,6 +206,9 @@ static void test_dmar_wrong(void **state)
 			break;
 		case 6: /* registers that are RAM */
 			put_unit(POOL_PHYS, false, 0);
+			break;
+		case 7: /* where none can be */
+			put_unit(fake_physical_end(), false, 0);
 			break;
 		}
 		assert_true(find(&vtd));

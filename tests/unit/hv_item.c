@@ -183,7 +183,7 @@ static void finish(void)
 	object_put(&from->object);
 	object_put(&to->object);
 	run_grace_periods();
-	assert_int_equal(slab_live[SLAB_PD], 0);
+	assert_int_equal(slab_live[OBJECT_PD], 0);
 	assert_int_equal(slab_live[SLAB_MAPPING], 0);
 }
 

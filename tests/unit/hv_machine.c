@@ -318,7 +318,7 @@ void machine_finish(void)
 	}
 	assert_true(quiet());
 	for (unsigned i = 0; i < SLABS; i++) {
-		bool idles = i == SLAB_EC || i == SLAB_SC;
+		bool idles = i == OBJECT_EC || i == OBJECT_SC;
 
 		assert_int_equal(slab_live[i], idles ? cpu_count : 0);
 	}

@@ -410,8 +410,8 @@ static void finish(void)
 		if (pds[i])
 			object_put(&pds[i]->object);
 	run_grace_periods();
-	assert_int_equal(slab_live[SLAB_PD], 0);
-	assert_int_equal(slab_live[SLAB_SM], 0);
+	assert_int_equal(slab_live[OBJECT_PD], 0);
+	assert_int_equal(slab_live[OBJECT_SM], 0);
 	assert_int_equal(slab_live[SLAB_MAPPING], 0);
 	assert_int_equal(pages_free(), free_before);
 }

@@ -94,7 +94,7 @@ static void delegate(struct pd *from, uint64_t source, struct pd *to, uint64_t t
 /* An SC that is bound to an EC, until its creation fails on another CPU. */
 static struct sc *bound;
 
-static bool unbind(enum slab_kind kind)
+static bool unbind(enum object_type kind)
 {
 	if (kind == SLAB_MAPPING) {
 		slab_hook = NULL;
@@ -217,7 +217,7 @@ static void test_pd_ends(void **state)
 		interrupts();
 	}
 	on_cpu(0);
-	assert_int_equal(slab_live[SLAB_PD], 1);
+	assert_int_equal(slab_live[OBJECT_PD], 1);
 	assert_ptr_equal(sleep_again(), root);
 	machine_finish();
 }
@@ -332,7 +332,7 @@ enum { SECRET = 0x123, ITEMS_MANY = 1 };
 static unsigned items_left;
 
 /* When some of many items have arrived. */
-static bool preempt_sender(enum slab_kind kind)
+static bool preempt_sender(enum object_type kind)
 {
 	if (kind == SLAB_MAPPING && --items_left == 0) {
 		slab_hook = NULL;

@@ -193,6 +193,39 @@ static void test_multiboot(void **state)
 	assert_false(multiboot_parse(MB2_MAGIC, MEMORY - 4));
 }
 
+/* Where no memory can be there is none: such an entry, whole or in part, is left out. */
+static void test_multiboot_beyond(void **state)
+{
+	const uint64_t end = fake_physical_end();
+	const struct {
+		uint64_t address, size;
+		bool good;
+	} range[] = {
+		{end - 0x200000, 0x200000, true},
+		{end, 0x200000, false},
+		{end - 0x100000, 0x100001, false},
+		{end * 2, 0x200000, false},
+		{0x100000, end, false},
+		{0x100000, ~0ul, false},
+		{-0x1000ul, 0x1000, false},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(range); i++) {
+		good_mb1();
+		put(INFO + 0x41c, 8, range[i].address);
+		put(INFO + 0x424, 8, range[i].size);
+		seal();
+		assert_true(multiboot_parse(MB1_MAGIC, INFO));
+		check_mem(HIP_MEM_AVAILABLE, 0, 0, 0x9fc00);
+		assert_int_equal(!!find_mem(HIP_MEM_AVAILABLE, 1), range[i].good);
+		if (range[i].good)
+			check_mem(HIP_MEM_AVAILABLE, 1, range[i].address, range[i].size);
+		check_mem(HIP_MEM_FRAMEBUFFER, 0, screen.address,
+			  find_mem(HIP_MEM_FRAMEBUFFER, 0)->size);
+	}
+}
+
 /* More than there is room for: the rest is left out. */
 static void test_multiboot_full(void **state)
 {
@@ -259,9 +292,8 @@ static void test_multiboot_nowhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_multiboot),
-		cmocka_unit_test(test_multiboot_nowhere),
-		cmocka_unit_test(test_multiboot_lies),
+		cmocka_unit_test(test_multiboot),	  cmocka_unit_test(test_multiboot_beyond),
+		cmocka_unit_test(test_multiboot_nowhere), cmocka_unit_test(test_multiboot_lies),
 		cmocka_unit_test(test_multiboot_full),
 	};
 

@@ -128,7 +128,7 @@ static void test_quota(void **state)
 	page_free(pd, b, 2);
 	object_put(&pd->object);
 	run_grace_periods();
-	assert_int_equal(slab_live[SLAB_PD], 0);
+	assert_int_equal(slab_live[OBJECT_PD], 0);
 }
 
 /* No number of pages moves a limit out of its range. */

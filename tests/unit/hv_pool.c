@@ -16,7 +16,7 @@
 #define slab_free  plain_slab_free
 void *poisoned_page_alloc(struct pd *payer, unsigned order, bool zero);
 void poisoned_page_free(struct pd *payer, void *page, unsigned order);
-void *plain_slab_alloc(struct pd *pd, enum slab_kind kind);
+void *plain_slab_alloc(struct pd *pd, enum object_type kind);
 void plain_slab_free(void *object);
 #include "../../hypervisor/src/slab.c"
 #undef page_alloc
@@ -31,12 +31,12 @@ void plain_slab_free(void *object);
 enum { LINKS = sizeof(struct list) };
 
 unsigned slab_live[SLABS];
-bool (*slab_hook)(enum slab_kind kind);
+bool (*slab_hook)(enum object_type kind);
 
 void page_init(uint64_t phys, uint64_t size);
 void *page_alloc(struct pd *payer, unsigned order, bool zero);
 void page_free(struct pd *payer, void *page, unsigned order);
-void *slab_alloc(struct pd *pd, enum slab_kind kind);
+void *slab_alloc(struct pd *pd, enum object_type kind);
 void slab_free(void *object);
 
 void page_init(uint64_t phys, uint64_t size)
@@ -76,7 +76,7 @@ void poisoned_page_free(struct pd *payer, void *page, unsigned order)
 	page_free(payer, page, order);
 }
 
-void *slab_alloc(struct pd *pd, enum slab_kind kind)
+void *slab_alloc(struct pd *pd, enum object_type kind)
 {
 	void *object = slab_hook && slab_hook(kind) ? NULL : plain_slab_alloc(pd, kind);
 
@@ -91,11 +91,16 @@ void *slab_alloc(struct pd *pd, enum slab_kind kind)
 void slab_free(void *object)
 {
 	struct slab *s = (struct slab *)((uint64_t)object & ~PAGE_MASK);
-	struct slab_cache *cache = s->cache;
+	enum object_type kind = (enum object_type)(s->with_room - s->pd->slabs);
 
-	__atomic_sub_fetch(&slab_live[cache - s->pd->slabs], 1, __ATOMIC_RELAXED);
-	__asan_poison_memory_region((char *)object + sizeof(void *), cache->size - sizeof(void *));
+	__atomic_sub_fetch(&slab_live[kind], 1, __ATOMIC_RELAXED);
+	__asan_poison_memory_region((char *)object + sizeof(void *), sizes[kind] - sizeof(void *));
 	plain_slab_free(object);
+}
+
+unsigned slab_size(enum object_type kind)
+{
+	return sizes[kind];
 }
 
 uint64_t pages_free(void)

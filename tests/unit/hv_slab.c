@@ -9,7 +9,7 @@ enum { PAGES = 4096, PDS = 3, OBJECTS = 2000, STEPS = 40000 };
 struct held {
 	unsigned char *p;
 	struct pd *pd;
-	enum slab_kind kind;
+	enum object_type kind;
 	unsigned char tag;
 };
 
@@ -17,7 +17,7 @@ static struct held held[OBJECTS];
 
 static unsigned size_of(const struct held *h)
 {
-	return h->pd->slabs[h->kind].size;
+	return slab_size(h->kind);
 }
 
 static void check(const struct held *h)
@@ -29,7 +29,7 @@ static void check(const struct held *h)
 static void take(struct held *h, struct pd **pds)
 {
 	h->pd = pds[rnd(PDS)];
-	h->kind = (enum slab_kind)rnd(SLABS);
+	h->kind = (enum object_type)rnd(SLABS);
 	h->p = slab_alloc(h->pd, h->kind);
 	assert_non_null(h->p);
 	assert_int_equal((uint64_t)h->p % 16, 0);
@@ -83,7 +83,7 @@ static void test_random(void **state)
 		object_put(&pds[i]->object);
 	}
 	run_grace_periods();
-	assert_int_equal(slab_live[SLAB_PD], 0);
+	assert_int_equal(slab_live[OBJECT_PD], 0);
 }
 
 /* A slab is full before a second page is taken, and goes when it is empty. */
@@ -94,8 +94,8 @@ static void test_exact(void **state)
 	(void)state;
 	fixture_init(PAGES, 1);
 	assert_int_equal(pd_create(&pd, &pd_kernel, 1000), SUCCESS);
-	for (enum slab_kind kind = 0; kind < SLABS; kind++) {
-		unsigned room = (unsigned)((PAGE_SIZE - 64) / pd->slabs[kind].size);
+	for (enum object_type kind = 0; kind < SLABS; kind++) {
+		unsigned room = (unsigned)((PAGE_SIZE - 64) / slab_size(kind));
 		void *p[64 + 1];
 
 		assert_true(room <= 64);

@@ -150,7 +150,7 @@ static void finish(uint64_t pages_before)
 {
 	object_put(&pd->object);
 	run_grace_periods();
-	assert_int_equal(slab_live[SLAB_PD], 0);
+	assert_int_equal(slab_live[OBJECT_PD], 0);
 	assert_int_equal(pages_free(), pages_before);
 }
 

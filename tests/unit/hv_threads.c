@@ -183,8 +183,8 @@ static void test_threads(void **state)
 	for (unsigned i = 0; i < PDS; i++)
 		object_put(&pds[i]->object);
 	run_grace_periods();
-	assert_int_equal(slab_live[SLAB_PD], 0);
-	assert_int_equal(slab_live[SLAB_SM], 0);
+	assert_int_equal(slab_live[OBJECT_PD], 0);
+	assert_int_equal(slab_live[OBJECT_SM], 0);
 	assert_int_equal(slab_live[SLAB_MAPPING], 0);
 	assert_int_equal(pages_free(), free_before);
 }

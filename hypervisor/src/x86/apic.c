@@ -14,6 +14,7 @@
 enum { APIC_ID = 0x20, APIC_VERSION = 0x30, APIC_TPR = 0x80, APIC_EOI = 0xb0 };
 enum { APIC_SPURIOUS = 0xf0, SPURIOUS_ENABLE = 1 << 8 };
 enum { APIC_ESR = 0x280, APIC_ICR = 0x300, APIC_ICR_HIGH = 0x310, ICR_PENDING = 1 << 12 };
+enum { PENDING_MAX = 1 << 16 }; /* looks: some milliseconds */
 enum { LVT_TIMER = 0x320, LVT_THERMAL = 0x330, LVT_COUNTER = 0x340, LVT_LINT0 = 0x350 };
 enum { LVT_LINT1 = 0x360, LVT_ERROR = 0x370, LVT_MASKED = 1 << 16, LVT_TSC_DEADLINE = 2 << 17 };
 enum { TIMER_INITIAL = 0x380, TIMER_CURRENT = 0x390, TIMER_DIVIDE = 0x3e0, DIVIDE_BY_1 = 0xb };
@@ -113,7 +114,8 @@ void apic_send(uint32_t to, uint32_t message)
 		__asm__ volatile("mfence; lfence" : : : "memory");
 		wrmsr(MSR_X2APIC + APIC_ICR / 16, (uint64_t)to << 32 | message);
 	} else if (registers) {
-		while (read(APIC_ICR) & ICR_PENDING)
+		/* One that never has sent the last is broken, but not waited for for ever. */
+		for (unsigned n = 0; read(APIC_ICR) & ICR_PENDING && n < PENDING_MAX; n++)
 			__builtin_ia32_pause();
 		write(APIC_ICR_HIGH, to << 24);
 		write(APIC_ICR, message);

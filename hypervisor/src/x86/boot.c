@@ -51,8 +51,9 @@ static bool has(uint32_t leaf, unsigned word, unsigned bit)
 /* The identity map of the boot page tables. */
 void *boot_memory(uint64_t phys, uint64_t size)
 {
-	uint64_t limit = 1ul << (ptab_host.levels_large == 2 ? 39 : 32);
+	uint64_t limit = 1ul << (ptab_host.levels_large == 2 ? 39 : 32), end = physical_end();
 
+	limit = limit < end ? limit : end;
 	return phys == 0 || phys >= limit || size > limit - phys ? NULL : (void *)phys;
 }
 

@@ -10,8 +10,6 @@
 
 #include "../types.h"
 
-struct cpu;
-
 enum {
 	HIP_HEAD = sizeof(struct hip) + HIP_CPUS * sizeof(struct hip_cpu),
 	HIP_MEMS = (PAGE_SIZE - HIP_HEAD) / sizeof(struct hip_mem), /* that a page has room for */

@@ -7,8 +7,6 @@
 
 #include "../types.h"
 
-struct cpu;
-
 extern struct hip *hip_page;
 
 enum { HIP_MEM_RESERVED = 2 }; /* a loader's type */

@@ -126,6 +126,14 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 	return there ? raw_cpuid(leaf, subleaf) : (struct cpuid){0};
 }
 
+/* The first address that no memory or device can have: SDM 2A, leaf 80000008H. */
+static inline uint64_t physical_end(void)
+{
+	unsigned bits = cpuid(0x80000008, 0).eax & 0xff;
+
+	return 1ul << (bits ? bits : 36);
+}
+
 #define PORT(bits, suffix)                                                           \
 	static inline void out##bits(uint16_t port, uint##bits##_t value)            \
 	{                                                                            \

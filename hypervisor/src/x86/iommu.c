@@ -52,7 +52,7 @@ void iommu_found(uint64_t phys, bool good, unsigned flags)
 
 	while (u < units + unit_count && u->phys != phys)
 		u++;
-	good = good && u < units + MAX_IOMMUS && !(phys & PAGE_MASK) &&
+	good = good && u < units + MAX_IOMMUS && !(phys & PAGE_MASK) && phys < physical_end() &&
 	       !hip_has(HIP_MEM_AVAILABLE, phys, UNIT_PAGES * PAGE_SIZE);
 	if (good && u == units + unit_count) {
 		unit_count++;
@@ -182,7 +182,6 @@ static void block(const struct pd *pd, uint32_t rid)
 
 enum status iommu_assign(struct pd *pd, uint64_t frame)
 {
-	enum status s = OUT_OF_MEMORY;
 	unsigned domain = 1;
 	uint32_t rid;
 	void *root;
@@ -196,30 +195,26 @@ enum status iommu_assign(struct pd *pd, uint64_t frame)
 	unlock(&mdb_lock);
 	if (!root)
 		return OUT_OF_MEMORY;
-	lock(&iommu_lock);
+	guard(&iommu_lock);
 	block(NULL, rid);
-	while (domain < iommu.domains && devices[domain].pd)
-		domain++;
-	if (domain < iommu.domains)
-		s = attach(domain, pd, (uint16_t)rid, pool_to_phys(root));
-	unlock(&iommu_lock);
-	return s;
+	while (devices[domain].pd)
+		if (++domain == iommu.domains)
+			return OUT_OF_MEMORY;
+	return attach(domain, pd, (uint16_t)rid, pool_to_phys(root));
 }
 
 void iommu_release(struct pd *pd)
 {
-	lock(&iommu_lock);
+	guard(&iommu_lock);
 	block(pd, SOURCE_UNKNOWN);
-	unlock(&iommu_lock);
 }
 
 void iommu_flush(const struct pd *pd)
 {
-	lock(&iommu_lock);
+	guard(&iommu_lock);
 	for (unsigned i = 1; i < iommu.domains; i++)
 		if (devices[i].pd == pd)
 			forget(CACHED_PAGES, i);
-	unlock(&iommu_lock);
 }
 
 enum status iommu_interrupt(unsigned gsi, uint32_t source, uint32_t apic_id, bool level,
@@ -232,23 +227,22 @@ enum status iommu_interrupt(unsigned gsi, uint32_t source, uint32_t apic_id, boo
 	*address = APIC_PHYS | (iommu.remap_interrupts ? 0 : apic_id << 12);
 	if (!iommu.remap_interrupts)
 		return SUCCESS;
-	lock(&iommu_lock);
+	guard(&iommu_lock);
 	e = iommu.vendor->interrupt(gsi, source, apic_id, level);
-	if (e.at) {
-		if (interrupts[gsi].entry) {
-			interrupts[gsi].entry[0] = 0;
-			forget(CACHED_INTERRUPT, interrupts[gsi].source);
-		}
-		interrupts[gsi].entry = e.at;
-		interrupts[gsi].source = source;
-		e.at[1] = e.high;
-		e.at[0] = e.low;
-		forget(CACHED_DEVICE, source); /* it may be its first */
-		forget(CACHED_INTERRUPT, source);
-		*address |= e.message;
+	if (!e.at)
+		return OUT_OF_MEMORY;
+	if (interrupts[gsi].entry) {
+		interrupts[gsi].entry[0] = 0;
+		forget(CACHED_INTERRUPT, interrupts[gsi].source);
 	}
-	unlock(&iommu_lock);
-	return e.at ? SUCCESS : OUT_OF_MEMORY;
+	interrupts[gsi].entry = e.at;
+	interrupts[gsi].source = source;
+	e.at[1] = e.high;
+	e.at[0] = e.low;
+	forget(CACHED_DEVICE, source); /* it may be its first */
+	forget(CACHED_INTERRUPT, source);
+	*address |= e.message;
+	return SUCCESS;
 }
 
 void iommu_start(bool again)

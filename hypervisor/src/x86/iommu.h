@@ -13,7 +13,6 @@
 #include "records.h"
 
 struct acpi_table;
-struct pd;
 
 enum {
 	MAX_IOMMUS = 32,

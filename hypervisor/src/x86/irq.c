@@ -218,12 +218,13 @@ enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned fla
 		flags = 0;
 	else if (!(flags & FLAG_GSI_MODE))
 		flags = g->mode;
-	lock(&irq_lock);
+	guard(&irq_lock);
 	s = iommu_interrupt(gsi, a ? a->source : device, cpus[cpu]->apic_id, flags & FLAG_GSI_LEVEL,
 			    address);
-	if (s == SUCCESS)
-		*data = vector;
-	if (s == SUCCESS && a) {
+	if (s != SUCCESS)
+		return s;
+	*data = vector;
+	if (a) {
 		/* Bits 19..4 of the address are the upper half's, whatever their meaning. */
 		g->high = (uint32_t)(*address << 12);
 		g->low = PIN_MASKED | vector | (flags & FLAG_GSI_LEVEL ? PIN_LEVEL : 0) |
@@ -231,8 +232,7 @@ enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned fla
 		set_pin(a, gsi - a->gsi, g->low, g->high);
 		*address = *data = 0;
 	}
-	unlock(&irq_lock);
-	return s;
+	return SUCCESS;
 }
 
 void gsi_mask(unsigned gsi, bool masked)
@@ -243,14 +243,13 @@ void gsi_mask(unsigned gsi, bool masked)
 
 	if (!g->low || !(g->low & PIN_MASKED) == !masked)
 		return;
-	lock(&irq_lock);
+	guard(&irq_lock);
 	reg = REG_PIN + 2 * (gsi - a->gsi);
 	/* Behind an IOMMU the APIC's EOI may not come to it. */
 	if (!masked && read(a, reg) & PIN_WAITS)
 		a->registers[EOI] = g->low & 0xff;
 	g->low = masked ? g->low | PIN_MASKED : g->low & ~(uint32_t)PIN_MASKED;
 	write(a, reg, g->low);
-	unlock(&irq_lock);
 }
 
 void irq_handle(uint32_t vector)

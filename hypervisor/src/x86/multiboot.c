@@ -7,6 +7,7 @@
 #include "../log.h"
 #include "boot.h"
 #include "hip.h"
+#include "insn.h"
 #include "kmem.h"
 #include "records.h"
 
@@ -18,13 +19,16 @@ enum { STRING_MAX = 1024, RANGE_SIZE = 24, RSDP_REVISION = 15 };
 
 /*
  * Ranges that continue the last one are joined with it: EFI maps are long. What
- * is empty, but for an address alone, or wraps is a lie.
+ * is empty, but for an address alone, or where no memory can be is a lie. (A
+ * screen's size is none.)
  */
 static void add(uint64_t address, uint64_t size, int type, uint64_t aux)
 {
 	struct hip_mem *last = &boot_info.mem[boot_info.mems] - 1;
+	uint64_t end = type == HIP_MEM_FRAMEBUFFER ? ~0ul : physical_end();
 
-	if ((!size && type != HIP_MEM_EFI) || size > ~address || boot_info.mems == LOADER_MEMS)
+	if ((!size && type != HIP_MEM_EFI) || address > end || size > end - address ||
+	    boot_info.mems == LOADER_MEMS)
 		log("boot: 0x%lx bytes at 0x%lx left out\n", size, address);
 	else if (boot_info.mems && type > 0 && last->type == (uint32_t)type &&
 		 last->address + last->size == address)

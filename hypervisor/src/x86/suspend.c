@@ -150,8 +150,7 @@ enum status suspend(uint64_t type_a, uint64_t type_b)
 
 	if (!machine_sleep.facs)
 		return BAD_FEATURE;
-	if (!__atomic_compare_exchange_n(&round, &nobody, nobody + cpu->id + 1, false,
-					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	if (!atomic_replace(&round, nobody, nobody + cpu->id + 1))
 		return TIMEOUT;
 	machine_sleep.type[0] = type_a;
 	machine_sleep.type[1] = type_b;

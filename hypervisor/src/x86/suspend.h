@@ -5,8 +5,6 @@
 
 #include "../types.h"
 
-struct cpu;
-
 /* Boot CPU: what the machine has for it. */
 void suspend_init(void);
 

@@ -5,7 +5,7 @@
 #include "hip.h"
 #include "insn.h"
 
-enum { LEAF_CACHES = 4, LEAF_TOPOLOGY = 0x0b, LEVEL_THREAD = 1 };
+enum { LEAF_CACHES = 4, LEAF_TOPOLOGY = 0x0b, LEVELS = 8, LEVEL_THREAD = 1 };
 enum { LEAF_HYBRID = 0x1a, HYBRID_CORE = 0x40, HYBRID_ATOM = 0x20 };
 enum { CPUID_HTT = 1 << 28 };	 /* 1, EDX */
 #define VENDOR_INTEL 0x756e6547u /* "Genu", leaf 0 EBX */
@@ -17,18 +17,18 @@ static unsigned bits_for(uint32_t count)
 }
 
 /* An APIC ID is package, core, thread: where the parts begin. The ID. */
-static uint32_t split(uint32_t leaves, bool intel, unsigned *core_at, unsigned *package_at)
+static uint32_t split(bool intel, unsigned *core_at, unsigned *package_at)
 {
-	struct cpuid r = cpuid(1, 0), t = {0};
+	struct cpuid r = cpuid(1, 0), t = cpuid(LEAF_TOPOLOGY, 0);
 	uint32_t threads = r.edx & CPUID_HTT ? r.ebx >> 16 & 0xff : 1;
+	unsigned cores = bits_for((cpuid(LEAF_CACHES, 0).eax >> 26) + 1);
 
-	if (leaves >= LEAF_TOPOLOGY)
-		t = cpuid(LEAF_TOPOLOGY, 0);
 	if (t.ebx) {
 		uint32_t id = t.edx;
 
 		/* A subleaf for each level, with the bits of it and those below. */
-		for (uint32_t level = 0; t.ecx >> 8 & 0xff; t = cpuid(LEAF_TOPOLOGY, ++level)) {
+		for (uint32_t level = 0; t.ecx >> 8 & 0xff && level < LEVELS;
+		     t = cpuid(LEAF_TOPOLOGY, ++level)) {
 			*package_at = t.eax & 31;
 			if ((t.ecx >> 8 & 0xff) == LEVEL_THREAD)
 				*core_at = t.eax & 31;
@@ -36,19 +36,19 @@ static uint32_t split(uint32_t leaves, bool intel, unsigned *core_at, unsigned *
 		return id;
 	}
 	*package_at = bits_for(threads);
-	if (intel && leaves >= LEAF_CACHES && threads > 1)
-		*core_at = *package_at - bits_for((cpuid(LEAF_CACHES, 0).eax >> 26) + 1);
+	if (intel && cores < *package_at)
+		*core_at = *package_at - cores;
 	return r.ebx >> 24;
 }
 
 struct hip_cpu topology_of_this_cpu(void)
 {
-	uint32_t leaves = cpuid(0, 0).eax, signature = cpuid(1, 0).eax;
+	uint32_t signature = cpuid(1, 0).eax;
 	uint32_t family = signature >> 8 & 15, model = signature >> 4 & 15;
 	bool intel = cpuid(0, 0).ebx == VENDOR_INTEL;
-	uint32_t kind = intel && leaves >= LEAF_HYBRID ? cpuid(LEAF_HYBRID, 0).eax >> 24 : 0;
+	uint32_t kind = intel ? cpuid(LEAF_HYBRID, 0).eax >> 24 : 0;
 	unsigned core_at = 0, package_at = 0;
-	uint32_t id = split(leaves, intel, &core_at, &package_at);
+	uint32_t id = split(intel, &core_at, &package_at);
 
 	if (family == 6 || family == 15)
 		model |= signature >> 12 & 0xf0;

@@ -21,7 +21,7 @@ enum { PART = 50, TRIES = 4 }; /* measure for 1/50 s: less than PIT_MASK */
 #define STANDS (1ul << 33)     /* ticks of the TSC: some seconds */
 
 enum { LEAF_FEATURES = 7, CPUID_TSC_ADJUST = 1 << 1 }; /* EBX */
-enum { LEAF_TSC = 0x15, LEAF_HYPERVISOR = 0x40000000, LEAF_HYPERVISOR_TSC = 0x40000010 };
+enum { LEAF_TSC = 0x15, LEAF_HYPERVISOR_TSC = 0x40000010 };
 
 uint32_t tsc_khz;
 
@@ -66,14 +66,11 @@ static uint32_t sample(uint64_t *tsc)
 /* kHz by CPUID, or 0. SDM 2A CPUID leaf 15H; the other is a convention. */
 static uint64_t cpuid_khz(void)
 {
-	struct cpuid r;
+	struct cpuid r = cpuid(LEAF_TSC, 0);
+	uint32_t khz = cpuid(LEAF_HYPERVISOR_TSC, 0).eax;
 
-	if (cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR &&
-	    cpuid(LEAF_HYPERVISOR, 0).eax >= LEAF_HYPERVISOR_TSC)
-		return cpuid(LEAF_HYPERVISOR_TSC, 0).eax;
-	if (cpuid(0, 0).eax < LEAF_TSC)
-		return 0;
-	r = cpuid(LEAF_TSC, 0);
+	if (cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR && khz)
+		return khz;
 	return r.eax ? (uint64_t)r.ecx * r.ebx / r.eax / 1000 : 0;
 }
 
@@ -116,7 +113,7 @@ void tsc_adjust(const struct cpu *cpu)
 {
 	uint64_t *a = &adjust[cpu->id];
 
-	if (cpuid(0, 0).eax >= LEAF_FEATURES && cpuid(LEAF_FEATURES, 0).ebx & CPUID_TSC_ADJUST) {
+	if (cpuid(LEAF_FEATURES, 0).ebx & CPUID_TSC_ADJUST) {
 		*a = cpu->idle ? *a + lost : rdmsr(MSR_TSC_ADJUST);
 		wrmsr(MSR_TSC_ADJUST, *a);
 	} else if (lost) {

@@ -5,8 +5,6 @@
 
 #include "../types.h"
 
-struct cpu;
-
 extern uint32_t tsc_khz;
 
 /* Boot CPU: measure it. */
