@@ -82,16 +82,17 @@ static enum status read_quota(struct ec *self, void *o)
 
 /*
  * Of an EC that does not run, its state as it is now. In `mtd`, qualifications
- * count only in an event.
+ * count only in an event: one that has come, or waits to.
  */
 static enum status copy_state(const struct ec *self, struct ec *ec, uint64_t mtd)
 {
+	bool waits = ec->resume == resume_work && ec->work == ipc_report;
 	struct utcb *u = self->utcb;
 
 	if (ec->ended || (ec->cpu != self->cpu && (cpus[ec->cpu]->current == ec || ec_is_vcpu(ec))))
 		return TIMEOUT;
 	if (ec_is_vcpu(ec)) {
-		if (!ec->callee)
+		if (!ec->callee && !waits)
 			ec->event = EVENT_VCPU_RECALL;
 		vcpu_ops->save(ec, u, mtd);
 		return SUCCESS;

@@ -320,7 +320,7 @@ extern char guest_fill_dr[], guest_read_dr[];
 static unsigned long exits_of[MAX_CPUS];
 
 /* Its next event is to be another CPU's. */
-static void send_to(struct utcb *u, unsigned cpu)
+static void send_to(struct utcb *u, unsigned long ec, unsigned cpu)
 {
 	uint64_t all = CRD(CRD_OBJ, RIGHTS_ALL, 8, 0);
 
@@ -329,7 +329,7 @@ static void send_to(struct utcb *u, unsigned cpu)
 	u->items = UTCB_ITEMS(0, 1);
 	SETUP(delegate(SEL_ROOT_PD, all, vm.pd));
 	u->items = 0;
-	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_MIGRATE, vm.ec), cpu, 0), SUCCESS);
+	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_MIGRATE, ec), cpu, 0), SUCCESS);
 }
 
 /* Wherever it is, it has all its registers, and is sent to the next CPU. */
@@ -353,7 +353,7 @@ static void send_on(struct utcb *u, unsigned event)
 	u->mtd = MTD_RIP_LEN | MTD_GPR_ACDB | MTD_TSC_AUX;
 	vm.cpu = (vm.cpu + 1) % cpus;
 	if (vm.count + 1 < MOVES) {
-		send_to(u, vm.cpu);
+		send_to(u, vm.ec, vm.cpu);
 		vm.sleep = false;
 	}
 }
@@ -455,6 +455,86 @@ static void migrate_end_portals(void)
 	end_on_the_move(BY_PORTALS);
 }
 
+/*
+ * Two vCPUs have one handler, which sleeps while it has the first's exit. The second
+ * waits, and what it waits to report it reports in the end, wherever that is.
+ */
+static unsigned long second, gate;
+
+static void hold(struct utcb *u, unsigned event)
+{
+	(void)u, (void)event;
+	EQUAL(sm_down(gate, 0), SUCCESS);
+}
+
+/* The first is held; the second has its startup before it, or a HLT. */
+static void make_waiting(bool startup)
+{
+	make_vm(boot_cpu, MTD_RIP_LEN);
+	gate = make_sm(0);
+	second = sel();
+	SETUP(create_vcpu(second, vm.pd, boot_cpu, 0));
+	run(guest_hlt, nothing, NULL);
+	if (!startup)
+		SETUP(create_sc(sel(), SEL_ROOT_PD, second, QPD(PRIORITY, 1000)));
+	vm.exit = hold;
+	wake_vm();
+	vm.exit = nothing;
+	if (startup)
+		SETUP(create_sc(sel(), SEL_ROOT_PD, second, QPD(PRIORITY, 1000)));
+	else
+		wake_vm();
+	EQUAL(vm.count, startup ? 1 : 2);
+}
+
+static void waiting_is_seen(bool startup)
+{
+	unsigned event = startup ? EVENT_VCPU_STARTUP : number(HLT);
+
+	make_waiting(startup);
+	my_utcb->exit_reason = 0;
+	EQUAL(vcpu_get_state(second, MTD_RIP_LEN), SUCCESS);
+	EQUAL(my_utcb->exit_reason, event);
+	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_RECALL, second), 1, 0), SUCCESS);
+	EQUAL(my_utcb->exit_reason, event);
+	SETUP(sm_up(gate));
+	EQUAL(vm.count, startup ? 3 : 4);
+	EQUAL(vm.last, number(HLT));
+}
+
+static void look_at_waiting(void)
+{
+	waiting_is_seen(true);
+	clean();
+	waiting_is_seen(false);
+}
+
+/* One that was not started has its startup before it as well. */
+static void look_at_new(void)
+{
+	make_vm(boot_cpu, MTD_RIP_LEN);
+	EQUAL(vcpu_get_state(vm.ec, MTD_RIP_LEN), SUCCESS);
+	EQUAL(my_utcb->exit_reason, EVENT_VCPU_STARTUP);
+	run(guest_hlt, nothing, NULL);
+	EQUAL(vm.count, 1);
+	EQUAL(vm.last, number(HLT));
+}
+
+static void migrate_waiting(void)
+{
+	unsigned other = (boot_cpu + 1) % cpus;
+
+	for (unsigned n = 0; n < 2; n++) {
+		make_waiting(n == 0);
+		exits_of[other] = make_exits(other);
+		send_to(my_utcb, second, other);
+		SETUP(sm_up(gate));
+		WAIT(vm.count == 3 + n);
+		EQUAL(vm.last, number(HLT));
+		clean();
+	}
+}
+
 const struct test vcpu_state_tests[] = {
 	{"vcpu.registers", registers, 0},
 	{"vcpu.all_state", all_state, 0},
@@ -463,7 +543,10 @@ const struct test vcpu_state_tests[] = {
 	{"vcpu.tsc", tsc, 0},
 	{"vcpu.tsc_stands", tsc_stands, 0},
 	{"vcpu.fpu", fpu, 0},
+	{"vcpu.look_at_new", look_at_new, 0},
+	{"vcpu.look_at_waiting", look_at_waiting, 0},
 	{"vcpu.migrate", migrate, 2},
+	{"vcpu.migrate_waiting", migrate_waiting, 2},
 	{"vcpu.migrate_end_ec", migrate_end_ec, 2},
 	{"vcpu.migrate_end_sc", migrate_end_sc, 2},
 	{"vcpu.migrate_end_pd", migrate_end_pd, 2},

@@ -177,6 +177,12 @@ static void alignment_check(void **state)
 	assert_int_equal(vmcs[VMCS_ENTRY_INTERRUPTION],
 			 INJECT_VALID | INJECT_EXCEPTION | VECTOR_AC);
 	assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], SHADOW_STI | BLOCKED_BY_NMI);
+
+	/* While an event was delivered there was no IRET, and the bit says nothing. */
+	vmcs[VMCS_GUEST_INTERRUPTIBILITY] = 0;
+	vmcs[VMCS_IDT_VECTORING] = INJECT_VALID | INJECT_SOFT_INTERRUPT | VECTOR_AC;
+	exception(VECTOR_AC | INJECT_EXCEPTION | NMI_UNBLOCKED);
+	assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], 0);
 }
 
 static void debug(uint64_t qualification, uint32_t type)

@@ -42,9 +42,15 @@ void vmx_use_debug(struct ec *ec)
 		vmx_set_primary(v, v->primary & ~PRIMARY_MOV_DR_EXITING);
 }
 
-static void block_nmis(void)
+/*
+ * IRET that faulted has ended the blocking of NMIs already, and will end it
+ * again. The bit says nothing where an event was being delivered (SDM 3C 28.2.3).
+ */
+static void block_nmis(uint64_t info)
 {
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+	if (unlikely(info & NMI_UNBLOCKED) && !(vmread(VMCS_IDT_VECTORING) & INJECT_VALID))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
 }
 
 /*
@@ -85,8 +91,7 @@ static struct ec *exception(struct ec *ec)
 
 	if ((info & INJECT_TYPE) == INJECT_NMI)
 		return vcpu_nmi(ec);
-	if (info & NMI_UNBLOCKED)
-		block_nmis();
+	block_nmis(info);
 	switch (info & INJECT_VECTOR) {
 	case VECTOR_DB:
 		return debug_exception(ec, info);
@@ -143,16 +148,10 @@ static struct ec *mov_dr(struct ec *ec)
 	return ec;
 }
 
-/*
- * The VMM's; but if it was IRET that faulted, it has ended the blocking of NMIs
- * already (SDM 3C 28.2.3), and will end it again.
- */
 static struct ec *ept_violation(struct ec *ec)
 {
 	ec->fault_address = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
-	if (unlikely(vmread(VMCS_EXIT_QUALIFICATION) & NMI_UNBLOCKED) &&
-	    !(vmread(VMCS_IDT_VECTORING) & INJECT_VALID))
-		block_nmis();
+	block_nmis(vmread(VMCS_EXIT_QUALIFICATION));
 	return ipc_event(ec, REASON_EPT_VIOLATION);
 }
 
