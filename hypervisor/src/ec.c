@@ -211,6 +211,14 @@ static void end_early(struct ec *ec)
 	}
 }
 
+/* So is the end of the one that runs: it has the way free, if it has not got it from others. */
+static void hasten(struct cpu *cpu, const struct ec *ec)
+{
+	cpu->resched = 1;
+	if (cpu->sc == ec->own_sc)
+		cpu->sc->priority = PRIORITY_MAX;
+}
+
 /*
  * On its CPU. What it waits for that is no reply is over: a semaphore, a busy
  * handler. Those who wait for it learn that it is dead.
@@ -218,12 +226,14 @@ static void end_early(struct ec *ec)
 [[gnu::noinline]] static void kill(struct ec *ec)
 {
 	struct ec *callee = __atomic_load_n(&ec->callee, __ATOMIC_RELAXED);
+	struct cpu *cpu = this_cpu();
 
 	if (!ec->dead) {
 		/* Before `own_sc` is read: sc_cancel() */
 		__atomic_store_n(&ec->dead, 1, __ATOMIC_SEQ_CST);
 		ec->idle_on = IDLE_NOWHERE;
-		this_cpu()->resched |= ec == this_cpu()->current;
+		if (ec == cpu->current)
+			hasten(cpu, ec);
 		ec_set_work(ec, ec->home ? remote_return : ec_die);
 		/* A proxy, which comes back at any time. */
 		if (callee && callee->home == ec)
@@ -356,8 +366,13 @@ void ec_unlink(struct object *o)
 
 void ec_inbox(struct cpu *cpu)
 {
-	struct ec *ec = cpu->asked ?: __atomic_exchange_n(&cpu->inbox, NULL, __ATOMIC_ACQUIRE);
+	uint64_t now = __atomic_load_n(&rcu_epoch, __ATOMIC_RELAXED);
+	struct ec *ec = cpu->asked;
 
+	if (likely(!ec)) {
+		ec = __atomic_exchange_n(&cpu->inbox, NULL, __ATOMIC_SEQ_CST);
+		cpu->asked_epoch = now;
+	}
 	for (unsigned n = 0; ec && n < AT_ONCE; n++) {
 		struct ec *next = ec->inbox_next;
 

@@ -93,28 +93,36 @@ void rcu_run(struct cpu *cpu)
 	free_some(cpu);
 }
 
+/* A round: what a CPU does in it has a later epoch. */
+static void begin(struct rcu_wait *wait, uint32_t left)
+{
+	wait->began = __atomic_fetch_add(&rcu_epoch, 1, __ATOMIC_SEQ_CST);
+	wait->left = left;
+}
+
 bool rcu_hurry(struct rcu_wait *wait)
 {
-	uint64_t now = __atomic_load_n(&rcu_epoch, __ATOMIC_SEQ_CST);
 	struct cpu *self = this_cpu();
 	bool any = false, late = false;
 
 	if (!wait->left)
-		*wait = (struct rcu_wait){now, GRACE_ROUNDS};
+		begin(wait, GRACE_ROUNDS);
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		const struct cpu *cpu = cpus[i];
 		/* Asked for what may give up more. */
 		bool asked = __atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED) || cpu->asked;
+		bool busy = rcu_busy(cpu);
 
-		if (!asked && !rcu_busy(cpu))
+		if (!asked && !busy)
 			continue;
 		any = true;
-		late |= asked || cpu->waiting_epoch <= wait->began;
+		late |= (asked && cpu->asked_epoch <= wait->began) ||
+			(busy && cpu->waiting_epoch <= wait->began);
 		if (cpu != self)
 			ipi_send(i);
 	}
 	if (!late)
-		*wait = (struct rcu_wait){now, wait->left - 1};
+		begin(wait, wait->left - 1);
 	self->resched |= any;
 	return any;
 }

@@ -616,6 +616,33 @@ static unsigned left(const struct dying *dying)
 	return n;
 }
 
+/*
+ * A thread revokes itself, and in the same call wakes one that is more urgent and does not
+ * sleep again: it ends all the same, though its SC is kept.
+ */
+static void test_dies_unseen(void **state)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA), *urgent, *self;
+	unsigned before = slab_live[OBJECT_EC] + 1;
+
+	(void)state;
+	must(hypercall(CALL_CREATE_SM, 0, EC + 2, SEL_PD, 0, 0, 0), SUCCESS);
+	urgent = make_thread(4, 4);
+	assert_ptr_equal(hypercall(CALL_SM_CTRL, SM_DOWN, EC + 2, 0, 0, 0, 0), root);
+	self = make_thread(1, 3);
+	assert_ptr_equal(self, running());
+	assert_ptr_equal(hypercall(CALL_REVOKE, FLAG_REVOKE_SELF, 0,
+				   CRD(CRD_OBJ, RIGHTS_ALL, 2, EC), 0, 0, 0),
+			 urgent);
+	assert_int_equal(status_of(urgent), BAD_CAPABILITY);
+	for (unsigned n = 0; n < 20; n++) {
+		assert_ptr_equal(interrupts(), urgent);
+		assert_ptr_equal(tick(10), urgent);
+	}
+	assert_int_equal(slab_live[OBJECT_EC], before);
+	machine_finish();
+}
+
 /* Many objects end in steps, between which interrupts come in. */
 static void test_many_end(void **state)
 {
@@ -1033,6 +1060,7 @@ int main(void)
 		cmocka_unit_test(test_poor_pd),
 		cmocka_unit_test(test_dies_in_call),
 		cmocka_unit_test(test_dies_in_revoke),
+		cmocka_unit_test(test_dies_unseen),
 		cmocka_unit_test(test_dies_on_the_way_back),
 		cmocka_unit_test(test_long_quantum),
 		cmocka_unit_test(test_quantum),
