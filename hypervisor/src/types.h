@@ -27,6 +27,9 @@
 
 #define aligned_to(n) __attribute__((aligned(n)))
 
+/* Of a UTCB, which its program may change meanwhile: what is looked at is what is taken. */
+#define ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+
 /* What is there becomes `to`, if it is `from`; else false. */
 #define atomic_replace(at, from, to) __sync_bool_compare_and_swap(at, from, to)
 

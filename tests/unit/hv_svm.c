@@ -13,6 +13,7 @@
 
 #include "ec.h"
 #include "fpu.h"
+#include "hv_changing.h"
 #include "hv_parts.h"
 #include "x86/insn.h"
 #include "x86/svm.h"
@@ -296,6 +297,28 @@ static void breakpoints_take_registers(void **state)
 	assert_true(svm.vcpu.debugs);
 }
 
+static void load_debug(void)
+{
+	svm_load(&vcpu, &utcb, MTD_DR);
+}
+
+static void change(void)
+{
+	utcb.dr7 ^= (unsigned)rand() & 1;
+}
+
+/* Whatever else it says a moment later. */
+static void breakpoints_change(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 200; i++) {
+		utcb.dr7 = vmcb.dr7 = DR7_FIXED;
+		svm.vcpu.debugs = 0;
+		run_changing(load_debug, change);
+		assert_true(!(vmcb.dr7 & 1) || svm.vcpu.debugs);
+	}
+}
+
 static void length_where_known(void **state)
 {
 	(void)state;
@@ -319,6 +342,7 @@ int main(void)
 		cmocka_unit_test_setup(cpl_is_in_ss, setup),
 		cmocka_unit_test_setup(illegal_is_seen, setup),
 		cmocka_unit_test_setup(breakpoints_take_registers, setup),
+		cmocka_unit_test_setup(breakpoints_change, setup),
 		cmocka_unit_test_setup(length_where_known, setup),
 	};
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "fpu.h"
+#include "hv_changing.h"
 #include "log.h"
 #include "mapping.h"
 #include "page.h"
@@ -157,6 +158,30 @@ static void xcr0(void **state)
 	assert_false(taken(3, 0x100, 3));
 }
 
+static struct ec other = {.xcr0 = 1};
+static struct utcb changing_u;
+
+static void load_xsave(void)
+{
+	vcpu_load_xsave(&other, &changing_u, MTD_XSAVE);
+}
+
+static void change(void)
+{
+	changing_u.xcr0 = (unsigned)rand() & 0xff;
+	changing_u.xss = (unsigned)rand() & 0x1900;
+}
+
+/* It is what was looked at that is taken. */
+static void xcr0_changes(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 300; i++) {
+		run_changing(load_xsave, change);
+		assert_true(taken(other.xcr0, other.xss, 0xe7));
+	}
+}
+
 /* The registers take it at once if they are the vCPU's. */
 static void owner_is_switched(void **state)
 {
@@ -181,6 +206,7 @@ int main(void)
 		cmocka_unit_test(identifiers),
 		cmocka_unit_test(sleep_forgets),
 		cmocka_unit_test(xcr0),
+		cmocka_unit_test(xcr0_changes),
 		cmocka_unit_test(owner_is_switched),
 	};
 

@@ -16,6 +16,7 @@
 
 #include "ec.h"
 #include "fpu.h"
+#include "hv_changing.h"
 #include "hv_parts.h"
 #include "x86/vmx.h"
 
@@ -574,6 +575,35 @@ static void breakpoints_take_registers(void **state)
 	assert_true(vmx.vcpu.debugs);
 }
 
+static void load_dangerous(void)
+{
+	vmx_load(&vcpu, &utcb, MTD_DR | MTD_STA | MTD_INJ);
+}
+
+static void change(void)
+{
+	unsigned n = (unsigned)rand();
+
+	utcb.dr7 ^= n & 1;
+	utcb.activity = n >> 1 & 3;
+	utcb.inject = INJECT_VALID | (n >> 3 & 7 << 8) | 0x30;
+}
+
+/* What is dangerous is not loaded, whatever the UTCB says a moment later. */
+static void changing_utcb(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 60; i++) {
+		setup(NULL);
+		utcb.dr7 = vmx.dr7 = DR7_FIXED;
+		run_changing(load_dangerous, change);
+		assert_true(!(vmcs[VMCS_GUEST_DR7] & 1) || vmx.vcpu.debugs);
+		assert_true(vmcs[VMCS_GUEST_ACTIVITY] <= ACTIVITY_HLT ||
+			    vmcs[VMCS_GUEST_ACTIVITY] == 4);
+		assert_int_not_equal(vmcs[VMCS_ENTRY_INTERRUPTION] & INJECT_TYPE, 7 << 8);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -597,6 +627,7 @@ int main(void)
 		cmocka_unit_test_setup(rights_alone, setup),
 		cmocka_unit_test_setup(reserved_events, setup),
 		cmocka_unit_test_setup(breakpoints_take_registers, setup),
+		cmocka_unit_test(changing_utcb),
 	};
 
 	srand(1);

@@ -147,7 +147,7 @@ bool svm_illegal(const struct vmcb *b)
  */
 static void load_injection(struct ec *ec, struct svm *v, const struct utcb *u)
 {
-	uint32_t info = u->inject, type = info & INJECT_TYPE;
+	uint32_t info = ONCE(u->inject), type = info & INJECT_TYPE;
 	uint8_t window = (info & INJECT_INTERRUPT_WINDOW) != 0;
 
 	if (v->window != window) {
@@ -185,7 +185,7 @@ static NOINLINE void load_different(struct ec *ec, struct svm *v, const struct u
 	}
 	if (mtd & MTD_INJ)
 		load_injection(ec, v, u);
-	if (mtd & MTD_DR && u->dr7 & DR7_ENABLED)
+	if (mtd & MTD_DR && v->vmcb->dr7 & DR7_ENABLED)
 		svm_use_debug(ec);
 	if (mtd & MTD_TSC)
 		svm_add_tsc(ec, u->tsc_offset);
@@ -234,7 +234,7 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 		}
 	}
 	if ((mtd & MTD_INJ && (u->inject | v->window || svm_not_entered(ec))) ||
-	    (mtd & MTD_REST && vcpu_differs(ec, &v->vcpu, u, all, mtd)))
+	    (mtd & MTD_REST && vcpu_differs(ec, &v->vcpu, u, b->dr7, all, mtd)))
 		load_different(ec, v, u, all);
 }
 

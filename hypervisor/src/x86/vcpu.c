@@ -218,10 +218,12 @@ static bool xcr0_valid(uint64_t xcr0)
 void vcpu_load_xsave(struct ec *ec, const struct utcb *u, uint64_t mtd)
 {
 	if (mtd & MTD_XSAVE) {
-		if (xcr0_valid(u->xcr0))
-			ec->xcr0 = u->xcr0;
-		if (!(u->xss & ~fpu_xss))
-			ec->xss = u->xss;
+		uint64_t xcr0 = ONCE(u->xcr0), xss = ONCE(u->xss);
+
+		if (xcr0_valid(xcr0))
+			ec->xcr0 = xcr0;
+		if (!(xss & ~fpu_xss))
+			ec->xss = xss;
 		if (this_cpu()->fpu_owner == ec)
 			fpu_switch(ec);
 	}

@@ -75,11 +75,12 @@ static ALWAYS_INLINE void vcpu_save_kept(struct ec *ec, const struct vcpu *v, st
 		fpu_save(ec, u);
 }
 
-/* Of the state that seldom is different, or much work: is it? */
+/* Of the state that seldom is different, or much work: is it? dr7: as it is loaded. */
 static ALWAYS_INLINE bool vcpu_differs(const struct ec *ec, const struct vcpu *v,
-				       const struct utcb *u, uint64_t all, uint64_t mtd)
+				       const struct utcb *u, uint64_t dr7, uint64_t all,
+				       uint64_t mtd)
 {
-	return (mtd & MTD_DR && u->dr7 & DR7_ENABLED && !v->debugs) ||
+	return (mtd & MTD_DR && dr7 & DR7_ENABLED && !v->debugs) ||
 	       (mtd & MTD_TSC && u->tsc_offset) ||
 	       (mtd & MTD_TSC_AUX && u->tsc_aux != v->tsc_aux) ||
 	       (mtd & MTD_XSAVE && (u->xcr0 ^ ec->xcr0) | (u->xss ^ ec->xss)) ||

@@ -168,7 +168,7 @@ static ALWAYS_INLINE void save(struct ec *ec, struct utcb *u, uint64_t all, uint
 static void load_injection(struct ec *ec, struct vmx *v, const struct utcb *u, uint64_t mtd)
 {
 	enum { OTHER = 7 << 8, RESERVED = 1 << 8 };
-	uint32_t info = u->inject;
+	uint32_t info = ONCE(u->inject);
 	uint32_t windows = (info & INJECT_INTERRUPT_WINDOW ? PRIMARY_INTERRUPT_WINDOW : 0) |
 			   (info & INJECT_NMI_WINDOW ? PRIMARY_NMI_WINDOW : 0);
 
@@ -197,10 +197,11 @@ static void load_injection(struct ec *ec, struct vmx *v, const struct utcb *u, u
 static ALWAYS_INLINE void load_activity(struct vmx *v, const struct utcb *u)
 {
 	enum { ACTIVITY_INVALID = 4 };
+	uint32_t activity = ONCE(u->activity);
 
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, u->interruptibility);
-	if (unlikely(u->activity | v->activity)) {
-		v->activity = u->activity <= ACTIVITY_HLT ? u->activity : ACTIVITY_INVALID;
+	if (unlikely(activity | v->activity)) {
+		v->activity = activity <= ACTIVITY_HLT ? activity : ACTIVITY_INVALID;
 		vmwrite(VMCS_GUEST_ACTIVITY, v->activity);
 	}
 }
@@ -301,7 +302,7 @@ static NOINLINE void load_different(struct ec *ec, struct vmx *v, const struct u
 		load_injection(ec, v, u, mtd);
 	if (mtd & MTD_CTRL)
 		load_controls(v, u);
-	if (mtd & MTD_DR && u->dr7 & DR7_ENABLED)
+	if (mtd & MTD_DR && v->dr7 & DR7_ENABLED)
 		vmx_use_debug(ec);
 	if (mtd & MTD_EFER && u->efer != v->efer) {
 		v->efer = u->efer;
@@ -365,7 +366,8 @@ static ALWAYS_INLINE void load(struct ec *ec, const struct utcb *u, uint64_t all
 	if ((mtd & MTD_INJ && (unlikely(u->inject | (v->primary & PRIMARY_WINDOWS)) ||
 			       unlikely(vmx_not_entered(ec)))) ||
 	    (mtd & MTD_EFER && u->efer != v->efer) || (mtd & MTD_PDPTE && pae_paging(v)) ||
-	    (mtd & (MTD_KEPT | MTD_DR | MTD_CTRL) && vcpu_differs(ec, &v->vcpu, u, all, mtd)))
+	    (mtd & (MTD_KEPT | MTD_DR | MTD_CTRL) &&
+	     vcpu_differs(ec, &v->vcpu, u, v->dr7, all, mtd)))
 		load_different(ec, v, u, all);
 }
 
