@@ -366,13 +366,15 @@ void ec_unlink(struct object *o)
 
 void ec_inbox(struct cpu *cpu)
 {
-	uint64_t now = __atomic_load_n(&rcu_epoch, __ATOMIC_RELAXED);
-	struct ec *ec = cpu->asked;
+	struct ec *ec;
 
-	if (likely(!ec)) {
-		ec = __atomic_exchange_n(&cpu->inbox, NULL, __ATOMIC_SEQ_CST);
-		cpu->asked_epoch = now;
+	if (!cpu->asked) {
+		cpu->asked_epoch = __atomic_load_n(&rcu_epoch, __ATOMIC_SEQ_CST);
+		/* Until it is done it can be seen here or there. */
+		__atomic_store_n(&cpu->asked, cpu->inbox, __ATOMIC_SEQ_CST);
+		cpu->asked = __atomic_exchange_n(&cpu->inbox, NULL, __ATOMIC_SEQ_CST);
 	}
+	ec = cpu->asked;
 	for (unsigned n = 0; ec && n < AT_ONCE; n++) {
 		struct ec *next = ec->inbox_next;
 
@@ -381,8 +383,7 @@ void ec_inbox(struct cpu *cpu)
 		object_put(&ec->object);
 		ec = next;
 	}
-	if (unlikely(ec || cpu->asked)) {
-		cpu->asked = ec;
+	__atomic_store_n(&cpu->asked, ec, __ATOMIC_RELEASE);
+	if (unlikely(ec || cpu->inbox))
 		ipi_send(cpu->id); /* for these, or what has come meanwhile */
-	}
 }

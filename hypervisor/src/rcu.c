@@ -48,11 +48,12 @@ static void end(struct cpu *cpu)
 /* What is over, but not too much at once: there is more, after interrupts. */
 static void free_some(struct cpu *cpu)
 {
-	struct deferred *d;
+	struct deferred *d, *next;
 
 	for (unsigned n = 0; n < FREED && (d = cpu->over); n++) {
-		cpu->over = d->next;
+		next = d->next;
 		d->free(d);
+		__atomic_store_n(&cpu->over, next, __ATOMIC_RELEASE);
 	}
 	tlb_shootdown();
 	if (cpu->over) {
@@ -61,13 +62,19 @@ static void free_some(struct cpu *cpu)
 	}
 }
 
+/* An epoch: what has a later one began after this. */
+static uint64_t begin(void)
+{
+	return __atomic_add_fetch(&rcu_epoch, 1, __ATOMIC_SEQ_CST);
+}
+
 /* The batch waits from now on; CPUs in user mode for long must be asked. */
 static void start(struct cpu *cpu)
 {
 	cpu->waiting = cpu->deferred;
 	cpu->deferred = NULL;
 	cpu->deferred_count = 0;
-	cpu->waiting_epoch = __atomic_add_fetch(&rcu_epoch, 1, __ATOMIC_SEQ_CST);
+	cpu->waiting_epoch = begin();
 	__atomic_store_n(&cpu->quiescent, cpu->waiting_epoch, __ATOMIC_RELEASE);
 	for (uint32_t i = 0; i < cpu_count; i++)
 		if (__atomic_load_n(&cpus[i]->quiescent, __ATOMIC_RELAXED) < cpu->waiting_epoch)
@@ -93,36 +100,29 @@ void rcu_run(struct cpu *cpu)
 	free_some(cpu);
 }
 
-/* A round: what a CPU does in it has a later epoch. */
-static void begin(struct rcu_wait *wait, uint32_t left)
-{
-	wait->began = __atomic_fetch_add(&rcu_epoch, 1, __ATOMIC_SEQ_CST);
-	wait->left = left;
-}
-
 bool rcu_hurry(struct rcu_wait *wait)
 {
 	struct cpu *self = this_cpu();
 	bool any = false, late = false;
 
 	if (!wait->left)
-		begin(wait, GRACE_ROUNDS);
+		*wait = (struct rcu_wait){begin(), GRACE_ROUNDS};
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		const struct cpu *cpu = cpus[i];
 		/* Asked for what may give up more. */
-		bool asked = __atomic_load_n(&cpu->inbox, __ATOMIC_RELAXED) || cpu->asked;
-		bool busy = rcu_busy(cpu);
+		bool asked = __atomic_load_n(&cpu->inbox, __ATOMIC_ACQUIRE) ||
+			     __atomic_load_n(&cpu->asked, __ATOMIC_ACQUIRE);
 
 		if (!asked && !busy)
 			continue;
 		any = true;
-		late |= (asked && cpu->asked_epoch <= wait->began) ||
-			(busy && cpu->waiting_epoch <= wait->began);
+		late |= (asked && cpu->asked_epoch < wait->began) ||
+			(rcu_busy(cpu) && cpu->waiting_epoch < wait->began);
 		if (cpu != self)
 			ipi_send(i);
 	}
 	if (!late)
-		begin(wait, wait->left - 1);
+		*wait = (struct rcu_wait){begin(), wait->left - 1};
 	self->resched |= any;
 	return any;
 }

@@ -15,8 +15,8 @@ struct deferred {
 /*
  * Of memory that was given up, some may not be free yet. Who needs it waits for
  * rounds, as many as the longest chain of objects takes: in each, every CPU that
- * has something to free begins a batch, and one that was asked for something looks
- * what that is, however late it is.
+ * has something to free begins a batch, however late it is, and every CPU that was
+ * asked for what may give up more takes up all that.
  */
 enum { GRACE_ROUNDS = 8 };
 

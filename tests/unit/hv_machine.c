@@ -31,9 +31,13 @@ static void guest_add_tsc(struct ec *ec, uint64_t ticks)
 	assert_true(-ticks <= tsc_now);
 }
 
+void (*unload_hook)(void);
+
 static void guest_unload(struct ec *ec)
 {
 	(void)ec;
+	if (unload_hook)
+		unload_hook();
 }
 
 static const struct vcpu_ops ops = {

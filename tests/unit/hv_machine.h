@@ -30,6 +30,9 @@ struct ec *tick(uint64_t ticks);
 /* Interrupts that other CPUs sent to this one. */
 struct ec *interrupts(void);
 
+/* What happens when a vCPU's CPU lets go of it, or NULL. */
+extern void (*unload_hook)(void);
+
 /* The same where the kernel lets them in: it goes on afterwards. */
 void interrupt_kernel(void);
 

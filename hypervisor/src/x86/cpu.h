@@ -62,7 +62,7 @@ struct cpu {
 	/* atomic: ECs that others want something of (ec.h, pending) */
 	struct ec *inbox;
 	struct ec *asked;     /* taken out of it */
-	uint64_t asked_epoch; /* of rcu.c, when it was last taken out */
+	uint64_t asked_epoch; /* not later than that was */
 	uint8_t flush_asked;  /* this CPU asked some to flush */
 	struct pd *dma_stale; /* its devices may reach what is gone; or NULL */
 	uint32_t flush;	      /* atomic: a TLB flush was asked for */
