@@ -102,12 +102,9 @@ static struct mapping *next_source(struct transfer *t, uint64_t *end)
 	struct mapping *m = space_find(from, key);
 
 	if (!m)
-		m = space_next(from, key, t->source + *end - 1);
-	if (!m)
-		return NULL;
-	if (m->base > key)
-		t->done = m->base - t->source;
-	if (mapping_last(m) - t->source < *end)
+		m = space_next(from, &key, t->source + *end - 1);
+	t->done = key - t->source;
+	if (m && mapping_last(m) - t->source < *end)
 		*end = mapping_last(m) - t->source + 1;
 	return m;
 }
@@ -119,7 +116,7 @@ static struct mapping *next_source(struct transfer *t, uint64_t *end)
 static enum status transfer(struct transfer *t)
 {
 	struct mapping *parent = &mapping_kernel, *m;
-	uint64_t end = 1ul << t->order, base;
+	uint64_t end = 1ul << t->order, base, free;
 	uint32_t attributes = 0;
 	uint8_t rights = 0;
 	unsigned order;
@@ -128,21 +125,25 @@ static enum status transfer(struct transfer *t)
 		rights = take_from_kernel(t, &attributes);
 	} else {
 		parent = next_source(t, &end);
-		rights = parent ? parent->rights & t->rights : 0;
+		if (!parent) {
+			/* Not looked at all: it goes on after a while. */
+			t->left -= t->done < end ? TRANSFER_STEPS : 0;
+			return SUCCESS;
+		}
+		rights = parent->rights & t->rights;
 	}
 	if (!rights) {
 		t->done = end;
 		return SUCCESS;
 	}
-	base = t->target + t->done;
+	free = base = t->target + t->done;
 	order = order_at(t, t->done, end);
-	m = space_next(pd_space(t->to, t->type), base, base + (1ul << order) - 1);
-	if (m && m->base <= base) {
+	m = space_next(pd_space(t->to, t->type), &free, base + (1ul << order) - 1);
+	if (free == base) {
 		t->done = mapping_last(m) + 1 - t->target;
 		return SUCCESS;
 	}
-	if (m)
-		order = 63 - (unsigned)__builtin_clzl(m->base - base);
+	order = 63 - (unsigned)__builtin_clzl(free - base);
 	return derive(t, parent, rights, attributes, order, NULL);
 }
 
@@ -151,11 +152,11 @@ static enum status transfer(struct transfer *t)
 {
 	struct tree *to = pd_space(t->to, t->type);
 	struct mapping *parent = space_find(pd_space(t->from, t->type), t->source);
-	uint64_t *e = tree_near(to, t->target);
+	uint64_t *e = tree_near(to, t->target), at = t->target;
 	uint8_t rights = likely(parent) ? parent->rights & t->rights : 0;
 
 	t->done = 0;
-	if (unlikely(!rights || (e ? *e : (uint64_t)space_next(to, t->target, t->target)))) {
+	if (unlikely(!rights || (e ? *e : (uint64_t)space_next(to, &at, at)))) {
 		t->done = 1;
 		return SUCCESS;
 	}

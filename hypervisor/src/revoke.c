@@ -325,7 +325,7 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 			bool keep)
 {
 	struct tree *space = pd_space(pd, CRD_TYPE(crd));
-	struct mapping *m = NULL;
+	struct mapping *m;
 	int left = STEPS;
 
 	lock(&mdb_lock);
@@ -334,25 +334,24 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 	while (done && r->key <= last) {
 		m = space_find(space, r->key);
 		if (!m) {
-			m = space_next(space, r->key, last);
+			m = space_next(space, &r->key, last);
 			left -= STEPS_MUCH;
 		}
-		if (!m || left <= 0)
-			break;
-		done = begin(r, space, m, crd, self, keep, &left);
-		m = NULL;
+		if (m)
+			done = begin(r, space, m, crd, self, keep, &left);
+		done = done && left > 0;
 	}
 	/*
 	 * Objects made in it that it keeps no more: two PDs may have nobody but each other. Nobody
 	 * else's cursor is to be there, for which the PD would not stay.
 	 */
-	if (done && !m && r == &pd->revocation && pd->clearing == CRD_OBJ && pd->made.child) {
+	if (done && r == &pd->revocation && pd->clearing == CRD_OBJ && pd->made.child) {
 		aim(r, &pd->made, NULL, pd->made.child->frame, 63, RIGHTS_ALL);
 		done = walk(r, pd->made.child, false, &left);
 	}
 	if (unlikely(orphans))
 		free_orphans(&left);
-	done = done && !m && !orphans;
+	done = done && !orphans;
 	unlock(&mdb_lock);
 	return done;
 }

@@ -13,6 +13,8 @@ const struct ptab_format space_format = {
 	.levels_large = MEM_LEVELS - 1,
 };
 
+enum { SEARCH = 2 }; /* tables to the end of which it is looked for the next mapping, at once */
+
 static uint64_t detached; /* `above` of tables that hang nowhere */
 
 static inline unsigned index_at(uint64_t key, unsigned level)
@@ -235,33 +237,37 @@ void tree_free(struct tree *t)
 	}
 }
 
-struct mapping *space_next(const struct tree *s, uint64_t first, uint64_t last)
+struct mapping *space_next(const struct tree *s, uint64_t *at, uint64_t last)
 {
 	const uint64_t *path[MEM_LEVELS];
-	unsigned level = s->levels - 1u;
-	uint64_t key = first;
+	unsigned level = s->levels - 1u, tables = 0;
+	uint64_t key = *at;
 
-	if (!s->root || !page_frame(s->root)->used || first > last ||
-	    first >> s->levels * TABLE_BITS)
+	*at = last + 1;
+	if (!s->root || !page_frame(s->root)->used || key > last || key >> s->levels * TABLE_BITS)
 		return NULL;
 	path[level] = s->root;
-	for (;;) {
+	while (tables < SEARCH) {
 		uint64_t e = path[level][index_at(key, level)];
 
 		if (level && is_table(s, e) && page_frame(table_of(s, e))->used) {
 			path[--level] = table_of(s, e);
 			continue;
 		}
-		if (e && !is_table(s, e))
+		if (e && !is_table(s, e)) {
+			*at = key;
 			return (struct mapping *)e;
+		}
 		/* On to the next entry, up where a table ends. */
 		key = ((key >> level * TABLE_BITS) + 1) << level * TABLE_BITS;
 		if (key > last)
 			return NULL;
-		while (!index_at(key, level))
+		for (; !index_at(key, level); tables++)
 			if (++level == s->levels)
 				return NULL;
 	}
+	*at = key;
+	return NULL;
 }
 
 enum status ptab_map(struct tree *t, const struct mapping *m, unsigned rights)

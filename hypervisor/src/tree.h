@@ -188,8 +188,11 @@ static inline struct mapping *space_find(struct tree *s, uint64_t key)
 	return e ? (struct mapping *)*e : NULL;
 }
 
-/* First mapping that overlaps [first, last], or NULL. */
-struct mapping *space_next(const struct tree *s, uint64_t first, uint64_t last);
+/*
+ * First mapping that overlaps [*at, last], and `at` is where they begin to; or NULL: there is
+ * none below `at` then, which is last + 1 unless the search took too long.
+ */
+struct mapping *space_next(const struct tree *s, uint64_t *at, uint64_t last);
 
 /* No call: one would make each lookup cost more, also of the usual, low selectors. */
 static inline struct mapping *space_object_high(const struct tree *s, uint64_t selector)

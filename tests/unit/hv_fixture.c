@@ -265,6 +265,21 @@ static void start_idle(struct cpu *cpu)
 	cpu->pd = &pd_kernel;
 }
 
+struct mapping *find_next(const struct tree *s, uint64_t first, uint64_t last)
+{
+	struct mapping *m;
+	uint64_t at = first, from;
+
+	last -= last == ~0ul;
+	do {
+		from = at;
+		m = space_next(s, &at, last);
+		assert_true(m || at > from);
+	} while (!m && at <= last);
+	assert_int_equal(at, !m ? last + 1 : m->base > first ? m->base : first);
+	return m;
+}
+
 void clear_pd(struct pd *pd)
 {
 	struct dying dying = {NULL, NULL};

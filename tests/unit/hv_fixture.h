@@ -56,6 +56,9 @@ unsigned slab_size(enum object_type kind);
 /* What happens before one is allocated, or NULL. True: there is no memory for it. */
 extern bool (*slab_hook)(enum object_type kind);
 
+/* space_next() to the end. */
+struct mapping *find_next(const struct tree *s, uint64_t first, uint64_t last);
+
 /* All that a PD holds goes, and ends. */
 void clear_pd(struct pd *pd);
 

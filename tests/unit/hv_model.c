@@ -442,7 +442,7 @@ static void check_space(struct pd *pd, uint8_t type)
 	const struct mapping *m;
 	uint64_t held = 0, expected = 0;
 
-	for (uint64_t at = 0; (m = space_next(pd_space(pd, type), at, ~0ul));
+	for (uint64_t at = 0; (m = find_next(pd_space(pd, type), at, ~0ul));
 	     at = mapping_last(m) + 1) {
 		check_children(m);
 		held += 1ul << m->order;
@@ -514,7 +514,7 @@ static void check_ptab(struct pd *pd, enum ptab_kind kind)
 	const struct mapping *m;
 	uint64_t expected = 0;
 
-	for (uint64_t at = 0; (m = space_next(&pd->mem, at, ~0ul));
+	for (uint64_t at = 0; (m = find_next(&pd->mem, at, ~0ul));
 	     at = m->base + (1ul << m->order))
 		if (m->flags & 1u << kind)
 			expected += 1ul << m->order;
