@@ -211,14 +211,6 @@ static void end_early(struct ec *ec)
 	}
 }
 
-/* So is the end of the one that runs: it has the way free, if it has not got it from others. */
-static void hasten(struct cpu *cpu, const struct ec *ec)
-{
-	cpu->resched = 1;
-	if (cpu->sc == ec->own_sc)
-		cpu->sc->priority = PRIORITY_MAX;
-}
-
 /*
  * On its CPU. What it waits for that is no reply is over: a semaphore, a busy
  * handler. Those who wait for it learn that it is dead.
@@ -232,8 +224,10 @@ static void hasten(struct cpu *cpu, const struct ec *ec)
 		/* Before `own_sc` is read: sc_cancel() */
 		__atomic_store_n(&ec->dead, 1, __ATOMIC_SEQ_CST);
 		ec->idle_on = IDLE_NOWHERE;
-		if (ec == cpu->current)
-			hasten(cpu, ec);
+		cpu->resched |= ec == cpu->current;
+		/* Nor does the end of the one that runs, on a time of its own. */
+		if (ec == cpu->current && cpu->sc == ec->own_sc)
+			cpu->sc->priority = PRIORITY_MAX;
 		ec_set_work(ec, ec->home ? remote_return : ec_die);
 		/* A proxy, which comes back at any time. */
 		if (callee && callee->home == ec)

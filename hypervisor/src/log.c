@@ -117,10 +117,9 @@ void log(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	lock(&log_lock);
+	guard(&log_lock);
 	print("[%u] ", this_cpu()->id);
 	print_va(format, arguments);
-	unlock(&log_lock);
 	va_end(arguments);
 }
 

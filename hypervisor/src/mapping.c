@@ -113,17 +113,15 @@ enum status mapping_create(struct pd *pd, uint64_t selector, struct object *obje
 
 	if (unlikely(selector >= SELECTORS))
 		return BAD_CAPABILITY;
-	lock(&mdb_lock);
+	guard(&mdb_lock);
 	m = make(pd, CRD_OBJ, selector, &s);
-	if (likely(m)) {
-		m->object = object;
-		m->object_type = object->type;
-		m->rights = RIGHTS_ALL;
-		m->flags = 0;
-		s = mapping_settle(&pd->obj, NULL, m, CRD_OBJ, 0);
-	}
-	unlock(&mdb_lock);
-	return s;
+	if (unlikely(!m))
+		return s;
+	m->object = object;
+	m->object_type = object->type;
+	m->rights = RIGHTS_ALL;
+	m->flags = 0;
+	return mapping_settle(&pd->obj, NULL, m, CRD_OBJ, 0);
 }
 
 enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame, uint8_t rights,
@@ -223,7 +221,7 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 
 	if (CRD_TYPE(crd) == CRD_NULL || CRD_TYPE(crd) != CRD_TYPE(window))
 		return 0;
-	lock(&mdb_lock);
+	guard(&mdb_lock);
 	const struct mapping *m = space_find(pd_space(t->from, CRD_TYPE(crd)), CRD_BASE(crd));
 
 	t->lost = t->lost ?: 1 + t->from->lost + t->to->lost;
@@ -245,6 +243,5 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 	/* Within a PD: itself, if it was derived from no other there. */
 	if (m && !found && m->pd == t->to && m->rights)
 		found = mapping_common(part_of(m, frame, order, CRD_RIGHTS(crd)), window);
-	unlock(&mdb_lock);
 	return found;
 }

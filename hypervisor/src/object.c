@@ -92,9 +92,8 @@ static void do_rest(struct deferred *)
 void object_leave(struct dying *d)
 {
 	if (d->first) {
-		lock(&rest.lock);
+		guard(&rest.lock);
 		put(&rest.dying, d->first, d->last);
-		unlock(&rest.lock);
 		d->first = NULL;
 	}
 	if (!__atomic_exchange_n(&rest.waits, true, __ATOMIC_ACQUIRE))

@@ -112,12 +112,13 @@ bool rcu_hurry(struct rcu_wait *wait)
 		/* Asked for what may give up more. */
 		bool asked = __atomic_load_n(&cpu->inbox, __ATOMIC_ACQUIRE) ||
 			     __atomic_load_n(&cpu->asked, __ATOMIC_ACQUIRE);
+		bool busy = rcu_busy(cpu);
 
 		if (!asked && !busy)
 			continue;
 		any = true;
 		late |= (asked && cpu->asked_epoch < wait->began) ||
-			(rcu_busy(cpu) && cpu->waiting_epoch < wait->began);
+			(busy && cpu->waiting_epoch < wait->began);
 		if (cpu != self)
 			ipi_send(i);
 	}

@@ -328,7 +328,7 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 	struct mapping *m;
 	int left = STEPS;
 
-	lock(&mdb_lock);
+	guard(&mdb_lock);
 	bool done = !r->cursor.parent || (walk_on(r, &left) && finish(r, space));
 
 	while (done && r->key <= last) {
@@ -351,9 +351,7 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 	}
 	if (unlikely(orphans))
 		free_orphans(&left);
-	done = done && !orphans;
-	unlock(&mdb_lock);
-	return done;
+	return done && !orphans;
 }
 
 static bool revoke_range(struct revocation *r, struct pd *pd, uint64_t crd, uint64_t last,
@@ -395,7 +393,7 @@ bool mapping_revoke(struct revocation *r, struct pd *pd, uint64_t crd, bool self
 
 void mapping_revoke_drop(struct revocation *r)
 {
-	lock(&mdb_lock);
+	guard(&mdb_lock);
 	struct mapping *parent = r->cursor.parent;
 
 	if (parent) {
@@ -405,7 +403,6 @@ void mapping_revoke_drop(struct revocation *r)
 	}
 	object_leave(&r->dying);
 	r->active = false;
-	unlock(&mdb_lock);
 }
 
 bool mapping_clear(struct pd *pd)

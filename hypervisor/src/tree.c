@@ -135,24 +135,21 @@ static void trim(struct deferred *d)
 {
 	struct frame *f = container_of(d, struct frame, deferred);
 	struct pd *payer = f->payer;
-	bool gone;
 
-	lock(&mdb_lock);
+	guard(&mdb_lock);
 	f->waits = 0;
-	gone = !f->used && f->above;
-	if (gone) {
-		forget_near(payer);
-		if (f->above != &detached) {
-			set(f->above, 0);
-			table_count(f->above, 0, 1);
-		}
-		if (f->kinds)
-			tlb_stale(payer, f->kinds);
-		rcu_defer(d, free_table);
-	}
-	unlock(&mdb_lock);
-	if (!gone)
+	if (f->used || !f->above) {
 		object_put(&payer->object);
+		return;
+	}
+	forget_near(payer);
+	if (f->above != &detached) {
+		set(f->above, 0);
+		table_count(f->above, 0, 1);
+	}
+	if (f->kinds)
+		tlb_stale(payer, f->kinds);
+	rcu_defer(d, free_table);
 }
 
 void tree_trim_later(struct frame *f)

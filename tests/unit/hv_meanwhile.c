@@ -222,43 +222,6 @@ static void test_pd_ends(void **state)
 	machine_finish();
 }
 
-/*
- * Who waits for memory waits for what others were asked for before, but not for what they are
- * asked for meanwhile, of which there may always be more.
- */
-static void test_always_asked(void **state)
-{
-	struct rcu_wait wait = {0};
-	unsigned looks = 0;
-	struct ec *ec;
-
-	(void)state;
-	machine_start(PAGES, 2, QUOTA);
-	ec = make_ec(0, SEL_PD, false);
-	ec->cpu = 1;
-	do {
-		ec_post(ec, PENDING_RECALL);
-		/* However often it looks. */
-		for (unsigned left = wait.left, n = 0; n < looks; n++) {
-			assert_true(rcu_hurry(&wait));
-			assert_int_equal(wait.left, left);
-		}
-		cpu_now = 1;
-		interrupts();
-		cpu_now = 0;
-		interrupts();
-		ec_post(ec, PENDING_RECALL);
-		assert_true(rcu_hurry(&wait));
-		assert_in_range(++looks, 1, 100);
-	} while (wait.left);
-	assert_in_range(looks, GRACE_ROUNDS - 1, 2 * GRACE_ROUNDS);
-	cpu_now = 1;
-	interrupts();
-	cpu_now = 0;
-	ec->cpu = 0;
-	machine_finish();
-}
-
 static bool any;
 
 /* On another CPU somebody wants memory. */
@@ -570,12 +533,17 @@ static void test_same_meaning(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_unbound_migrates), cmocka_unit_test(test_other_pd),
-		cmocka_unit_test(test_pd_ends),		 cmocka_unit_test(test_always_asked),
-		cmocka_unit_test(test_about_to_free),	 cmocka_unit_test(test_nothing_to_take),
-		cmocka_unit_test(test_empty_tables),	 cmocka_unit_test(test_spared),
-		cmocka_unit_test(test_many_notices),	 cmocka_unit_test(test_sent),
-		cmocka_unit_test(test_other_receiver),	 cmocka_unit_test(test_other_meaning),
+		cmocka_unit_test(test_unbound_migrates),
+		cmocka_unit_test(test_other_pd),
+		cmocka_unit_test(test_pd_ends),
+		cmocka_unit_test(test_about_to_free),
+		cmocka_unit_test(test_nothing_to_take),
+		cmocka_unit_test(test_empty_tables),
+		cmocka_unit_test(test_spared),
+		cmocka_unit_test(test_many_notices),
+		cmocka_unit_test(test_sent),
+		cmocka_unit_test(test_other_receiver),
+		cmocka_unit_test(test_other_meaning),
 		cmocka_unit_test(test_same_meaning),
 	};
 
