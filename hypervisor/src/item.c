@@ -37,7 +37,7 @@ struct progress {
 static_assert(sizeof(struct progress) <= PAGE_SIZE);
 
 /* The largest block at `at` that does not go beyond `end`. */
-static unsigned order_at(const struct transfer *t, uint64_t at, uint64_t end)
+static unsigned order_at(struct transfer *t, uint64_t at, uint64_t end)
 {
 	unsigned order = 63 - (unsigned)__builtin_clzl(end - at);
 	unsigned max = (unsigned)__builtin_ctzl(at | 1ul << 63);
@@ -46,6 +46,7 @@ static unsigned order_at(const struct transfer *t, uint64_t at, uint64_t end)
 	if (unlikely(order > TABLE_BITS && t->type == CRD_MEM)) {
 		max = ptab_order_max(t->to, MAPPING_HOST | t->flags);
 		order = order < max ? order : max;
+		t->left -= TABLE_ENTRIES; /* so many, if there are no larger ones */
 	}
 	return order;
 }
@@ -144,6 +145,8 @@ static enum status transfer(struct transfer *t)
 		return SUCCESS;
 	}
 	order = 63 - (unsigned)__builtin_clzl(free - base);
+	/* Its leaves, for which tables are made; but few if they are large themselves. */
+	t->left -= 2 << order & (2 * TABLE_ENTRIES - 1);
 	return derive(t, parent, rights, attributes, order, NULL);
 }
 

@@ -42,11 +42,11 @@ void mapping_leave(struct mapping *m)
 		if (m->type == CRD_MEM)
 			tlb_stale(m->pd, m->flags & MAPPING_TABLES);
 	}
+	m->pd->lost++;
 	(void)!tree_set(pd_space(m->pd, m->type), m->pd, m->base, m->order, 0, 0);
 	/* Whoever ends it now begins a grace period in which nobody finds it. */
 	if (m->type == CRD_OBJ && --m->object->caps == 0)
 		object_unlinked(m->object);
-	m->pd->lost++;
 	m->rights = 0;
 	m->flags |= MAPPING_GONE;
 	if (m->child || m->type == CRD_OBJ) {

@@ -22,6 +22,7 @@
 enum {
 	STEPS = 512,	  /* between two looks for interrupts */
 	STEPS_TAKE = 16,  /* that taking rights away counts for */
+	STEPS_ORDER = 12, /* and its order, since some have many leaves */
 	STEPS_MUCH = 240, /* splitting, or a search for what comes next */
 };
 
@@ -189,15 +190,15 @@ static bool overlap(const struct mapping *m, const struct mapping *c)
 static void take(struct revocation *r, struct mapping *m, int *left)
 {
 	const struct mapping *c = &r->cursor;
-	bool part;
 
 	if (m == r->spared || (!(m->rights & c->rights) && !has_none(m)))
 		return;
+	*left -= STEPS_TAKE + m->order * STEPS_ORDER;
 	/* The part comes next, as a child. Of a range that cannot be split all goes. */
-	part = m->order > c->order && split(m, c->frame, c->order);
-	if (!part)
+	if (unlikely(m->order > c->order) && split(m, c->frame, c->order))
+		*left -= STEPS_MUCH;
+	else
 		take_away(m, c->rights);
-	*left -= part ? STEPS_MUCH : STEPS_TAKE;
 }
 
 /* The cursor into the tree: `m` comes next, or is left upwards. */
@@ -297,7 +298,7 @@ static bool begin(struct revocation *r, struct tree *space, struct mapping *m, u
 	struct mapping *top;
 
 	r->key = mapping_last(m) + 1;
-	*left -= STEPS_TAKE;
+	*left -= STEPS_TAKE + m->order * STEPS_ORDER;
 	if (!rights)
 		return true;
 	if (unlikely(part) && (self || keep) && split(m, frame, order)) {
@@ -337,8 +338,7 @@ static bool revoke_some(struct revocation *r, struct pd *pd, uint64_t crd, uint6
 			m = space_next(space, &r->key, last);
 			left -= STEPS_MUCH;
 		}
-		if (m)
-			done = begin(r, space, m, crd, self, keep, &left);
+		done = m ? begin(r, space, m, crd, self, keep, &left) : r->key > last;
 		done = done && left > 0;
 	}
 	/*

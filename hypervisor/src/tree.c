@@ -246,12 +246,13 @@ struct mapping *space_next(const struct tree *s, uint64_t *at, uint64_t last)
 	path[level] = s->root;
 	while (tables < SEARCH) {
 		uint64_t e = path[level][index_at(key, level)];
+		const uint64_t *table = (const uint64_t *)(e - SPACE_TABLE);
 
-		if (level && is_table(s, e) && page_frame(table_of(s, e))->used) {
-			path[--level] = table_of(s, e);
+		if (e & SPACE_TABLE && page_frame(table)->used) {
+			path[--level] = table;
 			continue;
 		}
-		if (e && !is_table(s, e)) {
+		if (e && !(e & SPACE_TABLE)) {
 			*at = key;
 			return (struct mapping *)e;
 		}

@@ -1,7 +1,7 @@
 /*
  * Long work for the kernel, whose instructions run.py counts: a range of 2^SMALL or
  * 2^LARGE capabilities is delegated, revoked, handed over to a new PD, and goes
- * with it; and what a crowd of threads does.
+ * with it; the same with memory in blocks; and what a crowd of threads does.
  *
  * It boots in the place of root.
  */
@@ -16,11 +16,20 @@ enum {
 	LARGE = 16,
 	FEW = 6, /* threads, 2^FEW or 2^MANY */
 	MANY = 10,
+	BLOCKS_FEW = 5, /* blocks of memory, 2^BLOCKS_FEW or 2^BLOCKS_MANY */
+	BLOCKS_MANY = 8,
+	BLOCK = 8,	    /* the order of their size: half of what a table has */
+	TABLE = 9,	    /* the order of what a table has */
 	SEL_MANY = 0x10000, /* 2^LARGE of them */
 	SEL_PD = 0x30000,
 	QUOTA = 3000,
 	DEBUG_EXIT = 0xf4,
 };
+
+/* Page numbers: of no RAM, and of this program where nothing is. */
+#define NOBODYS 0x10000000ul
+#define HERE	0x1000000ul
+#define THERE	0x2000000ul
 
 _Noreturn void latency_main(unsigned long cpu, const struct hip *hip);
 
@@ -85,6 +94,34 @@ static void work(unsigned order)
 	settle();
 }
 
+static uint64_t memory(unsigned order, uint64_t page)
+{
+	return CRD(CRD_MEM, MEM_R | MEM_W, order, page);
+}
+
+/* 2^n blocks of the order, each at the beginning of what a table has. */
+static void take(unsigned n, unsigned order)
+{
+	for (uint64_t i = 0; i < 1ul << n; i++)
+		give(memory(order, NOBODYS + (i << TABLE)), ITEM_KERNEL,
+		     memory(order, HERE + (i << TABLE)));
+}
+
+static void blocks(unsigned n)
+{
+	unsigned order = n + TABLE;
+
+	mark();
+	take(n, BLOCK);
+	mark();
+	give(memory(order, HERE), 0, memory(order, THERE));
+	mark();
+	must(revoke(memory(order, HERE)));
+	mark();
+	must(revoke_self(memory(order, HERE)));
+	settle();
+}
+
 void latency_main(unsigned long cpu, const struct hip *hip)
 {
 	(void)cpu, (void)hip;
@@ -92,8 +129,10 @@ void latency_main(unsigned long cpu, const struct hip *hip)
 	     CRD(CRD_PIO, PIO_ACCESS, 2, DEBUG_EXIT));
 	work(SMALL);
 	crowd(FEW);
+	blocks(BLOCKS_FEW);
 	work(LARGE);
 	crowd(MANY);
+	blocks(BLOCKS_MANY);
 	mark();
 	out8(DEBUG_EXIT, 0);
 	for (;;) {

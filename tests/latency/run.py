@@ -22,9 +22,10 @@ BOUND = 20000           # instructions
 GROWTH = 1.25           # large against small; small ones are alike anyway
 WORK = ["delegate", "revoke", "hand over to a PD", "destroy the PD",
         "revoke all", "SM with sleepers", "timeouts at once",
-        "handler with callers", "ready SCs", "chain of calls", "ECs"]
-SMALL = ["2^10"] * 5 + ["2^6"] * 6
-LARGE = ["2^16"] * 5 + ["2^10"] * 6
+        "handler with callers", "ready SCs", "chain of calls", "ECs",
+        "take blocks", "delegate blocks", "revoke copies", "revoke blocks"]
+SMALL = ["2^10"] * 5 + ["2^6"] * 6 + ["2^5"] * 4
+LARGE = ["2^16"] * 5 + ["2^10"] * 6 + ["2^8"] * 4
 LEAVES = {"sysretq", "sysret", "iretq", "sti", "vmrun", "vmlaunch",
           "vmresume"}
 

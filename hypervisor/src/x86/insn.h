@@ -131,7 +131,7 @@ static inline uint64_t physical_end(void)
 {
 	unsigned bits = cpuid(0x80000008, 0).eax & 0xff;
 
-	return 1ul << (bits ? bits : 36);
+	return 1ul << (!bits ? 36 : bits < 52 ? bits : 52);
 }
 
 #define PORT(bits, suffix)                                                           \
