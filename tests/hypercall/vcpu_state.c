@@ -535,6 +535,48 @@ static void migrate_waiting(void)
 	}
 }
 
+/*
+ * Another vCPU of this CPU is told its breakpoints, and does not run: debug registers
+ * stay those of the one that does, though its state was touched meanwhile.
+ */
+static void debug_start(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->rbx = SECRET;
+}
+
+static void debug_read(struct utcb *u, unsigned event)
+{
+	EQUAL(event, number(HLT));
+	u->rip = guest_ip(guest_read_dr);
+	u->length = 0;
+	u->mtd = MTD_RIP_LEN;
+}
+
+static void debug_others(void)
+{
+	make_vm(boot_cpu, MTD_RIP_LEN);
+	second = sel();
+	SETUP(create_vcpu(second, vm.pd, boot_cpu, 0));
+	run(guest_fill_dr, debug_read, debug_start);
+	my_utcb->dr7 = 0x401;
+	my_utcb->mtd = MTD_DR;
+	EQUAL(vcpu_set_state(second, false), SUCCESS);
+	my_utcb->mtd = 0;
+	EQUAL(vcpu_set_state(vm.ec, false), SUCCESS);
+	wake_vm();
+	EQUAL(vm.count, 2);
+	for (unsigned n = 0; n < 4; n++)
+		EQUAL(*data(4 * n), SECRET);
+
+	/* Nor has the other got what the first had. */
+	vm.entry = guest_read_dr;
+	SETUP(create_sc(sel(), SEL_ROOT_PD, second, QPD(PRIORITY, 1000)));
+	EQUAL(vm.count, 3);
+	for (unsigned n = 0; n < 4; n++)
+		EQUAL(*data(4 * n), 0);
+}
+
 const struct test vcpu_state_tests[] = {
 	{"vcpu.registers", registers, 0},
 	{"vcpu.all_state", all_state, 0},
@@ -543,6 +585,7 @@ const struct test vcpu_state_tests[] = {
 	{"vcpu.tsc", tsc, 0},
 	{"vcpu.tsc_stands", tsc_stands, 0},
 	{"vcpu.fpu", fpu, 0},
+	{"vcpu.debug_others", debug_others, 0},
 	{"vcpu.look_at_new", look_at_new, 0},
 	{"vcpu.look_at_waiting", look_at_waiting, 0},
 	{"vcpu.migrate", migrate, 2},

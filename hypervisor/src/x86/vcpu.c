@@ -105,7 +105,8 @@ static void save_debug(struct vcpu *v)
 /*
  * Exits leave these registers alone, and the kernel has no use for them: they
  * move from vCPU to vCPU. Breakpoints are off in the host, because exits reset
- * DR7.
+ * DR7. One that is not ready to run waits for vcpu_prepare(): another may be, and would
+ * run on with what is loaded here.
  */
 void vcpu_take_debug(struct ec *ec)
 {
@@ -113,7 +114,7 @@ void vcpu_take_debug(struct ec *ec)
 	struct vcpu *v = ec->vcpu;
 
 	v->debugs = 1;
-	if (cpu->debug_owner == ec)
+	if (cpu->debug_owner == ec || cpu->fpu_owner != ec)
 		return;
 	if (cpu->debug_owner)
 		save_debug(cpu->debug_owner->vcpu);

@@ -102,7 +102,7 @@ static inline bool vcpu_known(const struct vcpu *v)
 }
 
 [[nodiscard]] bool vcpu_take_asid(struct vcpu *vcpu, uint32_t limit);
-/* DR0 to DR3 and DR6 are the EC's from now on; they were another's. */
+/* DR0 to DR3 and DR6 are the EC's when it runs; they were another's. */
 void vcpu_take_debug(struct ec *ec);
 /* It ends, or is to be loaded anew: nothing of it stays in this CPU. */
 void vcpu_leave(struct ec *ec);
