@@ -269,7 +269,7 @@ struct ec *sys_sm_ctrl(uint64_t id, struct ec *self)
 		return syscall_done(self, SUCCESS);
 	}
 	if (sm->gsi < GSIS) {
-		gsi_mask(sm->gsi, false);
+		gsi_mask(sm->gsi, false, true);
 		if (sm->chain)
 			return syscall_done(self, SUCCESS);
 	}

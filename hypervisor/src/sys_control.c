@@ -238,11 +238,13 @@ static enum status assign_gsi(struct ec *self, void *o)
 		return BAD_DEVICE;
 	s = gsi_assign(sm->gsi, device, (uint32_t)r->rdx, syscall_flags(r->rdi), &r->rsi, &r->rdx);
 	/* A message's semaphore is given back to itself: whose message it is does not matter. */
-	if (s == BAD_DEVICE && !r->rsi && signal == sm)
-		s = SUCCESS;
-	if (s == SUCCESS)
-		sm_set_signal(sm, signal && signal->gsi == SM_SIGNAL ? signal : NULL);
-	return s;
+	if (s != SUCCESS && (s != BAD_DEVICE || r->rsi || signal != sm))
+		return s;
+	sm_set_signal(sm, signal && signal->gsi == SM_SIGNAL ? signal : NULL);
+	/* An edge that a signal tells of needs no answer. */
+	if (sm->chain)
+		gsi_mask(sm->gsi, false, false);
+	return SUCCESS;
 }
 
 /* Indices: the one operation of a call, or all that its flags can say. */

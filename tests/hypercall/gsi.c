@@ -120,6 +120,31 @@ static void with_signal(void)
 	(void)!sm_down_all(sm, in_us(1000));
 }
 
+/* Nobody needs to ask for an edge that ups a signal: NOVA's programs do not. */
+static void signal_unasked(void)
+{
+	unsigned long sm = gsi_sm(RTC_GSI), other = make_sm(0), signal = sel();
+	struct syscall s;
+
+	SETUP(create_signal(signal, SEL_ROOT_PD, 77, other));
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		s = (struct syscall){0, cpu, signal, 0};
+		EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
+		rtc_start();
+		for (unsigned i = 0; i < 4; i++) {
+			EQUAL(sm_down(other, in_us(LONG_US)), SUCCESS);
+			rtc_read(RTC_C);
+		}
+		/* Without a signal it waits to be asked. */
+		s = (struct syscall){0, cpu, sm, 0};
+		EQUAL(syscall_5(CALL_ID(CALL_ASSIGN_GSI, 0, sm), &s), SUCCESS);
+		rtc_stop();
+		quiesce();
+		(void)!sm_down_all(sm, 1);
+		(void)!sm_down_all(other, 1);
+	}
+}
+
 /* A signal that goes takes nothing with it, and its owner's memory comes back. */
 static void signal_gone(void)
 {
@@ -224,6 +249,7 @@ const struct test gsi_tests[] = {
 	{"gsi.clock_mode", clock_mode, 0},
 	{"gsi.timer", timer, 0},
 	{"gsi.with_signal", with_signal, 0},
+	{"gsi.signal_unasked", signal_unasked, 0},
 	{"gsi.signal_gone", signal_gone, 0},
 	{"gsi.capability", capability, 0},
 	{"gsi.assign_pci", assign_pci, 0},

@@ -382,7 +382,7 @@ static void test_ioapic_twice(void **state)
 	/* Masked, level, low; to that CPU. */
 	assert_int_equal(fake[0][DATA], PIN_MASKED | PIN_LEVEL | PIN_LOW | (VECTOR_GSI + GSI));
 	assert_int_equal(gsis[GSI].high, 0x2b000000);
-	gsi_mask(GSI, false);
+	gsi_mask(GSI, false, true);
 	irq_reset();
 	assert_int_equal(fake[0][INDEX], REG_PIN + 2 * PIN);
 	assert_int_equal(fake[1][INDEX], REG_PIN + 2 * PIN);

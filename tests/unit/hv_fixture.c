@@ -182,9 +182,9 @@ void fpu_load(struct ec *ec, const struct utcb *utcb)
 	(void)ec, (void)utcb;
 }
 
-[[gnu::weak]] void gsi_mask(unsigned gsi, bool masked)
+[[gnu::weak]] void gsi_mask(unsigned gsi, bool masked, bool level)
 {
-	(void)gsi, (void)masked;
+	(void)gsi, (void)masked, (void)level;
 }
 
 [[gnu::weak]] enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned flags,

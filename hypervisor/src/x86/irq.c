@@ -235,13 +235,13 @@ enum status gsi_assign(unsigned gsi, uint32_t device, uint32_t cpu, unsigned fla
 	return SUCCESS;
 }
 
-void gsi_mask(unsigned gsi, bool masked)
+void gsi_mask(unsigned gsi, bool masked, bool level)
 {
 	struct gsi *g = &gsis[gsi];
 	const struct ioapic *a = find(gsi);
 	uint32_t reg;
 
-	if (!g->low || !(g->low & PIN_MASKED) == !masked)
+	if (!g->low || !(g->low & PIN_MASKED) == !masked || (!level && g->low & PIN_LEVEL))
 		return;
 	guard(&irq_lock);
 	reg = REG_PIN + 2 * (gsi - a->gsi);
@@ -260,7 +260,7 @@ void irq_handle(uint32_t vector)
 	if (this_cpu()->current == this_cpu()->idle)
 		rcu_idle_leave(this_cpu());
 	if (gsi < GSIS && gsis[gsi].low & PIN_LEVEL)
-		gsi_mask(gsi, true);
+		gsi_mask(gsi, true, true);
 	/* What nobody may send a device may: it would block others. Others do not mind. */
 	apic_eoi();
 	/* What is spurious, from an APIC or PIC, is ignored. */

@@ -56,9 +56,9 @@ void irq_reset(void);
 
 /*
  * A level-triggered line is masked when it fires, until its program is ready for
- * the next; nothing of others.
+ * the next; nothing of others. Without level, an edge-triggered line only.
  */
-void gsi_mask(unsigned gsi, bool masked);
+void gsi_mask(unsigned gsi, bool masked, bool level);
 
 /*
  * Do what the interrupt asks, acknowledge it. May set cpu->resched. It came on
