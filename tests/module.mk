@@ -126,6 +126,8 @@ $(eval $(call unit,hv_vcpu,tests/unit/hv_vcpu.c \
 	hypervisor/src/x86/vcpu.c,$(HV_FLAGS)))
 $(eval $(call unit,hv_svm,tests/unit/hv_svm.c \
 	hypervisor/src/x86/svm_state.c,$(HV_FLAGS)))
+$(eval $(call unit,hv_svm_exit,tests/unit/hv_svm_exit.c \
+	hypervisor/src/x86/svm.c,$(HV_FLAGS)))
 $(eval $(call unit,hv_vmx,tests/unit/hv_vmx.c \
 	hypervisor/src/x86/vmx_state.c,\
 	$(HV_FLAGS) -include tests/unit/hv_vmcs.h))
@@ -201,7 +203,7 @@ endef
 MATRIX_SRC := $(addprefix tests/hypercall/,matrix.c matrix_ipc.c matrix_create.c \
 	matrix_memory.c matrix_control.c matrix_device.c)
 HYPERCALL_SRC := $(addprefix tests/hypercall/,start.S code.S main.c \
-	machine.c ecs.c events.c servant.c settle.c boot.c call.c reply.c create.c churn.c \
+	machine.c ecs.c events.c servant.c settle.c boot.c call.c reply.c status.c create.c churn.c \
 	semaphore.c delegate.c ports.c items.c translate.c revoke.c exception.c recall.c \
 	schedule.c time.c gsi.c quota.c fpu.c smp.c remote.c signal.c \
 	control.c oom.c vm.c vcpu.c \

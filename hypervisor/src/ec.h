@@ -94,6 +94,8 @@ struct ec {
 	struct ec *inbox_next;
 };
 
+#define RETRY_NO_MORE (~0u) /* in retry.left, of a reply: take what there is */
+
 /* What an EC that is in a call waits for. */
 enum ec_waits {
 	WAITS_MESSAGE, /* a reply to sys_call */

@@ -247,13 +247,8 @@ static bool cut(struct transfer *t, uint64_t crd, uint64_t window, uint64_t hots
 	return t->type != CRD_PIO || mapping_common(crd, window);
 }
 
-/* User addresses, ports and selectors. */
-static const uint64_t limits[] = {
-	[CRD_NULL] = 0,
-	[CRD_MEM] = USER_END >> PAGE_BITS,
-	[CRD_PIO] = PORTS,
-	[CRD_OBJ] = SELECTORS,
-};
+/* By type: none, user addresses, ports and selectors. */
+static const uint64_t limits[] = {0, USER_END >> PAGE_BITS, PORTS, SELECTORS};
 
 [[gnu::always_inline]] static inline enum status delegate(struct transfer *t, struct item item,
 							  uint64_t window, const struct pd *sender)
@@ -295,9 +290,23 @@ static struct item told(const struct transfer *t, struct item item, uint64_t fou
 	return item;
 }
 
+/* There is no memory to go on with item `n` later. Of a reply, which must end, that was all. */
+static enum status give_up(const struct ec *self, struct transfer *t, struct utcb *receiver,
+			   unsigned n, unsigned end)
+{
+	if (self->retry.left != RETRY_NO_MORE)
+		return OUT_OF_MEMORY;
+	for (; receiver && n < end; t->got = 0) {
+		struct item item = told(t, read(self->utcb, n), 0);
+
+		write(receiver, n++, &item);
+	}
+	return SUCCESS;
+}
+
 /* When the call is made again, what was told is told again. */
-static enum status pause(struct ec *self, const struct transfer *t, const struct utcb *receiver,
-			 unsigned n, enum status s)
+static enum status pause(struct ec *self, struct transfer *t, struct utcb *receiver, unsigned n,
+			 unsigned end, enum status s)
 {
 	struct progress *p = self->progress;
 
@@ -305,7 +314,7 @@ static enum status pause(struct ec *self, const struct transfer *t, const struct
 	if (!p) {
 		p = page_alloc(self->pd, 0, true);
 		if (!p)
-			return OUT_OF_MEMORY;
+			return give_up(self, t, receiver, n, end);
 		object_get(&t->to->object);
 		p->to = t->to;
 		p->receiver = receiver;
@@ -383,13 +392,13 @@ enum status items_send(struct ec *self, struct pd *from, struct pd *to, struct u
 			write(receiver, i, &item);
 		}
 		if (unlikely(s == AGAIN || (s != SUCCESS && !(items & ITEMS_ALL))))
-			return pause(self, &t, receiver, i, s);
+			return pause(self, &t, receiver, i, n, s);
 		if (likely(++i == n))
 			break;
 		t.done = 0;
 		t.got = 0;
 		if (unlikely(t.left <= 0))
-			return pause(self, &t, receiver, i, AGAIN);
+			return pause(self, &t, receiver, i, n, AGAIN);
 	}
 	tlb_shootdown();
 	if (unlikely(self->progress))
@@ -402,21 +411,16 @@ struct pd *items_made(const struct ec *self)
 	return self->progress && self->progress->made ? self->progress->to : NULL;
 }
 
-enum status items_hand_over(struct ec *self, struct pd *to, uint64_t crd)
+enum status items_hand_over(struct ec *self, struct pd *to, uint64_t crd, uint64_t window)
 {
-	struct transfer t = {
-		.from = self->pd,
-		.to = to,
-		.left = TRANSFER_STEPS,
-	};
-	const uint64_t window = CRD(CRD_OBJ, RIGHTS_ALL, SELECTOR_BITS, 0);
+	struct transfer t = {.from = self->pd, .to = to, .left = TRANSFER_STEPS};
 	enum status s;
 
 	if (self->progress)
 		(void)resume(self, &t, NULL);
 	s = delegate(&t, (struct item){.crd = crd}, window, self->pd);
 	if (s == AGAIN)
-		s = pause(self, &t, NULL, 0, s);
+		s = pause(self, &t, NULL, 0, 0, s);
 	if (self->progress) {
 		self->progress->made = s == AGAIN;
 		if (s != AGAIN)

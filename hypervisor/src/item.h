@@ -26,8 +26,9 @@ uint64_t items_header(uint64_t items);
 #define ITEMS_ALL (1ul << 32)
 [[nodiscard]] enum status items_send(struct ec *sender, struct pd *from, struct pd *to,
 				     struct utcb *receiver, uint64_t window, uint64_t items);
-/* To a new PD: objects, from selector 0 on. */
-[[nodiscard]] enum status items_hand_over(struct ec *sender, struct pd *to, uint64_t crd);
+/* To a new PD, or one object to any: from the window's base on. */
+[[nodiscard]] enum status items_hand_over(struct ec *sender, struct pd *to, uint64_t crd,
+					  uint64_t window);
 /* The PD that it was interrupted to make, or NULL. */
 struct pd *items_made(const struct ec *sender);
 void items_drop(struct ec *sender);

@@ -108,13 +108,13 @@ static inline struct mapping *make(struct pd *pd, enum crd_type type, uint64_t b
 
 enum status mapping_create(struct pd *pd, uint64_t selector, struct object *object)
 {
-	struct mapping *m;
 	enum status s;
 
 	if (unlikely(selector >= SELECTORS))
 		return BAD_CAPABILITY;
 	guard(&mdb_lock);
-	m = make(pd, CRD_OBJ, selector, &s);
+	struct mapping *m = make(pd, CRD_OBJ, selector, &s);
+
 	if (unlikely(!m))
 		return s;
 	m->object = object;
@@ -127,11 +127,11 @@ enum status mapping_create(struct pd *pd, uint64_t selector, struct object *obje
 enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame, uint8_t rights,
 			struct mapping **out)
 {
-	struct mapping *m;
 	enum status s;
 
-	lock(&mdb_lock);
-	m = make(pd, CRD_MEM, page, &s);
+	guard(&mdb_lock);
+	struct mapping *m = make(pd, CRD_MEM, page, &s);
+
 	if (m) {
 		m->frame = frame;
 		m->object_type = 0;
@@ -139,7 +139,6 @@ enum status mapping_fix(struct pd *pd, uint64_t page, uint64_t frame, uint8_t ri
 		m->flags = MAPPING_HOST | MAPPING_FIXED;
 		s = mapping_settle(&pd->mem, NULL, m, CRD_MEM, rights);
 	}
-	unlock(&mdb_lock);
 	if (s == SUCCESS)
 		*out = m;
 	return s == BAD_CAPABILITY ? BAD_PARAMETER : s;

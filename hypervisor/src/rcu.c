@@ -128,11 +128,13 @@ bool rcu_hurry(struct rcu_wait *wait)
 	return any;
 }
 
-/* What waits is looked at again, though nobody may want this CPU for long. */
+/*
+ * What waits is looked at again, though nobody may want this CPU for long. If nothing
+ * does, the timer is to be away: it may be one that comes again and again.
+ */
 void rcu_idle_enter(struct cpu *cpu)
 {
-	if (rcu_busy(cpu))
-		timeout_arm(cpu, rdtsc() + tsc_of_us(IDLE_PERIOD));
+	timeout_arm(cpu, rcu_busy(cpu) ? rdtsc() + tsc_of_us(IDLE_PERIOD) : IDLE - 1);
 	__atomic_store_n(&cpu->quiescent, IDLE, __ATOMIC_SEQ_CST);
 }
 

@@ -98,7 +98,7 @@ static enum status copy_state(const struct ec *self, struct ec *ec, uint64_t mtd
 		return SUCCESS;
 	}
 	state_save(ec, u, mtd);
-	if (!ec->callee || ec->waits != WAITS_STATE)
+	if (!waits && (!ec->callee || ec->waits != WAITS_STATE))
 		u->qual[0] = u->qual[1] = 0;
 	return SUCCESS;
 }
@@ -112,23 +112,6 @@ static enum status recall(struct ec *self, void *ec)
 	return s;
 }
 
-/* In the PD where it runs, a capability of it. */
-static enum status give(struct ec *self, struct ec *ec, uint64_t crd)
-{
-	struct transfer t = {
-		.from = self->pd,
-		.to = ec->pd,
-		.source = syscall_selector(self->regs.rdi),
-		.target = CRD_BASE(crd),
-		.type = CRD_OBJ,
-		.rights = (uint8_t)CRD_RIGHTS(crd),
-	};
-
-	if (CRD_TYPE(crd) != CRD_OBJ || CRD_BASE(crd) >= SELECTORS)
-		return SUCCESS;
-	return mapping_delegate(&t);
-}
-
 /*
  * Its portals are then those of the new CPU: also the one for want of memory,
  * which is looked up as at its creation.
@@ -137,6 +120,7 @@ static enum status migrate(struct ec *self, void *o)
 {
 	const struct regs *r = &self->regs;
 	struct ec *ec = o, *callee = __atomic_load_n(&ec->callee, __ATOMIC_RELAXED);
+	uint64_t own = CRD(CRD_OBJ, RIGHTS_ALL, 0, syscall_selector(r->rdi));
 	enum status s;
 
 	if (r->rsi >= cpu_count || ec->cpu != self->cpu ||
@@ -145,7 +129,8 @@ static enum status migrate(struct ec *self, void *o)
 	/* Of one that is not started its SC may be taken away again at any moment. */
 	if (!ec->global || !ec->sc || ec->dead)
 		return BAD_CAPABILITY;
-	s = give(self, ec, r->rdx);
+	/* It gets a capability of itself. */
+	s = items_hand_over(self, ec->pd, own, r->rdx & ~CRD(0, 0, 31, 0));
 	if (s == SUCCESS) {
 		ec_set_oom(ec, oom_portal_at(self));
 		ec->sc->moves = (uint8_t)(r->rsi + 1);

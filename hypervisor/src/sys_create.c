@@ -27,7 +27,7 @@ static void *make_pd(struct ec *self, struct pd *owner)
 	if (s != SUCCESS)
 		return failed(s);
 	pd->quota.keep = (uint32_t)r->rax;
-	s = items_hand_over(self, pd, r->rdx);
+	s = items_hand_over(self, pd, r->rdx, CRD(CRD_OBJ, RIGHTS_ALL, SELECTOR_BITS, 0));
 	if (s == SUCCESS)
 		return pd;
 	if (s != AGAIN)
@@ -97,13 +97,10 @@ static void *make_pt(struct ec *self, struct pd *owner)
 static void *make_sm(struct ec *self, struct pd *owner)
 {
 	const struct regs *r = &self->regs;
-	struct sm *chain = NULL;
+	struct sm *chain = unlikely(r->rax) ? pd_object(self->pd, r->rax, OBJECT_SM, 0) : NULL;
 
-	if (unlikely(r->rax)) {
-		chain = pd_object(self->pd, r->rax, OBJECT_SM, 0);
-		if (!chain || chain->gsi == SM_SIGNAL || chain->gsi < GSIS)
-			return failed(BAD_CAPABILITY);
-	}
+	if (unlikely(r->rax) && (!chain || chain->gsi == SM_SIGNAL || chain->gsi < GSIS))
+		return failed(BAD_CAPABILITY);
 	return sm_create(owner, r->rdx, chain);
 }
 

@@ -53,7 +53,6 @@ enum oom_reason {
  */
 struct ec *syscall_wait(struct ec *self, enum status s, struct ec *receiver,
 			enum oom_reason reason);
-#define RETRY_NO_MORE (~0u) /* in ec->retry.left: take what there is */
 
 /*
  * The call is to be made again. Where interrupts were let in, it may have been

@@ -32,15 +32,15 @@ PANIC = re.compile(rb"^panic: end", re.M)
 
 # Program, platform, CPUs, seconds, devices of QEMU.
 RUNS = [
-    ("hypercall", "qemu-tcg", 1, 120, None),
-    ("hypercall", "qemu-tcg", 4, 240, None),
-    ("hypercall", "bochs-vmx", 1, 400, None),
-    ("hypercall", "bochs-vmx", 2, 400, None),
-    ("hypercall", "bochs-svm", 1, 400, None),
-    ("hypercall_mitigated", "bochs-vmx", 1, 400, None),
-    ("device", "qemu-tcg", 1, 120, "edu"),
-    ("device", "qemu-tcg", 2, 120, "vtd-ir"),
-    ("device", "qemu-tcg", 2, 120, "amdvi-ir"),
+    ("hypercall", "qemu-tcg", 1, 600, None),
+    ("hypercall", "qemu-tcg", 4, 1200, None),
+    ("hypercall", "bochs-vmx", 1, 1200, None),
+    ("hypercall", "bochs-vmx", 2, 1200, None),
+    ("hypercall", "bochs-svm", 1, 1200, None),
+    ("hypercall_mitigated", "bochs-vmx", 1, 1200, None),
+    ("device", "qemu-tcg", 1, 600, "edu"),
+    ("device", "qemu-tcg", 2, 600, "vtd-ir"),
+    ("device", "qemu-tcg", 2, 600, "amdvi-ir"),
 ]
 
 

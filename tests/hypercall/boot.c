@@ -114,6 +114,38 @@ static void hip_memory(void)
 	EQUAL(modules, 1);
 }
 
+/* What the first bytes are of something at a physical address. */
+static const char *bytes_at(uint64_t phys)
+{
+	unsigned long here = free_pages(1);
+
+	for (unsigned i = 0; i < 2; i++)
+		SETUP(take(CRD(CRD_MEM, MEM_R, 0, phys / PAGE_SIZE + i), 0,
+			   CRD(CRD_MEM, MEM_R, 0, here / PAGE_SIZE + i)));
+	return (const char *)here + phys % PAGE_SIZE;
+}
+
+/* The tables of ACPI, and the module with its command line, are where it says. */
+static void hip_addresses(void)
+{
+	const struct hip_mem *m = (const void *)((const char *)hip + hip->mem_offset);
+	unsigned n = (unsigned)(hip->length - hip->mem_offset) / hip->mem_size, tables = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if ((int)m[i].type == HIP_MEM_RSDT || (int)m[i].type == HIP_MEM_XSDT) {
+			const char *name = (int)m[i].type == HIP_MEM_RSDT ? "RSDT" : "XSDT";
+
+			EQUAL(memcmp(bytes_at(m[i].address), name, 4), 0);
+			tables++;
+		} else if ((int)m[i].type == HIP_MEM_MODULE) {
+			EQUAL(memcmp(bytes_at(m[i].address), "\177ELF", 4), 0);
+			CHECK(m[i].aux);
+			CHECK(memchr(bytes_at(m[i].aux), 0, PAGE_SIZE) != NULL);
+		}
+	}
+	CHECK(tables > 0);
+}
+
 /* The kernel's log is memory that root can take; it begins with its name. */
 static void hip_log(void)
 {
@@ -203,6 +235,7 @@ const struct test boot_tests[] = {
 	{"boot.hip_processors", hip_processors, 0},
 	{"boot.first_registers", first_registers, 0},
 	{"boot.hip_memory", hip_memory, 0},
+	{"boot.hip_addresses", hip_addresses, 0},
 	{"boot.hip_log", hip_log, 0},
 	{"boot.hip_page_is_fixed", hip_page_is_fixed, 0},
 	{"boot.first_capabilities", first_capabilities, 0},

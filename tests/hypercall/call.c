@@ -35,6 +35,36 @@ static void words(void)
 	}
 }
 
+static void set_own(struct frame *f)
+{
+	f->value[0] = f->utcb->tls;
+	f->utcb->tls = 0x7157;
+	f->utcb->items = 0;
+}
+
+/* The windows and a thread's own word do not go with a message. */
+static void not_words(void)
+{
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, set_own);
+	unsigned long pt = make_portal(h, 0, 0);
+
+	h->translate = 0x1111;
+	h->delegate = 0x2222;
+	my_utcb->tls = 0x715;
+	my_utcb->translate = 0x3333;
+	my_utcb->delegate = 0x4444;
+	my_utcb->items = UTCB_WORDS;
+	for (unsigned i = 0; i < 2; i++) {
+		EQUAL(call(pt), SUCCESS);
+		EQUAL(h->value[0], i ? 0x7157 : 0);
+		EQUAL(h->utcb->translate, 0x1111);
+		EQUAL(h->utcb->delegate, 0x2222);
+		EQUAL(my_utcb->tls, 0x715);
+		EQUAL(my_utcb->translate, 0x3333);
+		EQUAL(my_utcb->delegate, 0x4444);
+	}
+}
+
 /* More words than there are: 508 are taken. */
 static void too_many_words(void)
 {
@@ -465,6 +495,7 @@ static void other_pd(void)
 
 const struct test call_tests[] = {
 	{"call.words", words, 0},
+	{"call.not_words", not_words, 0},
 	{"call.too_many_words", too_many_words, 0},
 	{"call.registers", registers, 0},
 	{"call.id", id, 0},

@@ -75,6 +75,42 @@ static void look_asleep(void)
 	}
 }
 
+static void write_byte(struct frame *f)
+{
+	*(volatile uint8_t *)f->argument = 1;
+}
+
+static void sleep_on(struct frame *f)
+{
+	(void)!sm_down(SEL_FOREVER, 0);
+	f->utcb->mtd = 0;
+}
+
+/* One in an exception shows what that says; also if its handler is busy with another's. */
+static void look_faulting(void)
+{
+	enum { USER_WRITE = 6 };
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, sleep_on), *t;
+	unsigned long pt = make_portal(h, MTD_QUAL, 0), at = free_pages(0);
+	unsigned long base = events_replaced(1 << VECTOR_PF, pt);
+
+	for (unsigned i = 0; i < 2; i++) {
+		t = make_idle_thread(SEL_ROOT_PD, boot_cpu, write_byte, at + 8 * i, base);
+		start_thread(t, 5, 1000);
+		memset(my_utcb->word, 0xee, sizeof(my_utcb->word));
+		EQUAL(ec_ctrl(EC_RECALL, t->ec, 1, 0), SUCCESS);
+		EQUAL(my_utcb->qual[0], USER_WRITE);
+		EQUAL(my_utcb->qual[1], t->argument);
+		CHECK(my_utcb->rip - (uint64_t)write_byte < 0x100);
+		CHECK(my_utcb->rsp - (unsigned long)t + 4096 < 4096);
+		CHECK(my_utcb->rflags & RFLAGS_IF);
+		/* All that a thread has, but not its FPU registers. */
+		EQUAL(my_utcb->mtd, MTD_THREAD & ~MTD_FPU);
+		for (unsigned n = 0; n < UTCB_FPU_SIZE; n++)
+			EQUAL(my_utcb->fpu[n], 0xee);
+	}
+}
+
 static void spin(struct frame *f)
 {
 	for (;;)
@@ -212,6 +248,57 @@ static void help(void)
 	EQUAL(ec_ctrl(EC_HELP, low->ec, TLS + 4, 0), BAD_CPU);
 }
 
+static void count(struct frame *f)
+{
+	while (!f->value[1])
+		f->value[0]++;
+	f->value[2] = 1 + sm_down(f->argument, 0);
+}
+
+/* Does the holder run while it is helped? */
+static void help_once(struct frame *f, uint64_t word)
+{
+	const struct frame *holder = (const struct frame *)f->argument;
+	uint64_t before = holder->value[0];
+
+	f->value[1] |= ec_ctrl(EC_HELP, holder->ec, word, 0);
+	f->value[0] += holder->value[0] != before;
+}
+
+static void help_by_word(struct frame *f)
+{
+	struct frame *holder = (struct frame *)f->argument;
+
+	help_once(f, TLS + 4);
+	help_once(f, TLS | 1ul << 32);
+	f->value[2] = f->value[0];
+	help_once(f, TLS);
+	f->value[3] = f->value[0];
+	holder->value[1] = 1;
+	help_once(f, TLS); /* it goes to sleep, and so does this one */
+	f->value[4] = 1;
+}
+
+/* Helped is who has the word still; who does and sleeps is waited for. */
+static void help_word(void)
+{
+	unsigned long sm = make_sm(0);
+	struct frame *low = make_thread(SEL_ROOT_PD, boot_cpu, 1, count, sm), *high;
+
+	low->utcb->tls = TLS;
+	WAIT(low->value[0]);
+	high = make_thread(SEL_ROOT_PD, boot_cpu, 9, help_by_word, (unsigned long)low);
+	EQUAL(high->value[1], SUCCESS);
+	EQUAL(high->value[2], 0);
+	EQUAL(high->value[3], 1);
+	EQUAL(low->value[1], 1);
+	quiesce();
+	EQUAL(high->value[4], 0);
+	SETUP(sm_up(sm));
+	EQUAL(high->value[4], 1);
+	WAIT(low->value[2]);
+}
+
 /* Who cannot be helped, or need not: nothing happens. */
 static void help_nothing(void)
 {
@@ -316,6 +403,43 @@ static void migrate_asleep(void)
 	EQUAL(h->value[0], 1); /* the recall was seen there */
 	EQUAL(ec_time(own, &us), SUCCESS);
 	EQUAL(ec_ctrl(EC_MIGRATE, t->ec, boot_cpu, 0), BAD_CPU);
+	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
+}
+
+static void call_once(struct frame *f)
+{
+	f->utcb->items = 0;
+	f->value[0] = 1 + call(f->argument);
+	spin(f);
+}
+
+static void until_upped(struct frame *f)
+{
+	SETUP(sm_down(f->argument, 0));
+}
+
+/* In a call it stays until there is a reply, which it gets. */
+static void migrate_in_call(void)
+{
+	unsigned long base = sel_range(5);
+	struct frame *s = make_handler(SEL_ROOT_PD, boot_cpu, until_upped), *t;
+	uint64_t before;
+
+	s->argument = make_sm(0);
+	events_at(base, make_handler(SEL_ROOT_PD, boot_cpu, note));
+	t = make_idle_thread(SEL_ROOT_PD, boot_cpu, call_once, make_portal(s, 0, 0), base);
+	start_thread(t, 1, 1000);
+	quiesce();
+	EQUAL(t->value[0], 0);
+	EQUAL(ec_ctrl(EC_MIGRATE, t->ec, other_cpu(), 0), SUCCESS);
+	quiesce();
+	EQUAL(ec_ctrl(EC_HELP, t->ec, 1, 0), SUCCESS); /* still here; that is not its word */
+	SETUP(sm_up(s->argument));
+	WAIT(t->value[0]);
+	CHECK(t->value[0] >= 1 + SUCCESS);
+	WAIT(ec_ctrl(EC_HELP, t->ec, 1, 0) == BAD_CPU);
+	before = t->value[0];
+	WAIT(t->value[0] != before);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, t->ec)));
 }
 
@@ -447,13 +571,16 @@ static void migrate_occupied(void)
 
 const struct test control_tests[] = {
 	{"control.look_asleep", look_asleep, 0},
+	{"control.look_faulting", look_faulting, 0},
 	{"control.look_running", look_running, 2},
 	{"control.time", time, 0},
 	{"control.time_killed", time_killed, 0},
 	{"control.help", help, 2},
+	{"control.help_word", help_word, 0},
 	{"control.help_nothing", help_nothing, 0},
 	{"control.migrate", migrate, 2},
 	{"control.migrate_asleep", migrate_asleep, 2},
+	{"control.migrate_in_call", migrate_in_call, 2},
 	{"control.migrate_refused", migrate_refused, 0},
 	{"control.migrate_occupied", migrate_occupied, 0},
 	{"control.msr", msr, 0},

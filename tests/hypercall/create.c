@@ -148,6 +148,49 @@ static void pd_hand_over(void)
 	EQUAL(sm_down(range + 1, 1), SUCCESS);
 }
 
+/* What a PD has at a selector, or 0. */
+static uint64_t held(unsigned long pd, unsigned long at)
+{
+	unsigned long s = sel();
+
+	set_item(CRD(CRD_OBJ, RIGHTS_ALL, 0, at), ITEM_DELEGATE);
+	SETUP(delegate(pd, CRD(CRD_OBJ, RIGHTS_ALL, 0, s), SEL_ROOT_PD));
+	return CRD_RIGHTS(look(CRD(CRD_OBJ, 0, 0, s)));
+}
+
+/* Only objects are handed over, an aligned range of them, and the new PD pays for that. */
+static void pd_hand_over_what(void)
+{
+	enum { SMS_ORDER = 9 };
+	unsigned long range = sel_range(2), p = sel(), limit, limit2, used;
+	const uint64_t others[] = {CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page)),
+				   CRD(CRD_PIO, RIGHTS_ALL, 16, 0), CRD_NULL,
+				   CRD(CRD_OBJ, 0, 2, range)};
+
+	for (unsigned i = 0; i < 4; i++)
+		SETUP(create_sm(range + i, SEL_ROOT_PD, 0));
+	for (unsigned i = 0; i < 4; i++) {
+		EQUAL(create_pd(p, SEL_ROOT_PD, others[i], QUOTA), SUCCESS);
+		EQUAL(held(p, 0), 0);
+		SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, p)));
+	}
+	EQUAL(create_pd(p, SEL_ROOT_PD, CRD(CRD_OBJ, SM_RIGHT_UP, 1, range + 3), QUOTA), SUCCESS);
+	for (unsigned i = 0; i < 4; i++)
+		EQUAL(held(p, i), i < 2 ? SM_RIGHT_UP : 0);
+
+	for (unsigned i = 0; i < 1 << SMS_ORDER; i++)
+		SETUP(create_sm(SEL_MANY + i, SEL_ROOT_PD, 0));
+	(void)usage_settled(SEL_ROOT_PD);
+	SETUP(pd_quota(SEL_ROOT_PD, &limit, &used));
+	p = sel();
+	EQUAL(create_pd(p, SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, SMS_ORDER, SEL_MANY), 6),
+	      OUT_OF_MEMORY);
+	EQUAL(look(CRD(CRD_OBJ, 0, 0, p)), 0);
+	WAIT((pd_quota(SEL_ROOT_PD, &limit2, &used) == SUCCESS && limit2 == limit));
+	EQUAL(create_pd(p, SEL_ROOT_PD, 0, 0), OUT_OF_MEMORY);
+	EQUAL(create_pd(p, SEL_ROOT_PD, 0, 6), SUCCESS);
+}
+
 /* An EC's CPU must be there. */
 static void ec_cpu(void)
 {
@@ -322,6 +365,7 @@ const struct test create_tests[] = {
 	{"create.sm", sm, 0},
 	{"create.pd_quota_limit", pd_quota_limit, 0},
 	{"create.pd_hand_over", pd_hand_over, 0},
+	{"create.pd_hand_over_what", pd_hand_over_what, 0},
 	{"create.high_selectors", high_selectors, 0},
 	{"create.ec_cpu", ec_cpu, 0},
 	{"create.ec_utcb", ec_utcb, 0},

@@ -43,7 +43,7 @@ static void memory(void)
 	EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at + PAGE_SIZE), 0), 0);
 }
 
-/* What arrives is what sender, item and window all have. */
+/* What arrives is what sender, item and window all have. Who may write may read. */
 static void memory_rights(void)
 {
 	struct frame *s = make_servant(make_pd());
@@ -56,8 +56,7 @@ static void memory_rights(void)
 			      page_crd(window, 0, at)));
 		EQUAL(ask(s, OP_LOOKUP, page_crd(0, 0, at), 0),
 		      rights ? page_crd(rights, 0, at) : 0);
-		if (rights & MEM_R)
-			EQUAL(ask(s, OP_READ, at, 0), 0);
+		EQUAL(ask(s, OP_READ, at, 0), rights ? 0 : FAULT(VECTOR_PF));
 		EQUAL(ask(s, OP_WRITE, at, 0), rights & MEM_W ? 0 : FAULT(VECTOR_PF));
 	}
 }

@@ -377,6 +377,68 @@ static void pager(void)
 		EQUAL(*(uint64_t *)page[i], 2);
 }
 
+/* What is in the 2^31 pages of the fault, wherever they are: of the hotspot only that counts. */
+#define FAR (3ul << 43 | 0x7fffffff000)
+
+static void map_far(struct frame *f)
+{
+	struct utcb *u = f->utcb;
+	uint64_t at = u->qual[1] / PAGE_SIZE, low = at % (1ul << 31);
+
+	f->value[0]++;
+	f->value[1] = u->qual[1];
+	put_item(u, 0, CRD(CRD_OBJ, RIGHTS_ALL, 0, f->argument), ITEM(ITEM_DELEGATE, 0, low));
+	put_item(u, 1, CRD(CRD_OBJ, RIGHTS_ALL, 0, f->argument), ITEM_TRANSLATE);
+	put_item(u, 2, CRD(CRD_PIO, RIGHTS_ALL, 0, 0x3f8), ITEM(ITEM_DELEGATE, 0, low));
+	/* With nobody to be told of a translation it is delegated. */
+	put_item(u, 3, CRD(CRD_MEM, MEM_R, 0, page_number(page[1])), ITEM(ITEM_TRANSLATE, 0, low));
+	put_item(u, 4, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page[2])),
+		 ITEM(ITEM_DELEGATE, 0, low - 1));
+	put_item(u, 5, CRD(CRD_MEM, RIGHTS_ALL, 0, page_number(page[3])),
+		 ITEM(ITEM_DELEGATE, 0, 1ul << 32 | (low - 2)));
+	/* The other half of them. */
+	put_item(u, 6, CRD(CRD_MEM, MEM_R, 0, page_number(page[4])),
+		 ITEM(ITEM_DELEGATE, 0, low ^ 1ul << 30));
+	u->items = UTCB_ITEMS(0, 7);
+	u->mtd = 0;
+}
+
+static void touch_far(struct frame *f)
+{
+	f->value[1] = *(volatile uint64_t *)(FAR + 8);
+	f->value[2] = *(volatile uint64_t *)(FAR - PAGE_SIZE);
+	f->value[3] = *(volatile uint64_t *)(FAR - 2 * PAGE_SIZE);
+	*(volatile uint64_t *)(FAR - PAGE_SIZE) = 77;
+	f->value[0] = 1;
+}
+
+static void pager_far(void)
+{
+	unsigned long pd = make_pd(), sm = make_sm(0);
+	struct frame *h = make_handler(SEL_ROOT_PD, boot_cpu, map_far), *t;
+	struct frame *s = make_servant(pd);
+	unsigned long base = events_replaced(1 << VECTOR_PF, make_portal(h, MTD_QUAL, 0));
+
+	for (unsigned i = 1; i <= 3; i++)
+		*(uint64_t *)page[i] = *(uint64_t *)(page[i] + 8) = 100 + i;
+	h->argument = sm;
+	h->delegate = h->translate = CRD(CRD_OBJ, RIGHTS_ALL, 18, 0);
+	SETUP(give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, 5, base), ITEM_DELEGATE,
+		      CRD(CRD_OBJ, RIGHTS_ALL, 5, base)));
+	t = make_idle_thread(pd, boot_cpu, touch_far, 0, base);
+	start_thread(t, PRIORITY, 1000);
+	EQUAL(t->value[0], 1);
+	EQUAL(h->value[0], 1);
+	EQUAL(h->value[1], FAR + 8);
+	for (unsigned i = 1; i <= 3; i++)
+		EQUAL(t->value[i], 100 + i);
+	EQUAL(*(uint64_t *)page[2], 77);
+	EQUAL(ask(s, OP_WRITE, FAR, 0), FAULT(VECTOR_PF));
+	EQUAL(ask(s, OP_READ, FAR ^ 1ul << 42, 0), 0);
+	EQUAL(ask(s, OP_LOOKUP, CRD(CRD_OBJ, 0, 0, sm), 0), 0);
+	EQUAL(ask(s, OP_LOOKUP, CRD(CRD_PIO, 0, 0, 0x3f8), 0), 0);
+}
+
 static void step(struct frame *f)
 {
 	struct utcb *u = f->utcb;
@@ -503,6 +565,7 @@ const struct test exception_tests[] = {
 	{"exception.rsp", rsp, 0},
 	{"exception.startup", startup, 0},
 	{"exception.pager", pager, 0},
+	{"exception.pager_far", pager_far, 0},
 	{"exception.single_step", single_step, 0},
 	{"exception.no_portal", no_portal, 0},
 	{"exception.busy_handler", busy_handler, 0},

@@ -126,7 +126,14 @@ guest_page:
 	mov	%eax, 0x2010
 	hlt
 
-/* FS_BASE, GS_BASE, KERNEL_GS_BASE, to page 2: no exits. */
+/* FS_BASE, GS_BASE, KERNEL_GS_BASE, from EAX, then to page 2: no exits. */
+	label	guest_write_bases
+	xor	%edx, %edx
+	mov	$0xc0000100, %ecx
+	.rept	3
+	wrmsr
+	inc	%ecx
+	.endr
 	label	guest_read_bases
 	mov	$0x2000, %edi
 	mov	$0xc0000100, %ecx

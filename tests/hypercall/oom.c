@@ -198,6 +198,25 @@ static void reply(void)
 	EQUAL(h->value[4], 2);
 }
 
+/* Nobody can be asked: the reply comes, but not what there is no room for. */
+static void reply_none(void)
+{
+	unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *t = make_at(at, pd, EC_GLOBAL, receive);
+	struct frame *s = make_handler(SEL_ROOT_PD, boot_cpu, send_page);
+
+	t->argument = make_portal(s, 0, 0);
+	hand(pd, t->argument);
+	use_up(pd);
+	start_thread(t, 5, 1000);
+	WAIT(t->value[0]);
+	EQUAL(t->value[1], 1 + SUCCESS);
+	EQUAL(t->value[2], 0x4321);
+	EQUAL(t->value[3], 0);
+	EQUAL(t->value[4], UTCB_ITEMS(1, 1));
+	EQUAL(s->value[0], 1);
+}
+
 static void asked_or_called(struct frame *f)
 {
 	if (f->id == ID)
@@ -286,6 +305,7 @@ static void own(void)
 	EQUAL(t->value[2], MANY);
 	CHECK(h->value[0] >= 1);
 	EQUAL(h->value[3], ID);
+	EQUAL(h->value[4], 1);
 }
 
 static void do_nothing(struct frame *f)
@@ -345,6 +365,102 @@ static void use_up_all(unsigned long pd)
 	for (unsigned long i = 0; i < 256 && s == SUCCESS; i++)
 		s = create_sm(at + i, pd, 0);
 	NEED(s == OUT_OF_MEMORY);
+}
+
+enum { RANGE_ORDER = 10 };
+
+/* So many that the kernel must remember how far it has come. */
+static void make_range(unsigned long pd, unsigned long at)
+{
+	for (unsigned i = 0; i < 1 << RANGE_ORDER; i++)
+		SETUP(create_sm(SEL_MANY + i, SEL_ROOT_PD, 0));
+	SETUP(give_at(pd, CRD(CRD_OBJ, RIGHTS_ALL, RANGE_ORDER, SEL_MANY), ITEM_DELEGATE,
+		      CRD(CRD_OBJ, RIGHTS_ALL, RANGE_ORDER, at)));
+}
+
+static void send_range(struct frame *f)
+{
+	f->value[0]++;
+	put_item(f->utcb, 0, CRD(CRD_OBJ, RIGHTS_ALL, RANGE_ORDER, SEL_MANY), ITEM_DELEGATE);
+	put_item(f->utcb, 1, CRD(CRD_OBJ, RIGHTS_ALL, RANGE_ORDER, SEL_MANY), ITEM_DELEGATE);
+	f->utcb->word[0] = 0x4321;
+	f->utcb->items = UTCB_ITEMS(1, 2);
+}
+
+/*
+ * Who replies has no memory for that, and can ask nobody, or somebody: some arrive, or all, and
+ * the reply in any case.
+ */
+static void reply_poor(void)
+{
+	unsigned long room = SEL_MANY + (1 << RANGE_ORDER);
+
+	for (unsigned asks = 0; asks < 2; asks++) {
+		unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, 80);
+		struct frame *h = make_asked(pd, at + 1), *s;
+
+		if (!asks)
+			SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, at + 1)));
+		s = make_at(at, pd, EC_LOCAL, send_range);
+		make_range(pd, SEL_MANY);
+		use_up_all(pd);
+		my_utcb->items = 0;
+		my_utcb->delegate = CRD(CRD_OBJ, RIGHTS_ALL, RANGE_ORDER, room);
+		put_item(my_utcb, 1, ~0ul, ~0ul);
+		EQUAL(call(make_portal(s, 0, 0)), SUCCESS);
+		EQUAL(s->value[0], 1);
+		EQUAL(my_utcb->word[0], 0x4321);
+		EQUAL(my_utcb->items, UTCB_ITEMS(1, 2));
+		EQUAL(item_crd(my_utcb, 0), CRD(CRD_OBJ, RIGHTS_ALL, RANGE_ORDER, room));
+		EQUAL(item_crd(my_utcb, 1), 0);
+		EQUAL(item_how(my_utcb, 1), ITEM_DELEGATE);
+		CHECK(look(CRD(CRD_OBJ, 0, 0, room)));
+		EQUAL(look(CRD(CRD_OBJ, 0, 0, room + (1 << RANGE_ORDER) - 1)) != 0, asks);
+		EQUAL(h->value[0] != 0, asks);
+		if (asks)
+			EQUAL(h->value[4], 2);
+		clean();
+	}
+}
+
+static void call_with_range(struct frame *f)
+{
+	send_range(f);
+	f->value[1] = 1 + call(f->argument);
+	f->value[2] = 1;
+}
+
+/* The same of who calls: without anybody to be asked the call has failed. */
+static void call_poor(void)
+{
+	unsigned long room = SEL_MANY + (1 << RANGE_ORDER);
+
+	for (unsigned asks = 0; asks < 2; asks++) {
+		unsigned long at = sel_range(1), pd = make_pd_quota(SEL_ROOT_PD, 80);
+		struct frame *h = make_asked(pd, at + 1), *t;
+		struct frame *s = make_handler(SEL_ROOT_PD, boot_cpu, echo);
+
+		if (!asks)
+			SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, at + 1)));
+		t = make_at(at, pd, EC_GLOBAL, call_with_range);
+		t->argument = make_portal(s, 0, 0);
+		hand(pd, t->argument);
+		make_range(pd, SEL_MANY);
+		s->delegate = CRD(CRD_OBJ, RIGHTS_ALL, RANGE_ORDER, room);
+		my_utcb->items = 0;
+		SETUP(call(t->argument));
+		use_up_all(pd);
+		s->items = 77;
+		start_thread(t, 5, 1000);
+		WAIT(t->value[2]);
+		EQUAL(t->value[1], 1 + (asks ? SUCCESS : OUT_OF_MEMORY));
+		EQUAL(s->items, asks ? UTCB_ITEMS(1, 2) : 77);
+		EQUAL(look(CRD(CRD_OBJ, 0, 0, room + (1 << RANGE_ORDER) - 1)) != 0, asks);
+		EQUAL(h->value[0] != 0, asks);
+		if (asks)
+			EQUAL(h->value[4], 1);
+		clean();
+	}
 }
 
 static void call_once(struct frame *f)
@@ -454,9 +570,42 @@ static void none(void)
 	EQUAL(h->value[0], 0);
 }
 
+static void receive_later(struct frame *f)
+{
+	f->value[5] = sm_down(f->value[7], 0);
+	receive(f);
+}
+
+/* Who is migrated asks from then on who is behind the capability that was named. */
+static void migrated(void)
+{
+	unsigned long at = sel_range(1), copy = sel_range(1);
+	unsigned long pd = make_pd_quota(SEL_ROOT_PD, SMALL);
+	struct frame *h = make_asked(pd, at + 1), *other = make_asked(pd, copy + 1);
+	struct frame *t = make_at(at, pd, EC_GLOBAL, receive_later);
+
+	t->argument = make_portal(make_handler(SEL_ROOT_PD, boot_cpu, send_page), 0, 0);
+	t->value[7] = make_sm(0);
+	hand(pd, t->argument);
+	hand(pd, t->value[7]);
+	start_thread(t, 5, 1000);
+	SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, at), ITEM_DELEGATE,
+		      CRD(CRD_OBJ, RIGHTS_ALL, 0, copy)));
+	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_MIGRATE, copy), boot_cpu, 0), SUCCESS);
+	use_up(pd);
+	SETUP(sm_up(t->value[7]));
+	expect_page(t);
+	EQUAL(t->value[5], SUCCESS);
+	EQUAL(h->value[0], 0);
+	CHECK(other->value[0] >= 1);
+}
+
 const struct test oom_tests[] = {
 	{"oom.send", send, 0},
 	{"oom.reply", reply, 0},
+	{"oom.reply_none", reply_none, 0},
+	{"oom.reply_poor", reply_poor, 0},
+	{"oom.call_poor", call_poor, 0},
 	{"oom.reply_asked", reply_asked, 0},
 	{"oom.reply_remote", reply_remote, 2},
 	{"oom.own", own, 0},
@@ -467,5 +616,6 @@ const struct test oom_tests[] = {
 	{"oom.none", none, 0},
 	{"oom.beside", beside, 0},
 	{"oom.source", source, 0},
+	{"oom.migrated", migrated, 0},
 	{0},
 };

@@ -52,6 +52,29 @@ static void cut(void)
 	SETUP(revoke_self(port_crd(4, PORTS)));
 }
 
+/* Without their right, in the item or the window, they do not arrive. */
+static void rights(void)
+{
+	struct frame *s = make_servant(make_pd());
+	const unsigned other = RIGHTS_ALL & ~PIO_ACCESS;
+	uint64_t port = CRD(CRD_PIO, 0, 0, PORTS), value;
+
+	SETUP(take(port | other << 2, 0, port_crd(0, PORTS)));
+	SETUP(take(port_crd(0, PORTS), 0, port | other << 2));
+	EQUAL(probe_in(PORTS, &value), FAULT(VECTOR_GP));
+	SETUP(take(port_crd(0, PORTS), 0, port_crd(0, PORTS)));
+	SETUP(give_at(s->pd, port | other << 2, ITEM_DELEGATE, port_crd(0, PORTS)));
+	SETUP(give_at(s->pd, port_crd(0, PORTS), ITEM_DELEGATE, port | other << 2));
+	EQUAL(ask(s, OP_LOOKUP, port, 0), 0);
+	EQUAL(ask(s, OP_IN, PORTS, 0), FAULT(VECTOR_GP));
+	SETUP(give_at(s->pd, port | PIO_ACCESS << 2, ITEM_DELEGATE, port | PIO_ACCESS << 2));
+	EQUAL(ask(s, OP_IN, PORTS, 0), 0);
+	/* The others are of no use: to take them changes nothing. */
+	SETUP(revoke_self(port | other << 2));
+	EQUAL(ask(s, OP_IN, PORTS, 0), 0);
+	SETUP(revoke_self(port_crd(0, PORTS)));
+}
+
 /* A 16-bit access needs both ports. */
 static void wide(void)
 {
@@ -80,9 +103,6 @@ static void end(void)
 }
 
 const struct test ports_tests[] = {
-	{"ports.used", used, 0},
-	{"ports.cut", cut, 0},
-	{"ports.wide", wide, 0},
-	{"ports.end", end, 0},
-	{0},
+	{"ports.used", used, 0}, {"ports.cut", cut, 0}, {"ports.rights", rights, 0},
+	{"ports.wide", wide, 0}, {"ports.end", end, 0}, {0},
 };

@@ -273,6 +273,7 @@ static void kept(void)
 	EQUAL(limit, 40);
 	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD, limit - used - 9),
 	      BAD_PARAMETER);
+	EQUAL(create_pd(sel(), pd, 0, (uint32_t)(limit - used - 9)), BAD_PARAMETER);
 	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD, limit - used - 10),
 	      SUCCESS);
 	EQUAL(syscall_3(CALL_ID(CALL_PD_CTRL, PD_TRANSFER, pd), SEL_ROOT_PD, 1), BAD_PARAMETER);

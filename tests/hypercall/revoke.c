@@ -22,6 +22,14 @@ static enum status revoke_flags(unsigned flags, unsigned long pd, uint64_t crd)
 	return syscall_3(CALL_ID(CALL_REVOKE, flags, 0), crd, pd);
 }
 
+static unsigned long limit(unsigned long pd)
+{
+	unsigned long pages, used;
+
+	SETUP(pd_quota(pd, &pages, &used));
+	return pages;
+}
+
 /* PDs that have a page of root's, each from the one before. */
 struct line {
 	struct frame *s[DEPTH];
@@ -160,6 +168,53 @@ static void keep(void)
 	/* It is still derived from root's. */
 	EQUAL(revoke(mem(RIGHTS_ALL, 0, (unsigned long)page)), SUCCESS);
 	expect(&l, 0, FAULT(VECTOR_PF), FAULT(VECTOR_PF));
+}
+
+/*
+ * All flags together with all rights or with some: what is left of the range, and of what was
+ * derived from it. What it was derived from has nothing to do with it; RDX is an output if the
+ * range is another PD's.
+ */
+static void flags(void)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		unsigned f = i % 8, rights = i < 8 ? RIGHTS_ALL : MEM_W, rest = RW & ~rights;
+		bool remote = f & FLAG_REVOKE_REMOTE, kept = f & FLAG_REVOKE_KEEP;
+		unsigned own = kept ? 0 : f & FLAG_REVOKE_SELF ? rest : RW;
+		struct line l = memory_line();
+		uint64_t crd = mem(rights, 0, l.at), any = mem(0, 0, l.at);
+		struct syscall s = {crd, l.s[1]->pd, 0, 0};
+
+		if (remote) {
+			EQUAL(syscall_5(CALL_ID(CALL_REVOKE, f, 0), &s), SUCCESS);
+			EQUAL(s.rdx, 0);
+		} else {
+			EQUAL(ask_call(l.s[1], CALL_ID(CALL_REVOKE, f, 0), crd, 77, 0, 0), SUCCESS);
+			EQUAL(my_utcb->word[2], 77);
+		}
+		EQUAL(look(mem(0, 0, (unsigned long)page)), mem(RW, 0, (unsigned long)page));
+		for (unsigned n = 0; n < DEPTH; n++) {
+			unsigned has = n < 1 ? RW : n == 1 ? own : kept ? RW : rest;
+
+			EQUAL(ask(l.s[n], OP_LOOKUP, any, 0), has ? mem(has, 0, l.at) : 0);
+			EQUAL(ask(l.s[n], OP_READ, l.at, 0), has & MEM_R ? 0 : FAULT(VECTOR_PF));
+			EQUAL(ask(l.s[n], OP_WRITE, l.at, magic),
+			      has & MEM_W ? 0 : FAULT(VECTOR_PF));
+		}
+		clean();
+	}
+}
+
+/* The bits of a base that are below the order are ignored. */
+static void unaligned(void)
+{
+	unsigned long first = sel_range(3);
+
+	for (unsigned i = 0; i < 8; i++)
+		SETUP(create_sm(first + i, SEL_ROOT_PD, 0));
+	EQUAL(revoke_self(obj(RIGHTS_ALL, 1, first + 3)), SUCCESS);
+	for (unsigned i = 0; i < 8; i++)
+		EQUAL(sm_up(first + i), i == 2 || i == 3 ? BAD_CAPABILITY : SUCCESS);
 }
 
 /* Pages beside the range stay. */
@@ -356,14 +411,6 @@ static void object_keep(void)
 	EQUAL(sm_up(sm), BAD_CAPABILITY);
 	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0), SUCCESS);
 	EQUAL(ask_call(s, CALL_ID(CALL_SM_CTRL, SM_DOWN, sm), 0, 1, 0, 0), TIMEOUT);
-}
-
-static unsigned long limit(unsigned long pd)
-{
-	unsigned long pages, used;
-
-	SETUP(pd_quota(pd, &pages, &used));
-	return pages;
 }
 
 /*
@@ -579,6 +626,8 @@ const struct test revoke_tests[] = {
 	{"revoke.own_rights", own_rights, 0},
 	{"revoke.remote", remote, 0},
 	{"revoke.keep", keep, 0},
+	{"revoke.flags", flags, 0},
+	{"revoke.unaligned", unaligned, 0},
 	{"revoke.range", range, 0},
 	{"revoke.part", part, 0},
 	{"revoke.part_self", part_self, 0},

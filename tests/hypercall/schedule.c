@@ -186,6 +186,44 @@ static void quantum(void)
 	compete(1000, 6000);
 }
 
+static volatile uint64_t main_count;
+
+/*
+ * Beside one that never waits: how short its shortest turn is, but for the first. The times are
+ * from before and behind the look, wherever in between its turn is.
+ */
+static void note_turns(struct frame *f)
+{
+	uint64_t seen = main_count, last = rdtsc(), before, count, now;
+
+	f->value[SHORTEST] = ~0ul;
+	while (!stop) {
+		before = rdtsc();
+		count = main_count;
+		now = rdtsc();
+		if (count != seen && f->value[TURNS]++ && now - last < f->value[SHORTEST])
+			f->value[SHORTEST] = now - last;
+		seen = count;
+		last = before;
+	}
+}
+
+/* Root has 10 ms. */
+static void root_quantum(void)
+{
+	enum { QUANTUM_US = 10000, MANY = 1000 };
+	struct frame *t = make_idle_thread(SEL_ROOT_PD, boot_cpu, note_turns, 0, events());
+
+	stop = false;
+	start_thread(t, 1, 1000);
+	while (t->value[TURNS] < 4 ||
+	       (t->value[TURNS] < MANY && t->value[SHORTEST] > tsc_of_us(2 * QUANTUM_US)))
+		main_count++;
+	stop = true;
+	CHECK(t->value[SHORTEST] >= tsc_of_us(QUANTUM_US));
+	CHECK(t->value[SHORTEST] <= tsc_of_us(2 * QUANTUM_US));
+}
+
 static void yielder(struct frame *f)
 {
 	for (unsigned i = 0; i < 100; i++) {
@@ -309,6 +347,7 @@ const struct test schedule_tests[] = {
 	{"schedule.by_priority", by_priority, 0},
 	{"schedule.round_robin", round_robin, 0},
 	{"schedule.quantum", quantum, 0},
+	{"schedule.root_quantum", root_quantum, 0},
 	{"schedule.yield", yield, 0},
 	{"schedule.preempted_goes_on", preempted_goes_on, 0},
 	{"schedule.destroyed", destroyed, 0},

@@ -78,6 +78,18 @@ static void deadline(void)
 	EQUAL(sm_down(sm, NOW), SUCCESS);
 }
 
+/* Of an up the flag for all of the count says nothing. */
+static void flags(void)
+{
+	unsigned long sm = make_sm(0);
+	unsigned long up = CALL_ID(CALL_SM_CTRL, FLAG_SM_ZERO, 0);
+
+	EQUAL(syscall_3(up | with_rights(sm, SM_RIGHT_UP) << 8, 0, 0), SUCCESS);
+	EQUAL(syscall_3(up | with_rights(sm, SM_RIGHT_DOWN) << 8, 0, 0), BAD_CAPABILITY);
+	EQUAL(sm_down(sm, NOW), SUCCESS);
+	EQUAL(sm_down(sm, NOW), TIMEOUT);
+}
+
 static unsigned order[64];
 static volatile unsigned arrived;
 
@@ -237,6 +249,35 @@ static void destroyed(void)
 	EQUAL(sm_up(sm), BAD_CAPABILITY);
 }
 
+static void sleeper_until(struct frame *f)
+{
+	f->value[1] = 1 + sm_down(f->argument, f->value[0]);
+}
+
+/* Deadlines that no machine lives to see are none of these: others are still met. */
+static void far(void)
+{
+	static const uint64_t far[] = {1ul << 62, (1ul << 63) - 1, 1ul << 63, ~0ul - 1, ~0ul};
+	enum { N = sizeof(far) / sizeof(*far) };
+	unsigned long sm = make_sm(0);
+	struct frame *t[N];
+
+	for (unsigned i = 0; i < N; i++) {
+		t[i] = make_idle_thread(SEL_ROOT_PD, boot_cpu, sleeper_until, sm,
+					common_events(SEL_ROOT_PD, boot_cpu));
+		t[i]->value[0] = far[i];
+		start_thread(t[i], PRIORITY, 1000);
+	}
+	EQUAL(sm_down(SEL_FOREVER, in_us(1000)), TIMEOUT);
+	quiesce();
+	for (unsigned i = 0; i < N; i++)
+		EQUAL(t[i]->value[1], 0);
+	for (unsigned i = 0; i < N; i++) {
+		SETUP(sm_up(sm));
+		EQUAL(t[i]->value[1], 1 + SUCCESS);
+	}
+}
+
 /* Who sleeps on it dies: an up goes to the next one. */
 static void sleeper_dies(void)
 {
@@ -294,7 +335,9 @@ const struct test semaphore_tests[] = {
 	{"semaphore.counts", counts, 0},
 	{"semaphore.zero", zero, 0},
 	{"semaphore.capability", capability, 0},
+	{"semaphore.flags", flags, 0},
 	{"semaphore.deadline", deadline, 0},
+	{"semaphore.far", far, 0},
 	{"semaphore.first_come", first_come, 0},
 	{"semaphore.deadlines", deadlines, 0},
 	{"semaphore.cancelled", cancelled, 0},

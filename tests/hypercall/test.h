@@ -33,7 +33,7 @@ extern const struct test boot_tests[], call_tests[], reply_tests[], create_tests
 	gsi_tests[], quota_tests[], fpu_tests[], smp_tests[], remote_tests[], signal_tests[],
 	control_tests[], oom_tests[], vcpu_tests[], vcpu_state_tests[], vcpu_inject_tests[],
 	vcpu_hostile_tests[], leak_tests[], hostile_tests[], matrix_tests[], storm_tests[],
-	suspend_tests[];
+	status_tests[], suspend_tests[];
 /* Those of this program, ended by NULL. */
 extern const struct test *const topics[];
 /* What is done thousands of times is done so many times that, in this program. */

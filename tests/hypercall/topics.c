@@ -11,6 +11,7 @@ const struct test *const topics[] = {
 	churn_tests,
 	call_tests,
 	reply_tests,
+	status_tests,
 	semaphore_tests,
 	delegate_tests,
 	ports_tests,

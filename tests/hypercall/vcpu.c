@@ -3,6 +3,10 @@
  */
 #include "vm.h"
 
+enum { BASE = 0x1234000 };
+
+extern char guest_write_bases[];
+
 /* The first event is that of startup; without a portal it is the last. */
 static void startup(void)
 {
@@ -53,6 +57,7 @@ static const struct {
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
+enum { ACCESS_WRITE = 2 }; /* in the qualification of a guest-physical fault, VMX and SVM */
 
 static unsigned kind;
 
@@ -70,7 +75,12 @@ static void check_kind(struct utcb *u, unsigned event)
 	if (!is_svm() && kinds[kind].length)
 		EQUAL(u->length, kinds[kind].length);
 	if (event == number(MEMORY))
-		EQUAL(u->qual[1] & ~0xfful, GUEST_NONE);
+		EQUAL(u->qual[1], GUEST_NONE + (kinds[kind].code == guest_write ? 0x10 : 0));
+	if (event == number(MEMORY))
+		EQUAL(u->qual[0] & ACCESS_WRITE, kinds[kind].code == guest_write ? 2 : 0);
+	/* Of both vendors, and whatever it came from. */
+	if (event == number(IO))
+		EQUAL(u->qual[0] >> 16, kinds[kind].code == guest_in ? PORT : 0x80);
 	next_kind();
 	if (kind < KINDS) {
 		u->rip = guest_ip(kinds[kind].code);
@@ -234,6 +244,30 @@ static void ports(void)
 	EQUAL(vm.rip[0], guest_ip(guest_ports_exit));
 }
 
+/* The bases of FS and GS, and that which SWAPGS loads, are the guest's to read and to write. */
+static void bases_start(struct utcb *u, unsigned event)
+{
+	(void)event;
+	u->rax = BASE;
+}
+
+static void bases_check(struct utcb *u, unsigned event)
+{
+	EQUAL(event, number(HLT));
+	for (unsigned i = 0; i < 3; i++)
+		EQUAL(*(volatile uint64_t *)data(8 * i), BASE);
+	EQUAL(u->fs.base, BASE);
+	EQUAL(u->gs.base, BASE);
+	EQUAL(u->kernel_gs_base, BASE);
+}
+
+static void bases(void)
+{
+	make_vm(boot_cpu, MTD_RIP_LEN | MTD_FS_GS | MTD_SYSCALL);
+	run(guest_write_bases, bases_check, bases_start);
+	EQUAL(vm.count, 1);
+}
+
 /* An exception that the guest cannot take at all. */
 static void triple_start(struct utcb *u, unsigned event)
 {
@@ -311,6 +345,16 @@ static void state_outside(void)
 	EQUAL(vcpu_set_state(vm.ec, true), SUCCESS);
 	wake_vm();
 	EQUAL(vm.count, 3);
+	EQUAL(vm.last, EVENT_VCPU_RECALL);
+
+	/* Who only looks recalls it; and so does who only says so. */
+	EQUAL(vcpu_get_state(vm.ec, 0), SUCCESS);
+	wake_vm();
+	EQUAL(vm.count, 4);
+	EQUAL(vm.last, EVENT_VCPU_RECALL);
+	EQUAL(vcpu_set_state(vm.ec, true), SUCCESS);
+	wake_vm();
+	EQUAL(vm.count, 5);
 	EQUAL(vm.last, EVENT_VCPU_RECALL);
 }
 
@@ -395,6 +439,7 @@ const struct test vcpu_tests[] = {
 	{"vcpu.revoke_memory", revoke_memory, 0},
 	{"vcpu.revoke_other_cpu", revoke_other_cpu, 2},
 	{"vcpu.ports", ports, 0},
+	{"vcpu.bases", bases, 0},
 	{"vcpu.triple_fault", triple_fault, 0},
 	{"vcpu.destroyed", destroyed, 0},
 	{"vcpu.destroyed_other_cpu", destroyed_other_cpu, 2},

@@ -391,6 +391,37 @@ static void test_ioapic_twice(void **state)
 	gsis[GSI].low = 0;
 }
 
+/* Trigger and polarity are as asked for, if they are valid, else the machine's. */
+static void test_gsi_mode(void **state)
+{
+	enum { ISA_IRQ = 5, PCI = 20 };
+	static const unsigned gsi[] = {ISA_IRQ, PCI};
+	uint64_t address, data;
+
+	(void)state;
+	fixture_init(2048, 1);
+	good_acpi(true, EBDA);
+	last_pin = 23;
+	use_madt(put_ioapic(MADT + 44, 1, 0xfec00000, 0));
+	for (unsigned i = 0; i < 2; i++) {
+		gsis[gsi[i]].mode = i ? FLAG_GSI_LEVEL | FLAG_GSI_LOW : 0;
+		for (unsigned flags = 0; flags < 16; flags++) {
+			bool asked = flags & FLAG_GSI_MODE;
+			uint32_t low = VECTOR_GSI + gsi[i] + PIN_MASKED;
+
+			low += (asked ? flags & FLAG_GSI_LEVEL : i) ? PIN_LEVEL : 0;
+			low += (asked ? flags & FLAG_GSI_LOW : i) ? PIN_LOW : 0;
+			address = data = 1;
+			assert_int_equal(
+				gsi_assign(gsi[i], SOURCE_UNKNOWN, 0, flags, &address, &data),
+				SUCCESS);
+			assert_int_equal(fake[0][DATA], low);
+			assert_int_equal(address | data, 0);
+		}
+		gsis[gsi[i]].low = 0;
+	}
+}
+
 /* What a device may send without an IOMMU: it must not stay in service. */
 static void test_any_vector(void **state)
 {
@@ -431,12 +462,12 @@ static void test_idle_reads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ioapic_lies), cmocka_unit_test(test_ioapic_twice),
-		cmocka_unit_test(test_any_vector),  cmocka_unit_test(test_idle_reads),
-		cmocka_unit_test(test_acpi),	    cmocka_unit_test(test_acpi_empty_entry),
-		cmocka_unit_test(test_acpi_at_end), cmocka_unit_test(test_acpi_many),
-		cmocka_unit_test(test_no_acpi),	    cmocka_unit_test(test_acpi_lies),
-		cmocka_unit_test(test_madt_full),
+		cmocka_unit_test(test_ioapic_lies),	 cmocka_unit_test(test_ioapic_twice),
+		cmocka_unit_test(test_gsi_mode),	 cmocka_unit_test(test_any_vector),
+		cmocka_unit_test(test_idle_reads),	 cmocka_unit_test(test_acpi),
+		cmocka_unit_test(test_acpi_empty_entry), cmocka_unit_test(test_acpi_at_end),
+		cmocka_unit_test(test_acpi_many),	 cmocka_unit_test(test_no_acpi),
+		cmocka_unit_test(test_acpi_lies),	 cmocka_unit_test(test_madt_full),
 	};
 
 	memory = aligned_alloc(PAGE_SIZE, MEMORY);

@@ -93,11 +93,11 @@ static void test_init(void **state)
 	assert_int_equal(apic_id(), 7);
 	assert_int_equal(page[APIC_SPURIOUS / 4], SPURIOUS_ENABLE | VECTOR_SPURIOUS);
 	assert_int_equal(page[LVT_THERMAL / 4], LVT_MASKED);
-	assert_int_equal(page[LVT_TIMER / 4], VECTOR_TIMER);
-	timer_set(now + 4000);
-	assert_in_range(page[TIMER_INITIAL / 4], 1000, 1001);
+	assert_int_equal(page[LVT_TIMER / 4], LVT_PERIODIC | VECTOR_TIMER);
+	timer_set(now + 400000);
+	assert_in_range(page[TIMER_INITIAL / 4], 100000, 100001);
 	timer_set(0);
-	assert_int_equal(page[TIMER_INITIAL / 4], 1);
+	assert_in_range(page[TIMER_INITIAL / 4], LEAST_TICKS / 4, LEAST_TICKS / 4 + 1);
 	timer_set(~0ul);
 	assert_int_equal(page[TIMER_INITIAL / 4], ~0u);
 }

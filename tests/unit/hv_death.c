@@ -1040,6 +1040,35 @@ static void test_late_death(void **state)
 	machine_finish();
 }
 
+static void check_time(uint64_t high, uint64_t low, uint64_t ticks)
+{
+	assert_int_equal(low >> 32, 0);
+	assert_int_equal(high << 32 | low, (unsigned __int128)ticks * 1000 / tsc_khz);
+}
+
+/* Of who has run for years: microseconds in two halves. */
+static void test_long_times(void **state)
+{
+	struct ec *root = machine_start(PAGES, 1, QUOTA);
+	const struct regs *r = &root->regs;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		tsc_khz = i % 2 ? 1000 : 2399987;
+		tick(rnd(1ul << (3 * i)) + 1);
+		must(hypercall(CALL_SC_CTRL, SC_TIME, SEL_SC, 0, 0, 0, 0), SUCCESS);
+		check_time(r->rsi, r->rdx, sc_time(root->sc));
+		must(hypercall(CALL_EC_CTRL, EC_TIME, SEL_EC, 0, 0, 0, 0), SUCCESS);
+		check_time(r->rsi, r->rdx, ec_time(root));
+		must(hypercall(CALL_SC_CTRL, SC_TIME_EC, SEL_SC, SEL_EC, 0, 0, 0), SUCCESS);
+		check_time(r->rsi, r->rdx, sc_time(root->sc));
+		check_time(r->rax, r->r8, ec_time(root));
+	}
+	assert_true(ec_time(root) >> 50);
+	tsc_khz = 1000;
+	machine_finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1073,6 +1102,7 @@ int main(void)
 		cmocka_unit_test(test_notices),
 		cmocka_unit_test(test_late_cpu),
 		cmocka_unit_test(test_late_death),
+		cmocka_unit_test(test_long_times),
 	};
 
 	fixture_seed();

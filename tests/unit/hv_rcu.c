@@ -71,7 +71,7 @@ static void test_idle(void **state)
 	freed = 0;
 	for (cpu_now = 1; cpu_now < CPUS; cpu_now++) {
 		rcu_idle_enter(this_cpu());
-		assert_int_equal(this_cpu()->timer_armed, ~0ul);
+		assert_int_equal(this_cpu()->timer_armed, ~0ul - 1); /* never */
 	}
 	cpu_now = 0;
 	defer(0);
@@ -87,7 +87,7 @@ static void test_idle(void **state)
 	outside(0);
 	assert_int_equal(freed, 1);
 	rcu_idle_enter(this_cpu());
-	assert_true(this_cpu()->timer_armed < ~0ul);
+	assert_true(this_cpu()->timer_armed < ~0ul - 1);
 	outside(2);
 	cpu_now = 0;
 	rcu_idle_leave(this_cpu());

@@ -20,6 +20,7 @@
 #include "x86/vcpu_state.h"
 
 enum { ROUNDS = 200 };
+#define MTD_SVM_WHOLE (MTD_WHOLE & ~(uint64_t)(MTD_PDPTE | MTD_TPR))
 
 static struct cpu cpu;
 static struct ec vcpu;
@@ -123,6 +124,27 @@ static void round_trip(void **state)
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		loaded_is_saved((uint64_t)rand() & 0x7ffffff);
 		loaded_is_saved(MTD_WHOLE);
+	}
+}
+
+/* Each bit moves what it says, to and from the UTCB, and nothing else. */
+static void bits_alone(void **state)
+{
+	static struct utcb u[4];
+
+	for (unsigned bit = 0; bit < 27; bit++) {
+		setup(state);
+		randomize(&u[0]);
+		vcpu.event = EVENT_VCPU_STARTUP;
+		svm_load(&vcpu, &u[0], MTD_SVM_WHOLE);
+		vcpu.event = 0x72;
+		svm_save(&vcpu, &u[0], MTD_SVM_WHOLE);
+		randomize(&u[1]);
+		svm_load(&vcpu, &u[1], 1ul << bit);
+		svm_save(&vcpu, &u[2], MTD_SVM_WHOLE);
+		memset(&u[3], 0xa5, sizeof(u[3]));
+		svm_save(&vcpu, &u[3], 1ul << bit);
+		only_moved(1ul << bit, MTD_SVM_WHOLE, &u[0], &u[1], &u[2], &u[3]);
 	}
 }
 
@@ -334,6 +356,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(round_trip, setup),
+		cmocka_unit_test_setup(bits_alone, setup),
 		cmocka_unit_test_setup(nothing_asked_nothing_moved, setup),
 		cmocka_unit_test_setup(changes_are_marked, setup),
 		cmocka_unit_test_setup(intercepts_stay, setup),

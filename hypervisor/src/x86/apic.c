@@ -16,12 +16,13 @@ enum { APIC_SPURIOUS = 0xf0, SPURIOUS_ENABLE = 1 << 8 };
 enum { APIC_ESR = 0x280, APIC_ICR = 0x300, APIC_ICR_HIGH = 0x310, ICR_PENDING = 1 << 12 };
 enum { PENDING_MAX = 1 << 16 }; /* looks: some milliseconds */
 enum { LVT_TIMER = 0x320, LVT_THERMAL = 0x330, LVT_COUNTER = 0x340, LVT_LINT0 = 0x350 };
-enum { LVT_LINT1 = 0x360, LVT_ERROR = 0x370, LVT_MASKED = 1 << 16, LVT_TSC_DEADLINE = 2 << 17 };
+enum { LVT_LINT1 = 0x360, LVT_ERROR = 0x370, LVT_MASKED = 1 << 16 };
+enum { LVT_PERIODIC = 1 << 17, LVT_TSC_DEADLINE = 2 << 17 };
 enum { TIMER_INITIAL = 0x380, TIMER_CURRENT = 0x390, TIMER_DIVIDE = 0x3e0, DIVIDE_BY_1 = 0xb };
 
 enum { BASE_X2APIC = 1 << 10, BASE_ENABLE = 1 << 11 };
 enum { CPUID_X2APIC = 1 << 21, CPUID_TSC_DEADLINE = 1 << 24 }; /* 1, ECX */
-enum { MEASURE_US = 20000 };
+enum { MEASURE_US = 20000, LEAST_TICKS = 1 << 14 /* of the TSC */ };
 
 /* What registers begin with, where there are so many entries of the LVT. */
 static const struct {
@@ -92,7 +93,7 @@ void apic_init(void)
 			write(initial[i].at, initial[i].value);
 	if (!deadline_timer && !apic_per_tsc)
 		measure_timer();
-	write(LVT_TIMER, (deadline_timer ? LVT_TSC_DEADLINE : 0) | VECTOR_TIMER);
+	write(LVT_TIMER, (deadline_timer ? LVT_TSC_DEADLINE : LVT_PERIODIC) | VECTOR_TIMER);
 	/* The mode must be set before a deadline is (SDM 3A 10.5.4.1). */
 	__asm__ volatile("mfence" : : : "memory");
 }
@@ -136,8 +137,12 @@ void timer_set(uint64_t deadline)
 		wrmsr(MSR_TSC_DEADLINE, deadline);
 		return;
 	}
-	/* What is too far away is cut; never 0. */
+	/*
+	 * It counts again and again, since QEMU loses some of the interrupts that come in
+	 * the midst of VMRUN or #VMEXIT. So it must not be short. What is too far away is cut.
+	 */
 	now = rdtsc();
-	count = (unsigned __int128)(deadline > now ? deadline - now : 0) * apic_per_tsc >> 32;
+	deadline = deadline > now + LEAST_TICKS ? deadline - now : LEAST_TICKS;
+	count = (unsigned __int128)deadline * apic_per_tsc >> 32;
 	write(TIMER_INITIAL, count < ~0u ? (uint32_t)count + 1 : ~0u);
 }

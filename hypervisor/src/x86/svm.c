@@ -57,15 +57,11 @@ static const char *find_features(void)
 /* With VM_CR.SVMDIS the bit is reserved: APM 2 15.30.1. */
 static const char *turn_on(struct cpu *cpu, bool first)
 {
-	const char *missing = NULL;
-
 	if (!wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME))
 		return "the firmware's permission";
-	if (first)
-		missing = find_features();
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vcpu_host_phys);
 	__asm__ volatile("vmsave %0" : : "a"(cpu->vcpu_host_phys + PAGE_SIZE) : "memory");
-	return missing;
+	return first ? find_features() : NULL;
 }
 
 /* After reset, as far as the VMM does not say. */
@@ -207,6 +203,7 @@ static struct ec *(*const kept[])(struct ec *) = {
  * QEMU refuses most before it has loaded anything of the guest, and saves what
  * it has: the kernel's registers, which the VMM must not see nor the guest have,
  * and no V_INTR_MASKING, without which no interrupt ends a guest that wants none.
+ * It is an exit also in that the event is taken: that is given back.
  */
 static NOINLINE struct ec *refused(struct ec *ec, struct vmcb *b)
 {
@@ -214,6 +211,7 @@ static NOINLINE struct ec *refused(struct ec *ec, struct vmcb *b)
 		__builtin_memset(&b->es, 0, sizeof(*b) - offsetof(struct vmcb, es));
 		init(ec);
 	}
+	b->event = b->event & INJECT_VALID ? b->event : b->exit_int_info;
 	b->clean = 0;
 	svm_prepare_again();
 	if (b->tlb_control)

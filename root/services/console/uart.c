@@ -114,6 +114,7 @@ static void uart_service(void)
 static void run(void *argument)
 {
 	(void)argument;
+	(void)sm_down(interrupt_sm, 1); /* over at once: from now on there are interrupts */
 	do {
 		uart_service();
 		(void)sm_up(wake_sm);
