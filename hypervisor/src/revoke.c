@@ -66,12 +66,13 @@ static void free_orphans(int *left)
 	}
 }
 
-/* It is in a tree of its PD: its space, the page tables that it was delegated for. */
+/* It is in a tree of its PD: its space; with rights the page tables that it was delegated for. */
 static bool is_in(const struct mapping *m, unsigned tree)
 {
 	if (tree < CRD_OBJ)
 		return &m->pd->trees[tree] == pd_space(m->pd, m->type);
-	return m->type == CRD_MEM && m->flags >> (tree - CRD_OBJ) & 1 && m->pd->trees[tree].format;
+	return m->type == CRD_MEM && m->rights && m->flags >> (tree - CRD_OBJ) & 1 &&
+	       m->pd->trees[tree].format;
 }
 
 /*

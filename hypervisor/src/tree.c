@@ -204,7 +204,7 @@ void tree_split(struct tree *t, uint64_t key, unsigned level, uint64_t *made, ui
 {
 	uint64_t *e = tree_entry(t, NULL, level, key), leaf = *e;
 
-	assert(!is_table(t, leaf));
+	assert(leaf && !is_table(t, leaf));
 	if (level == 1)
 		leaf &= ~t->format->large;
 	for (unsigned i = 0; i < TABLE_ENTRIES; i++, leaf += step << (level - 1) * TABLE_BITS)

@@ -239,6 +239,24 @@ static void step_take(void)
 	delegate(&t);
 }
 
+/* What had lost its last capability until then ends in time. */
+static void end_dropped(void)
+{
+	struct pd *pds[MODEL_PDS];
+
+	poll_period = 0;
+	__builtin_memcpy(pds, model_pds, sizeof(pds));
+	for (unsigned i = 0; i < MODEL_PDS; i++)
+		if (pds[i])
+			object_get(&pds[i]->object);
+	run_grace_periods();
+	if (without_memory)
+		follow_ends();
+	for (unsigned i = 0; i < MODEL_PDS; i++)
+		if (pds[i])
+			object_put(&pds[i]->object);
+}
+
 static void revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
 {
 	struct revocation r = {0};
@@ -252,13 +270,16 @@ static void revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
 			mapping_revoke_drop(&r);
 			again--;
 			dropped = true;
+			/* Or never more: its thread was killed. */
+			if (without_memory && again)
+				break;
 		}
 	}
-	/* What had lost its last capability until then ends in time. */
 	if (dropped)
-		run_grace_periods();
+		end_dropped();
 	object_put(&pd->object);
-	model_revoke(pd, crd, self, keep);
+	if (!without_memory)
+		model_revoke(pd, crd, self, keep);
 	follow_ends();
 }
 
@@ -397,6 +418,7 @@ static void finish(void)
 {
 	struct pd *pds[MODEL_PDS];
 
+	poll_period = 0;
 	unfix();
 	__builtin_memcpy(pds, model_pds, sizeof(pds));
 	for (unsigned i = 0; i < MODEL_PDS; i++)
@@ -444,6 +466,7 @@ static void test_without_memory(void **state)
 	for (unsigned i = 0; i < 10; i++) {
 		start(100 + rnd(300));
 		for (unsigned n = 0; n < STEPS / 5; n++) {
+			poll_period = (unsigned)rnd(2);
 			step();
 			check_some();
 		}
@@ -473,12 +496,61 @@ static void test_last_mapping(void **state)
 	finish();
 }
 
+/*
+ * A revocation is dropped when it has taken the rights of what it begins with: that stays,
+ * in no page table. Then a page is taken out of it.
+ */
+static void test_split_without_rights(void **state)
+{
+	const uint64_t base = 1ul << 18, frame = 3ul << 18, other = 1ul << 20;
+	struct transfer take = {.type = CRD_MEM,
+				.kernel = true,
+				.source = frame,
+				.target = base,
+				.order = 18,
+				.rights = RIGHTS_ALL,
+				.left = TRANSFER_STEPS};
+	struct revocation r = {0};
+
+	(void)state;
+	without_memory = true;
+	start(1000);
+	ptab_host.levels_large = 2;
+	take.to = pd_root;
+	take.flags = MAPPING_GUEST;
+	assert_int_equal(mapping_delegate(&take), SUCCESS);
+	for (unsigned i = 0; i < 64; i++) {
+		struct transfer t = {.from = pd_root,
+				     .to = pd_root,
+				     .type = CRD_MEM,
+				     .source = base + i,
+				     .target = other + i,
+				     .rights = RIGHTS_ALL,
+				     .left = TRANSFER_STEPS};
+
+		assert_int_equal(mapping_delegate(&t), SUCCESS);
+	}
+	poll_period = 1;
+	assert_false(mapping_revoke(&r, pd_root, CRD(CRD_MEM, RIGHTS_ALL, 18, base), true, false));
+	mapping_revoke_drop(&r);
+	assert_int_equal(mapping_lookup(pd_root, CRD(CRD_MEM, RIGHTS_ALL, 0, base)), 0);
+	assert_non_null(space_find(&pd_root->mem, base));
+	poll_period = 0;
+	assert_true(mapping_revoke(&r, pd_root, CRD(CRD_MEM, RIGHTS_ALL, 0, base), true, false));
+	check_tables(pd_root);
+	assert_true(mapping_revoke(&r, pd_root, CRD(CRD_MEM, RIGHTS_ALL, 18, base), true, false));
+	run_grace_periods();
+	check_tables(pd_root);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_last_mapping),
+		cmocka_unit_test(test_split_without_rights),
 	};
 
 	fixture_seed();
