@@ -138,10 +138,10 @@ static void spin_some(struct frame *f)
 
 	while (us < f->argument || of_sc < f->argument) {
 		spin_us(100);
-		/* Here it is told whose the time was; at its end that would be its handler. */
-		(void)!ec_ctrl(EC_YIELD, 0, 0, 0);
 		SETUP(ec_time(f->ec, &us));
 		SETUP(sc_time(f->sc, &of_sc));
+		/* Here it is told whose the time was until now; at its end that is its handler. */
+		(void)!ec_ctrl(EC_YIELD, 0, 0, 0);
 	}
 	f->value[0] = 1;
 }
