@@ -82,17 +82,6 @@ static enum outcome run_emulated(struct emulation *e, struct utcb *u, const stru
 	return emulate(e);
 }
 
-/*
- * Flags are the processor's, also undefined ones, but for products that are
- * computed in C, and for shifts, which we do by CL whatever their form.
- */
-static uint64_t undefined_flags(const struct insn *i)
-{
-	if (i->op->run == alu_mul || i->op->run == alu_imul1)
-		return RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF;
-	return sample_shift_undefined(i);
-}
-
 static struct gmem all_ram, code_only;
 
 static void try(const struct sample *s, unsigned *tried)
@@ -110,7 +99,7 @@ static void try(const struct sample *s, unsigned *tried)
 	++*tried;
 	assert_int_equal(u.rip, CODE + e.insn.length);
 	native = sample_run(s, e.insn.length);
-	undefined = undefined_flags(&e.insn);
+	undefined = sample_undefined(&e.insn);
 	sample_compare(s, &native, reg(&u, 0), u.rflags, undefined);
 	assert_memory_equal(ram + BUFFER, sample_native, BUFFER_SIZE);
 

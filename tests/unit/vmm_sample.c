@@ -6,6 +6,7 @@
 #include "vmm_fixture.h"
 #include "vmm_sample.h"
 
+#include "../../vmm/src/alu.h"
 #include "../../vmm/src/emulate.h"
 
 enum {
@@ -188,7 +189,8 @@ static void compose_operands(struct sample *s, unsigned code, unsigned field, bo
 	aim(s, &a, is_short);
 	if (sample_is_bit_string(code))
 		s->reg[field] = (uint64_t)(int64_t)(int16_t)random32(&sample_seed);
-	if (random32(&sample_seed) % 4 == 0)
+	/* PREFETCH of a register is undefined on some processors. */
+	if (code != 0x0f0d && random32(&sample_seed) % 4 == 0)
 		compose_registers(s, code, field, rex);
 	else
 		compose_modrm(s, &a, code, field, rex);
@@ -317,12 +319,15 @@ void sample_compare(const struct sample *s, const struct native *native, const u
 	}
 }
 
-uint64_t sample_shift_undefined(const struct insn *i)
+uint64_t sample_undefined(const struct insn *i)
 {
 	unsigned bits = i->op->flags & OP_BYTE ? 8 : 8u * i->operand_bytes;
 	unsigned count = (unsigned)i->immediate & (bits == 64 ? 63 : 31);
 	bool rotates = (i->reg & 7) < 4;
 
+	if (i->op->run == alu_mul || i->op->run == alu_imul1 || i->op->run == alu_imul3 ||
+	    (i->op->run == alu_run && i->op->operation == ALU_IMUL))
+		return RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF;
 	if ((i->code != 0xc0 && i->code != 0xc1) || count <= 1)
 		return 0;
 	return RFLAGS_OF | (rotates ? 0 : RFLAGS_AF) | (!rotates && count >= bits ? RFLAGS_CF : 0);

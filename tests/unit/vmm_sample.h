@@ -62,5 +62,8 @@ bool sample_is_string(unsigned code);
 bool sample_is_bit_string(unsigned code);
 uint64_t sample_random64(void);
 
-/* Flags that depend on the form of a shift: by a constant other than 1. */
-uint64_t sample_shift_undefined(const struct insn *insn);
+/*
+ * Flags are this processor's, also undefined ones, but for products that are computed in C
+ * (or compared with those of another form), and for shifts, which we do by CL whatever their form.
+ */
+uint64_t sample_undefined(const struct insn *insn);
