@@ -20,6 +20,7 @@ struct slab {
 enum { FIRST = 64 }; /* offset of the first object; keeps alignment */
 
 static_assert(sizeof(struct slab) <= FIRST);
+static_assert(FIRST + 2 * sizeof(struct pd) <= PAGE_SIZE); /* the largest */
 
 #define SLAB_SIZE(type) ((sizeof(struct type) + 15) & ~15ul)
 
@@ -35,23 +36,26 @@ void slab_init(struct pd *pd)
 		list_init(&pd->slabs[i]);
 }
 
-/* One slab more, and again. The lock is held. */
+/* The first of one slab more. The lock is held. */
 [[gnu::noinline]] static void *grow(struct pd *pd, enum object_type kind)
 {
 	struct slab *s = page_alloc(pd, 0, false);
+	void *first = NULL;
 
 	if (s) {
-		*s = (struct slab){.pd = pd, .with_room = &pd->slabs[kind]};
+		*s = (struct slab){.pd = pd, .with_room = &pd->slabs[kind], .used = 1};
 		for (uint64_t at = FIRST; at + sizes[kind] <= PAGE_SIZE; at += sizes[kind]) {
 			void **object = (void **)((char *)s + at);
 
 			*object = s->free;
 			s->free = object;
 		}
+		first = s->free;
+		s->free = *(void **)first;
 		list_prepend(s->with_room, &s->link);
 	}
 	unlock(&pd->slab_lock);
-	return s ? slab_alloc(pd, kind) : NULL;
+	return first;
 }
 
 void *slab_alloc(struct pd *pd, enum object_type kind)

@@ -306,6 +306,7 @@ void fixture_init(unsigned pages, unsigned cpu_number)
 	poll_period = 0;
 	poll_hook = NULL;
 	slab_hook = NULL;
+	unlock_hook = NULL;
 	cpus_are_threads = false;
 	memset(slab_live, 0, sizeof(slab_live));
 	for (unsigned i = 0; i < cpu_number; i++)

@@ -55,6 +55,8 @@ unsigned slab_size(enum object_type kind);
 
 /* What happens before one is allocated, or NULL. True: there is no memory for it. */
 extern bool (*slab_hook)(enum object_type kind);
+/* What happens when slab_alloc() has unlocked, or NULL. */
+extern void (*unlock_hook)(void);
 
 /* space_next() to the end. */
 struct mapping *find_next(const struct tree *s, uint64_t first, uint64_t last);

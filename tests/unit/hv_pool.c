@@ -18,7 +18,10 @@ void *poisoned_page_alloc(struct pd *payer, unsigned order, bool zero);
 void poisoned_page_free(struct pd *payer, void *page, unsigned order);
 void *plain_slab_alloc(struct pd *pd, enum object_type kind);
 void plain_slab_free(void *object);
+#define unlock unlock_and_let_in
+static void unlock_and_let_in(struct lock *l);
 #include "../../hypervisor/src/slab.c"
+#undef unlock
 #undef page_alloc
 #undef page_free
 #undef slab_alloc
@@ -32,12 +35,20 @@ enum { LINKS = sizeof(struct list) };
 
 unsigned slab_live[SLABS];
 bool (*slab_hook)(enum object_type kind);
+void (*unlock_hook)(void);
 
 void page_init(uint64_t phys, uint64_t size);
 void *page_alloc(struct pd *payer, unsigned order, bool zero);
 void page_free(struct pd *payer, void *page, unsigned order);
 void *slab_alloc(struct pd *pd, enum object_type kind);
 void slab_free(void *object);
+
+static void unlock_and_let_in(struct lock *l)
+{
+	unlock(l);
+	if (unlock_hook)
+		unlock_hook();
+}
 
 void page_init(uint64_t phys, uint64_t size)
 {

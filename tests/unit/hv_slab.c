@@ -135,12 +135,47 @@ static void test_quota(void **state)
 	run_grace_periods();
 }
 
+static void *full;
+
+static void free_full(void)
+{
+	unlock_hook = NULL;
+	slab_free(full);
+}
+
+/* While there was no room another CPU makes some: what is new is used nevertheless, or goes. */
+static void test_meanwhile(void **state)
+{
+	struct pd *pd;
+	void *p[64];
+
+	(void)state;
+	fixture_init(PAGES, 1);
+	assert_int_equal(pd_create(&pd, &pd_kernel, 1000), SUCCESS);
+	for (enum object_type kind = 0; kind < SLABS; kind++) {
+		unsigned n = 0;
+
+		while (n < (PAGE_SIZE - 64) / slab_size(kind))
+			p[n++] = slab_alloc(pd, kind);
+		full = p[0];
+		unlock_hook = free_full;
+		p[0] = slab_alloc(pd, kind);
+		assert_null(unlock_hook);
+		while (n)
+			slab_free(p[--n]);
+		assert_int_equal(pd->quota.used, 2);
+	}
+	object_put(&pd->object);
+	run_grace_periods();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_exact),
 		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_meanwhile),
 	};
 
 	fixture_seed();
