@@ -10,6 +10,7 @@
 
 enum {
 	ANCESTORS = 1024, /* looked at by a translation */
+	STEPS_PIECE = 16, /* that to look for a piece of one counts for */
 };
 
 struct lock mdb_lock;
@@ -216,7 +217,7 @@ const struct mapping *mapping_piece(const struct mapping *gone, uint64_t frame)
 uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 {
 	uint64_t found = 0, frame = 0;
-	unsigned order = 0, left = ANCESTORS;
+	unsigned order = 0, left = 0;
 
 	if (CRD_TYPE(crd) == CRD_NULL || CRD_TYPE(crd) != CRD_TYPE(window))
 		return 0;
@@ -230,10 +231,12 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 		if (m->type != CRD_OBJ)
 			frame += aligned(CRD_BASE(crd), order) - m->base;
 	}
-	for (const struct mapping *p = m; p && !found && left--; p = p->parent) {
-		const struct mapping *held = p->flags & MAPPING_GONE ? mapping_piece(p, frame) : p;
+	for (const struct mapping *p = m; p && !found && left < ANCESTORS; p = p->parent) {
+		bool gone = p->flags & MAPPING_GONE;
+		const struct mapping *held = gone ? mapping_piece(p, frame) : p;
 
-		t->left--;
+		left += gone ? STEPS_PIECE : 1;
+		t->left -= gone ? STEPS_PIECE : 1;
 		/* Of the kernel's own nobody has rights. */
 		if (p->pd == t->to && held && held != m && held->rights)
 			found = mapping_common(part_of(held, frame, order, CRD_RIGHTS(crd)),

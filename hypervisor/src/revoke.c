@@ -20,11 +20,20 @@
 #include "x86/irq.h"
 
 enum {
-	STEPS = 512,	  /* between two looks for interrupts */
-	STEPS_TAKE = 16,  /* that taking rights away counts for */
-	STEPS_ORDER = 12, /* and its order, since some have many leaves */
-	STEPS_MUCH = 240, /* splitting, or a search for what comes next */
+	STEPS = 512,	 /* between two looks for interrupts */
+	STEPS_FREE = 4,	 /* that the end of one that is gone counts for */
+	STEPS_TAKE = 16, /* that taking rights away counts for; see below */
+	STEPS_ORDER = 12,
+	STEPS_MUCH = 240, /* a search for what comes next */
 };
+
+/* More where there are large leaves, or many. */
+static inline int steps_of(unsigned order)
+{
+	if (likely(!order))
+		return STEPS_TAKE;
+	return STEPS_TAKE + (int)order * STEPS_ORDER + (1 << order % TABLE_BITS) / 2;
+}
 
 /* Gone, with nothing derived any more, and nobody there to free them. */
 static struct mapping *orphans;
@@ -58,11 +67,10 @@ static void free_orphans(int *left)
 {
 	struct mapping *m;
 
-	while ((m = orphans) && *left > 0) {
+	for (; (m = orphans) && *left > 0; *left -= STEPS_FREE) {
 		orphans = (struct mapping *)m->base;
 		m->flags &= ~(uint32_t)MAPPING_ORPHAN;
 		end(m);
-		--*left;
 	}
 }
 
@@ -123,8 +131,8 @@ static bool halve(struct mapping *m, uint64_t frame)
 }
 
 /*
- * So that a piece has just the 2^order frames that `frame` is in, or more for want
- * of memory. False: nothing was changed.
+ * So that a piece has just the 2^order frames that `frame` is in; or more, for want of memory or
+ * since that is enough at once: then the piece is to be split. False: nothing was changed.
  */
 static bool split(struct mapping *m, uint64_t frame, unsigned order)
 {
@@ -139,7 +147,9 @@ static bool split(struct mapping *m, uint64_t frame, unsigned order)
 		slab_free(piece);
 		return false;
 	}
-	while (piece->order > order && halve(piece, frame)) {
+	/* Where tables are made, no more than that. */
+	while (piece->order > order && piece->order % TABLE_BITS &&
+	       (piece->order + 1) % TABLE_BITS && halve(piece, frame)) {
 	}
 	mapping_link(m, piece);
 	(void)!tree_set(pd_space(m->pd, m->type), m->pd, piece->base, piece->order, (uint64_t)piece,
@@ -194,10 +204,10 @@ static void take(struct revocation *r, struct mapping *m, int *left)
 
 	if (m == r->spared || (!(m->rights & c->rights) && !has_none(m)))
 		return;
-	*left -= STEPS_TAKE + m->order * STEPS_ORDER;
+	*left -= steps_of(m->order);
 	/* The part comes next, as a child. Of a range that cannot be split all goes. */
 	if (unlikely(m->order > c->order) && split(m, c->frame, c->order))
-		*left -= STEPS_MUCH;
+		*left = 0;
 	else
 		take_away(m, c->rights);
 }
@@ -299,12 +309,14 @@ static bool begin(struct revocation *r, struct tree *space, struct mapping *m, u
 	struct mapping *top;
 
 	r->key = mapping_last(m) + 1;
-	*left -= STEPS_TAKE + m->order * STEPS_ORDER;
+	*left -= steps_of(m->order);
 	if (!rights)
 		return true;
 	if (unlikely(part) && (self || keep) && split(m, frame, order)) {
-		m = space_find(space, m->base + offset);
-		*left -= STEPS_MUCH;
+		/* On from there with the piece. */
+		r->key = CRD_BASE(crd);
+		*left = 0;
+		return true;
 	}
 	for (top = m; top->flags & MAPPING_PIECE;)
 		top = top->parent;

@@ -172,7 +172,7 @@ enum status tree_set_far(struct tree *t, struct pd *payer, uint64_t key, unsigne
 			 uint64_t value, uint64_t step)
 {
 	unsigned level = tree_level(t, order), n = 1u << (order - level * TABLE_BITS), used = 0;
-	uint64_t *e = tree_entry(t, value ? payer : NULL, level, key);
+	uint64_t *e = tree_entry(t, value ? payer : NULL, level, key), bits, mask;
 	bool fill = value;
 
 	if (unlikely(!e))
@@ -184,9 +184,11 @@ enum status tree_set_far(struct tree *t, struct pd *payer, uint64_t key, unsigne
 		return SUCCESS;
 	}
 	step = fill ? step << level * TABLE_BITS : 0;
+	bits = level ? t->format->table : 0;
+	mask = bits | t->format->large;
 	for (unsigned i = 0; i < n; i++, value += step) {
 		uint64_t old = e[i];
-		bool table = level && is_table(t, old);
+		bool table = bits && (old & mask) == bits;
 
 		/* Where a leaf was to go and did not, a table may still be. */
 		if (unlikely(table && !fill))

@@ -140,6 +140,12 @@ enum ec_kind {
 	return syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF, 0), crd, 0);
 }
 
+/* Of the range alone, all. */
+[[nodiscard]] static inline enum status revoke_keep(unsigned long crd)
+{
+	return syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_KEEP, 0), crd, 0);
+}
+
 /* The same, of another PD's range. */
 [[nodiscard]] static inline enum status revoke_remote(unsigned long pd, unsigned long crd)
 {

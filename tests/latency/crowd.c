@@ -1,7 +1,7 @@
 /*
  * Many threads that one event concerns: who waits for a semaphore that goes, whose
  * time is over at the same moment, who waits for a busy handler, whose SC ends,
- * who is in a chain of calls that ends.
+ * who is in a chain of calls that ends. And many capabilities that are gone.
  */
 #include "latency.h"
 
@@ -14,6 +14,7 @@ enum {
 	SEL_GATE,	     /* SMs: where threads wait for what they are to do */
 	SEL_BUSY,	     /* for that to happen */
 	SEL_FOREVER,	     /* for nothing */
+	SEL_CHILDREN,	     /* two: each derived from the one before it */
 	SEL_THREADS = 0x40000,
 	SEL_SCS = SEL_THREADS + MANY,
 	SEL_HANDLERS = SEL_SCS + MANY,
@@ -161,5 +162,33 @@ void crowd(unsigned order)
 	end(SEL_SCS, order);
 	end(SEL_PORTALS, order);
 	end(SEL_EVENTS, 7);
+	settle();
+}
+
+void ancestors(unsigned order)
+{
+	struct utcb *u = (struct utcb *)ROOT_UTCB;
+
+	make_ec(SEL_STARTER, EC_LOCAL, 2 * MANY);
+	make_portal(SEL_PORTALS, SEL_STARTER, 0);
+	what = NOTHING;
+	must(create_sm(SEL_CHILDREN, SEL_ROOT_PD, 0));
+	mark();
+	for (unsigned i = 0; i < 1u << order; i++) {
+		give(CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_CHILDREN + i % 2), 0,
+		     CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_CHILDREN + (i + 1) % 2));
+		must(revoke_keep(CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_CHILDREN + i % 2)));
+	}
+	mark();
+	((struct utcb *)utcb(2 * MANY))->translate = CRD(CRD_OBJ, RIGHTS_ALL, 27, 0);
+	u->items = UTCB_ITEMS(0, 1);
+	u->word[utcb_item_word(0)] = CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_CHILDREN);
+	u->word[utcb_item_word(0) + 1] = ITEM_TRANSLATE;
+	must(call(SEL_PORTALS));
+
+	mark();
+	end(SEL_CHILDREN, 0);
+	end(SEL_PORTALS, 0);
+	end(SEL_STARTER, 0);
 	settle();
 }

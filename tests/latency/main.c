@@ -1,7 +1,8 @@
 /*
  * Long work for the kernel, whose instructions run.py counts: a range of 2^SMALL or
  * 2^LARGE capabilities is delegated, revoked, handed over to a new PD, and goes
- * with it; the same with memory in blocks; and what a crowd of threads does.
+ * with it; the same with memory in blocks; a page is taken out of a large one; and what a crowd of
+ * threads does.
  *
  * It boots in the place of root.
  */
@@ -30,6 +31,9 @@ enum {
 #define NOBODYS 0x10000000ul
 #define HERE	0x1000000ul
 #define THERE	0x2000000ul
+/* Up to 2^27 pages. */
+#define LARGE_PAGE 0x40000000ul
+#define LARGE_COPY 0x50000000ul
 
 _Noreturn void latency_main(unsigned long cpu, const struct hip *hip);
 
@@ -46,7 +50,7 @@ void must(enum status status)
 		out8(DEBUG_EXIT, (uint8_t)(0x10 + status));
 }
 
-static void give(uint64_t crd, uint64_t how, uint64_t window)
+void give(uint64_t crd, uint64_t how, uint64_t window)
 {
 	struct utcb *u = (struct utcb *)ROOT_UTCB;
 
@@ -122,6 +126,20 @@ static void blocks(unsigned n)
 	settle();
 }
 
+/* Of a large page its copy is revoked but for a page, and then that one page. */
+static void part(unsigned order)
+{
+	mark();
+	give(memory(order, LARGE_PAGE), ITEM_KERNEL, memory(order, LARGE_PAGE));
+	give(memory(order, LARGE_PAGE), 0, memory(order, LARGE_COPY));
+	mark();
+	must(revoke(memory(0, LARGE_PAGE)));
+	mark();
+	must(revoke_self(memory(0, LARGE_PAGE + 1)));
+	must(revoke_self(memory(order, LARGE_PAGE)));
+	settle();
+}
+
 void latency_main(unsigned long cpu, const struct hip *hip)
 {
 	(void)cpu, (void)hip;
@@ -130,9 +148,13 @@ void latency_main(unsigned long cpu, const struct hip *hip)
 	work(SMALL);
 	crowd(FEW);
 	blocks(BLOCKS_FEW);
+	part(2 * TABLE);
+	ancestors(FEW);
 	work(LARGE);
 	crowd(MANY);
 	blocks(BLOCKS_MANY);
+	part(3 * TABLE);
+	ancestors(MANY);
 	mark();
 	out8(DEBUG_EXIT, 0);
 	for (;;) {

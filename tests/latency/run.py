@@ -23,9 +23,11 @@ GROWTH = 1.25           # large against small; small ones are alike anyway
 WORK = ["delegate", "revoke", "hand over to a PD", "destroy the PD",
         "revoke all", "SM with sleepers", "timeouts at once",
         "handler with callers", "ready SCs", "chain of calls", "ECs",
-        "take blocks", "delegate blocks", "revoke copies", "revoke blocks"]
-SMALL = ["2^10"] * 5 + ["2^6"] * 6 + ["2^5"] * 4
-LARGE = ["2^16"] * 5 + ["2^10"] * 6 + ["2^8"] * 4
+        "take blocks", "delegate blocks", "revoke copies", "revoke blocks",
+        "copy a large page", "revoke a page's copy", "take a page out",
+        "lose ancestors", "translate", "end of ancestors"]
+SMALL = ["2^10"] * 5 + ["2^6"] * 6 + ["2^5"] * 4 + ["2^18"] * 3 + ["2^6"] * 3
+LARGE = ["2^16"] * 5 + ["2^10"] * 6 + ["2^8"] * 4 + ["2^27"] * 3 + ["2^10"] * 3
 LEAVES = {"sysretq", "sysret", "iretq", "sti", "vmrun", "vmlaunch",
           "vmresume"}
 

@@ -514,8 +514,7 @@ static void check_ptab(struct pd *pd, enum ptab_kind kind)
 	const struct mapping *m;
 	uint64_t expected = 0;
 
-	for (uint64_t at = 0; (m = find_next(&pd->mem, at, ~0ul));
-	     at = m->base + (1ul << m->order))
+	for (uint64_t at = 0; (m = find_next(&pd->mem, at, ~0ul)); at = m->base + (1ul << m->order))
 		if (m->flags & 1u << kind && (m->rights || m->flags & MAPPING_FIXED))
 			expected += 1ul << m->order;
 	assert_int_equal(t->root ? check_table(pd, t, t->root, 0, 3) : 0, expected);
