@@ -10,7 +10,7 @@
 
 enum {
 	ANCESTORS = 1024, /* looked at by a translation */
-	STEPS_PIECE = 16, /* that to look for a piece of one counts for */
+	STEPS_GONE = 16,  /* that one which is gone counts for: its piece is looked up */
 };
 
 struct lock mdb_lock;
@@ -217,7 +217,8 @@ const struct mapping *mapping_piece(const struct mapping *gone, uint64_t frame)
 uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 {
 	uint64_t found = 0, frame = 0;
-	unsigned order = 0, left = 0;
+	unsigned order = 0;
+	int left = ANCESTORS;
 
 	if (CRD_TYPE(crd) == CRD_NULL || CRD_TYPE(crd) != CRD_TYPE(window))
 		return 0;
@@ -231,12 +232,13 @@ uint64_t mapping_translate(struct transfer *t, uint64_t crd, uint64_t window)
 		if (m->type != CRD_OBJ)
 			frame += aligned(CRD_BASE(crd), order) - m->base;
 	}
-	for (const struct mapping *p = m; p && !found && left < ANCESTORS; p = p->parent) {
+	for (const struct mapping *p = m; p && !found && left > 0; p = p->parent) {
 		bool gone = p->flags & MAPPING_GONE;
 		const struct mapping *held = gone ? mapping_piece(p, frame) : p;
+		int steps = gone ? STEPS_GONE : 1;
 
-		left += gone ? STEPS_PIECE : 1;
-		t->left -= gone ? STEPS_PIECE : 1;
+		left -= steps;
+		t->left -= steps;
 		/* Of the kernel's own nobody has rights. */
 		if (p->pd == t->to && held && held != m && held->rights)
 			found = mapping_common(part_of(held, frame, order, CRD_RIGHTS(crd)),

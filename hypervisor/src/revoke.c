@@ -303,7 +303,7 @@ static bool begin(struct revocation *r, struct tree *space, struct mapping *m, u
 		  bool self, bool keep, int *left)
 {
 	bool part = CRD_ORDER(crd) < m->order;
-	uint64_t offset = part ? CRD_BASE(crd) - m->base : 0, frame = m->frame + offset;
+	uint64_t frame = m->frame + (part ? CRD_BASE(crd) - m->base : 0);
 	unsigned rights = keep ? RIGHTS_ALL : CRD_RIGHTS(crd);
 	unsigned order = part ? CRD_ORDER(crd) : m->order;
 	struct mapping *top;

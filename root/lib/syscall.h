@@ -140,16 +140,16 @@ enum ec_kind {
 	return syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF, 0), crd, 0);
 }
 
-/* Of the range alone, all. */
-[[nodiscard]] static inline enum status revoke_keep(unsigned long crd)
-{
-	return syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_KEEP, 0), crd, 0);
-}
-
 /* The same, of another PD's range. */
 [[nodiscard]] static inline enum status revoke_remote(unsigned long pd, unsigned long crd)
 {
 	return syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_SELF | FLAG_REVOKE_REMOTE, 0), crd, pd);
+}
+
+/* All rights, from the range alone. */
+[[nodiscard]] static inline enum status revoke_keep(unsigned long crd)
+{
+	return syscall_3(CALL_ID(CALL_REVOKE, FLAG_REVOKE_KEEP, 0), crd, 0);
 }
 
 /* *crd: what to find the base of; out: the capability's CRD, or 0. */

@@ -57,5 +57,3 @@ static inline unsigned other_cpu(void)
 }
 
 unsigned long local_ec(void);
-/* A PD whose memory is used up by page tables. */
-void use_up(unsigned long pd);

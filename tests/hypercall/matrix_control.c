@@ -124,7 +124,7 @@ CASE(ec_ctrl, OUT_OF_MEMORY)
 	struct frame *t = make_thread(pd, boot_cpu, 1, spin, 0);
 	enum status s = SUCCESS;
 
-	use_up(pd);
+	use_up_tables(pd);
 	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++) {
 		s = ec_ctrl_rsi(EC_MIGRATE, t->ec, boot_cpu,
 				CRD(CRD_OBJ, EC_CONTROL, 0, 0x20000 + 512 * i));

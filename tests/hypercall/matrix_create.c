@@ -211,7 +211,7 @@ CASE(create_sc, OUT_OF_MEMORY)
 	enum status s;
 
 	/* It takes few slots for all that there is, to be used up by these. */
-	use_up(pd);
+	use_up_tables(pd);
 	for (unsigned i = 0; i < MANY && an_sm(SEL_MANY + i, pd) == SUCCESS; i++) {
 	}
 	bound_ec = global_ec();

@@ -108,7 +108,7 @@ CASE(call, OUT_OF_MEMORY)
 	struct frame *s = make_servant(make_pd_quota(SEL_ROOT_PD, 40));
 
 	open_windows(s, 0, CRD(CRD_MEM, MEM_R, WINDOW_ORDER, 0x8000000));
-	use_up(s->pd);
+	use_up_tables(s->pd);
 	s->value[0] = 77;
 	my_utcb->word[0] = OP_NOTHING;
 	set_item(CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM(ITEM_DELEGATE, 0, 0x8000000));

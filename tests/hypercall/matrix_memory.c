@@ -57,7 +57,7 @@ CASE(misc_delegate, OUT_OF_MEMORY)
 {
 	unsigned long pd = make_empty_pd(SMALL);
 
-	use_up(pd);
+	use_up_tables(pd);
 	EQUAL(give(pd, CRD(CRD_MEM, MEM_R, 0, page_number(page))), OUT_OF_MEMORY);
 }
 

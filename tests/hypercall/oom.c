@@ -44,17 +44,6 @@ static struct frame *make_asked(unsigned long pd, unsigned long at)
 	return h;
 }
 
-/* All of a PD's memory goes into page tables. */
-static void use_up(unsigned long pd)
-{
-	uint64_t from = CRD(CRD_MEM, MEM_R, 0, page_number(page));
-	enum status s = SUCCESS;
-
-	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++)
-		s = give_at(pd, from, ITEM_DELEGATE, CRD(CRD_MEM, MEM_R, 0, 0x100000 + i * 512));
-	NEED(s == OUT_OF_MEMORY);
-}
-
 #define FAR	     0x8000000 /* pages without tables for them */
 #define FAR_SELECTOR 0x1000000
 
@@ -89,7 +78,7 @@ static void send(void)
 	s->delegate = CRD(CRD_MEM, MEM_R, 0, FAR);
 	my_utcb->items = 0;
 	SETUP(call(pt));
-	use_up(pd);
+	use_up_tables(pd);
 	set_item(CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM_DELEGATE);
 	my_utcb->word[0] = 0x1234;
 	my_utcb->items = UTCB_ITEMS(1, 1);
@@ -133,7 +122,7 @@ static void source(void)
 		s->delegate = CRD(CRD_OBJ, RIGHTS_ALL, 0, FAR_SELECTOR);
 		my_utcb->items = 0;
 		SETUP(call(t->argument)); /* opens the window */
-		use_up(pd);
+		use_up_tables(pd);
 		start_thread(t, 5, 1000);
 		WAIT(t->value[0]);
 		EQUAL(t->value[1], 1 + SUCCESS);
@@ -189,7 +178,7 @@ static void reply(void)
 
 	t->argument = make_portal(s, 0, 0);
 	hand(pd, t->argument);
-	use_up(pd);
+	use_up_tables(pd);
 	start_thread(t, 5, 1000);
 	expect_page(t);
 	EQUAL(s->value[0], 1);
@@ -207,7 +196,7 @@ static void reply_none(void)
 
 	t->argument = make_portal(s, 0, 0);
 	hand(pd, t->argument);
-	use_up(pd);
+	use_up_tables(pd);
 	start_thread(t, 5, 1000);
 	WAIT(t->value[0]);
 	EQUAL(t->value[1], 1 + SUCCESS);
@@ -238,7 +227,7 @@ static void reply_remote(void)
 	t = make_at_cpu(at, pd, EC_GLOBAL, receive, other);
 	t->argument = make_portal(s, 0, 0);
 	hand(pd, t->argument);
-	use_up(pd);
+	use_up_tables(pd);
 	start_thread(t, 5, 1000);
 	expect_page(t);
 	EQUAL(s->value[0], 1);
@@ -258,7 +247,7 @@ static void reply_asked(void)
 	t = make_at(at, pd, EC_GLOBAL, receive);
 	t->argument = make_portal(s, 0, 1);
 	hand(pd, t->argument);
-	use_up(pd);
+	use_up_tables(pd);
 	start_thread(t, 5, 1000);
 	expect_page(t);
 	EQUAL(s->value[4], 6);
@@ -289,7 +278,7 @@ static struct frame *make_creator(const struct frame *asked)
 	t = make_at(at, pd, EC_GLOBAL, create);
 	t->argument = pd;
 	hand(pd, pd);
-	use_up(pd);
+	use_up_tables(pd);
 	return t;
 }
 
@@ -352,19 +341,6 @@ static void busy(void)
 	}
 	CHECK(h->value[0] >= 2);
 	EQUAL(h->value[5], SUCCESS);
-}
-
-/* And the page that may be left. */
-static void use_up_all(unsigned long pd)
-{
-	unsigned long at = sel_range(8);
-	enum status s = SUCCESS;
-
-	(void)usage_settled(pd);
-	use_up(pd);
-	for (unsigned long i = 0; i < 256 && s == SUCCESS; i++)
-		s = create_sm(at + i, pd, 0);
-	NEED(s == OUT_OF_MEMORY);
 }
 
 enum { RANGE_ORDER = 10 };
@@ -549,7 +525,7 @@ static void beside(void)
 		t = make_at(at, pd, EC_GLOBAL, create);
 		t->argument = h->argument = pd;
 		hand(pd, pd);
-		use_up(pd);
+		use_up_tables(pd);
 		start_thread(t, 5, 1000);
 		WAIT(t->value[0]);
 		EQUAL(t->value[1], OUT_OF_MEMORY);
@@ -592,7 +568,7 @@ static void migrated(void)
 	SETUP(give_at(SEL_ROOT_PD, CRD(CRD_OBJ, RIGHTS_ALL, 0, at), ITEM_DELEGATE,
 		      CRD(CRD_OBJ, RIGHTS_ALL, 0, copy)));
 	EQUAL(syscall_3(CALL_ID(CALL_EC_CTRL, EC_MIGRATE, copy), boot_cpu, 0), SUCCESS);
-	use_up(pd);
+	use_up_tables(pd);
 	SETUP(sm_up(t->value[7]));
 	expect_page(t);
 	EQUAL(t->value[5], SUCCESS);

@@ -205,16 +205,27 @@ static void flags(void)
 	}
 }
 
-/* The bits of a base that are below the order are ignored. */
-static void unaligned(void)
+/* A range of selectors: two of eight. */
+static void revoke_two(unsigned at)
 {
 	unsigned long first = sel_range(3);
 
 	for (unsigned i = 0; i < 8; i++)
 		SETUP(create_sm(first + i, SEL_ROOT_PD, 0));
-	EQUAL(revoke_self(obj(RIGHTS_ALL, 1, first + 3)), SUCCESS);
+	EQUAL(revoke_self(obj(RIGHTS_ALL, 1, first + at)), SUCCESS);
 	for (unsigned i = 0; i < 8; i++)
 		EQUAL(sm_up(first + i), i == 2 || i == 3 ? BAD_CAPABILITY : SUCCESS);
+}
+
+static void object_range(void)
+{
+	revoke_two(2);
+}
+
+/* The bits of a base that are below the order are ignored. */
+static void unaligned(void)
+{
+	revoke_two(3);
 }
 
 /* Pages beside the range stay. */
@@ -493,18 +504,6 @@ static void object_own(void)
 	SETUP(revoke_self(obj(RIGHTS_ALL, 0, pd)));
 	WAIT(limit(SEL_ROOT_PD) == before);
 	EQUAL(f->value[1], 0);
-}
-
-/* A range of selectors. */
-static void object_range(void)
-{
-	unsigned long first = sel_range(3);
-
-	for (unsigned i = 0; i < 8; i++)
-		SETUP(create_sm(first + i, SEL_ROOT_PD, 0));
-	EQUAL(revoke_self(obj(RIGHTS_ALL, 1, first + 2)), SUCCESS);
-	for (unsigned i = 0; i < 8; i++)
-		EQUAL(sm_up(first + i), i == 2 || i == 3 ? BAD_CAPABILITY : SUCCESS);
 }
 
 /* It ups the semaphore it is given, which must be one. */

@@ -84,3 +84,27 @@ void wait_usage(unsigned long pd, unsigned long pages)
 	quiesce();
 	WAIT(usage(pd) == pages);
 }
+
+void use_up_tables(unsigned long pd)
+{
+	enum { TABLES = 200 };
+	uint64_t from = CRD(CRD_MEM, MEM_R, 0, page_number(page));
+	enum status s = SUCCESS;
+
+	for (unsigned long i = 0; i < TABLES && s == SUCCESS; i++)
+		s = give_at(pd, from, ITEM_DELEGATE, CRD(CRD_MEM, MEM_R, 0, 0x100000 + i * 512));
+	NEED(s == OUT_OF_MEMORY);
+}
+
+void use_up_all(unsigned long pd)
+{
+	enum { SMS_ORDER = 8 };
+	unsigned long at = sel_range(SMS_ORDER);
+	enum status s = SUCCESS;
+
+	(void)usage_settled(pd);
+	use_up_tables(pd);
+	for (unsigned long i = 0; i < 1 << SMS_ORDER && s == SUCCESS; i++)
+		s = create_sm(at + i, pd, 0);
+	NEED(s == OUT_OF_MEMORY);
+}

@@ -6,7 +6,7 @@
 
 #include "test.h"
 
-enum { SMALL = 12, MANY = 4000, NOW = 1 };
+enum { SMALL = 12, NOW = 1 };
 
 static const uint64_t none = 0x1ffe, bad_cpu = 0xfff, anything = 0x5a5a5a5a5a5a5a5a;
 
@@ -144,26 +144,11 @@ static void operations(void)
 	}
 }
 
-/* Its memory goes into page tables, what is left of the last page into semaphores. */
-static void make_poor(unsigned long pd)
-{
-	uint64_t from = CRD(CRD_MEM, MEM_R, 0, page_number(page));
-	enum status s = SUCCESS;
-
-	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++)
-		s = give_at(pd, from, ITEM_DELEGATE, CRD(CRD_MEM, MEM_R, 0, 0x100000 + i * 512));
-	NEED(s == OUT_OF_MEMORY);
-	s = SUCCESS;
-	for (unsigned long i = 0; i < MANY && s == SUCCESS; i++)
-		s = create_sm(SEL_MANY + i, pd, 0);
-	NEED(s == OUT_OF_MEMORY);
-}
-
 static unsigned long poor_pd(void)
 {
 	unsigned long pd = make_empty_pd(SMALL);
 
-	make_poor(pd);
+	use_up_all(pd);
 	return pd;
 }
 
@@ -246,7 +231,7 @@ static void calls(void)
 	dead = make_portal(d, 0, 0);
 	far = with_rights(dead, PT_CALL);
 	SETUP(revoke_self(CRD(CRD_OBJ, RIGHTS_ALL, 0, d->ec)));
-	make_poor(poor);
+	use_up_all(poor);
 	set_item(CRD(CRD_MEM, MEM_R, 0, page_number(page)), ITEM_DELEGATE);
 	EQUAL(TRY(CALL_ID(CALL_CALL, FLAG_CALL_NONBLOCK, with_rights(busy, PT_CONTROL)), 0, 0, 0,
 		  0),

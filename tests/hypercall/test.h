@@ -361,5 +361,8 @@ void clean(void);
 /* Kernel memory that a PD uses; when all that is being freed is free. */
 unsigned long usage(unsigned long pd);
 unsigned long usage_settled(unsigned long pd);
+/* All of a PD's memory goes into page tables; and the page that may be left into semaphores. */
+void use_up_tables(unsigned long pd);
+void use_up_all(unsigned long pd);
 /* Until it is so. */
 void wait_usage(unsigned long pd, unsigned long pages);

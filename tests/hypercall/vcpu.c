@@ -74,10 +74,12 @@ static void check_kind(struct utcb *u, unsigned event)
 	EQUAL(u->rip, guest_ip(kinds[kind].code));
 	if (!is_svm() && kinds[kind].length)
 		EQUAL(u->length, kinds[kind].length);
-	if (event == number(MEMORY))
-		EQUAL(u->qual[1], GUEST_NONE + (kinds[kind].code == guest_write ? 0x10 : 0));
-	if (event == number(MEMORY))
-		EQUAL(u->qual[0] & ACCESS_WRITE, kinds[kind].code == guest_write ? 2 : 0);
+	if (event == number(MEMORY)) {
+		bool write = kinds[kind].code == guest_write;
+
+		EQUAL(u->qual[0] & ACCESS_WRITE, write ? ACCESS_WRITE : 0);
+		EQUAL(u->qual[1], GUEST_NONE + (write ? 0x10 : 0));
+	}
 	/* Of both vendors, and whatever it came from. */
 	if (event == number(IO))
 		EQUAL(u->qual[0] >> 16, kinds[kind].code == guest_in ? PORT : 0x80);

@@ -167,8 +167,6 @@ void crowd(unsigned order)
 
 void ancestors(unsigned order)
 {
-	struct utcb *u = (struct utcb *)ROOT_UTCB;
-
 	make_ec(SEL_STARTER, EC_LOCAL, 2 * MANY);
 	make_portal(SEL_PORTALS, SEL_STARTER, 0);
 	what = NOTHING;
@@ -181,9 +179,7 @@ void ancestors(unsigned order)
 	}
 	mark();
 	((struct utcb *)utcb(2 * MANY))->translate = CRD(CRD_OBJ, RIGHTS_ALL, 27, 0);
-	u->items = UTCB_ITEMS(0, 1);
-	u->word[utcb_item_word(0)] = CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_CHILDREN);
-	u->word[utcb_item_word(0) + 1] = ITEM_TRANSLATE;
+	set_item(CRD(CRD_OBJ, RIGHTS_ALL, 0, SEL_CHILDREN), ITEM_TRANSLATE);
 	must(call(SEL_PORTALS));
 
 	mark();

@@ -13,6 +13,8 @@ void must(enum status status);
 /* Calls until the memory of what was revoked has come back. */
 void settle(void);
 
+/* What goes with the next message. */
+void set_item(uint64_t crd, uint64_t how);
 /* Delegate, within the PD. */
 void give(uint64_t crd, uint64_t how, uint64_t window);
 

@@ -50,13 +50,18 @@ void must(enum status status)
 		out8(DEBUG_EXIT, (uint8_t)(0x10 + status));
 }
 
-void give(uint64_t crd, uint64_t how, uint64_t window)
+void set_item(uint64_t crd, uint64_t how)
 {
 	struct utcb *u = (struct utcb *)ROOT_UTCB;
 
 	u->items = UTCB_ITEMS(0, 1);
 	u->word[utcb_item_word(0)] = crd;
-	u->word[utcb_item_word(0) + 1] = how | ITEM_DELEGATE;
+	u->word[utcb_item_word(0) + 1] = how;
+}
+
+void give(uint64_t crd, uint64_t how, uint64_t window)
+{
+	set_item(crd, how | ITEM_DELEGATE);
 	must(delegate(SEL_ROOT_PD, window, SEL_ROOT_PD));
 }
 

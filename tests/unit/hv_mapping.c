@@ -239,22 +239,34 @@ static void step_take(void)
 	delegate(&t);
 }
 
+/* None of those that are there goes, until it is let go. */
+static void hold_all(struct pd **pds)
+{
+	for (unsigned i = 0; i < MODEL_PDS; i++) {
+		pds[i] = model_pds[i];
+		if (pds[i])
+			object_get(&pds[i]->object);
+	}
+}
+
+static void let_go(struct pd **pds)
+{
+	for (unsigned i = 0; i < MODEL_PDS; i++)
+		if (pds[i])
+			object_put(&pds[i]->object);
+}
+
 /* What had lost its last capability until then ends in time. */
 static void end_dropped(void)
 {
 	struct pd *pds[MODEL_PDS];
 
 	poll_period = 0;
-	__builtin_memcpy(pds, model_pds, sizeof(pds));
-	for (unsigned i = 0; i < MODEL_PDS; i++)
-		if (pds[i])
-			object_get(&pds[i]->object);
+	hold_all(pds);
 	run_grace_periods();
 	if (without_memory)
 		follow_ends();
-	for (unsigned i = 0; i < MODEL_PDS; i++)
-		if (pds[i])
-			object_put(&pds[i]->object);
+	let_go(pds);
 }
 
 static void revoke(struct pd *pd, uint64_t crd, bool self, bool keep)
@@ -420,17 +432,12 @@ static void finish(void)
 
 	poll_period = 0;
 	unfix();
-	__builtin_memcpy(pds, model_pds, sizeof(pds));
-	for (unsigned i = 0; i < MODEL_PDS; i++)
-		if (pds[i])
-			object_get(&pds[i]->object);
+	hold_all(pds);
 	for (unsigned i = 0; i < MODEL_PDS; i++)
 		if (pds[i])
 			clear_pd(pds[i]);
 	clear_pd(&pd_kernel);
-	for (unsigned i = 0; i < MODEL_PDS; i++)
-		if (pds[i])
-			object_put(&pds[i]->object);
+	let_go(pds);
 	run_grace_periods();
 	assert_int_equal(slab_live[OBJECT_PD], 0);
 	assert_int_equal(slab_live[OBJECT_SM], 0);

@@ -86,6 +86,12 @@ static void test_random(void **state)
 	assert_int_equal(slab_live[OBJECT_PD], 0);
 }
 
+/* So many has one slab. */
+static unsigned room_for(enum object_type kind)
+{
+	return (unsigned)((PAGE_SIZE - 64) / slab_size(kind));
+}
+
 /* A slab is full before a second page is taken, and goes when it is empty. */
 static void test_exact(void **state)
 {
@@ -95,7 +101,7 @@ static void test_exact(void **state)
 	fixture_init(PAGES, 1);
 	assert_int_equal(pd_create(&pd, &pd_kernel, 1000), SUCCESS);
 	for (enum object_type kind = 0; kind < SLABS; kind++) {
-		unsigned room = (unsigned)((PAGE_SIZE - 64) / slab_size(kind));
+		unsigned room = room_for(kind);
 		void *p[64 + 1];
 
 		assert_true(room <= 64);
@@ -155,7 +161,7 @@ static void test_meanwhile(void **state)
 	for (enum object_type kind = 0; kind < SLABS; kind++) {
 		unsigned n = 0;
 
-		while (n < (PAGE_SIZE - 64) / slab_size(kind))
+		while (n < room_for(kind))
 			p[n++] = slab_alloc(pd, kind);
 		full = p[0];
 		unlock_hook = free_full;
